@@ -1,0 +1,1 @@
+//! The embedded chain: a FRAME runtime with pallet-revive behind Substrate JSON-RPC.

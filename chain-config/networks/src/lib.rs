@@ -1,0 +1,1 @@
+//! One TOML a network: endpoints, contract, trusted measurements, windows.

@@ -1,0 +1,1 @@
+//! Transcript in, verdict out; no network.

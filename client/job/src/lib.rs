@@ -1,0 +1,1 @@
+//! The user's side of one job: journal, rounds, verify before decrypt, release.

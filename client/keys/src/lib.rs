@@ -1,0 +1,1 @@
+//! FHE secret keys, encryption, decryption; the wallet's keystore.

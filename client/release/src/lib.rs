@@ -1,0 +1,1 @@
+//! Obfuscation of decrypted features, the only way out for a decrypted value.

@@ -1,0 +1,1 @@
+//! Blobs: content-addressed, on a local folder by default; the gateway over HTTP.

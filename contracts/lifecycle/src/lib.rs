@@ -1,0 +1,1 @@
+//! The marketplace as a pure state machine: state, command and block in, state and effects out.

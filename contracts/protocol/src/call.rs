@@ -1,0 +1,351 @@
+//! The contract's messages: selector, then exactly one argument struct in SCALE.
+//!
+//! The platform reads missing calldata as zeros and ignores what follows, so the contract compares
+//! the calldata's length with its argument's; [`Call::calldata`] is the only way to be accepted.
+
+use crate::{
+    Address, BlobDigest, BlockNumber, CostUnits, HeadDigest, JobId, KeyDigest, MeasurementId, Mode, ModelId,
+    Params, Plancks, PolicyId, QuoteIdentity, Signature, SigningAddress, SplitIndex, TailDigest, Text, VersionHash,
+    VersionId, receipt::SignedOffer, statement::TeeKind,
+};
+use alloc::vec::Vec;
+use codec::{Decode, Encode};
+use scale_info::TypeInfo;
+
+/// Most splits that one version may offer.
+pub const SPLITS_LIMIT: usize = 16;
+
+/// First four bytes of calldata.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Selector(pub [u8; 4]);
+
+/// One message: its selector and what it takes and gives.
+pub trait Call: Encode + Decode {
+    /// The message's selector.
+    const SELECTOR: Selector;
+    /// The message's name in the contract.
+    const NAME: &'static str;
+    /// True where the message takes money.
+    const PAYABLE: bool;
+    /// What comes back when it is not refused.
+    type Answer: Encode + Decode;
+
+    /// Selector and argument: the calldata.
+    fn calldata(&self) -> Vec<u8> {
+        let mut bytes = Self::SELECTOR.0.to_vec();
+        self.encode_to(&mut bytes);
+        bytes
+    }
+}
+
+macro_rules! calls {
+    ($($(#[$doc:meta])* $selector:literal $message:ident $(($pay:ident))? => $name:ident { $($(#[$field_doc:meta])* $field:ident: $type:ty),* $(,)? } -> $answer:ty;)*) => {
+        $(
+            $(#[$doc])*
+            #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, TypeInfo)]
+            pub struct $name { $($(#[$field_doc])* pub $field: $type),* }
+
+            impl Call for $name {
+                const SELECTOR: Selector = Selector([0, 0, 0, $selector]);
+                const NAME: &'static str = stringify!($message);
+                const PAYABLE: bool = calls!(@payable $($pay)?);
+                type Answer = $answer;
+            }
+        )*
+
+        /// Every message: name, selector, whether it takes money.
+        pub const MESSAGES: &[(&str, Selector, bool)] = &[$((stringify!($message), Selector([0, 0, 0, $selector]), calls!(@payable $($pay)?))),*];
+    };
+    (@payable payable) => { true };
+    (@payable) => { false };
+}
+
+calls! {
+    /// Buys one run. The value sent must be exactly the escrow that [`QuoteJob`] answers plus the tip.
+    /// With an offer the job is claimed in the same call.
+    0x10 request_job (payable) => RequestJob {
+        /// The version to run; it must be active.
+        version: VersionId,
+        /// Which split of it.
+        split: SplitIndex,
+        /// Which release policy the user commits to, 1 ..= the split's policies.
+        policy: PolicyId,
+        /// The request blob; each may be used once.
+        input: BlobDigest,
+        /// To the worker on top, if the job settles.
+        tip: Plancks,
+        /// A worker's promise to take it.
+        offer: Option<SignedOffer>,
+    } -> JobId;
+    /// A registered worker takes a requested job.
+    0x11 claim_job => ClaimJob {
+        /// The job.
+        job: JobId,
+    } -> ();
+    /// The worker that holds the job commits its receipt.
+    0x12 commit_head => CommitHead {
+        /// The job.
+        job: JobId,
+        /// The transcript blob.
+        output: BlobDigest,
+        /// Block in which the work was finished.
+        finished_at: BlockNumber,
+        /// Over the receipt, by the registered signing key.
+        signature: Signature,
+    } -> ();
+    /// The user names the sealed features.
+    0x13 send_features => SendFeatures {
+        /// The job.
+        job: JobId,
+        /// The policy they were released under; the one the job names.
+        policy: PolicyId,
+        /// The sealed blob.
+        features: BlobDigest,
+    } -> ();
+    /// The creator names the sealed result.
+    0x14 commit_result => CommitResult {
+        /// The job.
+        job: JobId,
+        /// The sealed blob.
+        result: BlobDigest,
+    } -> ();
+    /// The user accepts the result; everybody is credited.
+    0x15 accept_result => AcceptResult {
+        /// The job.
+        job: JobId,
+    } -> ();
+    /// The user ends the job where that is allowed.
+    0x16 cancel_job => CancelJob {
+        /// The job.
+        job: JobId,
+    } -> ();
+    /// The creator refuses the features; the user is made whole from the bond.
+    0x17 refuse_features => RefuseFeatures {
+        /// The job.
+        job: JobId,
+    } -> ();
+    /// Anybody moves a job on whose actor is late, or whose version was revoked.
+    0x18 poke_job => PokeJob {
+        /// The job.
+        job: JobId,
+    } -> ();
+    /// The caller takes its credit out.
+    0x19 withdraw_credit => WithdrawCredit {
+        /// Where to; the caller itself if none.
+        to: Option<Address>,
+    } -> Plancks;
+
+    /// Lists a model; the value sent is its bond.
+    0x20 list_model (payable) => ListModel {
+        /// Its name: 1 ..= 64 bytes; not unique, ids are.
+        name: Text<64>,
+    } -> ModelId;
+    /// Publishes a version as a draft.
+    0x21 publish_version => PublishVersion {
+        /// The caller's model.
+        model: ModelId,
+        /// Hash of the manifest, which must be in the store.
+        manifest: VersionHash,
+        /// Splits in the manifest's order, 1 ..= [`SPLITS_LIMIT`].
+        splits: Vec<SplitOffer>,
+    } -> VersionId;
+    /// Puts a draft up for sale.
+    0x22 activate_version => ActivateVersion {
+        /// The version.
+        version: VersionId,
+    } -> ();
+    /// No new jobs; running ones finish.
+    0x23 deprecate_version => DeprecateVersion {
+        /// The version.
+        version: VersionId,
+    } -> ();
+    /// Withdraws a version for safety.
+    0x24 revoke_version => RevokeVersion {
+        /// The version.
+        version: VersionId,
+    } -> ();
+    /// Adds the value sent to a model's bond.
+    0x25 add_bond (payable) => AddBond {
+        /// The model.
+        model: ModelId,
+    } -> ();
+    /// Asks free bond back; it may be taken after the unbonding time.
+    0x26 ask_bond => AskBond {
+        /// The caller's model.
+        model: ModelId,
+        /// How much in all is to leave; replaces an earlier asking, 0 withdraws it.
+        amount: Plancks,
+    } -> ();
+    /// Takes the bond that was asked back.
+    0x27 take_bond => TakeBond {
+        /// The caller's model.
+        model: ModelId,
+    } -> Plancks;
+
+    /// Issues the nonce that the caller's next registration must answer.
+    0x30 begin_registration => BeginRegistration {} -> crate::Nonce;
+    /// Registers the caller as a worker or renews its registration; the value sent adds to its stake.
+    0x31 register_worker (payable) => RegisterWorker {
+        /// Signs offers and receipts.
+        signing: SigningAddress,
+        /// Receives sealed head keys.
+        hpke: KeyDigest,
+        /// Is credited.
+        payout: Address,
+        /// Which kind of enclave.
+        tee: TeeKind,
+        /// Attested code; must be on the allow-list.
+        measurement: MeasurementId,
+        /// Identity of the quote.
+        quote: QuoteIdentity,
+        /// Blob with the evidence.
+        evidence: BlobDigest,
+        /// First block at which the registration no longer holds.
+        expires_at: BlockNumber,
+        /// Most jobs held at once.
+        capacity: u16,
+        /// Where the worker serves, `http://` or `https://`.
+        url: Text<200>,
+        /// Over the [`crate::RegistrationStatement`], by the signing key.
+        signature: Signature,
+    } -> ();
+    /// Adds the value sent to the caller's stake.
+    0x32 add_stake (payable) => AddStake {} -> ();
+    /// Asks free stake back; it may be taken after the unbonding time.
+    0x33 ask_stake => AskStake {
+        /// How much in all is to leave; replaces an earlier asking, 0 withdraws it.
+        amount: Plancks,
+    } -> ();
+    /// Takes the stake that was asked back.
+    0x34 take_stake => TakeStake {} -> Plancks;
+    /// Sets how many jobs the caller holds at once; 0 takes no more.
+    0x35 set_capacity => SetCapacity {
+        /// Most jobs held at once.
+        capacity: u16,
+    } -> ();
+
+    /// The governor announces a measurement; it may be used after the delay.
+    0x40 allow_measurement => AllowMeasurement {
+        /// Identity of attested code.
+        measurement: MeasurementId,
+    } -> ();
+    /// The governor revokes a measurement at once.
+    0x41 revoke_measurement => RevokeMeasurement {
+        /// Identity of attested code.
+        measurement: MeasurementId,
+    } -> ();
+    /// The governor sets the parameters of new jobs, within their bounds.
+    0x42 set_params => SetParams {
+        /// All of them.
+        params: Params,
+    } -> ();
+    /// The governor stops or resumes new jobs; exits always work.
+    0x43 set_paused => SetPaused {
+        /// True stops new jobs.
+        paused: bool,
+    } -> ();
+    /// The governor hands its role on.
+    0x44 set_governor => SetGovernor {
+        /// The next governor.
+        governor: Address,
+    } -> ();
+
+    /// Parameters of new jobs.
+    0x80 params => ReadParams {} -> Params;
+    /// The sums that the balance covers.
+    0x81 totals => ReadTotals {} -> crate::market::Totals;
+    /// How many of each there are.
+    0x82 counts => ReadCounts {} -> crate::market::Counts;
+    /// Who governs, and whether new jobs are stopped.
+    0x83 governance => ReadGovernance {} -> (Address, bool);
+    /// One model.
+    0x84 model => ReadModel {
+        /// Which.
+        model: ModelId,
+    } -> Option<(crate::ModelRecord, Text<64>)>;
+    /// One version.
+    0x85 version => ReadVersion {
+        /// Which.
+        version: VersionId,
+    } -> Option<crate::VersionRecord>;
+    /// One split of a version.
+    0x86 split => ReadSplit {
+        /// The version.
+        version: VersionId,
+        /// Which split.
+        split: SplitIndex,
+    } -> Option<crate::SplitRecord>;
+    /// One worker and where it serves.
+    0x87 worker => ReadWorker {
+        /// Its account.
+        worker: Address,
+    } -> Option<(crate::WorkerRecord, Text<200>)>;
+    /// The account of the n-th worker, from 0, in order of first registration.
+    0x88 worker_at => ReadWorkerAt {
+        /// Which.
+        index: u32,
+    } -> Option<Address>;
+    /// One measurement.
+    0x89 measurement => ReadMeasurement {
+        /// Which.
+        measurement: MeasurementId,
+    } -> Option<crate::market::MeasurementRecord>;
+    /// One job.
+    0x8a job => ReadJob {
+        /// Which.
+        job: JobId,
+    } -> Option<(crate::JobTerms, crate::JobProgress)>;
+    /// What an account may withdraw.
+    0x8b credit => ReadCredit {
+        /// Whose.
+        account: Address,
+    } -> Plancks;
+    /// The nonce that an account's registration must answer.
+    0x8c registration_nonce => ReadNonce {
+        /// Whose.
+        account: Address,
+    } -> Option<crate::Nonce>;
+    /// What one run costs now: the escrow without tip, part by part, and the windows a job would get.
+    0x8d quote_job => QuoteJob {
+        /// The version.
+        version: VersionId,
+        /// Which split.
+        split: SplitIndex,
+    } -> Option<(crate::Fees, crate::Windows)>;
+}
+
+/// One split as its creator publishes it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, TypeInfo)]
+pub struct SplitOffer {
+    /// How its head runs.
+    pub mode: Mode,
+    /// What a receipt must say was run.
+    pub head: HeadDigest,
+    /// The rest of the model; zero where nothing follows.
+    pub tail: TailDigest,
+    /// Deterministic cost of the head.
+    pub cost: CostUnits,
+    /// What the creator asks for the tail.
+    pub tail_fee: Plancks,
+    /// How many release policies the manifest gives, ≥ 1.
+    pub policies: u8,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_two_messages_share_a_selector() {
+        let mut selectors: Vec<_> = MESSAGES.iter().map(|(_, selector, _)| *selector).collect();
+        selectors.sort();
+        selectors.dedup();
+        assert_eq!(selectors.len(), MESSAGES.len());
+    }
+
+    #[test]
+    fn calldata_is_the_selector_and_the_argument() {
+        assert_eq!(ClaimJob { job: JobId(7) }.calldata(), [0, 0, 0, 0x11, 7, 0, 0, 0, 0, 0, 0, 0]);
+        assert_eq!(BeginRegistration {}.calldata(), [0, 0, 0, 0x30]);
+    }
+}

@@ -1,0 +1,310 @@
+//! What the contract says happened. Events alone rebuild every balance and every job.
+//!
+//! On chain each is an ink! event of the same name and fields; its topics are the fields named in
+//! [`EVENTS`]. The data of an event is the SCALE of all its fields in order.
+
+use crate::{
+    Address, BlobDigest, BlockNumber, Fees, JobId, MeasurementId, ModelId, Nonce, Params, Plancks, PolicyId,
+    QuoteIdentity, Reason, ReceiptDigest, SplitIndex, Stage, VersionHash, VersionId, VersionStatus,
+};
+use codec::{Decode, Encode};
+use scale_info::TypeInfo;
+
+/// Why money was credited.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode, TypeInfo)]
+pub enum Cause {
+    /// The worker's head fee.
+    #[codec(index = 0)]
+    HeadFee,
+    /// The worker's tip.
+    #[codec(index = 1)]
+    Tip,
+    /// The creator's tail fee.
+    #[codec(index = 2)]
+    TailFee,
+    /// The creator's part when the user stopped after the head.
+    #[codec(index = 3)]
+    StopFee,
+    /// The protocol's fee.
+    #[codec(index = 4)]
+    ProtocolFee,
+    /// Escrow that goes back to the user.
+    #[codec(index = 5)]
+    Refund,
+    /// Part of a slashed stake or bond.
+    #[codec(index = 6)]
+    Slash,
+}
+
+/// What happened to a stake or bond.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode, TypeInfo)]
+pub enum Movement {
+    /// It grew by what was sent.
+    #[codec(index = 0)]
+    Added,
+    /// A job holds a part.
+    #[codec(index = 1)]
+    Locked,
+    /// A job holds a part no longer.
+    #[codec(index = 2)]
+    Released,
+    /// A part held was taken; where it went is in the job's credits.
+    #[codec(index = 3)]
+    Slashed,
+    /// So much in all was asked back.
+    #[codec(index = 4)]
+    Asked,
+    /// What was asked back left.
+    #[codec(index = 5)]
+    Taken,
+}
+
+macro_rules! events {
+    ($($(#[$doc:meta])* $name:ident [$($topic:ident),*] { $($(#[$field_doc:meta])* $field:ident: $type:ty),* $(,)? })*) => {
+        $(
+            $(#[$doc])*
+            #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, TypeInfo)]
+            pub struct $name { $($(#[$field_doc])* pub $field: $type),* }
+
+            impl From<$name> for Event {
+                fn from(event: $name) -> Self {
+                    Self::$name(event)
+                }
+            }
+        )*
+
+        /// Any of them.
+        #[derive(Clone, Debug, PartialEq, Eq)]
+        #[allow(clippy::large_enum_variant, reason = "events are few and short-lived")]
+        pub enum Event {
+            $($(#[$doc])* $name($name)),*
+        }
+
+        impl Event {
+            /// The event's name.
+            pub fn name(&self) -> &'static str {
+                match self { $(Self::$name(_) => stringify!($name)),* }
+            }
+
+            /// The event called `name` from its data, all of it; `None` for a name that is not known
+            /// or data that is not its encoding.
+            pub fn decode(name: &str, data: &[u8]) -> Option<Self> {
+                match name {
+                    $(stringify!($name) => crate::wire::decode_exact::<$name>(data, data.len()).ok().map(Self::$name),)*
+                    _ => None,
+                }
+            }
+
+            /// The data of the event: all its fields in order.
+            pub fn data(&self) -> alloc::vec::Vec<u8> {
+                match self { $(Self::$name(event) => event.encode()),* }
+            }
+        }
+
+        /// Every event's name and topics.
+        pub const EVENTS: &[(&str, &[&str])] = &[$((stringify!($name), &[$(stringify!($topic)),*])),*];
+    };
+}
+
+events! {
+    /// A job exists and its escrow is locked. Always followed by its [`JobStageChanged`].
+    JobRequested [job, user, version] {
+        /// The job.
+        job: JobId,
+        /// Who paid.
+        user: Address,
+        /// What was bought.
+        version: VersionId,
+        /// Which split.
+        split: SplitIndex,
+        /// Which release policy.
+        policy: PolicyId,
+        /// The request blob.
+        input: BlobDigest,
+        /// The escrow by part.
+        fees: Fees,
+    }
+    /// A job moved: on every transition, exactly once.
+    JobStageChanged [job, by] {
+        /// The job.
+        job: JobId,
+        /// The stage before; none for a new job.
+        from: Option<Stage>,
+        /// The stage now.
+        to: Stage,
+        /// Why, where the stage alone does not say.
+        reason: Option<Reason>,
+        /// Who moved it.
+        by: Address,
+        /// The worker that holds or held it.
+        worker: Option<Address>,
+        /// When the next actor is late.
+        deadline: BlockNumber,
+    }
+    /// A receipt was accepted.
+    HeadCommitted [job, worker] {
+        /// The job.
+        job: JobId,
+        /// The worker.
+        worker: Address,
+        /// The transcript blob.
+        output: BlobDigest,
+        /// What the worker signed.
+        receipt: ReceiptDigest,
+        /// Block in which the work was finished.
+        finished_at: BlockNumber,
+    }
+    /// Sealed features were named.
+    FeaturesSent [job] {
+        /// The job.
+        job: JobId,
+        /// The sealed blob.
+        features: BlobDigest,
+    }
+    /// A sealed result was named.
+    ResultCommitted [job] {
+        /// The job.
+        job: JobId,
+        /// The sealed blob.
+        result: BlobDigest,
+    }
+    /// An account is owed more.
+    Credited [account, job] {
+        /// Who is owed.
+        account: Address,
+        /// By which job.
+        job: JobId,
+        /// How much.
+        amount: Plancks,
+        /// What for.
+        cause: Cause,
+    }
+    /// A credit left the contract.
+    Withdrawn [account] {
+        /// Whose credit it was.
+        account: Address,
+        /// Where it went.
+        to: Address,
+        /// How much.
+        amount: Plancks,
+    }
+    /// A worker's stake changed.
+    StakeMoved [worker, job] {
+        /// The worker.
+        worker: Address,
+        /// By which job.
+        job: Option<JobId>,
+        /// How.
+        movement: Movement,
+        /// How much.
+        amount: Plancks,
+    }
+    /// A model's bond changed.
+    BondMoved [model, job] {
+        /// The model.
+        model: ModelId,
+        /// By which job.
+        job: Option<JobId>,
+        /// How.
+        movement: Movement,
+        /// How much.
+        amount: Plancks,
+    }
+    /// A model is listed.
+    ModelListed [model, creator] {
+        /// The model.
+        model: ModelId,
+        /// Who lists it.
+        creator: Address,
+    }
+    /// A version exists, as a draft.
+    VersionPublished [version, model] {
+        /// The version.
+        version: VersionId,
+        /// Its model.
+        model: ModelId,
+        /// Hash of its manifest.
+        manifest: VersionHash,
+    }
+    /// A version's life moved on.
+    VersionStatusChanged [version] {
+        /// The version.
+        version: VersionId,
+        /// Its status now.
+        status: VersionStatus,
+    }
+    /// A nonce was issued.
+    NonceIssued [worker] {
+        /// To whom.
+        worker: Address,
+        /// The nonce.
+        nonce: Nonce,
+    }
+    /// A worker registered or renewed.
+    WorkerRegistered [worker, measurement] {
+        /// The worker.
+        worker: Address,
+        /// Its attested code.
+        measurement: MeasurementId,
+        /// Identity of its quote.
+        quote: QuoteIdentity,
+        /// Blob with the evidence.
+        evidence: BlobDigest,
+        /// First block at which it no longer holds.
+        expires_at: BlockNumber,
+    }
+    /// A worker changed how many jobs it holds at once.
+    CapacityChanged [worker] {
+        /// The worker.
+        worker: Address,
+        /// Most jobs held at once.
+        capacity: u16,
+    }
+    /// A measurement was announced.
+    MeasurementAllowed [measurement] {
+        /// Which.
+        measurement: MeasurementId,
+        /// First block at which it may be used.
+        valid_from: BlockNumber,
+    }
+    /// A measurement was revoked.
+    MeasurementRevoked [measurement] {
+        /// Which.
+        measurement: MeasurementId,
+    }
+    /// Parameters of new jobs changed.
+    ParamsChanged [] {
+        /// All of them.
+        params: Params,
+    }
+    /// New jobs were stopped or resumed.
+    PausedChanged [] {
+        /// True: stopped.
+        paused: bool,
+    }
+    /// The governor changed.
+    GovernorChanged [governor] {
+        /// The governor now.
+        governor: Address,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_decodes_from_its_name_and_data_only_when_whole() {
+        let event = Event::from(FeaturesSent { job: JobId(3), features: BlobDigest([7; 32]) });
+        assert_eq!(Event::decode("FeaturesSent", &event.data()), Some(event.clone()));
+        let mut longer = event.data();
+        longer.push(0);
+        assert_eq!(Event::decode("FeaturesSent", &longer), None);
+        assert_eq!(Event::decode("Unheard", &event.data()), None);
+    }
+
+    #[test]
+    fn every_event_has_at_most_three_topics_besides_its_name() {
+        assert!(EVENTS.iter().all(|(_, topics)| topics.len() <= 3));
+    }
+}

@@ -1,0 +1,188 @@
+//! What travels as blobs: a version's manifest, a job's request, features, a result.
+
+use crate::{
+    Address, BasisPoints, BlobDigest, Bytes, ContractAddress, CostUnits, GenesisHash, HeadDigest, Mode, JobId, PolicyId,
+    SplitIndex, TailDigest, Text, VersionHash, wire::Message,
+};
+use alloc::vec::Vec;
+use codec::{Decode, Encode};
+
+/// Bytes of an X-Wing public key.
+pub const HPKE_KEY_BYTES: u32 = 1_216;
+
+/// Everything a version pins. Its hash is what "version" means on chain and in receipts.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct VersionManifest {
+    /// The model's name, as the gallery shows it and the command line takes it.
+    pub name: Text<64>,
+    /// What it answers, in a sentence.
+    pub task: Text<280>,
+    /// Who publishes it.
+    pub creator: Address,
+    /// To which features are sealed: X-Wing, 1216 bytes.
+    pub creator_key: Bytes<HPKE_KEY_BYTES>,
+    /// Where workers ask for head keys.
+    pub creator_url: Text<200>,
+    /// How a file becomes the tensor: `encompute_model::Preamble`, encoded.
+    pub preamble: Bytes<65_536>,
+    /// Names of the classes, in the order of the result's scores.
+    pub labels: Vec<Text<64>>,
+    /// What the result does not say, in plain words.
+    pub limits: Text<1_000>,
+    /// Splits that a user may choose from, [`SplitIndex`] 0 first.
+    pub splits: Vec<SplitManifest>,
+}
+
+impl Message for VersionManifest {
+    const VERSION: u8 = 1;
+    const LIMIT_BYTES: usize = 8 * 1024 * 1024;
+}
+
+#[cfg(feature = "hash")]
+impl VersionManifest {
+    /// The version's hash: BLAKE2b-256 of [`Message::to_wire`], so that it is also its blob's name.
+    pub fn hash(&self) -> VersionHash {
+        VersionHash(crate::digest::blake2b_256(&self.to_wire()))
+    }
+}
+
+/// One split.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct SplitManifest {
+    /// Its name: the layer after which the model is cut.
+    pub name: Text<32>,
+    /// How the head runs.
+    pub mode: Mode,
+    /// The public plan: shapes, layouts, client steps. `encompute_head::HeadPlan`, encoded.
+    pub plan: Bytes<1_048_576>,
+    /// What receipts name: plan and weights together.
+    pub head: HeadDigest,
+    /// The weights under a content key, as a blob.
+    pub sealed_weights: BlobDigest,
+    /// How long that blob is.
+    pub sealed_weights_bytes: u64,
+    /// The tail's commitment; zero where nothing follows.
+    pub tail: TailDigest,
+    /// How many numbers the user decrypts at the end.
+    pub features: u32,
+    /// What one run costs.
+    pub cost: Cost,
+    /// Failure bound of the whole head: −log₂ of the probability that any number is wrong.
+    pub failure_bits: u16,
+    /// How features may be released; ids 1, 2, …; the default is first.
+    pub policies: Vec<ReleasePolicy>,
+    /// What was measured on held-out samples.
+    pub accuracy: Accuracy,
+}
+
+/// What one run of a head costs, from its compiler.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Encode, Decode)]
+pub struct Cost {
+    /// The unit that is priced.
+    pub units: CostUnits,
+    /// Estimated worker time on the reference machine named in the plan, in microseconds.
+    pub micros: u64,
+    /// Bytes from client to worker.
+    pub bytes_up: u64,
+    /// Bytes from worker to client.
+    pub bytes_down: u64,
+    /// Bytes of evaluation key.
+    pub key_bytes: u64,
+}
+
+/// How decrypted features become what the creator sees. All lengths are in grid units, the integers
+/// that decryption gives; nothing here is a float, so that two machines release the same way.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct ReleasePolicy {
+    /// Its number in the split, from 1.
+    pub id: PolicyId,
+    /// `private`, `balanced`, `accurate`, or the creator's own name.
+    pub name: Text<32>,
+    /// L2 norm to which features are clipped, grid units; > 0.
+    pub clip: u64,
+    /// Standard deviation of the discrete Gaussian in thousandths of a grid unit; 0 for none.
+    pub sigma_milli: u64,
+    /// Grid units per released code; > 0.
+    pub step: u64,
+    /// Bits of a released code, two's complement, 2 ..= 16.
+    pub bits: u8,
+    /// Bound on what the release tells about the input, in thousandths of a bit.
+    pub information_millibits: u32,
+    /// Correct answers over held-out samples under this policy.
+    pub accuracy: BasisPoints,
+}
+
+/// Correct answers over held-out samples.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Encode, Decode)]
+pub struct Accuracy {
+    /// How many samples.
+    pub samples: u32,
+    /// The creator's float model.
+    pub float: BasisPoints,
+    /// The integer head and the tail, without release.
+    pub quantised: BasisPoints,
+}
+
+/// A job's input as the user uploads it; its blob digest is the job's `input`.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct JobRequest {
+    /// The chain.
+    pub genesis: GenesisHash,
+    /// The contract on it.
+    pub contract: ContractAddress,
+    /// Who pays.
+    pub user: Address,
+    /// The version.
+    pub manifest: VersionHash,
+    /// The split.
+    pub split: SplitIndex,
+    /// The release policy.
+    pub policy: PolicyId,
+    /// Compressed secp256k1 key that signs later rounds.
+    pub session_key: [u8; 33],
+    /// X-Wing key to which the result is sealed.
+    pub result_key: Bytes<HPKE_KEY_BYTES>,
+    /// Encryption of zero with which the worker re-randomises: `encompute_fhe::RerandomisationKey`.
+    pub rerandomisation: Bytes<65_536>,
+    /// Makes two requests for the same input differ.
+    pub salt: [u8; 32],
+    /// The first round's encrypted tensor: `encompute_fhe::EncryptedTensor`.
+    pub tensor: Bytes<33_554_432>,
+}
+
+impl Message for JobRequest {
+    const VERSION: u8 = 1;
+    const LIMIT_BYTES: usize = 34 * 1024 * 1024;
+}
+
+/// What the user seals to the creator: codes, never decrypted values.
+#[derive(Clone, PartialEq, Eq, Encode, Decode)]
+pub struct ReleasedFeatures {
+    /// The job they belong to.
+    pub job: JobId,
+    /// The policy under which they were released.
+    pub policy: PolicyId,
+    /// One code per feature, within the policy's bits.
+    pub codes: Vec<i16>,
+}
+
+impl Message for ReleasedFeatures {
+    const VERSION: u8 = 1;
+    const LIMIT_BYTES: usize = 1024 * 1024;
+}
+
+/// What the creator seals to the user.
+#[derive(Clone, PartialEq, Eq, Encode, Decode)]
+pub struct JobResult {
+    /// The job it belongs to.
+    pub job: JobId,
+    /// Digest of the sealed features it was computed from.
+    pub features: BlobDigest,
+    /// Probability of each class in millionths, in the order of the manifest's labels.
+    pub scores: Vec<u32>,
+}
+
+impl Message for JobResult {
+    const VERSION: u8 = 1;
+    const LIMIT_BYTES: usize = 1024 * 1024;
+}

@@ -1,0 +1,444 @@
+//! What the contract keeps: parameters, models, versions, splits, workers, jobs.
+//!
+//! Every record is one storage item and fits the platform's 416 bytes; [`tests`] asserts it.
+
+use crate::{
+    Address, BasisPoints, BlobDigest, BlockNumber, Blocks, CostUnits, HeadDigest, KeyDigest, MeasurementId, ModelId,
+    Nonce, Plancks, PolicyId, QuoteIdentity, SigningAddress, SplitIndex, TailDigest, VersionHash, VersionId,
+};
+use codec::{Decode, Encode, MaxEncodedLen};
+use scale_info::TypeInfo;
+
+/// Most bytes that one storage item of the platform may have.
+pub const STORAGE_ITEM_LIMIT_BYTES: usize = 416;
+
+/// Where a job stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode, MaxEncodedLen, TypeInfo)]
+pub enum Stage {
+    /// Escrow is locked; a worker may claim.
+    #[codec(index = 0)]
+    Requested,
+    /// A worker holds the job; its stake is locked and one of its places is taken.
+    #[codec(index = 1)]
+    Claimed,
+    /// The worker's receipt is on chain; the user verifies, decrypts, releases.
+    #[codec(index = 2)]
+    HeadCommitted,
+    /// Sealed features are on their way; the creator runs the tail.
+    #[codec(index = 3)]
+    FeaturesSent,
+    /// The sealed result is on its way; the user accepts.
+    #[codec(index = 4)]
+    ResultCommitted,
+    /// Everybody has been credited. Terminal.
+    #[codec(index = 5)]
+    Settled,
+    /// Ended by a failure, for the job's [`Reason`]. Terminal.
+    #[codec(index = 6)]
+    Failed,
+    /// Ended by its user. Terminal.
+    #[codec(index = 7)]
+    Cancelled,
+    // 8 is kept for `Disputed`.
+}
+
+impl Stage {
+    /// True where nothing can happen any more.
+    pub fn is_terminal(self) -> bool {
+        matches!(self, Self::Settled | Self::Failed | Self::Cancelled)
+    }
+}
+
+/// Why a job ended otherwise than settled, or went back to be claimed again. Numbers are stable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Encode, Decode, MaxEncodedLen, TypeInfo)]
+pub enum Reason {
+    /// Nobody claimed within the claim window.
+    #[codec(index = 10)]
+    NoWorker,
+    /// The worker committed nothing within the head window.
+    #[codec(index = 11)]
+    WorkerTimeout,
+    /// Kept for disputes.
+    #[codec(index = 12)]
+    BadReceipt,
+    /// Kept for disputes.
+    #[codec(index = 13)]
+    HeadMismatch,
+    /// Kept for disputes.
+    #[codec(index = 14)]
+    BlobMissing,
+    /// The user sent no features within the features window.
+    #[codec(index = 20)]
+    UserNoShow,
+    /// The user cancelled, or stopped after the head.
+    #[codec(index = 21)]
+    UserCancelled,
+    /// The creator committed no result within the creator window.
+    #[codec(index = 30)]
+    CreatorTimeout,
+    /// The creator refused the features.
+    #[codec(index = 31)]
+    CreatorRefused,
+    /// Kept for disputes.
+    #[codec(index = 32)]
+    ResultMismatch,
+    /// Kept for disputes.
+    #[codec(index = 33)]
+    ResultWithheld,
+    /// The version was revoked before the head was committed.
+    #[codec(index = 40)]
+    VersionRevoked,
+    /// The worker's registration ran out before it committed.
+    #[codec(index = 41)]
+    AttestationExpired,
+    /// The worker's measurement was revoked before it committed.
+    #[codec(index = 42)]
+    MeasurementRevoked,
+    /// Kept for disputes.
+    #[codec(index = 50)]
+    ArbiterTimeout,
+    /// Kept: the market was paused.
+    #[codec(index = 60)]
+    Paused,
+}
+
+impl Reason {
+    /// The stable number that events, tables and manuals use.
+    pub fn number(self) -> u8 {
+        let mut number = 0;
+        self.using_encoded(|bytes| number = bytes.first().copied().unwrap_or(0));
+        number
+    }
+}
+
+/// How long each actor has, in blocks. Copied into a job at its creation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, MaxEncodedLen, TypeInfo)]
+pub struct Windows {
+    /// Requested → claimed.
+    pub claim: Blocks,
+    /// Claimed → head committed.
+    pub head: Blocks,
+    /// Head committed → head may be challenged (kept for disputes; the worker's stake stays locked).
+    pub challenge: Blocks,
+    /// Head committed → features sent.
+    pub features: Blocks,
+    /// Features sent → result committed.
+    pub creator: Blocks,
+    /// Result committed → accepted by itself.
+    pub accept: Blocks,
+}
+
+/// Shortest window that parameters may set.
+pub const SHORTEST_WINDOW: Blocks = Blocks(2);
+/// Longest window that parameters may set: a week of 6-second blocks.
+pub const LONGEST_WINDOW: Blocks = Blocks(100_800);
+
+/// What governs new jobs. Changes never touch jobs that exist.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, MaxEncodedLen, TypeInfo)]
+pub struct Params {
+    /// Receives protocol fees, its part of slashes and the remainders of rounding.
+    pub treasury: Address,
+    /// Share of head and tail fee that the protocol takes on top; at most [`Params::PROTOCOL_FEE_CAP`].
+    pub protocol_fee: BasisPoints,
+    /// Share of the tail fee that the creator keeps when the user stops after the head.
+    pub stop_fee: BasisPoints,
+    /// Head fee of a head with no cost units.
+    pub head_fee_base: Plancks,
+    /// Head fee per cost unit.
+    pub head_fee_per_unit: Plancks,
+    /// Least stake locked for a job; else twice its head fee.
+    pub job_stake_floor: Plancks,
+    /// Share of the job's stake slashed for a timeout after which the job is offered again.
+    pub retry_slash: BasisPoints,
+    /// Share of the job's stake slashed for the timeout that fails the job.
+    pub fail_slash: BasisPoints,
+    /// Bond locked for a job beyond its head fee, as a share of the head fee.
+    pub bond_margin: BasisPoints,
+    /// Least stake of a registered worker.
+    pub worker_stake_floor: Plancks,
+    /// Least bond of a listed model.
+    pub model_bond_floor: Plancks,
+    /// Longest life of a registration.
+    pub registration_limit: Blocks,
+    /// From asking for a stake or bond back to having it.
+    pub unbonding: Blocks,
+    /// From announcing a measurement to its first registration.
+    pub measurement_delay: Blocks,
+    /// Windows of new jobs.
+    pub windows: Windows,
+}
+
+impl Params {
+    /// Ten percent: no parameter change may take more.
+    pub const PROTOCOL_FEE_CAP: BasisPoints = BasisPoints(1_000);
+    /// How often a job may go back to be claimed again.
+    pub const RETRIES: u8 = 2;
+}
+
+/// How a head with activations runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Encode, Decode, MaxEncodedLen, TypeInfo)]
+pub enum Mode {
+    /// One linear map.
+    #[codec(index = 0)]
+    Linear,
+    /// Linear maps on the worker, activations on the client between them.
+    #[codec(index = 1)]
+    Rounds,
+    // 2 is kept for `Bootstrapped`.
+}
+
+/// What a creator lists.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, MaxEncodedLen, TypeInfo)]
+pub struct ModelRecord {
+    /// Who lists it, is paid for its tail and answers for it.
+    pub creator: Address,
+    /// Makes users whole when the creator fails them.
+    pub bond: Plancks,
+    /// Part of the bond that open jobs hold.
+    pub bond_locked: Plancks,
+    /// Part of the bond that the creator asked back.
+    pub bond_leaving: Plancks,
+    /// When `bond_leaving` may be taken.
+    pub bond_leaves_at: BlockNumber,
+    /// Jobs that have not ended.
+    pub open_jobs: u32,
+    /// The version that was activated last.
+    pub current: Option<VersionId>,
+}
+
+/// A version's life. It only moves forward.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Encode, Decode, MaxEncodedLen, TypeInfo)]
+pub enum VersionStatus {
+    /// Published, not yet for sale.
+    #[codec(index = 0)]
+    Draft,
+    /// For sale.
+    #[codec(index = 1)]
+    Active,
+    /// No new jobs; running ones finish.
+    #[codec(index = 2)]
+    Deprecated,
+    /// Withdrawn for safety: jobs whose head is not committed are refunded.
+    #[codec(index = 3)]
+    Revoked,
+}
+
+/// One immutable version.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, MaxEncodedLen, TypeInfo)]
+pub struct VersionRecord {
+    /// The model it belongs to.
+    pub model: ModelId,
+    /// Hash of its manifest, which pins everything else.
+    pub manifest: VersionHash,
+    /// How many splits it offers.
+    pub splits: u8,
+    /// Where it stands.
+    pub status: VersionStatus,
+    /// When it was published.
+    pub published_at: BlockNumber,
+    /// When its status last changed.
+    pub changed_at: BlockNumber,
+}
+
+/// One split of a version: what receipts and prices need of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, MaxEncodedLen, TypeInfo)]
+pub struct SplitRecord {
+    /// How its head runs.
+    pub mode: Mode,
+    /// What a receipt must say was run.
+    pub head: HeadDigest,
+    /// The rest of the model; zero where the split is at the very end.
+    pub tail: TailDigest,
+    /// Deterministic cost of the head.
+    pub cost: CostUnits,
+    /// What the creator asks for the tail.
+    pub tail_fee: Plancks,
+    /// Release policies are numbered 1 ..= this.
+    pub policies: u8,
+}
+
+/// A registered worker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, MaxEncodedLen, TypeInfo)]
+pub struct WorkerRecord {
+    /// Signs offers and receipts.
+    pub signing: SigningAddress,
+    /// Receives sealed head keys.
+    pub hpke: KeyDigest,
+    /// Is credited.
+    pub payout: Address,
+    /// Identity of its attested code.
+    pub measurement: MeasurementId,
+    /// Identity of the quote that attests it.
+    pub quote: QuoteIdentity,
+    /// Blob with the quote, its collateral and the statement.
+    pub evidence: BlobDigest,
+    /// The nonce that the quote answers.
+    pub nonce: Nonce,
+    /// First block of the registration.
+    pub registered_at: BlockNumber,
+    /// First block at which the registration no longer holds.
+    pub expires_at: BlockNumber,
+    /// Everything it has staked.
+    pub stake: Plancks,
+    /// Part of the stake that jobs hold.
+    pub stake_locked: Plancks,
+    /// Part of the stake that it asked back.
+    pub stake_leaving: Plancks,
+    /// When `stake_leaving` may be taken.
+    pub stake_leaves_at: BlockNumber,
+    /// Most jobs in [`Stage::Claimed`] at once; 0 takes none.
+    pub capacity: u16,
+    /// Jobs in [`Stage::Claimed`] now.
+    pub in_flight: u16,
+    /// Jobs whose head it committed.
+    pub heads_committed: u32,
+    /// Claims it let run out.
+    pub timeouts: u32,
+}
+
+/// An identity of attested code that registrations may name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, MaxEncodedLen, TypeInfo)]
+pub struct MeasurementRecord {
+    /// First block at which it may be used.
+    pub valid_from: BlockNumber,
+    /// When it was revoked, if it was.
+    pub revoked_at: Option<BlockNumber>,
+}
+
+/// What a job costs its user, part by part.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Encode, Decode, MaxEncodedLen, TypeInfo)]
+pub struct Fees {
+    /// To the worker.
+    pub head: Plancks,
+    /// To the creator.
+    pub tail: Plancks,
+    /// To the treasury, on top.
+    pub protocol: Plancks,
+    /// To the worker on top, if the job settles; else back to the user.
+    pub tip: Plancks,
+}
+
+impl Fees {
+    /// Their sum: the escrow. `None` on overflow.
+    pub fn total(&self) -> Option<Plancks> {
+        self.head.checked_add(self.tail)?.checked_add(self.protocol)?.checked_add(self.tip)
+    }
+}
+
+/// What a user bought: fixed when the job is created.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, MaxEncodedLen, TypeInfo)]
+pub struct JobTerms {
+    /// Who pays and receives the result.
+    pub user: Address,
+    /// The version that was bought.
+    pub version: VersionId,
+    /// Its model.
+    pub model: ModelId,
+    /// Which split.
+    pub split: SplitIndex,
+    /// Which release policy the user committed to.
+    pub policy: PolicyId,
+    /// The request blob: encrypted input and keys.
+    pub input: BlobDigest,
+    /// Escrow by part.
+    pub fees: Fees,
+    /// Stake that a claim locks.
+    pub job_stake: Plancks,
+    /// Bond that the job locks.
+    pub job_bond: Plancks,
+    /// Share of `job_stake` slashed for a timeout that is retried.
+    pub retry_slash: BasisPoints,
+    /// Share of `job_stake` slashed for the timeout that fails the job.
+    pub fail_slash: BasisPoints,
+    /// Share of the tail fee that the creator keeps when the user stops.
+    pub stop_fee: BasisPoints,
+    /// Share of what is paid that the protocol takes.
+    pub protocol_fee: BasisPoints,
+    /// How long each actor has.
+    pub windows: Windows,
+    /// Block of the request.
+    pub requested_at: BlockNumber,
+}
+
+/// How far a job has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, MaxEncodedLen, TypeInfo)]
+pub struct JobProgress {
+    /// Where it stands.
+    pub stage: Stage,
+    /// Why it ended or was offered again.
+    pub reason: Option<Reason>,
+    /// When the actor of this stage is late; the last deadline once terminal.
+    pub deadline: BlockNumber,
+    /// Timeouts so far.
+    pub timeouts: u8,
+    /// Who holds or held it.
+    pub worker: Option<Address>,
+    /// Part of the worker's stake that the job holds now.
+    pub stake_held: Plancks,
+    /// Block of the last claim.
+    pub claimed_at: BlockNumber,
+    /// The worker's commitment: digest of the transcript blob of its signed rounds.
+    pub output: Option<BlobDigest>,
+    /// Block that the receipt says the work was finished in.
+    pub finished_at: BlockNumber,
+    /// Sealed features.
+    pub features: Option<BlobDigest>,
+    /// Sealed result.
+    pub result: Option<BlobDigest>,
+    /// Block of the last change.
+    pub changed_at: BlockNumber,
+}
+
+/// The sums that the contract's balance must cover, kept with every transition.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Encode, Decode, MaxEncodedLen, TypeInfo)]
+pub struct Totals {
+    /// Escrow of jobs that have not ended.
+    pub escrow: Plancks,
+    /// Stakes of workers.
+    pub stakes: Plancks,
+    /// Bonds of models.
+    pub bonds: Plancks,
+    /// Credits that their owners have not withdrawn.
+    pub credits: Plancks,
+}
+
+/// How many of each there are; ids run from 1 to these.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Encode, Decode, MaxEncodedLen, TypeInfo)]
+pub struct Counts {
+    /// Models listed.
+    pub models: u32,
+    /// Versions published.
+    pub versions: u32,
+    /// Workers ever registered.
+    pub workers: u32,
+    /// Jobs requested.
+    pub jobs: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_record_fits_one_storage_item() {
+        let lengths = [
+            ("params", Params::max_encoded_len()),
+            ("model", ModelRecord::max_encoded_len()),
+            ("version", VersionRecord::max_encoded_len()),
+            ("split", SplitRecord::max_encoded_len()),
+            ("worker", WorkerRecord::max_encoded_len()),
+            ("terms", JobTerms::max_encoded_len()),
+            ("progress", JobProgress::max_encoded_len()),
+        ];
+        for (record, length) in lengths {
+            assert!(length <= STORAGE_ITEM_LIMIT_BYTES, "{record} may have {length} bytes");
+        }
+    }
+
+    #[test]
+    fn reasons_keep_their_numbers() {
+        assert_eq!(Reason::NoWorker.number(), 10);
+        assert_eq!(Reason::CreatorTimeout.number(), 30);
+        assert_eq!(Reason::Paused.number(), 60);
+    }
+}

@@ -1,0 +1,2 @@
+//! Everything else: contract build, metadata, vectors, tidy.
+fn main() {}

@@ -1,0 +1,1 @@
+//! Sealed envelopes: HPKE for keys, STREAM for bulk.

@@ -1,0 +1,415 @@
+//! The three messages that carry ciphertexts, and how their bytes are refused.
+//!
+//! Every decoder checks, in this order: length against a limit, version, encoding, then that the
+//! parts fit each other and the parameter set. Nothing is expanded before all of that holds.
+
+use codec::{Compact, Decode, Encode};
+use encompute_protocol::{BlobDigest, wire};
+
+use crate::packing::{pack, packed_len, padding_is_zero, unpack};
+use crate::params::{ParameterSet, ResponseBits, UPLOAD_BITS};
+
+/// The public seed from which both sides expand the masks of one message. One seed, one use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct MaskSeed(pub [u8; 16]);
+
+/// Why bytes were refused as a message that carries ciphertexts.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum MessageError {
+    /// Too long, of another version, or not the encoding of this message.
+    #[error("not a message of this kind")]
+    Encoding(#[from] wire::DecodeError),
+    /// A message without a single ciphertext.
+    #[error("message holds no ciphertext")]
+    Empty,
+    /// Bodies do not fill whole ciphertexts of the parameter set.
+    #[error("bodies take {found_bytes} bytes, not a multiple of the {ciphertext_bytes} of one {parameter_set} ciphertext")]
+    PartialCiphertext {
+        /// The message's set.
+        parameter_set: ParameterSet,
+        /// Bytes found.
+        found_bytes: usize,
+        /// Bytes of one ciphertext.
+        ciphertext_bytes: usize,
+    },
+    /// A width that no response may have.
+    #[error("response coefficients have {found} bits, allowed are {} to {}", ResponseBits::MIN.0, ResponseBits::MAX.0)]
+    ResponseBits {
+        /// Bits found.
+        found: u8,
+    },
+    /// A response ciphertext with no body, or with more than the ring has coefficients.
+    #[error("ciphertext {piece} holds {found} bodies, allowed are 1 to {limit}")]
+    BodyCount {
+        /// Index of the ciphertext.
+        piece: usize,
+        /// Bodies found.
+        found: u32,
+        /// The set's polynomial size.
+        limit: usize,
+    },
+    /// The packed part is longer or shorter than its counts say.
+    #[error("packed part has {found_bytes} bytes, its counts ask for {wanted_bytes}")]
+    PackedLength {
+        /// Bytes found.
+        found_bytes: usize,
+        /// Bytes wanted.
+        wanted_bytes: usize,
+    },
+    /// Bits behind the last coefficient are not zero: a second encoding of the same response.
+    #[error("ciphertext {piece} has bits set behind its last coefficient")]
+    Padding {
+        /// Index of the ciphertext.
+        piece: usize,
+    },
+}
+
+/// A request: seeded ciphertexts of one tensor, bodies rounded to 40 bits, five bytes a coefficient.
+///
+/// Masks exist only as a seed: a worker that accepted masks of the sender's choice would hand out
+/// its weights to the first mask `(1, 0, 0, …)`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EncryptedTensor {
+    parameter_set: ParameterSet,
+    seed: MaskSeed,
+    bodies: Vec<u8>,
+}
+
+/// The user's public key for re-randomising responses: one seeded encryption of zero.
+///
+/// It is no evaluation key: it takes 10 KB, goes up once per case, and serves only to hide what a
+/// response's mask would tell about the weights.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BlindingKey {
+    parameter_set: ParameterSet,
+    seed: MaskSeed,
+    body: Vec<u8>,
+}
+
+/// A response: modulus-switched ciphertexts, each a full mask and the wanted bodies alone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EncryptedFeatures {
+    parameter_set: ParameterSet,
+    response_bits: ResponseBits,
+    body_counts: Vec<u16>,
+    packed: Vec<u8>,
+}
+
+/// One ciphertext of a response, unpacked: values below 2^(response bits).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Piece {
+    /// All coefficients of the mask.
+    pub mask: Vec<u64>,
+    /// The wanted bodies, in the order of the output layout.
+    pub bodies: Vec<u64>,
+}
+
+#[derive(Encode, Decode)]
+struct SeededBodies {
+    parameter_set: ParameterSet,
+    seed: MaskSeed,
+    bodies: Vec<u8>,
+}
+
+#[derive(Encode, Decode)]
+struct PackedPieces {
+    parameter_set: ParameterSet,
+    response_bits: u8,
+    body_counts: Vec<Compact<u16>>,
+    packed: Vec<u8>,
+}
+
+struct Limits;
+
+impl Limits {
+    const VERSION: u8 = 1;
+    const TENSOR_BYTES: usize = 16 << 20;
+    const KEY_BYTES: usize = 64 << 10;
+    const FEATURES_BYTES: usize = 48 << 20;
+}
+
+fn split_version(bytes: &[u8], limit: usize) -> Result<&[u8], wire::DecodeError> {
+    if bytes.len() > limit {
+        return Err(wire::DecodeError::TooLong { found: bytes.len(), limit });
+    }
+    match bytes.split_first() {
+        None => Err(wire::DecodeError::Malformed),
+        Some((&found, _)) if found != Limits::VERSION => {
+            Err(wire::DecodeError::Version { found, known: Limits::VERSION })
+        }
+        Some((_, rest)) => Ok(rest),
+    }
+}
+
+fn versioned(value: &impl Encode) -> Vec<u8> {
+    let mut bytes = vec![Limits::VERSION];
+    value.encode_to(&mut bytes);
+    bytes
+}
+
+/// Bytes of the bodies of one uploaded ciphertext.
+fn ciphertext_bytes(parameter_set: ParameterSet) -> usize {
+    packed_len(parameter_set.polynomial_size().0, UPLOAD_BITS)
+}
+
+/// Rounds 2⁶⁴-scaled bodies to [`UPLOAD_BITS`] and packs them.
+fn round_and_pack(bodies: &[u64]) -> Vec<u8> {
+    let drop_bits = 64 - u32::from(UPLOAD_BITS);
+    let mut packed = Vec::with_capacity(packed_len(bodies.len(), UPLOAD_BITS));
+    pack(bodies.iter().map(|body| body.wrapping_add(1 << (drop_bits - 1)) >> drop_bits), UPLOAD_BITS, &mut packed);
+    packed
+}
+
+fn unpack_bodies(packed: &[u8]) -> Vec<u64> {
+    packed
+        .chunks_exact(5)
+        .map(|five| u64::from_le_bytes([0, 0, 0, five[0], five[1], five[2], five[3], five[4]]))
+        .collect()
+}
+
+impl EncryptedTensor {
+    /// Most bytes a request may have.
+    pub const LIMIT_BYTES: usize = Limits::TENSOR_BYTES;
+
+    /// The request for bodies at full width, `polynomial size` of them per ciphertext.
+    ///
+    /// # Errors
+    /// [`MessageError::Empty`], [`MessageError::PartialCiphertext`].
+    pub fn from_bodies(parameter_set: ParameterSet, seed: MaskSeed, bodies: &[u64]) -> Result<Self, MessageError> {
+        Self { parameter_set, seed, bodies: round_and_pack(bodies) }.conform()
+    }
+
+    /// The request in `bytes`.
+    ///
+    /// # Errors
+    /// [`MessageError`], by the first check that fails.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, MessageError> {
+        let value = split_version(bytes, Self::LIMIT_BYTES)?;
+        let SeededBodies { parameter_set, seed, bodies } = wire::decode_exact(value, Self::LIMIT_BYTES)?;
+        Self { parameter_set, seed, bodies }.conform()
+    }
+
+    fn conform(self) -> Result<Self, MessageError> {
+        let ciphertext_bytes = ciphertext_bytes(self.parameter_set);
+        match self.bodies.len() {
+            0 => Err(MessageError::Empty),
+            found_bytes if found_bytes % ciphertext_bytes != 0 => Err(MessageError::PartialCiphertext {
+                parameter_set: self.parameter_set,
+                found_bytes,
+                ciphertext_bytes,
+            }),
+            _ => Ok(self),
+        }
+    }
+
+    /// The message's bytes: version, set, seed, bodies.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        versioned(&SeededBodies {
+            parameter_set: self.parameter_set,
+            seed: self.seed,
+            bodies: self.bodies.clone(),
+        })
+    }
+
+    /// The blob digest of the message's bytes.
+    pub fn digest(&self) -> BlobDigest {
+        BlobDigest::of(&self.to_bytes())
+    }
+
+    /// The set it was encrypted under.
+    pub fn parameter_set(&self) -> ParameterSet {
+        self.parameter_set
+    }
+
+    /// The seed of its masks.
+    pub fn seed(&self) -> MaskSeed {
+        self.seed
+    }
+
+    /// How many ciphertexts it holds, at least one.
+    pub fn ciphertext_count(&self) -> usize {
+        self.bodies.len() / ciphertext_bytes(self.parameter_set)
+    }
+
+    /// All bodies at full width, one ciphertext after another.
+    pub(crate) fn bodies(&self) -> Vec<u64> {
+        unpack_bodies(&self.bodies)
+    }
+}
+
+impl BlindingKey {
+    /// Most bytes a blinding key may have.
+    pub const LIMIT_BYTES: usize = Limits::KEY_BYTES;
+
+    /// The key for one body polynomial at full width.
+    ///
+    /// # Errors
+    /// [`MessageError::PartialCiphertext`] if it is not exactly one polynomial.
+    pub fn from_body(parameter_set: ParameterSet, seed: MaskSeed, body: &[u64]) -> Result<Self, MessageError> {
+        Self { parameter_set, seed, body: round_and_pack(body) }.conform()
+    }
+
+    /// The key in `bytes`.
+    ///
+    /// # Errors
+    /// [`MessageError`], by the first check that fails.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, MessageError> {
+        let value = split_version(bytes, Self::LIMIT_BYTES)?;
+        let SeededBodies { parameter_set, seed, bodies: body } = wire::decode_exact(value, Self::LIMIT_BYTES)?;
+        Self { parameter_set, seed, body }.conform()
+    }
+
+    fn conform(self) -> Result<Self, MessageError> {
+        let ciphertext_bytes = ciphertext_bytes(self.parameter_set);
+        if self.body.len() != ciphertext_bytes {
+            return Err(MessageError::PartialCiphertext {
+                parameter_set: self.parameter_set,
+                found_bytes: self.body.len(),
+                ciphertext_bytes,
+            });
+        }
+        Ok(self)
+    }
+
+    /// The message's bytes: version, set, seed, body.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        versioned(&SeededBodies { parameter_set: self.parameter_set, seed: self.seed, bodies: self.body.clone() })
+    }
+
+    /// The blob digest of the message's bytes.
+    pub fn digest(&self) -> BlobDigest {
+        BlobDigest::of(&self.to_bytes())
+    }
+
+    /// The set it belongs to.
+    pub fn parameter_set(&self) -> ParameterSet {
+        self.parameter_set
+    }
+
+    /// The seed of its mask.
+    pub fn seed(&self) -> MaskSeed {
+        self.seed
+    }
+
+    pub(crate) fn body(&self) -> Vec<u64> {
+        unpack_bodies(&self.body)
+    }
+}
+
+impl EncryptedFeatures {
+    /// Most bytes a response may have.
+    pub const LIMIT_BYTES: usize = Limits::FEATURES_BYTES;
+
+    /// The response that holds `pieces`, whose values are below 2^`response_bits`.
+    pub(crate) fn from_pieces(parameter_set: ParameterSet, response_bits: ResponseBits, pieces: &[Piece]) -> Self {
+        let mut packed = Vec::new();
+        let mut body_counts = Vec::with_capacity(pieces.len());
+        for piece in pieces {
+            body_counts.push(piece.bodies.len() as u16);
+            pack(piece.mask.iter().chain(&piece.bodies).copied(), response_bits.0, &mut packed);
+        }
+        Self { parameter_set, response_bits, body_counts, packed }
+    }
+
+    /// The response in `bytes`.
+    ///
+    /// # Errors
+    /// [`MessageError`], by the first check that fails.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, MessageError> {
+        let value = split_version(bytes, Self::LIMIT_BYTES)?;
+        let found: PackedPieces = wire::decode_exact(value, Self::LIMIT_BYTES)?;
+        Self {
+            parameter_set: found.parameter_set,
+            response_bits: ResponseBits(found.response_bits),
+            body_counts: found.body_counts.into_iter().map(|count| count.0).collect(),
+            packed: found.packed,
+        }
+        .conform()
+    }
+
+    fn conform(self) -> Result<Self, MessageError> {
+        if !(ResponseBits::MIN..=ResponseBits::MAX).contains(&self.response_bits) {
+            return Err(MessageError::ResponseBits { found: self.response_bits.0 });
+        }
+        let limit = self.parameter_set.polynomial_size().0;
+        for (piece, count) in self.body_counts.iter().enumerate() {
+            if *count == 0 || usize::from(*count) > limit {
+                return Err(MessageError::BodyCount { piece, found: u32::from(*count), limit });
+            }
+        }
+        let wanted_bytes = (0..self.piece_count()).map(|piece| self.piece_len(piece)).sum();
+        match self.packed.len() {
+            found_bytes if found_bytes != wanted_bytes => {
+                return Err(MessageError::PackedLength { found_bytes, wanted_bytes });
+            }
+            0 => return Err(MessageError::Empty),
+            _ => {}
+        }
+        let mut rest = self.packed.as_slice();
+        for piece in 0..self.piece_count() {
+            let (this, behind) = rest.split_at(self.piece_len(piece));
+            if !padding_is_zero(this, self.response_bits.0, self.coefficients(piece)) {
+                return Err(MessageError::Padding { piece });
+            }
+            rest = behind;
+        }
+        Ok(self)
+    }
+
+    fn coefficients(&self, piece: usize) -> usize {
+        self.parameter_set.polynomial_size().0 + usize::from(self.body_counts[piece])
+    }
+
+    fn piece_len(&self, piece: usize) -> usize {
+        packed_len(self.coefficients(piece), self.response_bits.0)
+    }
+
+    /// The message's bytes: version, set, width, body counts, packed pieces.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        versioned(&PackedPieces {
+            parameter_set: self.parameter_set,
+            response_bits: self.response_bits.0,
+            body_counts: self.body_counts.iter().map(|count| Compact(*count)).collect(),
+            packed: self.packed.clone(),
+        })
+    }
+
+    /// The blob digest of the message's bytes: the response hash of receipts.
+    pub fn digest(&self) -> BlobDigest {
+        BlobDigest::of(&self.to_bytes())
+    }
+
+    /// The set it was computed under.
+    pub fn parameter_set(&self) -> ParameterSet {
+        self.parameter_set
+    }
+
+    /// Width of its coefficients.
+    pub fn response_bits(&self) -> ResponseBits {
+        self.response_bits
+    }
+
+    /// How many ciphertexts it holds, at least one.
+    pub fn piece_count(&self) -> usize {
+        self.body_counts.len()
+    }
+
+    /// How many bodies each ciphertext holds.
+    pub fn body_counts(&self) -> impl Iterator<Item = usize> + '_ {
+        self.body_counts.iter().map(|count| usize::from(*count))
+    }
+
+    /// Its ciphertexts, unpacked.
+    pub fn pieces(&self) -> impl Iterator<Item = Piece> + '_ {
+        let size = self.parameter_set.polynomial_size().0;
+        let mut start = 0;
+        (0..self.piece_count()).map(move |piece| {
+            let end = start + self.piece_len(piece);
+            let mut mask = unpack(&self.packed[start..end], self.response_bits.0, self.coefficients(piece));
+            start = end;
+            let bodies = mask.split_off(size);
+            Piece { mask, bodies }
+        })
+    }
+}

@@ -1,0 +1,135 @@
+//! Parameter sets and the counts they fix.
+
+use codec::{Decode, Encode};
+use core::fmt;
+
+/// Bits of an uploaded body: the client rounds bodies from 2⁶⁴ to 2⁴⁰, five bytes a coefficient.
+///
+/// Masks are never uploaded, so no key coefficient multiplies this rounding.
+pub const UPLOAD_BITS: u8 = 40;
+
+/// Coefficients of one ring polynomial: a power of two.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct PolynomialSize(pub usize);
+
+/// Width of the plaintext: an accumulator is an integer of this many bits, sign included.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Encode, Decode)]
+pub struct AccumulatorBits(pub u8);
+
+impl AccumulatorBits {
+    /// Fewest bits that make sense: a sign and a value.
+    pub const MIN: Self = Self(2);
+    /// Most bits any parameter set could carry exactly with its noise.
+    pub const MAX: Self = Self(44);
+
+    /// What one unit of the plaintext is worth on the torus scaled to 2⁶⁴, as a power of two.
+    pub fn scale_log2(self) -> u32 {
+        64 - u32::from(self.0)
+    }
+
+    /// Largest magnitude that an accumulator may reach: 2^(bits − 1) − 1.
+    pub fn bound(self) -> i64 {
+        (1i64 << (self.0 - 1)) - 1
+    }
+}
+
+/// Width of a coefficient in a response, after the switch from 2⁶⁴.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Encode, Decode)]
+pub struct ResponseBits(pub u8);
+
+impl ResponseBits {
+    /// Fewest bits of a response coefficient.
+    pub const MIN: Self = Self(8);
+    /// Most bits of a response coefficient. More would be a mask of nearly full width, from which
+    /// weights can be read.
+    pub const MAX: Self = Self(48);
+}
+
+/// A named set of encryption parameters: GLWE with one mask polynomial, native modulus 2⁶⁴, a
+/// uniform binary key and bounded uniform noise.
+///
+/// The noise bounds of the two production sets are the smallest that the lattice estimator behind
+/// `tfhe` 1.8.2 accepts for 132 bits of security at 2048 and 4096 key coefficients
+/// (`minimal_lwe_bound_for_132_bits_security_tuniform`); a test holds them to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Encode, Decode)]
+pub enum ParameterSet {
+    /// 2048 coefficients, noise uniform on ±2¹⁷. What every small head uses.
+    #[codec(index = 1)]
+    Glwe2048V1,
+    /// 4096 coefficients, noise uniform on ±2³: more noise budget, for large tiles.
+    #[codec(index = 2)]
+    Glwe4096V1,
+    /// 256 coefficients: protects nothing, so that tests are quick. Refused outside tests.
+    #[codec(index = 255)]
+    Toy256V1,
+}
+
+impl ParameterSet {
+    /// Coefficients of a polynomial, and of the secret key.
+    pub fn polynomial_size(self) -> PolynomialSize {
+        PolynomialSize(match self {
+            Self::Glwe2048V1 => 2048,
+            Self::Glwe4096V1 => 4096,
+            Self::Toy256V1 => 256,
+        })
+    }
+
+    /// Noise is uniform on ±2^this, the two ends half as likely.
+    pub fn noise_bound_log2(self) -> u32 {
+        match self {
+            Self::Glwe2048V1 | Self::Toy256V1 => 17,
+            Self::Glwe4096V1 => 3,
+        }
+    }
+
+    /// Variance of the noise of one fresh coefficient, in units of 2⁻⁶⁴ of the torus.
+    ///
+    /// Source: variance of TUniform(b), (2^(2b+1) + 1) / 6.
+    pub fn noise_variance(self) -> f64 {
+        (f64::from(2 * self.noise_bound_log2() + 1).exp2() + 1.0) / 6.0
+    }
+
+    /// False for sets that protect nothing. Everything that handles somebody's data asks.
+    pub fn is_production(self) -> bool {
+        !matches!(self, Self::Toy256V1)
+    }
+
+    /// The set's name in words, plans and listings.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Glwe2048V1 => "glwe-2048-v1",
+            Self::Glwe4096V1 => "glwe-4096-v1",
+            Self::Toy256V1 => "toy-256-v1",
+        }
+    }
+}
+
+impl fmt::Display for ParameterSet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tfhe::core_crypto::commons::noise_formulas::secure_noise::minimal_lwe_bound_for_132_bits_security_tuniform;
+    use tfhe::core_crypto::prelude::LweDimension;
+
+    #[test]
+    fn production_noise_is_what_the_estimator_asks_for() {
+        for set in [ParameterSet::Glwe2048V1, ParameterSet::Glwe4096V1] {
+            assert!(set.is_production());
+            let wanted = minimal_lwe_bound_for_132_bits_security_tuniform(
+                LweDimension(set.polynomial_size().0),
+                64f64.exp2(),
+            );
+            assert_eq!(set.noise_bound_log2(), wanted, "{set}");
+        }
+    }
+
+    #[test]
+    fn the_toy_set_is_no_production_set() {
+        assert!(!ParameterSet::Toy256V1.is_production());
+    }
+}

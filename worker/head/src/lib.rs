@@ -1,0 +1,1 @@
+//! The head program: tiles, rounds, cost and noise proofs; clear and encrypted backends.

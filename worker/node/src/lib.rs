@@ -1,0 +1,1 @@
+//! The worker: attest, register, offer, claim, run, commit.

@@ -1,0 +1,2 @@
+//! The worker: attest, register, offer, claim, run, commit.
+fn main() {}
