@@ -1,0 +1,170 @@
+//! Memoised noise: the same input under the same policy gives the same release, on every run.
+
+use encompute_protocol::{PolicyId, SplitIndex, VersionHash};
+use hmac::{Hmac, Mac};
+use rand_core::{OsRng, TryRngCore};
+use sha2::Sha256;
+use std::{
+    fs, io,
+    io::Write,
+    path::{Path, PathBuf},
+};
+use zeroize::{Zeroize, ZeroizeOnDrop};
+
+/// Which input: BLAKE2b-256 of the tensor that the preamble made of it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct InputIdentity([u8; 32]);
+
+impl InputIdentity {
+    /// Of the tensor's values in order.
+    pub fn of_tensor(values: &[u8]) -> Self {
+        Self(encompute_protocol::digest::blake2b_256(values))
+    }
+}
+
+/// Under which terms an input is released. Two releases with equal terms are the same release.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReleaseContext {
+    /// The version.
+    pub version: VersionHash,
+    /// The split.
+    pub split: SplitIndex,
+    /// The policy.
+    pub policy: PolicyId,
+}
+
+/// The client's secret behind all its noise. Whoever has it and an input can take the noise away.
+#[derive(Zeroize, ZeroizeOnDrop)]
+pub struct ReleaseSecret([u8; 32]);
+
+/// The secret's file could not be read or made.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SecretError {
+    /// Reading or writing failed.
+    #[error("release secret {path}")]
+    File {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// The file is not one.
+    #[error("release secret {path} has {found} bytes, it must have 32")]
+    Length {
+        /// Which file.
+        path: PathBuf,
+        /// Bytes found.
+        found: usize,
+    },
+    /// The operating system gave no randomness.
+    #[error("the operating system gave no randomness")]
+    Randomness,
+}
+
+impl ReleaseSecret {
+    /// Reads the secret, or makes one for its owner alone (mode 0600). It is never overwritten: a new
+    /// secret would draw new noise for old inputs.
+    ///
+    /// # Errors
+    /// [`SecretError`]; an existing file is left as it is.
+    pub fn open_or_create(path: &Path) -> Result<Self, SecretError> {
+        let failed = |source| SecretError::File { path: path.to_owned(), source };
+        match fs::read(path) {
+            Ok(mut bytes) => {
+                let found = bytes.len();
+                let secret = <[u8; 32]>::try_from(bytes.as_slice());
+                bytes.zeroize();
+                secret.map(Self).map_err(|_| SecretError::Length { path: path.to_owned(), found })
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Self::create(path),
+            Err(error) => Err(failed(error)),
+        }
+    }
+
+    fn create(path: &Path) -> Result<Self, SecretError> {
+        let failed = |source| SecretError::File { path: path.to_owned(), source };
+        let mut secret = [0; 32];
+        OsRng.try_fill_bytes(&mut secret).map_err(|_| SecretError::Randomness)?;
+        if let Some(folder) = path.parent() {
+            fs::create_dir_all(folder).map_err(failed)?;
+        }
+        // The whole file appears at once under its name, or not at all; of two processes one wins.
+        let draft = path.with_extension(format!("draft-{}", std::process::id()));
+        write_private(&draft, &secret).map_err(failed)?;
+        let linked = fs::hard_link(&draft, path);
+        fs::remove_file(&draft).map_err(failed)?;
+        match linked {
+            Ok(()) => Ok(Self(secret)),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Self::open_or_create(path),
+            Err(error) => Err(failed(error)),
+        }
+    }
+
+    /// The seed of the noise of one release.
+    pub(crate) fn noise_seed(&self, input: &InputIdentity, context: &ReleaseContext) -> [u8; 32] {
+        self.keyed(b"encompute/release-noise/v1", &[&input.0, &context.version.0, &[context.split.0, context.policy.0]])
+    }
+
+    /// What the ledger calls an input: without the secret it says nothing about the input.
+    pub(crate) fn ledger_name(&self, input: &InputIdentity) -> [u8; 32] {
+        self.keyed(b"encompute/release-ledger/v1", &[&input.0])
+    }
+
+    fn keyed(&self, tag: &[u8], parts: &[&[u8]]) -> [u8; 32] {
+        #[allow(clippy::expect_used, reason = "the length is fixed here")]
+        let mut mac = <Hmac<Sha256> as Mac>::new_from_slice(&self.0).expect("HMAC takes keys of any length; qed");
+        mac.update(tag);
+        parts.iter().for_each(|part| mac.update(part));
+        mac.finalize().into_bytes().into()
+    }
+}
+
+pub(crate) fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut options = fs::OpenOptions::new();
+    options.write(true).create(true).truncate(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let mut file = options.open(path)?;
+    file.write_all(bytes)?;
+    file.sync_all()
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn context(policy: u8) -> ReleaseContext {
+        ReleaseContext { version: VersionHash([1; 32]), split: SplitIndex(0), policy: PolicyId(policy) }
+    }
+
+    #[test]
+    fn the_secret_survives_a_restart_and_is_private() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("keys/release.secret");
+        let input = InputIdentity::of_tensor(&[1, 2, 3]);
+        let first = ReleaseSecret::open_or_create(&path).unwrap().noise_seed(&input, &context(1));
+        let again = ReleaseSecret::open_or_create(&path).unwrap().noise_seed(&input, &context(1));
+        assert_eq!(first, again);
+        #[cfg(unix)]
+        assert_eq!(std::os::unix::fs::PermissionsExt::mode(&fs::metadata(&path).unwrap().permissions()) & 0o777, 0o600);
+    }
+
+    #[test]
+    fn another_policy_draws_other_noise() {
+        let secret = ReleaseSecret([5; 32]);
+        let input = InputIdentity::of_tensor(&[1]);
+        assert_ne!(secret.noise_seed(&input, &context(1)), secret.noise_seed(&input, &context(2)));
+    }
+
+    #[test]
+    fn a_truncated_secret_is_refused_and_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("release.secret");
+        fs::write(&path, [1, 2]).unwrap();
+        assert!(matches!(ReleaseSecret::open_or_create(&path), Err(SecretError::Length { found: 2, .. })));
+        assert_eq!(fs::read(&path).unwrap(), [1, 2]);
+    }
+}
