@@ -29,6 +29,8 @@ pub mod ids;
 pub mod manifest;
 pub mod market;
 pub mod receipt;
+#[cfg(feature = "signing")]
+pub mod signing;
 pub mod statement;
 pub mod text;
 pub mod wire;
