@@ -19,6 +19,9 @@ pub const SPLITS_LIMIT: usize = 16;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Selector(pub [u8; 4]);
 
+/// Selector of the constructor, which takes `(Params, governor: Address, GenesisHash)`.
+pub const CONSTRUCTOR: Selector = Selector([0, 0, 0, 1]);
+
 /// One message: its selector and what it takes and gives.
 pub trait Call: Encode + Decode {
     /// The message's selector.
