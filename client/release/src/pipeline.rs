@@ -7,6 +7,7 @@ use crate::{
     policy::CheckedPolicy,
     seed::{InputIdentity, ReleaseContext, ReleaseSecret},
 };
+use encompute_head::{RoundPlan, StepError, client_step};
 use encompute_keys::SecretFeatures;
 use rand_chacha::ChaCha20Rng;
 use rand_core::{RngCore, SeedableRng};
@@ -23,14 +24,9 @@ pub struct Released {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ReleaseError {
-    /// The features are not of the split they are released for.
-    #[error("{found} features were decrypted, the split has {wanted}")]
-    Length {
-        /// Features decrypted.
-        found: usize,
-        /// Features of the split.
-        wanted: usize,
-    },
+    /// The sums are not those of the head's last round.
+    #[error("decrypted features are not of this split")]
+    Step(#[source] StepError),
     /// The input's budget, or its ledger, does not allow it.
     #[error("the release ledger does not allow it")]
     Budget(#[source] LedgerError),
@@ -50,28 +46,25 @@ impl Releaser {
         Self { secret, ledger, budget_millibits }
     }
 
-    /// Obfuscates `features` and writes the release down; the same features under the same context
-    /// give the same codes, and cost their bits once.
+    /// Takes the sums of the head's last round through its client step and the pipeline, and writes the
+    /// release down; the same features under the same context give the same codes, and cost their bits once.
     ///
     /// # Errors
     /// [`ReleaseError`]; nothing has left then. Never because of a value.
     pub fn release(
         &self,
         features: SecretFeatures,
-        feature_count: usize,
+        last: &RoundPlan,
         input: &InputIdentity,
         context: &ReleaseContext,
         policy: &CheckedPolicy,
     ) -> Result<Released, ReleaseError> {
-        let values = features.expose_to_release();
-        if values.len() != feature_count {
-            return Err(ReleaseError::Length { found: values.len(), wanted: feature_count });
-        }
+        let values = client_step(last, features.expose_to_release()).map_err(ReleaseError::Step)?;
         self.ledger
             .charge(&self.secret, input, context, policy.as_manifest().information_millibits, self.budget_millibits)
             .map_err(ReleaseError::Budget)?;
         let seed = Zeroizing::new(self.secret.noise_seed(input, context));
-        Ok(Released { codes: obfuscate(values, policy, &mut ChaCha20Rng::from_seed(*seed)) })
+        Ok(Released { codes: obfuscate(values.expose(), policy, &mut ChaCha20Rng::from_seed(*seed)) })
     }
 }
 
