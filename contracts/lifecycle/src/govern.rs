@@ -1,0 +1,98 @@
+//! The governor: measurements, parameters, pause, succession. None of it touches a running job's
+//! terms or keeps anybody from leaving.
+
+use crate::{
+    command::{Decide, Decision, Scene},
+    context::Host,
+    draft::Draft,
+    price::check_params,
+    refusal::{Field, Refusal},
+    state::{ReadState, Write},
+};
+use encompute_protocol::{
+    Address,
+    call::{AllowMeasurement, RevokeMeasurement, SetGovernor, SetParams, SetPaused},
+    event::{GovernorChanged, MeasurementAllowed, MeasurementRevoked, ParamsChanged, PausedChanged},
+    market::MeasurementRecord,
+};
+
+fn must_govern<S: ReadState, H>(scene: &Scene<'_, S, H>) -> Result<(), Refusal> {
+    let (caller, wanted) = (scene.at.caller, scene.state.governor());
+    if caller == wanted { Ok(()) } else { Err(Refusal::NotGovernor { caller, wanted }) }
+}
+
+impl Decide for AllowMeasurement {
+    /// The governor. A measurement that was announced once, even one revoked since, is not announced
+    /// again: code that was found bad stays bad.
+    fn decide<S: ReadState, H: Host>(&self, scene: &Scene<'_, S, H>) -> Result<Decision<()>, Refusal> {
+        must_govern(scene)?;
+        if self.measurement.is_zero() {
+            return Err(Refusal::Missing { field: Field::Measurement });
+        }
+        if let Some(MeasurementRecord { valid_from, revoked_at }) = scene.state.measurement(self.measurement) {
+            return Err(match revoked_at {
+                Some(revoked_at) => Refusal::MeasurementRevoked { revoked_at },
+                None => Refusal::MeasurementKnown { valid_from },
+            });
+        }
+        let delay = scene.state.params().measurement_delay;
+        let valid_from = scene.at.block.checked_add(delay).ok_or(Refusal::NumbersExhausted)?;
+        let mut draft = Draft::new(scene.state);
+        draft.emit(MeasurementAllowed { measurement: self.measurement, valid_from });
+        draft.write(Write::Measurement(self.measurement, MeasurementRecord { valid_from, revoked_at: None }));
+        Ok(Decision { changes: draft.finish(), answer: () })
+    }
+}
+
+impl Decide for RevokeMeasurement {
+    /// The governor, at once and for good.
+    fn decide<S: ReadState, H: Host>(&self, scene: &Scene<'_, S, H>) -> Result<Decision<()>, Refusal> {
+        must_govern(scene)?;
+        let mut record = scene.state.measurement(self.measurement).ok_or(Refusal::UnknownMeasurement)?;
+        if let Some(revoked_at) = record.revoked_at {
+            return Err(Refusal::MeasurementRevoked { revoked_at });
+        }
+        record.revoked_at = Some(scene.at.block);
+        let mut draft = Draft::new(scene.state);
+        draft.emit(MeasurementRevoked { measurement: self.measurement });
+        draft.write(Write::Measurement(self.measurement, record));
+        Ok(Decision { changes: draft.finish(), answer: () })
+    }
+}
+
+impl Decide for SetParams {
+    /// The governor, within [`check_params`].
+    fn decide<S: ReadState, H: Host>(&self, scene: &Scene<'_, S, H>) -> Result<Decision<()>, Refusal> {
+        must_govern(scene)?;
+        check_params(&self.params)?;
+        let mut draft = Draft::new(scene.state);
+        draft.emit(ParamsChanged { params: self.params });
+        draft.write(Write::Params(self.params));
+        Ok(Decision { changes: draft.finish(), answer: () })
+    }
+}
+
+impl Decide for SetPaused {
+    /// The governor. Stops requests only.
+    fn decide<S: ReadState, H: Host>(&self, scene: &Scene<'_, S, H>) -> Result<Decision<()>, Refusal> {
+        must_govern(scene)?;
+        let mut draft = Draft::new(scene.state);
+        draft.emit(PausedChanged { paused: self.paused });
+        draft.write(Write::Paused(self.paused));
+        Ok(Decision { changes: draft.finish(), answer: () })
+    }
+}
+
+impl Decide for SetGovernor {
+    /// The governor. Nobody, the zero address, cannot govern.
+    fn decide<S: ReadState, H: Host>(&self, scene: &Scene<'_, S, H>) -> Result<Decision<()>, Refusal> {
+        must_govern(scene)?;
+        if self.governor == Address::default() {
+            return Err(Refusal::Missing { field: Field::Governor });
+        }
+        let mut draft = Draft::new(scene.state);
+        draft.emit(GovernorChanged { governor: self.governor });
+        draft.write(Write::Governor(self.governor));
+        Ok(Decision { changes: draft.finish(), answer: () })
+    }
+}

@@ -1,0 +1,203 @@
+//! Every way to end: cancel, refuse, poke, and the one function that moves the money.
+
+use super::{Job, must_be};
+use crate::{
+    command::{Decide, Decision, Scene},
+    context::Host,
+    draft::Draft,
+    outcome::{Outcome, Party, Settlement},
+    refusal::Refusal,
+    state::{ReadState, Write},
+};
+use encompute_protocol::{
+    Params, Reason, Stage, VersionStatus, WorkerRecord,
+    call::{CancelJob, PokeJob, RefuseFeatures},
+    event::Movement,
+};
+
+impl Decide for CancelJob {
+    /// The job's user: free while requested; while claimed only after the head window, and the worker
+    /// is slashed; after the head the worker is paid and the creator keeps its stop fee.
+    fn decide<S: ReadState, H: Host>(&self, scene: &Scene<'_, S, H>) -> Result<Decision<()>, Refusal> {
+        let job = Job::load(scene.state, self.job)?;
+        job.must_be_users(scene.at.caller)?;
+        let cancelled = Some(Reason::UserCancelled);
+        match job.progress.stage {
+            Stage::Requested => job.conclude(scene, Stage::Cancelled, cancelled, Outcome::Refunded),
+            Stage::Claimed => {
+                let (reason, outcome) = match job.judge_claim(scene)? {
+                    Claim::Withdrawn(reason) => (reason, Outcome::Refunded),
+                    Claim::Late { .. } => (Reason::WorkerTimeout, Outcome::TimedOut),
+                };
+                job.conclude(scene, Stage::Failed, Some(reason), outcome)
+            }
+            Stage::HeadCommitted => {
+                if job.split(scene.state)?.tail.is_zero() {
+                    return Err(Refusal::NoTail);
+                }
+                job.conclude(scene, Stage::Cancelled, cancelled, Outcome::Stopped)
+            }
+            found @ (Stage::FeaturesSent | Stage::ResultCommitted) => {
+                Err(Refusal::WrongStage { found, wanted: Stage::HeadCommitted })
+            }
+            found @ (Stage::Settled | Stage::Failed | Stage::Cancelled) => Err(Refusal::JobEnded { found }),
+        }
+    }
+}
+
+impl Decide for RefuseFeatures {
+    /// The model's creator, within its window. It costs the bond that the job holds.
+    fn decide<S: ReadState, H: Host>(&self, scene: &Scene<'_, S, H>) -> Result<Decision<()>, Refusal> {
+        let job = Job::load(scene.state, self.job)?;
+        job.must_be(Stage::FeaturesSent)?;
+        must_be(scene.at.caller, job.model(scene.state)?.creator)?;
+        job.must_be_on_time(scene.at.block)?;
+        job.conclude(scene, Stage::Failed, Some(Reason::CreatorRefused), Outcome::CreatorFailed)
+    }
+}
+
+impl Decide for PokeJob {
+    /// Anybody, once whoever must act is late, or at once where a version or measurement was revoked
+    /// before the head was committed. One poke is one transition.
+    fn decide<S: ReadState, H: Host>(&self, scene: &Scene<'_, S, H>) -> Result<Decision<()>, Refusal> {
+        let job = Job::load(scene.state, self.job)?;
+        let block = scene.at.block;
+        let (to, reason, outcome) = match job.progress.stage {
+            Stage::Requested => {
+                if job.version(scene.state)?.status == VersionStatus::Revoked {
+                    (Stage::Failed, Some(Reason::VersionRevoked), Outcome::Refunded)
+                } else {
+                    job.must_be_late(block)?;
+                    (Stage::Failed, Some(Reason::NoWorker), Outcome::Refunded)
+                }
+            }
+            Stage::Claimed => match job.judge_claim(scene)? {
+                Claim::Withdrawn(reason) => (Stage::Failed, Some(reason), Outcome::Refunded),
+                Claim::Late { again: true } => (Stage::Requested, Some(Reason::WorkerTimeout), Outcome::Retried),
+                Claim::Late { again: false } => (Stage::Failed, Some(Reason::WorkerTimeout), Outcome::TimedOut),
+            },
+            Stage::HeadCommitted => {
+                job.must_be_late(block)?;
+                if job.split(scene.state)?.tail.is_zero() {
+                    (Stage::Settled, None, Outcome::Settled)
+                } else {
+                    (Stage::Failed, Some(Reason::UserNoShow), Outcome::Stopped)
+                }
+            }
+            Stage::FeaturesSent => {
+                job.must_be_late(block)?;
+                (Stage::Failed, Some(Reason::CreatorTimeout), Outcome::CreatorFailed)
+            }
+            Stage::ResultCommitted => {
+                job.must_be_late(block)?;
+                (Stage::Settled, None, Outcome::Settled)
+            }
+            found @ (Stage::Settled | Stage::Failed | Stage::Cancelled) => return Err(Refusal::JobEnded { found }),
+        };
+        job.conclude(scene, to, reason, outcome)
+    }
+}
+
+/// What has become of a claim that no receipt has answered.
+enum Claim {
+    /// Its version or its worker's measurement was revoked while it was on time: nobody's fault.
+    Withdrawn(Reason),
+    /// Its worker is late. The job is offered again, or not.
+    Late { again: bool },
+}
+
+impl Job {
+    /// Judges a claim; refuses one that still runs. A revocation excuses the worker only up to the
+    /// deadline that it has missed otherwise.
+    fn judge_claim<S: ReadState, H>(&self, scene: &Scene<'_, S, H>) -> Result<Claim, Refusal> {
+        let deadline = self.progress.deadline;
+        let version = self.version(scene.state)?;
+        let revoked = version.status == VersionStatus::Revoked;
+        if revoked && version.changed_at <= deadline {
+            return Ok(Claim::Withdrawn(Reason::VersionRevoked));
+        }
+        let (_, worker) = self.worker(scene.state)?;
+        let measurement = scene.state.measurement(worker.measurement).ok_or(Refusal::Inconsistent)?;
+        if measurement.revoked_at.is_some_and(|block| block <= deadline) {
+            return Ok(Claim::Withdrawn(Reason::MeasurementRevoked));
+        }
+        self.must_be_late(scene.at.block)?;
+        Ok(Claim::Late { again: self.progress.timeouts < Params::RETRIES && !revoked })
+    }
+
+    /// Moves the job to `to` and every planck where `outcome` says.
+    pub(super) fn conclude<S: ReadState, H>(
+        mut self,
+        scene: &Scene<'_, S, H>,
+        to: Stage,
+        reason: Option<Reason>,
+        outcome: Outcome,
+    ) -> Result<Decision<()>, Refusal> {
+        let settlement = Settlement::of(&self.terms, outcome).ok_or(Refusal::AmountTooLarge)?;
+        let mut draft = Draft::new(scene.state);
+        let from = self.progress.stage;
+        let window = (!to.is_terminal()).then_some(self.terms.windows.claim);
+        let late = matches!(outcome, Outcome::Retried | Outcome::TimedOut);
+        if late {
+            self.progress.timeouts = self.progress.timeouts.saturating_add(1);
+        }
+        self.enter(&mut draft, to, reason, scene.at.caller, scene.at.block, window)?;
+
+        let worker = match self.progress.worker {
+            Some(_) => Some(self.worker(scene.state)?),
+            None => None,
+        };
+        if let Some((account, mut record)) = worker
+            && (from == Stage::Claimed || !self.progress.stake_held.is_zero())
+        {
+            self.free_worker(&mut draft, account, &mut record, from, late, &settlement)?;
+            draft.write(Write::Worker(account, record));
+        }
+        let mut model = self.model(scene.state)?;
+        if to.is_terminal() {
+            draft.unlock_escrow(settlement.from_escrow().ok_or(Refusal::AmountTooLarge)?)?;
+            let kept = self.terms.job_bond.checked_sub(settlement.bond_slashed).ok_or(Refusal::Inconsistent)?;
+            let (id, job) = (self.terms.model, Some(self.id));
+            draft.move_bond(id, &mut model, job, Movement::Slashed, settlement.bond_slashed)?;
+            draft.move_bond(id, &mut model, job, Movement::Released, kept)?;
+            model.open_jobs = model.open_jobs.checked_sub(1).ok_or(Refusal::Inconsistent)?;
+            draft.write(Write::Model(id, model));
+        }
+        for line in &settlement.lines {
+            let account = match line.party {
+                Party::User => self.terms.user,
+                Party::Worker => worker.ok_or(Refusal::Inconsistent)?.1.payout,
+                Party::Creator => model.creator,
+                Party::Treasury => scene.state.params().treasury,
+                Party::Poker => scene.at.caller,
+            };
+            draft.credit(account, self.id, line.amount, line.cause)?;
+        }
+        self.write_progress(&mut draft);
+        Ok(Decision { changes: draft.finish(), answer: () })
+    }
+
+    /// Gives the worker back its place and what is left of the stake that the job held.
+    fn free_worker<S: ReadState>(
+        &mut self,
+        draft: &mut Draft<'_, S>,
+        account: encompute_protocol::Address,
+        record: &mut WorkerRecord,
+        from: Stage,
+        late: bool,
+        settlement: &Settlement,
+    ) -> Result<(), Refusal> {
+        if from == Stage::Claimed {
+            record.in_flight = record.in_flight.checked_sub(1).ok_or(Refusal::Inconsistent)?;
+        }
+        if late {
+            // A statistic: it may stop growing, a job may not.
+            record.timeouts = record.timeouts.saturating_add(1);
+        }
+        let (slashed, job) = (settlement.stake_slashed, Some(self.id));
+        let held = core::mem::take(&mut self.progress.stake_held);
+        let kept = held.checked_sub(slashed).ok_or(Refusal::Inconsistent)?;
+        draft.move_stake(account, record, job, Movement::Slashed, slashed)?;
+        draft.move_stake(account, record, job, Movement::Released, kept)
+    }
+}

@@ -1,0 +1,353 @@
+//! The books, rebuilt from events alone.
+//!
+//! Nothing here reads the contract's state or knows its rules: only what each event says about money
+//! and that nothing may go below zero. What the replay arrives at is then compared with what the
+//! contract says and holds.
+
+use alloc::collections::BTreeMap;
+use core::fmt;
+use encompute_protocol::{
+    Address, BlobDigest, BlockNumber, Fees, JobId, ModelId, Plancks, PolicyId, Reason, SplitIndex, Stage, VersionId,
+    event::{Cause, Credited, Event, JobRequested, JobStageChanged, Movement},
+    market::Totals,
+};
+
+/// A stake or bond, as events tell it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Deposit {
+    /// All of it.
+    pub amount: Plancks,
+    /// What jobs hold.
+    pub locked: Plancks,
+    /// What was asked back.
+    pub leaving: Plancks,
+}
+
+/// One job, as events tell it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct JobAccount {
+    /// Who paid.
+    pub user: Address,
+    /// What was bought.
+    pub version: VersionId,
+    /// Which split.
+    pub split: SplitIndex,
+    /// Which release policy.
+    pub policy: PolicyId,
+    /// The request blob.
+    pub input: BlobDigest,
+    /// The escrow by part.
+    pub fees: Fees,
+    /// Where it stands; none before its first stage event.
+    pub stage: Option<Stage>,
+    /// Why.
+    pub reason: Option<Reason>,
+    /// Who holds or held it.
+    pub worker: Option<Address>,
+    /// Credited from its escrow so far.
+    pub from_escrow: Plancks,
+    /// Taken from stake and bond for it so far.
+    pub slashed: Plancks,
+    /// Credited from what was taken so far.
+    pub from_slashes: Plancks,
+}
+
+/// The books after some events.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Ledger {
+    /// Money that came in.
+    pub deposited: Plancks,
+    /// Money that left.
+    pub paid: Plancks,
+    /// Stakes by worker.
+    pub stakes: BTreeMap<Address, Deposit>,
+    /// Bonds by model.
+    pub bonds: BTreeMap<ModelId, Deposit>,
+    /// Credits by account; none is zero.
+    pub credits: BTreeMap<Address, Plancks>,
+    /// Jobs.
+    pub jobs: BTreeMap<JobId, JobAccount>,
+    /// Block of the last event.
+    pub last_block: Option<BlockNumber>,
+}
+
+/// An event that contradicts those before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum LedgerError {
+    /// Its block is before the last event's.
+    BlockGoesBack {
+        /// The event's block.
+        found: BlockNumber,
+        /// The block before it.
+        last: BlockNumber,
+    },
+    /// It names a job that was never requested.
+    UnknownJob(JobId),
+    /// It requests a job that exists.
+    JobTwice(JobId),
+    /// It moves a job from a stage where the job is not.
+    WrongStage {
+        /// The job.
+        job: JobId,
+        /// Where the event says it was.
+        found: Option<Stage>,
+        /// Where it is.
+        wanted: Option<Stage>,
+    },
+    /// It moves a job that has ended.
+    MovesAfterEnd(JobId),
+    /// It credits from the escrow of a job that has not ended.
+    CreditBeforeEnd(JobId),
+    /// More was credited than the job's escrow or slashes held.
+    Overdrawn(JobId),
+    /// A worker's stake would hold less than nothing, or less than jobs hold.
+    StakeOverdrawn(Address),
+    /// A model's bond would hold less than nothing, or less than jobs hold.
+    BondOverdrawn(ModelId),
+    /// An account withdrew more or less than its credit.
+    WrongWithdrawal {
+        /// The account.
+        account: Address,
+        /// Withdrawn.
+        found: Plancks,
+        /// Its credit.
+        wanted: Plancks,
+    },
+    /// Sums exceed what can be counted.
+    TooLarge,
+}
+
+impl fmt::Display for LedgerError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::BlockGoesBack { found, last } => write!(f, "an event of block {found} follows one of block {last}"),
+            Self::UnknownJob(job) => write!(f, "job {job} was never requested"),
+            Self::JobTwice(job) => write!(f, "job {job} is requested twice"),
+            Self::WrongStage { job, found, wanted } => {
+                write!(f, "job {job} moves from {found:?}, but it is at {wanted:?}")
+            }
+            Self::MovesAfterEnd(job) => write!(f, "job {job} moves after it has ended"),
+            Self::CreditBeforeEnd(job) => write!(f, "the escrow of job {job} is credited before it has ended"),
+            Self::Overdrawn(job) => write!(f, "job {job} credits more than it holds"),
+            Self::StakeOverdrawn(worker) => write!(f, "the stake of {worker} is overdrawn"),
+            Self::BondOverdrawn(model) => write!(f, "the bond of model {model} is overdrawn"),
+            Self::WrongWithdrawal { account, found, wanted } => {
+                write!(f, "{account} withdraws {found}, its credit is {wanted}")
+            }
+            Self::TooLarge => f.write_str("sums exceed what can be counted"),
+        }
+    }
+}
+
+impl core::error::Error for LedgerError {}
+
+/// What the books of one job lack once it has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Imbalance {
+    /// The job.
+    pub job: JobId,
+    /// Credited.
+    pub found: Plancks,
+    /// What escrow (or slashes) held.
+    pub wanted: Plancks,
+}
+
+fn add(sum: &mut Plancks, amount: Plancks) -> Result<(), LedgerError> {
+    *sum = sum.checked_add(amount).ok_or(LedgerError::TooLarge)?;
+    Ok(())
+}
+
+impl Deposit {
+    fn moved(self, movement: Movement, amount: Plancks) -> Option<Self> {
+        let Self { amount: all, locked, leaving } = self;
+        let next = match movement {
+            Movement::Added => Self { amount: all.checked_add(amount)?, locked, leaving },
+            Movement::Locked => Self { amount: all, locked: locked.checked_add(amount)?, leaving },
+            Movement::Released => Self { amount: all, locked: locked.checked_sub(amount)?, leaving },
+            Movement::Slashed => {
+                Self { amount: all.checked_sub(amount)?, locked: locked.checked_sub(amount)?, leaving }
+            }
+            Movement::Asked => Self { amount: all, locked, leaving: amount },
+            Movement::Taken => {
+                Self { amount: all.checked_sub(amount)?, locked, leaving: leaving.checked_sub(amount)? }
+            }
+        };
+        // Jobs never hold what is leaving or what is not there.
+        (next.locked.checked_add(next.leaving)? <= next.amount).then_some(next)
+    }
+}
+
+impl Ledger {
+    /// The books after all of `events`.
+    ///
+    /// # Errors
+    /// The first event that contradicts those before it, by its position, and how.
+    pub fn replay<'a>(
+        events: impl IntoIterator<Item = &'a (BlockNumber, Event)>,
+    ) -> Result<Self, (usize, LedgerError)> {
+        let mut ledger = Self::default();
+        for (position, (block, event)) in events.into_iter().enumerate() {
+            ledger.record(*block, event).map_err(|error| (position, error))?;
+        }
+        Ok(ledger)
+    }
+
+    /// Enters one event.
+    ///
+    /// # Errors
+    /// [`LedgerError`]; the books are unusable then.
+    pub fn record(&mut self, block: BlockNumber, event: &Event) -> Result<(), LedgerError> {
+        if let Some(last) = self.last_block.filter(|last| *last > block) {
+            return Err(LedgerError::BlockGoesBack { found: block, last });
+        }
+        self.last_block = Some(block);
+        match event {
+            Event::JobRequested(requested) => self.request(requested),
+            Event::JobStageChanged(changed) => self.stage(changed),
+            Event::Credited(credited) => self.credit(credited),
+            Event::Withdrawn(withdrawn) => {
+                let wanted = self.credits.remove(&withdrawn.account).unwrap_or_default();
+                if withdrawn.amount != wanted {
+                    let (account, found) = (withdrawn.account, withdrawn.amount);
+                    return Err(LedgerError::WrongWithdrawal { account, found, wanted });
+                }
+                add(&mut self.paid, wanted)
+            }
+            Event::StakeMoved(moved) => {
+                let stake = self.stakes.entry(moved.worker).or_default();
+                let next = stake.moved(moved.movement, moved.amount);
+                *stake = next.ok_or(LedgerError::StakeOverdrawn(moved.worker))?;
+                self.cash(moved.job, moved.movement, moved.amount)
+            }
+            Event::BondMoved(moved) => {
+                let bond = self.bonds.entry(moved.model).or_default();
+                let next = bond.moved(moved.movement, moved.amount);
+                *bond = next.ok_or(LedgerError::BondOverdrawn(moved.model))?;
+                self.cash(moved.job, moved.movement, moved.amount)
+            }
+            // No money moves by any of these.
+            Event::HeadCommitted(_)
+            | Event::FeaturesSent(_)
+            | Event::ResultCommitted(_)
+            | Event::ModelListed(_)
+            | Event::VersionPublished(_)
+            | Event::VersionStatusChanged(_)
+            | Event::NonceIssued(_)
+            | Event::WorkerRegistered(_)
+            | Event::CapacityChanged(_)
+            | Event::MeasurementAllowed(_)
+            | Event::MeasurementRevoked(_)
+            | Event::ParamsChanged(_)
+            | Event::PausedChanged(_)
+            | Event::GovernorChanged(_) => Ok(()),
+        }
+    }
+
+    /// The sums that the contract should name and its balance should cover.
+    ///
+    /// # Errors
+    /// [`LedgerError::TooLarge`].
+    pub fn totals(&self) -> Result<Totals, LedgerError> {
+        let mut totals = Totals::default();
+        for job in self.jobs.values().filter(|job| !job.has_ended()) {
+            add(&mut totals.escrow, job.fees.total().ok_or(LedgerError::TooLarge)?)?;
+        }
+        self.stakes.values().try_for_each(|stake| add(&mut totals.stakes, stake.amount))?;
+        self.bonds.values().try_for_each(|bond| add(&mut totals.bonds, bond.amount))?;
+        self.credits.values().try_for_each(|credit| add(&mut totals.credits, *credit))?;
+        Ok(totals)
+    }
+
+    /// What the contract's account should hold: what came in less what left.
+    ///
+    /// # Errors
+    /// [`LedgerError::TooLarge`] where more left than came in.
+    pub fn balance(&self) -> Result<Plancks, LedgerError> {
+        self.deposited.checked_sub(self.paid).ok_or(LedgerError::TooLarge)
+    }
+
+    /// Jobs whose credits are not exactly what they held: ended jobs by escrow, all jobs by slashes.
+    pub fn imbalances(&self) -> impl Iterator<Item = Imbalance> {
+        self.jobs.iter().filter_map(|(id, job)| {
+            let escrow = job.fees.total().unwrap_or_default();
+            if job.has_ended() && job.from_escrow != escrow {
+                return Some(Imbalance { job: *id, found: job.from_escrow, wanted: escrow });
+            }
+            let (found, wanted) = (job.from_slashes, job.slashed);
+            (found != wanted).then_some(Imbalance { job: *id, found, wanted })
+        })
+    }
+
+    fn request(&mut self, event: &JobRequested) -> Result<(), LedgerError> {
+        let JobRequested { job, user, version, split, policy, input, fees } = event.clone();
+        add(&mut self.deposited, fees.total().ok_or(LedgerError::TooLarge)?)?;
+        let account = JobAccount {
+            user,
+            version,
+            split,
+            policy,
+            input,
+            fees,
+            stage: None,
+            reason: None,
+            worker: None,
+            from_escrow: Plancks::ZERO,
+            slashed: Plancks::ZERO,
+            from_slashes: Plancks::ZERO,
+        };
+        match self.jobs.insert(job, account) {
+            None => Ok(()),
+            Some(_) => Err(LedgerError::JobTwice(job)),
+        }
+    }
+
+    fn stage(&mut self, event: &JobStageChanged) -> Result<(), LedgerError> {
+        let job = self.jobs.get_mut(&event.job).ok_or(LedgerError::UnknownJob(event.job))?;
+        if job.has_ended() {
+            return Err(LedgerError::MovesAfterEnd(event.job));
+        }
+        if job.stage != event.from {
+            return Err(LedgerError::WrongStage { job: event.job, found: event.from, wanted: job.stage });
+        }
+        (job.stage, job.reason, job.worker) = (Some(event.to), event.reason, event.worker);
+        Ok(())
+    }
+
+    fn credit(&mut self, event: &Credited) -> Result<(), LedgerError> {
+        let job = self.jobs.get_mut(&event.job).ok_or(LedgerError::UnknownJob(event.job))?;
+        let (sum, held) = if event.cause == Cause::Slash {
+            (&mut job.from_slashes, job.slashed)
+        } else if job.stage.is_some_and(Stage::is_terminal) {
+            (&mut job.from_escrow, job.fees.total().ok_or(LedgerError::TooLarge)?)
+        } else {
+            return Err(LedgerError::CreditBeforeEnd(event.job));
+        };
+        add(sum, event.amount)?;
+        if *sum > held {
+            return Err(LedgerError::Overdrawn(event.job));
+        }
+        add(self.credits.entry(event.account).or_default(), event.amount)
+    }
+
+    /// What a movement of stake or bond means for money in, money out and the job it is for.
+    fn cash(&mut self, job: Option<JobId>, movement: Movement, amount: Plancks) -> Result<(), LedgerError> {
+        match (movement, job) {
+            (Movement::Added, _) => add(&mut self.deposited, amount),
+            (Movement::Taken, _) => add(&mut self.paid, amount),
+            (Movement::Slashed, Some(id)) => {
+                add(&mut self.jobs.get_mut(&id).ok_or(LedgerError::UnknownJob(id))?.slashed, amount)
+            }
+            // Nothing is slashed but for a job.
+            (Movement::Slashed, None) => Err(LedgerError::UnknownJob(JobId(0))),
+            (Movement::Locked | Movement::Released | Movement::Asked, _) => Ok(()),
+        }
+    }
+}
+
+impl JobAccount {
+    /// True once nothing can happen any more.
+    pub fn has_ended(&self) -> bool {
+        self.stage.is_some_and(Stage::is_terminal)
+    }
+}

@@ -1,0 +1,141 @@
+//! The money of every outcome: one pure table for the contract, the auditor and the README.
+//!
+//! Parties get floors; the treasury gets what rounding leaves. Every line is exact to the planck.
+
+use alloc::vec::Vec;
+use encompute_protocol::{BasisPoints, JobTerms, Plancks, event::Cause};
+
+/// How a job ends, or goes back to be claimed again, as far as money goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Everybody did their part: worker, creator and treasury are paid.
+    Settled,
+    /// It ended before a head, by nobody's fault: everything back. (`NoWorker`, `VersionRevoked`,
+    /// `MeasurementRevoked`, cancelled while requested.)
+    Refunded,
+    /// The worker was late and the job is offered again: a small slash, the escrow stays.
+    Retried,
+    /// The worker was late for the last time: everything back and a slash.
+    TimedOut,
+    /// The user stopped after the head, by word or by silence.
+    Stopped,
+    /// The creator was late or refused: the worker is paid, the user is made whole from the bond.
+    CreatorFailed,
+}
+
+/// Who is credited.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Party {
+    /// Who paid for the job.
+    User,
+    /// The payout account of the worker that holds or held it.
+    Worker,
+    /// The model's creator.
+    Creator,
+    /// The treasury.
+    Treasury,
+    /// Who made the call that ended it.
+    Poker,
+}
+
+/// One credit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Line {
+    /// Who is owed.
+    pub party: Party,
+    /// How much; never zero.
+    pub amount: Plancks,
+    /// What for. [`Cause::Slash`] is paid from stake or bond, everything else from the escrow.
+    pub cause: Cause,
+}
+
+/// The money of one outcome.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Settlement {
+    /// Credits, in the order of their events.
+    pub lines: Vec<Line>,
+    /// Taken from the stake that the job holds.
+    pub stake_slashed: Plancks,
+    /// Taken from the bond that the job holds.
+    pub bond_slashed: Plancks,
+}
+
+/// Part of a slashed stake that goes to the wronged user.
+pub const SLASH_TO_USER: BasisPoints = BasisPoints(5_000);
+/// Part of a slashed stake that goes to who made the call; what is left is the treasury's.
+pub const SLASH_TO_POKER: BasisPoints = BasisPoints(2_000);
+
+impl Settlement {
+    /// Who gets what when a job with these terms has this outcome. `None` only if an amount
+    /// overflows, which [`crate::price::Price::of`] rules out for every job that was ever requested.
+    pub fn of(terms: &JobTerms, outcome: Outcome) -> Option<Self> {
+        let fees = &terms.fees;
+        let mut settlement = Self::default();
+        match outcome {
+            Outcome::Settled => {
+                settlement.owe(Party::Worker, fees.head, Cause::HeadFee);
+                settlement.owe(Party::Worker, fees.tip, Cause::Tip);
+                settlement.owe(Party::Creator, fees.tail, Cause::TailFee);
+                settlement.owe(Party::Treasury, fees.protocol, Cause::ProtocolFee);
+            }
+            Outcome::Refunded => settlement.owe(Party::User, fees.total()?, Cause::Refund),
+            Outcome::Retried => settlement.slash_stake(terms.job_stake.share_floor(terms.retry_slash)?)?,
+            Outcome::TimedOut => {
+                settlement.owe(Party::User, fees.total()?, Cause::Refund);
+                settlement.slash_stake(terms.job_stake.share_floor(terms.fail_slash)?)?;
+            }
+            Outcome::Stopped => {
+                let stop = fees.tail.share_floor(terms.stop_fee)?;
+                let paid = fees.head.checked_add(stop)?;
+                // Rounded up on less than was quoted, so never more than was quoted.
+                let protocol = paid.share_ceil(terms.protocol_fee)?;
+                let kept = paid.checked_add(protocol)?;
+                settlement.owe(Party::Worker, fees.head, Cause::HeadFee);
+                settlement.owe(Party::Creator, stop, Cause::StopFee);
+                settlement.owe(Party::Treasury, protocol, Cause::ProtocolFee);
+                settlement.owe(Party::User, fees.total()?.checked_sub(kept)?, Cause::Refund);
+            }
+            Outcome::CreatorFailed => {
+                settlement.owe(Party::Worker, fees.head, Cause::HeadFee);
+                settlement.owe(Party::User, fees.total()?.checked_sub(fees.head)?, Cause::Refund);
+                settlement.owe(Party::User, fees.head, Cause::Slash);
+                settlement.owe(Party::Treasury, terms.job_bond.checked_sub(fees.head)?, Cause::Slash);
+                settlement.bond_slashed = terms.job_bond;
+            }
+        }
+        Some(settlement)
+    }
+
+    /// What leaves the escrow: the sum of every line that is not a slash. `None` on overflow.
+    pub fn from_escrow(&self) -> Option<Plancks> {
+        self.sum(|line| line.cause != Cause::Slash)
+    }
+
+    /// What `party` gets in all. `None` on overflow.
+    pub fn of_party(&self, party: Party) -> Option<Plancks> {
+        self.sum(|line| line.party == party)
+    }
+
+    fn sum(&self, wanted: impl Fn(&Line) -> bool) -> Option<Plancks> {
+        self.lines
+            .iter()
+            .filter(|line| wanted(line))
+            .try_fold(Plancks::ZERO, |sum, line| sum.checked_add(line.amount))
+    }
+
+    fn owe(&mut self, party: Party, amount: Plancks, cause: Cause) {
+        if !amount.is_zero() {
+            self.lines.push(Line { party, amount, cause });
+        }
+    }
+
+    fn slash_stake(&mut self, amount: Plancks) -> Option<()> {
+        let user = amount.share_floor(SLASH_TO_USER)?;
+        let poker = amount.share_floor(SLASH_TO_POKER)?;
+        self.owe(Party::User, user, Cause::Slash);
+        self.owe(Party::Poker, poker, Cause::Slash);
+        self.owe(Party::Treasury, amount.checked_sub(user)?.checked_sub(poker)?, Cause::Slash);
+        self.stake_slashed = amount;
+        Some(())
+    }
+}

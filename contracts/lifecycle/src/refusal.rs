@@ -1,0 +1,269 @@
+//! Why a message was refused. Nothing has changed then.
+
+use codec::{Decode, Encode};
+use core::fmt;
+use encompute_protocol::{
+    Address, BasisPoints, BlockNumber, JobId, ModelId, Plancks, PolicyId, SigningAddress, SplitIndex, Stage,
+    VersionId, VersionStatus,
+};
+use scale_info::TypeInfo;
+
+/// A field of a message that is all zeros or empty. The platform reads missing calldata as zeros, so
+/// zero never means anything.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, TypeInfo)]
+#[allow(missing_docs, reason = "each is the field of the same name")]
+pub enum Field {
+    #[codec(index = 0)]
+    Input,
+    #[codec(index = 1)]
+    Output,
+    #[codec(index = 2)]
+    Features,
+    #[codec(index = 3)]
+    Result,
+    #[codec(index = 4)]
+    Name,
+    #[codec(index = 5)]
+    Manifest,
+    #[codec(index = 6)]
+    Head,
+    #[codec(index = 7)]
+    Policies,
+    #[codec(index = 8)]
+    Signing,
+    #[codec(index = 9)]
+    Hpke,
+    #[codec(index = 10)]
+    Payout,
+    #[codec(index = 11)]
+    Measurement,
+    #[codec(index = 12)]
+    Quote,
+    #[codec(index = 13)]
+    Evidence,
+    #[codec(index = 14)]
+    Url,
+    #[codec(index = 15)]
+    Governor,
+    #[codec(index = 16)]
+    Treasury,
+    #[codec(index = 17)]
+    To,
+    #[codec(index = 18)]
+    Value,
+    #[codec(index = 19)]
+    Genesis,
+}
+
+/// A fact that an offer names otherwise than the request does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, TypeInfo)]
+#[allow(missing_docs, reason = "each is the field of the same name")]
+pub enum OfferField {
+    #[codec(index = 0)]
+    Genesis,
+    #[codec(index = 1)]
+    Contract,
+    #[codec(index = 2)]
+    User,
+    #[codec(index = 3)]
+    Version,
+    #[codec(index = 4)]
+    Split,
+    #[codec(index = 5)]
+    Input,
+}
+
+/// A parameter with bounds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, TypeInfo)]
+#[allow(missing_docs, reason = "each is the field of the same name")]
+pub enum Param {
+    #[codec(index = 0)]
+    ProtocolFee,
+    #[codec(index = 1)]
+    StopFee,
+    #[codec(index = 2)]
+    RetrySlash,
+    #[codec(index = 3)]
+    FailSlash,
+    #[codec(index = 4)]
+    BondMargin,
+    #[codec(index = 5)]
+    RegistrationLimit,
+    #[codec(index = 6)]
+    Unbonding,
+    #[codec(index = 7)]
+    MeasurementDelay,
+    #[codec(index = 8)]
+    ClaimWindow,
+    #[codec(index = 9)]
+    HeadWindow,
+    #[codec(index = 10)]
+    ChallengeWindow,
+    #[codec(index = 11)]
+    FeaturesWindow,
+    #[codec(index = 12)]
+    CreatorWindow,
+    #[codec(index = 13)]
+    AcceptWindow,
+    #[codec(index = 14)]
+    HeadFeeBase,
+    #[codec(index = 15)]
+    HeadFeePerUnit,
+    #[codec(index = 16)]
+    JobStakeFloor,
+}
+
+macro_rules! refusals {
+    ($($index:literal $(#[$doc:meta])* $name:ident $({ $($field:ident: $type:ty),* $(,)? })? => $text:literal $(, $argument:expr)*;)*) => {
+        /// Why a message was refused. Indices are stable; nothing has changed when one comes back.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, TypeInfo)]
+        #[non_exhaustive]
+        #[allow(missing_docs, reason = "fields are what was found and what was wanted")]
+        pub enum Refusal {
+            $($(#[$doc])* #[codec(index = $index)] $name $({ $($field: $type),* })?),*
+        }
+
+        impl fmt::Display for Refusal {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                match self {
+                    $(Self::$name $({ $($field),* })? => write!(f, $text $(, $argument)*)),*
+                }
+            }
+        }
+    };
+}
+
+refusals! {
+    0 /// Money was sent to a message that takes none.
+    ValueNotTaken { found: Plancks } => "{found} was sent to a message that takes no money";
+    1 /// A field is all zeros or empty.
+    Missing { field: Field } => "{field:?} is zero or empty";
+    2 /// New jobs are stopped.
+    Paused => "new jobs are stopped";
+    3 /// An amount is too large to compute with.
+    AmountTooLarge => "an amount is too large to compute with";
+    4 /// No more of these can be numbered.
+    NumbersExhausted => "no more numbers are left for new records";
+    5 /// A record that must exist does not; the state is damaged.
+    Inconsistent => "the market's records contradict each other";
+    6 /// The calldata is not exactly the message: the platform reads what is missing as zeros.
+    CalldataLength { found: u64, wanted: u64 } => "{found} bytes of calldata, the message has {wanted}";
+    7 /// The value sent is no whole number of plancks; the remainder would be lost.
+    ValueRemainder { found: u32, unit: u32 } => "the value leaves {found} of {unit} parts of a planck";
+    8 /// The payee did not take the money.
+    PaymentFailed { to: Address } => "{to} did not take the payment";
+
+    10 /// There is no such model.
+    UnknownModel { model: ModelId } => "there is no model {model}";
+    11 /// There is no such version.
+    UnknownVersion { version: VersionId } => "there is no version {version}";
+    12 /// The version has no such split.
+    UnknownSplit { found: SplitIndex, splits: u8 } => "there is no split {found}, the version has {splits}";
+    13 /// The split has no such policy.
+    UnknownPolicy { found: PolicyId, policies: u8 } => "there is no policy {found}, the split has 1 to {policies}";
+    14 /// There is no such job.
+    UnknownJob { job: JobId } => "there is no job {job}";
+    15 /// The account is not registered as a worker.
+    UnknownWorker { worker: Address } => "{worker} is not registered as a worker";
+    16 /// The measurement was never allowed.
+    UnknownMeasurement => "the measurement was never allowed";
+
+    20 /// The version is not for sale.
+    VersionNotActive { found: VersionStatus } => "the version is {found:?}, not Active";
+    21 /// The version's status does not allow this.
+    WrongVersionStatus { found: VersionStatus, wanted: VersionStatus } => "the version is {found:?}, not {wanted:?}";
+    22 /// The version is revoked.
+    VersionRevoked { revoked_at: BlockNumber } => "the version was revoked in block {revoked_at}";
+    23 /// The number of splits is not allowed.
+    SplitCount { found: u32, limit: u32 } => "{found} splits, from 1 to {limit} are allowed";
+
+    30 /// The user has used this request blob before.
+    InputUsed { job: JobId } => "this input was used for job {job}";
+    31 /// The money sent is not the escrow.
+    EscrowMismatch { found: Plancks, wanted: Plancks } => "{found} was sent, the escrow is {wanted}";
+    32 /// The creator's free bond does not cover the job.
+    FreeBondTooSmall { found: Plancks, wanted: Plancks } => "the model's free bond is {found}, the job needs {wanted}";
+    33 /// The model's bond is below the least.
+    BondBelowFloor { found: Plancks, wanted: Plancks } => "the model's bond is {found}, at least {wanted} is needed";
+    34 /// The worker's free stake does not cover the job.
+    FreeStakeTooSmall { found: Plancks, wanted: Plancks } => "the worker's free stake is {found}, the job needs {wanted}";
+    35 /// The worker's stake is below the least.
+    StakeBelowFloor { found: Plancks, wanted: Plancks } => "the worker's stake is {found}, at least {wanted} is needed";
+    36 /// Every place of the worker is taken.
+    CapacityFull { in_flight: u16, capacity: u16 } => "the worker holds {in_flight} jobs of at most {capacity}";
+    37 /// More is asked back than is free.
+    AskedTooMuch { found: Plancks, free: Plancks } => "{found} is asked back, {free} is not held by jobs";
+    38 /// Nothing was asked back.
+    NothingLeaving => "nothing was asked back";
+    39 /// What was asked back is not free yet.
+    NotYetLeaving { leaves_at: BlockNumber, block: BlockNumber } => "it may be taken from block {leaves_at}, this is {block}";
+    40 /// The caller has no credit.
+    NothingToWithdraw => "there is no credit to withdraw";
+
+    50 /// The job is at another stage.
+    WrongStage { found: Stage, wanted: Stage } => "the job is {found:?}, not {wanted:?}";
+    51 /// The job has ended.
+    JobEnded { found: Stage } => "the job has ended: {found:?}";
+    52 /// The job is somebody else's to move.
+    NotYourJob { caller: Address, wanted: Address } => "{caller} may not do this, {wanted} may";
+    53 /// The model is somebody else's.
+    NotYourModel { caller: Address, wanted: Address } => "{caller} may not do this, the creator {wanted} may";
+    54 /// The caller does not govern.
+    NotGovernor { caller: Address, wanted: Address } => "{caller} may not do this, the governor {wanted} may";
+    55 /// The window is over.
+    TooLate { deadline: BlockNumber, block: BlockNumber } => "the last block for this was {deadline}, this is {block}";
+    56 /// The window is not over.
+    NotYetLate { deadline: BlockNumber, block: BlockNumber } => "nobody is late before block {deadline} is over, this is {block}";
+    57 /// Nothing follows the head.
+    NoTail => "the split has no tail: accept the job instead";
+    58 /// Released under another policy than the job names.
+    PolicyMismatch { found: PolicyId, wanted: PolicyId } => "features of policy {found}, the job is for policy {wanted}";
+    59 /// The receipt's time of finishing is outside the claim.
+    FinishedOutside { found: BlockNumber, from: BlockNumber, to: BlockNumber } => "finished in block {found}, it must be {from} to {to}";
+
+    60 /// A signature is not by the registered key.
+    WrongSigner { found: Option<SigningAddress>, wanted: SigningAddress } => "signed by {}, the registered key is {wanted}", Signer(*found);
+    61 /// The offer is for something else.
+    OfferMismatch { field: OfferField } => "the offer names another {field:?} than the request";
+    62 /// The offer no longer holds.
+    OfferExpired { expires_at: BlockNumber, block: BlockNumber } => "the offer ended before block {expires_at}, this is {block}";
+
+    70 /// The registration ends before the work would.
+    RegistrationEndsTooSoon { expires_at: BlockNumber, wanted: BlockNumber } => "the registration ends with block {expires_at}, the job needs it until {wanted}";
+    71 /// The registration no longer holds.
+    RegistrationExpired { expires_at: BlockNumber, block: BlockNumber } => "the registration ended before block {expires_at}, this is {block}";
+    72 /// The registration would be too long or already over.
+    RegistrationLength { expires_at: BlockNumber, from: BlockNumber, to: BlockNumber } => "a registration until {expires_at}, from {from} to {to} is allowed";
+    73 /// No nonce was asked for.
+    NoNonce => "no registration was begun";
+    74 /// The quote was used for the registration before.
+    QuoteReused => "the quote is the one of the registration before";
+    75 /// The address is no web address.
+    UrlScheme => "the address begins with neither http:// nor https://";
+    76 /// Jobs are running under the present registration.
+    JobsInFlight { found: u16 } => "{found} jobs run under the present registration";
+    77 /// The measurement may not be used yet.
+    MeasurementNotYet { valid_from: BlockNumber, block: BlockNumber } => "the measurement may be used from block {valid_from}, this is {block}";
+    78 /// The measurement is revoked.
+    MeasurementRevoked { revoked_at: BlockNumber } => "the measurement was revoked in block {revoked_at}";
+    79 /// The measurement was announced before.
+    MeasurementKnown { valid_from: BlockNumber } => "the measurement was announced before, for block {valid_from}";
+
+    90 /// A parameter is outside its bounds.
+    ParamOutOfBounds { param: Param, found: u128, lowest: u128, highest: u128 } => "{param:?} is {found}, from {lowest} to {highest} is allowed";
+    91 /// A share is more than the whole.
+    ShareTooLarge { param: Param, found: BasisPoints } => "{param:?} is {} basis points, at most 10000 are allowed", found.0;
+}
+
+struct Signer(Option<SigningAddress>);
+
+impl fmt::Display for Signer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Some(address) => address.fmt(f),
+            None => f.write_str("nobody"),
+        }
+    }
+}
+
+impl core::error::Error for Refusal {}

@@ -1,0 +1,32 @@
+//! The platform's cryptography in software.
+
+use crate::context::Host;
+use encompute_protocol::{Signature, SigningAddress, digest};
+use k256::ecdsa::{RecoveryId, VerifyingKey};
+
+/// A [`Host`] that needs no platform: the same answers as the chain's Keccak host function and its
+/// 0x01 precompile, for simulators, clients and auditors.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Software;
+
+impl Host for Software {
+    fn keccak_256(&self, bytes: &[u8]) -> [u8; 32] {
+        digest::keccak_256(&[bytes])
+    }
+
+    fn recover(&self, digest: &[u8; 32], signature: &Signature) -> Option<SigningAddress> {
+        let (rs, v) = signature.0.split_at(64);
+        let parity = RecoveryId::from_byte(v.first()?.checked_sub(27)?)?;
+        let rs = k256::ecdsa::Signature::from_slice(rs).ok()?;
+        VerifyingKey::recover_from_prehash(digest, &rs, parity).ok().map(|key| address_of(&key))
+    }
+}
+
+/// The address of a public key: Keccak-256 of its uncompressed point without the tag, last 20 bytes.
+pub fn address_of(key: &VerifyingKey) -> SigningAddress {
+    let point = key.to_encoded_point(false);
+    let hash = digest::keccak_256(&[point.as_bytes().get(1..).unwrap_or_default()]);
+    let mut address = [0; 20];
+    address.copy_from_slice(&hash[12..]);
+    SigningAddress(address)
+}

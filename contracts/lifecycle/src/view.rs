@@ -1,0 +1,54 @@
+//! Messages that only read.
+
+use crate::{price::Price, state::ReadState};
+use encompute_protocol::{
+    Plancks, VersionStatus,
+    call::{
+        Call, QuoteJob, ReadCounts, ReadCredit, ReadGovernance, ReadJob, ReadMeasurement, ReadModel, ReadNonce,
+        ReadParams, ReadSplit, ReadTotals, ReadVersion, ReadWorker, ReadWorkerAt,
+    },
+};
+
+/// A message that only reads.
+pub trait View: Call {
+    /// What the message answers.
+    fn view<S: ReadState>(&self, state: &S) -> Self::Answer;
+}
+
+macro_rules! views {
+    ($($name:ident: |$message:ident, $state:ident| $answer:expr;)*) => {
+        $(impl View for $name {
+            fn view<S: ReadState>(&self, $state: &S) -> Self::Answer {
+                let $message = self;
+                let _ = $message;
+                $answer
+            }
+        })*
+    };
+}
+
+views! {
+    ReadParams: |message, state| state.params();
+    ReadTotals: |message, state| state.totals();
+    ReadCounts: |message, state| state.counts();
+    ReadGovernance: |message, state| (state.governor(), state.paused());
+    ReadModel: |message, state| state.model(message.model).zip(state.model_name(message.model));
+    ReadVersion: |message, state| state.version(message.version);
+    ReadSplit: |message, state| state.split(message.version, message.split);
+    ReadWorker: |message, state| state.worker(message.worker).zip(state.worker_url(message.worker));
+    ReadWorkerAt: |message, state| state.worker_at(message.index);
+    ReadMeasurement: |message, state| state.measurement(message.measurement);
+    ReadJob: |message, state| state.job_terms(message.job).zip(state.job_progress(message.job));
+    ReadCredit: |message, state| state.credit(message.account);
+    ReadNonce: |message, state| state.registration_nonce(message.account);
+    // Only what is for sale has a price.
+    QuoteJob: |message, state| {
+        let version = state.version(message.version)?;
+        if version.status != VersionStatus::Active {
+            return None;
+        }
+        let params = state.params();
+        let split = state.split(message.version, message.split)?;
+        Price::of(&params, &split, Plancks::ZERO).ok().map(|price| (price.fees, params.windows))
+    };
+}
