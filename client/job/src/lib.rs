@@ -1,1 +1,23 @@
-//! The user's side of one job: journal, rounds, verify before decrypt, release.
+//! The user's side of one job: from a tensor to a prediction.
+//!
+//! [`Runner::prepare`] encrypts and writes everything that a later run needs into a [`Journal`];
+//! [`Runner::request`] buys the run; [`Runner::drive`] takes the job on from wherever it stands on
+//! chain, until it ends. After a crash the same call goes on: intents are written before each send.
+//!
+//! Nothing is decrypted before its receipt is verified ([`rounds`]), nothing decrypted leaves but
+//! through [`encompute_release::Releaser`], and nothing here reacts to a decrypted value: only to
+//! signatures, digests, sizes and windows.
+
+mod driver;
+mod error;
+mod journal;
+mod order;
+mod report;
+mod rounds;
+mod workers;
+
+pub use driver::{Runner, Services};
+pub use error::JobError;
+pub use journal::{Journal, JournalError, Record};
+pub use order::Order;
+pub use report::{Answer, Bytes, Ending, Step, Watch};

@@ -20,6 +20,16 @@ impl InputIdentity {
     pub fn of_tensor(values: &[u8]) -> Self {
         Self(encompute_protocol::digest::blake2b_256(values))
     }
+
+    /// As written into a job's journal, which is for its owner alone: of a guessable input it tells the input.
+    pub fn to_bytes(self) -> [u8; 32] {
+        self.0
+    }
+
+    /// From a journal.
+    pub fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
 }
 
 /// Under which terms an input is released. Two releases with equal terms are the same release.

@@ -1,0 +1,515 @@
+//! The run: prepare, request, drive.
+
+use crate::{
+    error::JobError,
+    journal::{JobSecrets, Journal, Record},
+    order::{Order, plan_of, split_of},
+    report::{Answer, Bytes, Ending, Step, Watch},
+    rounds::{NoAnswer, RoundTrip, Verified, encrypt},
+    workers::{CheckedWorker, checked_worker, find_offer},
+};
+use encompute_audit::{JobFacts, verify_commitment};
+use encompute_chain::{ReadMarket, Submit, SubmitJob};
+use encompute_envelope::{Context, RecipientPublic, RecipientSecret, SecretSeed, Subject};
+use encompute_keys::{MachineSecret, SecretKey};
+use encompute_networks::Network;
+use encompute_protocol::{
+    BlobDigest, BlockNumber, Fees, HeadDigest, JobId, JobProgress, JobRequest, JobTerms, Plancks, RoundIndex,
+    RoundReceiptDigest, Stage, VersionManifest,
+    call::{AcceptResult, PokeJob, QuoteJob, ReadJob, ReadSplit, RequestJob, SendFeatures},
+    event::Event,
+    manifest::{JobResult, ReleasedFeatures},
+    receipt::OfferCall,
+    signing::SigningKey,
+    wire::Message,
+};
+use encompute_release::{CheckedPolicy, InputIdentity, ReleaseContext, Releaser};
+use encompute_store::{Blobs, ByteLimit, GatewayClient};
+use std::{
+    path::PathBuf,
+    time::{Duration, Instant},
+};
+use zeroize::Zeroizing;
+
+/// What a run talks to.
+pub struct Services<M> {
+    /// The chain, as the user.
+    pub market: M,
+    /// The store.
+    pub blobs: GatewayClient,
+    /// Workers.
+    pub http: reqwest::Client,
+    /// Whose word counts.
+    pub network: Network,
+}
+
+/// Drives jobs of one user.
+pub struct Runner<M> {
+    /// What it talks to.
+    pub services: Services<M>,
+    /// The one door for decrypted features.
+    pub releaser: Releaser,
+    /// Under which job keys are sealed on disk.
+    pub machine: MachineSecret,
+    /// Folder of journals.
+    pub home: PathBuf,
+    /// Whether results are accepted as soon as they are opened.
+    pub accept: bool,
+}
+
+/// Pause before a worker is asked again.
+const ASK_AGAIN: Duration = Duration::from_millis(100);
+
+impl<M: SubmitJob> Runner<M> {
+    /// Encrypts, writes the journal, uploads the request blob. Nothing has been paid yet.
+    ///
+    /// # Errors
+    /// [`JobError`]; what was written can be dropped.
+    pub async fn prepare(&self, order: &Order, watch: &mut (impl Watch + Send)) -> Result<Journal, JobError> {
+        let (plan, _) = order.check(&self.services.network)?;
+        let began = begin(watch, Step::Encrypt);
+        let head = self.services.market.head().await.map_err(JobError::Read)?;
+        let key = SecretKey::generate(plan.parameter_set());
+        let values: Zeroizing<Vec<i64>> = Zeroizing::new(order.tensor.iter().map(|value| i64::from(*value)).collect());
+        let tensor = encrypt(&key, &plan, RoundIndex(0), &values)?;
+        let secrets = JobSecrets { session: random().into(), result: random().into() };
+        let request = self.request_blob(order, &key, &secrets, &tensor.to_bytes())?;
+        let blob = request.to_wire();
+        let input = BlobDigest::of(&blob);
+        let market = &self.services.market;
+        let record = Record {
+            genesis: market.genesis(),
+            contract: request.contract,
+            user: request.user,
+            model: order.manifest.name.as_str().into(),
+            version: order.version,
+            manifest: request.manifest,
+            split: order.split,
+            policy: order.policy,
+            tip: order.tip,
+            input,
+            tensor: tensor.digest(),
+            identity: InputIdentity::of_tensor(&order.tensor).to_bytes(),
+            prepared_at: head.number,
+            job: None,
+            rounds: Vec::new(),
+            features: None,
+            scores: None,
+            bytes: (blob.len() as u64, 0),
+        };
+        let journal = Journal::create(&self.home, record, &key, &secrets, &self.machine)?;
+        journal.keep(&blob)?;
+        end(watch, Step::Encrypt, began);
+        let began = begin(watch, Step::Upload);
+        self.put("the request", blob).await?;
+        end(watch, Step::Upload, began);
+        Ok(journal)
+    }
+
+    fn request_blob(&self, order: &Order, key: &SecretKey, secrets: &JobSecrets, tensor: &[u8]) -> Result<JobRequest, JobError> {
+        let market = &self.services.market;
+        let too_long = |what| move |error: encompute_protocol::text::BoundError| JobError::Plan { found: format!("{what}: {error}") };
+        Ok(JobRequest {
+            genesis: market.genesis(),
+            contract: market.contract().ok_or_else(|| JobError::Plan { found: "the network names no contract".into() })?,
+            user: Submit::<RequestJob>::address(market),
+            manifest: order.hash(),
+            split: order.split,
+            policy: order.policy,
+            session_key: session(secrets)?.public_key(),
+            result_key: encompute_protocol::Bytes::new(result_key(secrets).public().as_bytes().to_vec()).map_err(too_long("result key"))?,
+            rerandomisation: encompute_protocol::Bytes::new(key.blinding_key().to_bytes()).map_err(too_long("blinding key"))?,
+            salt: random(),
+            tensor: encompute_protocol::Bytes::new(tensor.to_vec()).map_err(too_long("tensor"))?,
+        })
+    }
+
+    /// Buys the run: with a worker's offer if one offers, openly if none does. If an earlier call was cut
+    /// off, finds the job that it made.
+    ///
+    /// # Errors
+    /// [`JobError`]; if the transaction was made after all, the next call finds it.
+    pub async fn request(&self, journal: &mut Journal, watch: &mut (impl Watch + Send)) -> Result<JobId, JobError> {
+        if let Some(job) = self.already_requested(journal).await? {
+            return Ok(job);
+        }
+        let Services { market, blobs, http, network } = &self.services;
+        let record = journal.record().clone();
+        let Record { version, split, policy, input, user, tip, .. } = record;
+        // The upload of an interrupted run may be missing.
+        if !blobs.has(input).await.unwrap_or(false) {
+            self.put("the request", journal.kept(&input)?).await?;
+        }
+        let began = begin(watch, Step::Offer);
+        let call = OfferCall { user, version, split, policy, input };
+        let (offer, passed_over) = find_offer(market, blobs, http, network, &call).await?;
+        passed_over.iter().for_each(|reason| tracing::info!(reason, "worker passed over"));
+        end(watch, Step::Offer, began);
+        let began = begin(watch, Step::Request);
+        let fees = self.quote(&record).await?;
+        let value = fees.total().ok_or_else(|| JobError::Plan { found: "the price is beyond all numbers".into() })?;
+        let call = RequestJob { version, split, policy, input, tip, offer: offer.map(|(_, signed)| signed) };
+        let submitted = market.submit(call, value).await;
+        let submitted = submitted.map_err(|source| JobError::Submit { doing: "request the job", source })?;
+        let job = submitted.answer;
+        journal.update(|record| record.job = Some(job))?;
+        end(watch, Step::Request, began);
+        Ok(job)
+    }
+
+    /// The escrow of a record's run, tip included.
+    async fn quote(&self, record: &Record) -> Result<Fees, JobError> {
+        let quote = self.services.market.read(QuoteJob { version: record.version, split: record.split }).await;
+        let (fees, _) = quote.map_err(JobError::Read)?.ok_or_else(|| JobError::Plan { found: "the split is not for sale".into() })?;
+        Ok(Fees { tip: record.tip, ..fees })
+    }
+
+    /// A job's input is unique, so an interrupted request is found by it.
+    async fn already_requested(&self, journal: &mut Journal) -> Result<Option<JobId>, JobError> {
+        if let Some(job) = journal.record().job {
+            return Ok(Some(job));
+        }
+        let market = &self.services.market;
+        let head = market.head().await.map_err(JobError::Read)?.number;
+        let from = journal.record().prepared_at;
+        if head <= from {
+            return Ok(None);
+        }
+        let input = journal.record().input;
+        let blocks = market.events_in(from..=head).await.map_err(JobError::Read)?;
+        let found = blocks.iter().flat_map(|block| &block.events).find_map(|emitted| match &emitted.event {
+            Event::JobRequested(requested) if requested.input == input => Some(requested.job),
+            _ => None,
+        });
+        if let Some(job) = found {
+            journal.update(|record| record.job = Some(job))?;
+        }
+        Ok(found)
+    }
+
+    /// Takes the job on from wherever it stands until it ends, or until `patience` is over.
+    ///
+    /// # Errors
+    /// [`JobError`]; the job stays where it is and a later call goes on.
+    pub async fn drive(&self, journal: &mut Journal, patience: Duration, watch: &mut (impl Watch + Send)) -> Result<Ending, JobError> {
+        let job = journal.record().job.ok_or_else(|| JobError::Plan { found: "the job was not requested yet".into() })?;
+        let until = Instant::now() + patience;
+        let head = self.services.market.head().await.map_err(JobError::Read)?.number;
+        let mut follow = self.services.market.follow(head);
+        let mut waiting: Option<(Step, Instant)> = None;
+        let mut seen = None;
+        loop {
+            let (terms, progress) = self.job(job).await?;
+            if seen != Some((progress.stage, progress.changed_at)) {
+                seen = Some((progress.stage, progress.changed_at));
+                watch.stage(job, progress.stage, progress.changed_at, progress.deadline);
+            }
+            let waits_for = awaited(progress.stage);
+            if waiting.is_some_and(|(step, _)| Some(step) != waits_for)
+                && let Some((step, began)) = waiting.take()
+            {
+                end(watch, step, began);
+            }
+            match progress.stage {
+                Stage::Requested => {}
+                Stage::Claimed => self.rounds(journal, job, terms, progress, watch).await?,
+                Stage::HeadCommitted => self.release(journal, job, terms, progress, watch).await?,
+                Stage::FeaturesSent => {}
+                Stage::ResultCommitted => self.take_result(journal, job, progress, watch).await?,
+                Stage::Settled | Stage::Failed | Stage::Cancelled => return self.ending(journal, job, progress).await,
+            }
+            if progress.stage == Stage::ResultCommitted && !self.accept {
+                return self.ending(journal, job, progress).await;
+            }
+            if let (None, Some(step)) = (waiting, waits_for) {
+                waiting = Some((step, begin(watch, step)));
+            }
+            // Work was done at this stage: look again before waiting for somebody else.
+            if matches!(progress.stage, Stage::HeadCommitted | Stage::ResultCommitted) {
+                continue;
+            }
+            self.wait(job, progress, &mut follow, until, patience).await?;
+        }
+    }
+
+    /// Waits for the next block that concerns the job; pokes it when its actor is late.
+    async fn wait(
+        &self,
+        job: JobId,
+        progress: JobProgress,
+        follow: &mut M::Follow,
+        until: Instant,
+        patience: Duration,
+    ) -> Result<(), JobError> {
+        use encompute_chain::FollowBlocks;
+        loop {
+            let left = until.saturating_duration_since(Instant::now());
+            let timed_out = || JobError::TimedOut { job, stage: progress.stage, seconds: patience.as_secs() };
+            let block = tokio::time::timeout(left, follow.next()).await.map_err(|_| timed_out())?.map_err(JobError::Read)?;
+            let concerns = |event: &Event| matches!(event, Event::JobStageChanged(changed) if changed.job == job);
+            if block.events.iter().any(|emitted| concerns(&emitted.event)) {
+                return Ok(());
+            }
+            if block.block.number > progress.deadline {
+                // Somebody else may have poked meanwhile; the chain then says so, and we look again.
+                if let Err(error) = self.services.market.submit(PokeJob { job }, Plancks::ZERO).await {
+                    tracing::info!(%job, %error, "poke was not taken");
+                }
+                return Ok(());
+            }
+        }
+    }
+
+    async fn job(&self, job: JobId) -> Result<(JobTerms, JobProgress), JobError> {
+        self.services.market.read(ReadJob { job }).await.map_err(JobError::Read)?.ok_or(JobError::NoJob(job))
+    }
+
+    /// What the chain says of the job and of the worker that holds it, its evidence verified.
+    async fn facts(&self, job: JobId, terms: JobTerms, progress: JobProgress) -> Result<(JobFacts, CheckedWorker), JobError> {
+        let Services { market, blobs, network, .. } = &self.services;
+        let account = progress.worker.ok_or(JobError::NoJob(job))?;
+        let worker = checked_worker(market, blobs, network, account, progress.claimed_at).await?;
+        let split = market.read(ReadSplit { version: terms.version, split: terms.split }).await.map_err(JobError::Read)?;
+        let head = split.map(|split| split.head).unwrap_or(HeadDigest::default());
+        let facts = JobFacts {
+            genesis: market.genesis(),
+            contract: market.contract().unwrap_or_default(),
+            job,
+            terms,
+            progress,
+            worker: account,
+            record: worker.record,
+            head,
+        };
+        Ok((facts, worker))
+    }
+
+    /// All rounds but the decryption of the last, which waits for the commitment.
+    async fn rounds(
+        &self,
+        journal: &mut Journal,
+        job: JobId,
+        terms: JobTerms,
+        progress: JobProgress,
+        watch: &mut (impl Watch + Send),
+    ) -> Result<(), JobError> {
+        let manifest = self.manifest(journal).await?;
+        let plan = plan_of(split_of(&manifest, terms.split)?)?;
+        let count = plan.rounds().len();
+        if journal.record().rounds.len() >= count {
+            return Ok(());
+        }
+        let began = begin(watch, Step::Rounds);
+        let (facts, worker) = self.facts(job, terms, progress).await?;
+        let (key, secrets) = (journal.key(&self.machine)?, journal.secrets()?);
+        let session = session(&secrets)?;
+        let trip = RoundTrip { facts: &facts, plan: &plan, key: &key, session: &session, url: &worker.url, http: &self.services.http };
+        // Another worker starts over: its receipts do not continue the first one's.
+        let same_worker = journal.record().rounds.is_empty() || self.still_answers(journal, &trip).await;
+        if !same_worker {
+            journal.update(|record| record.rounds.clear())?;
+        }
+        while journal.record().rounds.len() < count {
+            let round = RoundIndex(journal.record().rounds.len() as u16);
+            let Some(verified) = self.ask(journal, &trip, round, progress.deadline).await? else { return Ok(()) };
+            let last = usize::from(round.0) + 1 == count;
+            let request = if last { Vec::new() } else { trip.next_request(round, &verified)?.to_bytes() };
+            let next = if last { BlobDigest::of(&[]) } else { journal.keep(&request)? };
+            if last {
+                journal.keep(&verified.features.to_bytes())?;
+            }
+            journal.update(|record| {
+                record.rounds.push(RoundTrip::done(&verified, next));
+                record.bytes.0 += request.len() as u64;
+                record.bytes.1 += verified.bytes as u64;
+            })?;
+            watch.round(usize::from(round.0) + 1, count);
+        }
+        end(watch, Step::Rounds, began);
+        Ok(())
+    }
+
+    /// True when the worker that holds the job now gives the first round's receipt that we have.
+    async fn still_answers(&self, journal: &Journal, trip: &RoundTrip<'_>) -> bool {
+        let first = trip.ask(RoundIndex(0), &[], journal.record().tensor, RoundReceiptDigest::default()).await;
+        matches!((first, journal.record().rounds.first()), (Ok(verified), Some(done)) if verified.round.link() == done.link)
+    }
+
+    /// Asks for a round until there is an answer; none when the job moved on or its window closed.
+    async fn ask(&self, journal: &Journal, trip: &RoundTrip<'_>, round: RoundIndex, deadline: BlockNumber) -> Result<Option<Verified>, JobError> {
+        let before = round.0.checked_sub(1).and_then(|index| journal.record().rounds.get(usize::from(index)).copied());
+        let (previous, digest) = before.map_or((RoundReceiptDigest::default(), journal.record().tensor), |done| (done.link, done.next));
+        let request = if before.is_some() { journal.kept(&digest)? } else { Vec::new() };
+        loop {
+            match trip.ask(round, &request, digest, previous).await {
+                Ok(verified) => return Ok(Some(verified)),
+                Err(NoAnswer::Never(error)) => return Err(error),
+                Err(NoAnswer::Later(found)) => tracing::info!(job = %trip.facts.job, %round, found, "no answer yet"),
+            }
+            if self.services.market.head().await.map_err(JobError::Read)?.number > deadline {
+                return Ok(None);
+            }
+            tokio::time::sleep(ASK_AGAIN).await;
+        }
+    }
+
+    /// Verifies the commitment, decrypts the last response, releases, seals and sends.
+    async fn release(
+        &self,
+        journal: &mut Journal,
+        job: JobId,
+        terms: JobTerms,
+        progress: JobProgress,
+        watch: &mut (impl Watch + Send),
+    ) -> Result<(), JobError> {
+        let manifest = self.manifest(journal).await?;
+        if journal.record().features.is_none() {
+            let began = begin(watch, Step::Release);
+            let sealed = self.sealed_features(journal, job, terms, progress, &manifest).await?;
+            let digest = journal.keep(&sealed)?;
+            journal.update(|record| record.features = Some(digest))?;
+            end(watch, Step::Release, began);
+        }
+        let Some(features) = journal.record().features else { return Ok(()) };
+        let began = begin(watch, Step::Send);
+        self.put("the sealed features", journal.kept(&features)?).await?;
+        let sent = self.services.market.submit(SendFeatures { job, policy: terms.policy, features }, Plancks::ZERO).await;
+        sent.map_err(|source| JobError::Submit { doing: "send the features", source })?;
+        end(watch, Step::Send, began);
+        Ok(())
+    }
+
+    async fn sealed_features(
+        &self,
+        journal: &Journal,
+        job: JobId,
+        terms: JobTerms,
+        progress: JobProgress,
+        manifest: &VersionManifest,
+    ) -> Result<Vec<u8>, JobError> {
+        let split = split_of(manifest, terms.split)?;
+        let plan = plan_of(split)?;
+        let (facts, worker) = self.facts(job, terms, progress).await?;
+        let output = progress.output.unwrap_or_default();
+        let limit = ByteLimit(encompute_protocol::Transcript::LIMIT_BYTES as u64);
+        let transcript = self.services.blobs.get(output, limit).await;
+        let transcript = transcript.map_err(|source| JobError::Fetch { what: "the transcript", digest: output, source })?;
+        let rounds = &journal.record().rounds;
+        let last = rounds.last().copied().ok_or_else(|| JobError::Plan { found: "no round of this job was seen".into() })?;
+        verify_commitment(&facts, &transcript, plan.rounds().len(), last.link)?;
+        let (key, secrets) = (journal.key(&self.machine)?, journal.secrets()?);
+        let session = session(&secrets)?;
+        let trip = RoundTrip { facts: &facts, plan: &plan, key: &key, session: &session, url: &worker.url, http: &self.services.http };
+        let index = RoundIndex(rounds.len() as u16 - 1);
+        let verified = trip.recheck(index, rounds, journal.record().tensor, &journal.kept(&last.response)?, &transcript)?;
+        let features = trip.decrypt(index, &verified)?;
+        let policy = CheckedPolicy::of_split(split, terms.policy).map_err(JobError::Policy)?;
+        let context = ReleaseContext { version: manifest.hash(), split: terms.split, policy: terms.policy };
+        let identity = InputIdentity::from_bytes(journal.record().identity);
+        let last_round = crate::rounds::round_of(&plan, index)?;
+        let released = self.releaser.release(features, last_round, &identity, &context, &policy).map_err(JobError::Release)?;
+        let message = ReleasedFeatures { job, policy: terms.policy, codes: released.codes };
+        let sealing = |found: String| JobError::Crypto { doing: "seal the features", found };
+        let creator = RecipientPublic::from_bytes(manifest.creator_key.as_slice()).map_err(|error| sealing(error.to_string()))?;
+        let context = Context { genesis: facts.genesis, contract: facts.contract, subject: Subject::Features { job } };
+        let envelope = encompute_envelope::seal(&creator, &context, &message.to_wire()).map_err(|error| sealing(error.to_string()))?;
+        Ok(envelope.as_bytes().to_vec())
+    }
+
+    /// Fetches and opens the result, and accepts it.
+    async fn take_result(&self, journal: &mut Journal, job: JobId, progress: JobProgress, watch: &mut (impl Watch + Send)) -> Result<(), JobError> {
+        let began = begin(watch, Step::Accept);
+        if journal.record().scores.is_none() {
+            let digest = progress.result.unwrap_or_default();
+            let limit = ByteLimit(JobResult::LIMIT_BYTES as u64 + 64 * 1024);
+            let sealed = self.services.blobs.get(digest, limit).await;
+            let sealed = sealed.map_err(|source| JobError::Fetch { what: "the sealed result", digest, source })?;
+            let scores = self.open_result(journal, job, progress, &sealed)?;
+            let classes = self.manifest(journal).await?.labels.len();
+            if scores.len() != classes {
+                return Err(JobError::Result { found: format!("{} scores for {classes} classes", scores.len()) });
+            }
+            journal.update(|record| record.scores = Some(scores))?;
+        }
+        if self.accept {
+            let accepted = self.services.market.submit(AcceptResult { job }, Plancks::ZERO).await;
+            accepted.map_err(|source| JobError::Submit { doing: "accept the result", source })?;
+        }
+        end(watch, Step::Accept, began);
+        Ok(())
+    }
+
+    fn open_result(&self, journal: &Journal, job: JobId, progress: JobProgress, sealed: &[u8]) -> Result<Vec<u32>, JobError> {
+        let record = journal.record();
+        let context = Context { genesis: record.genesis, contract: record.contract, subject: Subject::Result { job } };
+        let secret = result_key(&journal.secrets()?);
+        let opened = encompute_envelope::open(&secret, &context, sealed, JobResult::LIMIT_BYTES);
+        let opened = opened.map_err(|error| JobError::Result { found: error.to_string() })?;
+        let result = JobResult::from_wire(&opened).map_err(|source| JobError::Message { what: "the creator's result", source })?;
+        match result.job == job && Some(result.features) == progress.features {
+            true => Ok(result.scores),
+            false => Err(JobError::Result { found: "it is for another job or other features".into() }),
+        }
+    }
+
+    async fn ending(&self, journal: &Journal, job: JobId, progress: JobProgress) -> Result<Ending, JobError> {
+        let answer = match &journal.record().scores {
+            Some(scores) => Some(answer(scores, &self.manifest(journal).await?)),
+            None => None,
+        };
+        let (up, down) = journal.record().bytes;
+        Ok(Ending { job, stage: progress.stage, reason: progress.reason, answer, bytes: Bytes { up, down } })
+    }
+
+    /// The version's manifest: its hash is its blob's digest, so the store cannot swap it.
+    async fn manifest(&self, journal: &Journal) -> Result<VersionManifest, JobError> {
+        let digest = BlobDigest(journal.record().manifest.0);
+        let bytes = self.services.blobs.get(digest, ByteLimit(VersionManifest::LIMIT_BYTES as u64)).await;
+        let bytes = bytes.map_err(|source| JobError::Fetch { what: "the manifest", digest, source })?;
+        VersionManifest::from_wire(&bytes).map_err(|source| JobError::Message { what: "the manifest", source })
+    }
+
+    async fn put(&self, what: &'static str, bytes: Vec<u8>) -> Result<(), JobError> {
+        self.services.blobs.put(bytes.into()).await.map(drop).map_err(|source| JobError::Store { what, source })
+    }
+}
+
+/// The classes' scores as an answer.
+fn answer(scores: &[u32], manifest: &VersionManifest) -> Answer {
+    // The first of equals, so that two clients say the same.
+    let best = scores.iter().enumerate().max_by_key(|(index, score)| (**score, std::cmp::Reverse(*index))).map_or(0, |(index, _)| index);
+    let label = manifest.labels.get(best).map(|label| label.as_str().to_owned()).unwrap_or_default();
+    Answer { best, label, scores: scores.to_vec() }
+}
+
+/// Which step the client is waiting through at a stage.
+fn awaited(stage: Stage) -> Option<Step> {
+    match stage {
+        Stage::Claimed => Some(Step::Commit),
+        Stage::FeaturesSent => Some(Step::Tail),
+        _ => None,
+    }
+}
+
+fn begin(watch: &mut impl Watch, step: Step) -> Instant {
+    watch.begins(step);
+    Instant::now()
+}
+
+fn end(watch: &mut impl Watch, step: Step, began: Instant) {
+    watch.ended(step, began.elapsed());
+}
+
+fn random<const LEN: usize>() -> [u8; LEN] {
+    let mut bytes = [0; LEN];
+    rand::fill(&mut bytes);
+    bytes
+}
+
+fn session(secrets: &JobSecrets) -> Result<SigningKey, JobError> {
+    SigningKey::from_secret(&secrets.session).map_err(|error| JobError::Crypto { doing: "read the session key", found: error.to_string() })
+}
+
+fn result_key(secrets: &JobSecrets) -> RecipientSecret {
+    RecipientSecret::from_seed(&SecretSeed::from_bytes(*secrets.result))
+}

@@ -1,0 +1,164 @@
+//! Why a run stopped. The job itself is never lost: its journal and the chain know where it stands.
+
+use crate::journal::JournalError;
+use encompute_audit::{CommitmentRefused, RoundRefused, TrustError};
+use encompute_protocol::{BlobDigest, JobId, RoundIndex, Stage, wire::DecodeError};
+
+/// Why a run stopped.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum JobError {
+    /// The chain could not be read.
+    #[error("read the chain")]
+    Read(#[source] encompute_chain::ReadError),
+    /// A transaction was not made.
+    #[error("{doing}")]
+    Submit {
+        /// What it was to do.
+        doing: &'static str,
+        /// Why it was not made.
+        #[source]
+        source: encompute_chain::SubmitError,
+    },
+    /// A blob could not be fetched.
+    #[error("fetch {what} {digest}")]
+    Fetch {
+        /// What it is.
+        what: &'static str,
+        /// Its digest.
+        digest: BlobDigest,
+        /// Why.
+        #[source]
+        source: encompute_store::GetError,
+    },
+    /// A blob could not be stored.
+    #[error("store {what}")]
+    Store {
+        /// What it is.
+        what: &'static str,
+        /// Why.
+        #[source]
+        source: encompute_store::PutError,
+    },
+    /// The journal could not be read or written.
+    #[error("the job's journal")]
+    Journal(#[from] JournalError),
+    /// The chain knows no such job.
+    #[error("there is no job {0}")]
+    NoJob(JobId),
+    /// The job is not this user's.
+    #[error("job {0} is somebody else's")]
+    NotOurs(JobId),
+    /// The network's trust cannot be used.
+    #[error("the network's trust")]
+    Trust(#[from] TrustError),
+    /// The worker's attestation does not hold.
+    #[error("worker {worker} is not attested: {check}: expected {expected}, found {actual}")]
+    Unattested {
+        /// The worker.
+        worker: encompute_protocol::Address,
+        /// The first check that failed.
+        check: &'static str,
+        /// What it should have been.
+        expected: String,
+        /// What it was.
+        actual: String,
+    },
+    /// A round's receipt does not hold; nothing was decrypted.
+    #[error("the worker's receipt was refused, nothing was decrypted")]
+    Round(#[from] RoundRefused),
+    /// The commitment does not hold; the last response was not decrypted.
+    #[error("the worker's commitment was refused, its response was not decrypted")]
+    Commitment(#[from] CommitmentRefused),
+    /// Bytes from somebody else were refused.
+    #[error("{what} was refused")]
+    Message {
+        /// What they were to be.
+        what: &'static str,
+        /// Why.
+        #[source]
+        source: DecodeError,
+    },
+    /// A response that conforms to no parameter set was refused.
+    #[error("response of round {round} was refused")]
+    Response {
+        /// Which round.
+        round: RoundIndex,
+        /// Why.
+        #[source]
+        source: encompute_fhe::MessageError,
+    },
+    /// The worker does not answer, or not as it should.
+    #[error("worker at {url}: {found}")]
+    Worker {
+        /// Where it serves.
+        url: String,
+        /// What it said.
+        found: String,
+    },
+    /// The worker did not answer within the job's window.
+    #[error("worker at {url} has not answered round {round} by block {deadline}")]
+    WorkerSilent {
+        /// Where it serves.
+        url: String,
+        /// Which round.
+        round: RoundIndex,
+        /// The job's deadline.
+        deadline: encompute_protocol::BlockNumber,
+    },
+    /// The plan of the split cannot be used.
+    #[error("the split's plan cannot be used: {found}")]
+    Plan {
+        /// Why.
+        found: String,
+    },
+    /// The input does not fit the split.
+    #[error("the input has {found} values, the split takes {wanted}")]
+    Input {
+        /// Values found.
+        found: usize,
+        /// Values wanted.
+        wanted: usize,
+    },
+    /// A split whose head is the whole model.
+    #[error("split {0:?} has no tail; runs of such splits are not built yet")]
+    NoTail(String),
+    /// The parameter set is not allowed on this network.
+    #[error("parameter set {found} is not allowed on network {network}")]
+    Parameters {
+        /// The plan's set.
+        found: String,
+        /// The network.
+        network: String,
+    },
+    /// Encryption or decryption failed: a fault of program or plan, never of a value.
+    #[error("{doing}: {found}")]
+    Crypto {
+        /// What was being done.
+        doing: &'static str,
+        /// Why it failed.
+        found: String,
+    },
+    /// The release was refused for privacy.
+    #[error("the release was refused")]
+    Release(#[source] encompute_release::ReleaseError),
+    /// The release policy cannot be used.
+    #[error("the release policy was refused")]
+    Policy(#[source] encompute_release::PolicyError),
+    /// The result does not open or is not of this job.
+    #[error("the creator's result was refused: {found}")]
+    Result {
+        /// Why.
+        found: String,
+    },
+    /// The job did not get on within the time that the caller gave.
+    #[error("job {job} is still {stage:?} after {seconds} s")]
+    TimedOut {
+        /// The job.
+        job: JobId,
+        /// Where it stands.
+        stage: Stage,
+        /// How long the caller waited.
+        seconds: u64,
+    },
+}

@@ -1,0 +1,373 @@
+//! The journal: everything that a later run needs, written before it is relied upon.
+//!
+//! One folder a job under `HOME/jobs`, named by the request blob's digest, for its owner alone. The
+//! FHE key in it is sealed under the machine's secret; ciphertexts are there because a repeated
+//! round must send the same bytes again.
+
+use codec::{Decode, Encode};
+use encompute_keys::{KeyLock, LockError, MachineSecret, SecretKey};
+use encompute_protocol::{
+    Address, BlobDigest, BlockNumber, ContractAddress, GenesisHash, JobId, Plancks, PolicyId, RoundReceiptDigest,
+    SplitIndex, VersionHash, VersionId, wire::Message,
+};
+use std::{
+    fs, io,
+    io::Write,
+    path::{Path, PathBuf},
+};
+use zeroize::Zeroizing;
+
+/// What is written down about a job. No input, no decrypted value.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct Record {
+    /// The chain.
+    pub genesis: GenesisHash,
+    /// The contract on it.
+    pub contract: ContractAddress,
+    /// Who pays.
+    pub user: Address,
+    /// The model's name, for lists.
+    pub model: String,
+    /// The version.
+    pub version: VersionId,
+    /// Hash of its manifest.
+    pub manifest: VersionHash,
+    /// The split.
+    pub split: SplitIndex,
+    /// The release policy.
+    pub policy: PolicyId,
+    /// To the worker on top.
+    pub tip: Plancks,
+    /// The request blob.
+    pub input: BlobDigest,
+    /// Digest of the first round's tensor inside it.
+    pub tensor: BlobDigest,
+    /// A keyed name of the input for memoised noise; see `encompute_release::InputIdentity`.
+    pub identity: [u8; 32],
+    /// No transaction of this job is older.
+    pub prepared_at: BlockNumber,
+    /// The job, once the chain has named it.
+    pub job: Option<JobId>,
+    /// Rounds whose answers were verified and decrypted: link of the last receipt, digest of the next request.
+    pub rounds: Vec<RoundDone>,
+    /// Sealed features, once they exist.
+    pub features: Option<BlobDigest>,
+    /// The answer, once it was opened: scores in millionths.
+    pub scores: Option<Vec<u32>>,
+    /// Ciphertext bytes sent and received.
+    pub bytes: (u64, u64),
+}
+
+/// A round that is behind us.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct RoundDone {
+    /// Its receipt.
+    pub link: RoundReceiptDigest,
+    /// Its response.
+    pub response: BlobDigest,
+    /// The request of the round after it; the digest of no bytes after the last.
+    pub next: BlobDigest,
+}
+
+impl Message for Record {
+    const VERSION: u8 = 1;
+    const LIMIT_BYTES: usize = 1024 * 1024;
+}
+
+/// Secrets of one job besides its FHE key.
+pub struct JobSecrets {
+    /// Signs rounds.
+    pub session: Zeroizing<[u8; 32]>,
+    /// Opens the result.
+    pub result: Zeroizing<[u8; 32]>,
+}
+
+/// The journal could not be read or written.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum JournalError {
+    /// Reading or writing failed.
+    #[error("{path}")]
+    File {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// The file is not one of ours.
+    #[error("{path} is damaged: {found}")]
+    Damaged {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong.
+        found: String,
+    },
+    /// The key file.
+    #[error("the job's FHE key {path}")]
+    Key {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: LockError,
+    },
+    /// Another process drives this job.
+    #[error("another process is driving this job ({path} is locked)")]
+    Busy {
+        /// The lock file.
+        path: PathBuf,
+    },
+}
+
+/// An open journal; it holds a lock, so that two processes never drive one job.
+pub struct Journal {
+    folder: PathBuf,
+    record: Record,
+    _lock: fs::File,
+}
+
+const RECORD: &str = "record";
+const KEY: &str = "fhe.key";
+const SECRETS: &str = "secrets";
+
+impl Journal {
+    /// Starts a journal. The secrets are on disk before anything that needs them is sent.
+    ///
+    /// # Errors
+    /// [`JournalError`]; an earlier journal of the same input is left as it is.
+    pub fn create(
+        home: &Path,
+        record: Record,
+        key: &SecretKey,
+        secrets: &JobSecrets,
+        machine: &MachineSecret,
+    ) -> Result<Self, JournalError> {
+        let folder = folder_of(home, &record.input);
+        fs::create_dir_all(&folder).map_err(|source| JournalError::File { path: folder.clone(), source })?;
+        let lock = lock(&folder)?;
+        let path = folder.join(KEY);
+        key.seal_to_file(&path, &KeyLock::Machine(machine)).map_err(|source| JournalError::Key { path, source })?;
+        let both = Zeroizing::new([secrets.session.as_slice(), secrets.result.as_slice()].concat());
+        write_private(&folder.join(SECRETS), &both)?;
+        let journal = Self { folder, record, _lock: lock };
+        journal.save()?;
+        Ok(journal)
+    }
+
+    /// Opens the journal of a job on a chain; none if this home has none.
+    ///
+    /// # Errors
+    /// [`JournalError`].
+    pub fn find(home: &Path, genesis: GenesisHash, contract: ContractAddress, job: JobId) -> Result<Option<Self>, JournalError> {
+        let found = Self::list(home)?.into_iter().find(|record| {
+            record.genesis == genesis && record.contract == contract && record.job == Some(job)
+        });
+        found.map(|record| Self::open(&folder_of(home, &record.input))).transpose()
+    }
+
+    /// Every job that this home knows, oldest first.
+    ///
+    /// # Errors
+    /// [`JournalError`], with the first record that cannot be read.
+    pub fn list(home: &Path) -> Result<Vec<Record>, JournalError> {
+        let folder = home.join("jobs");
+        let entries = match fs::read_dir(&folder) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(source) => return Err(JournalError::File { path: folder, source }),
+        };
+        let mut records = Vec::new();
+        for entry in entries {
+            let path = entry.map_err(|source| JournalError::File { path: folder.clone(), source })?.path().join(RECORD);
+            // A folder without a record is one whose creation was interrupted: nothing was sent for it.
+            if path.exists() {
+                records.push(read_record(&path)?);
+            }
+        }
+        records.sort_by_key(|record| (record.job, record.prepared_at));
+        Ok(records)
+    }
+
+    /// Opens the journal of an input.
+    ///
+    /// # Errors
+    /// [`JournalError`].
+    pub fn open_input(home: &Path, input: &BlobDigest) -> Result<Self, JournalError> {
+        Self::open(&folder_of(home, input))
+    }
+
+    fn open(folder: &Path) -> Result<Self, JournalError> {
+        let lock = lock(folder)?;
+        let record = read_record(&folder.join(RECORD))?;
+        Ok(Self { folder: folder.to_owned(), record, _lock: lock })
+    }
+
+    /// What is written down.
+    pub fn record(&self) -> &Record {
+        &self.record
+    }
+
+    /// Changes the record and writes it before it returns.
+    ///
+    /// # Errors
+    /// [`JournalError::File`]; the file then holds the record from before.
+    pub fn update(&mut self, change: impl FnOnce(&mut Record)) -> Result<(), JournalError> {
+        change(&mut self.record);
+        self.save()
+    }
+
+    /// The FHE key.
+    ///
+    /// # Errors
+    /// [`JournalError::Key`].
+    pub fn key(&self, machine: &MachineSecret) -> Result<SecretKey, JournalError> {
+        let path = self.folder.join(KEY);
+        SecretKey::open_file(&path, &KeyLock::Machine(machine)).map_err(|source| JournalError::Key { path, source })
+    }
+
+    /// The other secrets.
+    ///
+    /// # Errors
+    /// [`JournalError`].
+    pub fn secrets(&self) -> Result<JobSecrets, JournalError> {
+        let path = self.folder.join(SECRETS);
+        let bytes = Zeroizing::new(fs::read(&path).map_err(|source| JournalError::File { path: path.clone(), source })?);
+        let half = |at: usize| bytes.get(at..at + 32).and_then(|half| <[u8; 32]>::try_from(half).ok());
+        match (half(0), half(32), bytes.len()) {
+            (Some(session), Some(result), 64) => Ok(JobSecrets { session: session.into(), result: result.into() }),
+            _ => Err(JournalError::Damaged { path, found: format!("{} bytes, it must have 64", bytes.len()) }),
+        }
+    }
+
+    /// Keeps bytes that may have to be sent again: a request, sealed features.
+    ///
+    /// # Errors
+    /// [`JournalError::File`].
+    pub fn keep(&self, bytes: &[u8]) -> Result<BlobDigest, JournalError> {
+        let digest = BlobDigest::of(bytes);
+        write_private(&self.folder.join(digest.to_string()), bytes)?;
+        Ok(digest)
+    }
+
+    /// Bytes that were kept.
+    ///
+    /// # Errors
+    /// [`JournalError`], also when they are not what was kept.
+    pub fn kept(&self, digest: &BlobDigest) -> Result<Vec<u8>, JournalError> {
+        let path = self.folder.join(digest.to_string());
+        let bytes = fs::read(&path).map_err(|source| JournalError::File { path: path.clone(), source })?;
+        match BlobDigest::of(&bytes) == *digest {
+            true => Ok(bytes),
+            false => Err(JournalError::Damaged { path, found: "its digest is another".into() }),
+        }
+    }
+
+    fn save(&self) -> Result<(), JournalError> {
+        write_private(&self.folder.join(RECORD), &self.record.to_wire())
+    }
+}
+
+fn folder_of(home: &Path, input: &BlobDigest) -> PathBuf {
+    home.join("jobs").join(input.to_string())
+}
+
+fn read_record(path: &Path) -> Result<Record, JournalError> {
+    let bytes = fs::read(path).map_err(|source| JournalError::File { path: path.to_owned(), source })?;
+    Record::from_wire(&bytes).map_err(|error| JournalError::Damaged { path: path.to_owned(), found: error.to_string() })
+}
+
+fn lock(folder: &Path) -> Result<fs::File, JournalError> {
+    let path = folder.join("lock");
+    let failed = |source| JournalError::File { path: path.clone(), source };
+    let file = fs::OpenOptions::new().create(true).truncate(false).write(true).open(&path).map_err(failed)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(fs::TryLockError::WouldBlock) => Err(JournalError::Busy { path }),
+        Err(fs::TryLockError::Error(source)) => Err(JournalError::File { path, source }),
+    }
+}
+
+/// The whole file appears at once under its name, or the one before stays.
+fn write_private(path: &Path, bytes: &[u8]) -> Result<(), JournalError> {
+    let draft = path.with_extension("draft");
+    let write = || -> io::Result<()> {
+        let mut options = fs::OpenOptions::new();
+        options.write(true).create(true).truncate(true);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        let mut file = options.open(&draft)?;
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        fs::rename(&draft, path)
+    };
+    write().map_err(|source| JournalError::File { path: path.to_owned(), source })
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use encompute_fhe::ParameterSet;
+
+    fn record() -> Record {
+        Record {
+            genesis: GenesisHash([1; 32]),
+            contract: ContractAddress([2; 20]),
+            user: Address([3; 20]),
+            model: "digits".into(),
+            version: VersionId(1),
+            manifest: VersionHash([4; 32]),
+            split: SplitIndex(0),
+            policy: PolicyId(1),
+            tip: Plancks::ZERO,
+            input: BlobDigest([5; 32]),
+            tensor: BlobDigest([6; 32]),
+            identity: [7; 32],
+            prepared_at: BlockNumber(9),
+            job: None,
+            rounds: Vec::new(),
+            features: None,
+            scores: None,
+            bytes: (0, 0),
+        }
+    }
+
+    fn journal(home: &Path) -> Journal {
+        let secrets = JobSecrets { session: [8; 32].into(), result: [9; 32].into() };
+        let key = SecretKey::generate(ParameterSet::Glwe2048V1);
+        Journal::create(home, record(), &key, &secrets, &MachineSecret([1; 32])).unwrap()
+    }
+
+    #[test]
+    fn a_reopened_journal_has_what_was_written() {
+        let home = tempfile::tempdir().unwrap();
+        let mut first = journal(home.path());
+        first.update(|record| record.job = Some(JobId(7))).unwrap();
+        let digest = first.keep(b"a request").unwrap();
+        drop(first);
+        let again = Journal::find(home.path(), GenesisHash([1; 32]), ContractAddress([2; 20]), JobId(7)).unwrap().unwrap();
+        assert_eq!(again.record().job, Some(JobId(7)));
+        assert_eq!(again.kept(&digest).unwrap(), b"a request");
+        assert_eq!(*again.secrets().unwrap().result, [9; 32]);
+        assert!(again.key(&MachineSecret([2; 32])).is_err());
+        assert!(again.key(&MachineSecret([1; 32])).is_ok());
+    }
+
+    #[test]
+    fn two_processes_cannot_drive_one_job() {
+        let home = tempfile::tempdir().unwrap();
+        let first = journal(home.path());
+        let second = Journal::open_input(home.path(), &first.record().input);
+        assert!(matches!(second, Err(JournalError::Busy { .. })));
+    }
+
+    #[test]
+    fn altered_bytes_are_noticed() {
+        let home = tempfile::tempdir().unwrap();
+        let journal = journal(home.path());
+        let digest = journal.keep(b"sealed").unwrap();
+        fs::write(journal.folder.join(digest.to_string()), b"altered").unwrap();
+        assert!(matches!(journal.kept(&digest), Err(JournalError::Damaged { .. })));
+    }
+}

@@ -1,0 +1,164 @@
+//! Rounds: verify the receipt, decrypt, apply the step, encrypt again.
+
+use crate::{error::JobError, journal::RoundDone, workers::read_limited};
+use encompute_audit::{JobFacts, VerifiedRound, verify_round};
+use encompute_fhe::{EncryptedFeatures, EncryptedTensor};
+use encompute_head::{HeadPlan, RoundPlan, client_step};
+use encompute_keys::{SecretFeatures, SecretKey, VerifiedResponse};
+use encompute_protocol::{
+    BlobDigest, RoundIndex, RoundReceiptDigest, Transcript,
+    receipt::{RoundAnswer, RoundCall, RoundOrder},
+    signing::SigningKey,
+    wire::Message,
+};
+use std::time::Duration;
+
+/// How long a worker may take over one round before the client asks again.
+const ROUND_WITHIN: Duration = Duration::from_secs(70);
+
+/// What every round of a job shares.
+pub struct RoundTrip<'a> {
+    /// What the chain says.
+    pub facts: &'a JobFacts,
+    /// The head's public half.
+    pub plan: &'a HeadPlan,
+    /// Decrypts and encrypts.
+    pub key: &'a SecretKey,
+    /// Signs orders.
+    pub session: &'a SigningKey,
+    /// Where the worker serves.
+    pub url: &'a str,
+    /// Speaks to it.
+    pub http: &'a reqwest::Client,
+}
+
+/// An answer whose receipt holds, not decrypted yet.
+pub struct Verified {
+    /// The round's link and response digest.
+    pub round: VerifiedRound,
+    /// The response, conforming.
+    pub features: EncryptedFeatures,
+    /// Bytes received.
+    pub bytes: usize,
+}
+
+/// Why a worker gave no answer: ask again, or never.
+pub enum NoAnswer {
+    /// It is away, busy, or has not begun.
+    Later(String),
+    /// What it said does not hold.
+    Never(JobError),
+}
+
+impl RoundTrip<'_> {
+    /// Asks for one round and checks the answer. `request` is empty for the first, which the worker has.
+    ///
+    /// # Errors
+    /// [`NoAnswer::Never`] for an answer whose receipt or bytes do not hold.
+    pub async fn ask(
+        &self,
+        round: RoundIndex,
+        request: &[u8],
+        digest: BlobDigest,
+        previous: RoundReceiptDigest,
+    ) -> Result<Verified, NoAnswer> {
+        let url = format!("{}/v1/jobs/{}/rounds/{round}", self.url.trim_end_matches('/'), self.facts.job);
+        let call = if request.is_empty() {
+            self.http.get(&url)
+        } else {
+            let JobFacts { genesis, contract, job, .. } = *self.facts;
+            let order = RoundOrder { genesis, contract, job, round, request: digest, previous };
+            let signature = self.session.sign(&order);
+            let body = RoundCall { order, signature, request: request.to_vec() }.to_wire();
+            self.http.post(&url).header("content-type", "application/octet-stream").body(body)
+        };
+        let answer = call.timeout(ROUND_WITHIN).send().await.map_err(|error| NoAnswer::Later(error.to_string()))?;
+        let status = answer.status();
+        let body = read_limited(answer, RoundAnswer::LIMIT_BYTES).await.map_err(NoAnswer::Later)?;
+        if !status.is_success() {
+            let words = String::from_utf8_lossy(&body[..body.len().min(300)]).trim().to_owned();
+            let found = format!("{status}: {words}");
+            // Not begun yet, busy, or failing: the window decides how long to go on asking.
+            return match status.as_u16() {
+                404 | 409 | 425 | 429 | 500..=599 => Err(NoAnswer::Later(found)),
+                _ => Err(NoAnswer::Never(JobError::Worker { url: self.url.into(), found })),
+            };
+        }
+        self.check(round, digest, previous, &body).map_err(NoAnswer::Never)
+    }
+
+    fn check(&self, round: RoundIndex, request: BlobDigest, previous: RoundReceiptDigest, body: &[u8]) -> Result<Verified, JobError> {
+        let answer = RoundAnswer::from_wire(body).map_err(|source| JobError::Message { what: "the worker's answer", source })?;
+        let verified = verify_round(self.facts, round, request, previous, &answer)?;
+        let features = EncryptedFeatures::from_bytes(&answer.response).map_err(|source| JobError::Response { round, source })?;
+        Ok(Verified { round: verified, features, bytes: answer.response.len() })
+    }
+
+    /// Checks a kept response once more, against the signed receipt of the committed transcript.
+    ///
+    /// # Errors
+    /// [`JobError`], as for an answer that has just come.
+    pub fn recheck(
+        &self,
+        round: RoundIndex,
+        done: &[RoundDone],
+        first: BlobDigest,
+        response: &[u8],
+        transcript: &[u8],
+    ) -> Result<Verified, JobError> {
+        let what = "the transcript";
+        let transcript = Transcript::from_wire(transcript).map_err(|source| JobError::Message { what, source })?;
+        let found = transcript.rounds.get(usize::from(round.0)).copied();
+        let (receipt, signature) = found.ok_or_else(|| JobError::Plan { found: format!("the transcript has no round {round}") })?;
+        let before = round.0.checked_sub(1).and_then(|index| done.get(usize::from(index)));
+        let (previous, request) = before.map_or((RoundReceiptDigest::default(), first), |done| (done.link, done.next));
+        let answer = RoundAnswer { receipt, signature, response: response.to_vec() };
+        self.check(round, request, previous, &answer.to_wire())
+    }
+
+    /// Decrypts a verified response.
+    ///
+    /// # Errors
+    /// [`JobError::Crypto`] when the response does not fit the plan; never because of a value.
+    pub fn decrypt(&self, round: RoundIndex, verified: &Verified) -> Result<SecretFeatures, JobError> {
+        let plan = self.round(round)?;
+        let failed = |found: String| JobError::Crypto { doing: "decrypt a response", found };
+        let layout = plan.output_layout(self.plan.parameter_set()).map_err(|error| failed(error.to_string()))?;
+        let permission = VerifiedResponse::after_receipt_verification(verified.round.response());
+        let opened = self.key.decrypt(&verified.features, &layout, plan.accumulator_bits, &permission);
+        opened.map_err(|error| failed(error.to_string()))
+    }
+
+    /// The request of the round after: decrypted sums through the client step, encrypted again.
+    ///
+    /// # Errors
+    /// [`JobError::Crypto`] when plan and response do not fit; never because of a value.
+    pub fn next_request(&self, round: RoundIndex, verified: &Verified) -> Result<EncryptedTensor, JobError> {
+        let sums = self.decrypt(round, verified)?;
+        let failed = |found: String| JobError::Crypto { doing: "encrypt a round", found };
+        let values = client_step(self.round(round)?, sums.expose_to_client_step()).map_err(|error| failed(error.to_string()))?;
+        encrypt(self.key, self.plan, RoundIndex(round.0 + 1), values.expose())
+    }
+
+    /// What is written down when a round is behind us.
+    pub fn done(verified: &Verified, next: BlobDigest) -> RoundDone {
+        RoundDone { link: verified.round.link(), response: verified.round.response(), next }
+    }
+
+    fn round(&self, round: RoundIndex) -> Result<&RoundPlan, JobError> {
+        round_of(self.plan, round)
+    }
+}
+
+pub(crate) fn round_of(plan: &HeadPlan, round: RoundIndex) -> Result<&RoundPlan, JobError> {
+    let found = plan.rounds().get(usize::from(round.0));
+    found.ok_or_else(|| JobError::Plan { found: format!("it has no round {round}") })
+}
+
+/// Encrypts values as a round of the plan takes them.
+pub(crate) fn encrypt(key: &SecretKey, plan: &HeadPlan, round: RoundIndex, values: &[i64]) -> Result<EncryptedTensor, JobError> {
+    let failed = |found: String| JobError::Crypto { doing: "encrypt a round", found };
+    let round = round_of(plan, round)?;
+    let layout = round.input_layout(plan.parameter_set()).map_err(|error| failed(error.to_string()))?;
+    key.encrypt(values, &layout, round.accumulator_bits).map_err(|error| failed(error.to_string()))
+}

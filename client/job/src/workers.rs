@@ -1,0 +1,150 @@
+//! Finding a worker: registered, attested by the network's word, and willing.
+
+use crate::error::JobError;
+use encompute_attest::{RegistrationFacts, UnixSeconds, appraise_registration};
+use encompute_audit::Judge;
+use encompute_chain::ReadMarket;
+use encompute_networks::Network;
+use encompute_protocol::{
+    Address, BlockNumber, Offer, WorkerRecord,
+    call::{ReadCounts, ReadMeasurement, ReadWorker, ReadWorkerAt},
+    receipt::{OfferCall, SignedOffer},
+    wire::Message,
+};
+use encompute_store::{Blobs, ByteLimit, GatewayClient};
+use std::time::Duration;
+
+/// Most bytes of a registration's evidence.
+const EVIDENCE_LIMIT: ByteLimit = ByteLimit(512 * 1024);
+/// Most workers that are asked for one job.
+const ASKED_LIMIT: u32 = 32;
+/// How long one worker may take to answer.
+const OFFER_WITHIN: Duration = Duration::from_secs(10);
+
+/// A worker of which everything was checked that can be checked before it works.
+#[derive(Clone, Debug)]
+pub struct CheckedWorker {
+    /// Its account.
+    pub account: Address,
+    /// Its registration.
+    pub record: WorkerRecord,
+    /// Where it serves.
+    pub url: String,
+}
+
+/// A worker's registration, its evidence verified under the network's root and policy.
+///
+/// # Errors
+/// [`JobError::Unattested`] with the first check that fails; unreachable is its own error.
+pub async fn checked_worker<M: ReadMarket>(
+    market: &M,
+    blobs: &GatewayClient,
+    network: &Network,
+    account: Address,
+    at: BlockNumber,
+) -> Result<CheckedWorker, JobError> {
+    let refused = |check, expected: &str, actual: String| JobError::Unattested { worker: account, check, expected: expected.into(), actual };
+    let found = market.read(ReadWorker { worker: account }).await.map_err(JobError::Read)?;
+    let (record, url) = found.ok_or_else(|| refused("registration", "a registered worker", "none".into()))?;
+    let measurement = market.read(ReadMeasurement { measurement: record.measurement }).await.map_err(JobError::Read)?;
+    let allowed = measurement.is_some_and(|entry| entry.valid_from <= at && entry.revoked_at.is_none());
+    if !allowed {
+        return Err(refused("measurement", "on the contract's allow-list", record.measurement.to_string()));
+    }
+    let judge = Judge::of_network(network, [record.measurement])?;
+    let evidence = blobs.get(record.evidence, EVIDENCE_LIMIT).await;
+    let evidence = evidence.map_err(|source| JobError::Fetch { what: "the worker's evidence", digest: record.evidence, source })?;
+    let contract = market.contract().ok_or_else(|| refused("contract", "one in the network file", "none".into()))?;
+    let facts = RegistrationFacts { genesis: market.genesis(), contract, account, record: &record, at };
+    let appraisal = appraise_registration(&evidence, &facts, &judge.root, &judge.policy, UnixSeconds::now());
+    if let Some(check) = appraisal.checks.iter().find(|check| !check.pass) {
+        return Err(refused(check.id, &check.expected, check.actual.clone()));
+    }
+    Ok(CheckedWorker { account, record, url: url.as_str().to_owned() })
+}
+
+/// Asks workers in turn for an offer; none if nobody offers, and why each did not.
+///
+/// # Errors
+/// When the chain cannot be read. A worker that is away, full or unattested is passed over.
+pub async fn find_offer<M: ReadMarket>(
+    market: &M,
+    blobs: &GatewayClient,
+    http: &reqwest::Client,
+    network: &Network,
+    call: &OfferCall,
+) -> Result<(Option<(CheckedWorker, SignedOffer)>, Vec<String>), JobError> {
+    let mut passed_over = Vec::new();
+    let at = market.head().await.map_err(JobError::Read)?.number;
+    let counts = market.read(ReadCounts {}).await.map_err(JobError::Read)?;
+    // Start somewhere else for each input, so that one worker is not asked first by everybody.
+    let workers = counts.workers.min(ASKED_LIMIT);
+    let first = u32::from(call.input.0[0]) % workers.max(1);
+    for turn in 0..workers {
+        let index = (first + turn) % workers;
+        let Some(account) = market.read(ReadWorkerAt { index }).await.map_err(JobError::Read)? else { continue };
+        let worker = match checked_worker(market, blobs, network, account, at).await {
+            Ok(worker) => worker,
+            Err(error @ (JobError::Unattested { .. } | JobError::Fetch { .. })) => {
+                passed_over.push(error.to_string());
+                continue;
+            }
+            Err(error) => return Err(error),
+        };
+        if worker.record.in_flight >= worker.record.capacity || worker.record.expires_at <= at {
+            passed_over.push(format!("worker {account} is full or its registration has run out"));
+            continue;
+        }
+        match ask(http, &worker, call, market.genesis(), market.contract(), at).await {
+            Ok(offer) => return Ok((Some((worker, offer)), passed_over)),
+            Err(reason) => passed_over.push(format!("worker {account}: {reason}")),
+        }
+    }
+    Ok((None, passed_over))
+}
+
+async fn ask(
+    http: &reqwest::Client,
+    worker: &CheckedWorker,
+    call: &OfferCall,
+    genesis: encompute_protocol::GenesisHash,
+    contract: Option<encompute_protocol::ContractAddress>,
+    at: BlockNumber,
+) -> Result<SignedOffer, String> {
+    let url = format!("{}/v1/offers", worker.url.trim_end_matches('/'));
+    let request = http.post(url).timeout(OFFER_WITHIN).header("content-type", "application/octet-stream").body(call.to_wire());
+    let answer = request.send().await.map_err(|error| error.to_string())?;
+    let status = answer.status();
+    let body = read_limited(answer, 4096).await?;
+    if !status.is_success() {
+        return Err(format!("{status}: {}", String::from_utf8_lossy(&body).trim()));
+    }
+    let signed = SignedOffer::from_wire(&body).map_err(|error| format!("offer: {error}"))?;
+    let expected = Offer {
+        genesis,
+        contract: contract.ok_or("no contract")?,
+        worker: worker.account,
+        user: call.user,
+        version: call.version,
+        split: call.split,
+        input: call.input,
+        expires_at: signed.offer.expires_at,
+    };
+    let holds = signed.offer == expected && signed.offer.expires_at > at;
+    match holds && signed.signature.is_by(&worker.record.signing, &signed.offer) {
+        true => Ok(signed),
+        false => Err("its offer is for something else or not signed by its registered key".into()),
+    }
+}
+
+/// At most `limit` bytes of a body.
+pub async fn read_limited(mut answer: reqwest::Response, limit: usize) -> Result<Vec<u8>, String> {
+    let mut body = Vec::new();
+    while let Some(chunk) = answer.chunk().await.map_err(|error| error.to_string())? {
+        if body.len() + chunk.len() > limit {
+            return Err(format!("its answer is longer than {limit} bytes"));
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body)
+}
