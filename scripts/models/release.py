@@ -1,6 +1,23 @@
-"""Reference of the release pipeline: clip, noise, quantise. The client's own is in Rust, on integers."""
+"""Reference of the release pipeline: clip, noise, codes. The client's own works on integers and samples exactly."""
+
+from dataclasses import dataclass
 
 import numpy as np
+
+
+@dataclass(frozen=True)
+class Policy:
+    """How features leave the user. Lengths are in units of the clip norm's own scale."""
+
+    name: str
+    sigma: float
+    bits: int
+    clip: float = 1.0
+
+    @property
+    def step(self):
+        """One code's worth: four standard deviations beyond the clip norm still have a code."""
+        return (self.clip + 4 * self.sigma) / (2 ** (self.bits - 1) - 1)
 
 
 def clip_norm(features, limit):
@@ -8,16 +25,9 @@ def clip_norm(features, limit):
     return features * np.minimum(1.0, limit / norm)
 
 
-def quantise(features, bits, reach):
-    """Rounds each number to one of `2^bits` evenly spaced levels of `[-reach, reach]`."""
-    levels = 2**bits - 1
-    step = 2 * reach / levels
-    index = np.clip(np.round((features + reach) / step), 0, levels)
-    return index * step - reach
-
-
 def release(features, policy, rng):
-    """Features as the creator receives them under a policy."""
-    clipped = clip_norm(features, policy["clip"])
-    noised = clipped + policy["sigma"] * rng.standard_normal(clipped.shape)
-    return quantise(noised, policy["bits"], policy["clip"] + 4 * policy["sigma"])
+    """What the tail receives: signed codes of `bits` bits, times the step."""
+    noised = clip_norm(features, policy.clip)
+    noised = noised + policy.sigma * rng.standard_normal(noised.shape)
+    top = 2 ** (policy.bits - 1)
+    return np.clip(np.round(noised / policy.step), -top, top - 1) * policy.step

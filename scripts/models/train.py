@@ -1,0 +1,145 @@
+"""Trains the two models of the repository and writes everything about them that is checked in.
+
+    python train.py digits            # about two minutes on two cores
+    python train.py breast-cancer     # a few seconds
+    python train.py digits --validate # choose a recipe on a part of the training data; writes nothing
+"""
+
+import argparse
+import tomllib
+from pathlib import Path
+
+import numpy as np
+
+import data
+import fixtures
+import measure
+import network
+import onnx_file
+import quantise
+import release
+
+HERE = Path(__file__).resolve().parent
+FIXTURES = HERE.parent.parent / "tests" / "fixtures"
+DRAWS = 20  # releases of each sample, so that one lucky noise does not decide the figure
+
+
+def policies(folder):
+    split = tomllib.loads((folder / "model.toml").read_text())["splits"][0]
+    return [release.Policy(p["name"], p["sigma"], p["bits"], split["clip"]) for p in split["policies"]]
+
+
+def report(name, model, step, offset, exact_inputs, calibration, grid_inputs, labels, served):
+    """Prints float, quantised and released accuracy on samples that training never saw."""
+    head, tail = model["head"], model["tail"]
+    answers = lambda features: measure.accuracy(network.run(tail, features), labels)
+    clip = served[0].clip
+    rounds = quantise.quantise(head, step, offset, calibration, clip)
+    features = quantise.run(rounds, grid_inputs) * (clip / quantise.CLIP_UNITS)
+    print(f"{name}: {len(labels)} samples, float {answers(network.run(head, exact_inputs)):.4f}, "
+          f"quantised {answers(features):.4f}")
+    rng = np.random.default_rng(1)
+    for policy in served:
+        clipped = release.clip_norm(features, policy.clip)
+        released = np.mean([answers(release.release(features, policy, rng)) for _ in range(DRAWS)])
+        print(f"  {policy.name:9} sigma {policy.sigma:.2f} bits {policy.bits}: released {released:.4f}, "
+              f"bound {measure.bits_bound(clipped, policy.sigma):.2f} bits, "
+              f"by class {measure.bits_bound_by_class(clipped, labels, policy.sigma):.2f}, "
+              f"exact {measure.bits_exact(clipped, policy.sigma, rng):.2f}, "
+              f"named among 1000 {measure.odds_of_naming(clipped, policy.sigma, rng):.3f}")
+
+
+def digits(validate, cache):
+    train, held_out = data.digits(cache)
+    if validate:
+        train, held_out = data.validation_part(train, 8)
+    folder = HERE / "digits"
+    served = policies(folder)
+    recipe = network.Recipe(
+        head=(784, 128, 64, 16), tail=(16, 64, 10), clip=served[0].clip,
+        sigmas=tuple(sorted(p.sigma for p in served)), epochs=500, batch=125, rate=2e-3, decay=0.01,
+        scatter=0.3, overflow=0.03, smoothing=0.0, seed=1,
+    )
+    augment = network.affine_augment(28, shift=2.0, turn=0.25, stretch=0.15)
+    model = network.train(recipe, train.inputs / 255, train.labels, augment)
+    calibration = train.where(np.arange(len(train)) % 16 == 7)
+    report("digits", model, 1 / 255, 0.0, held_out.inputs / 255, calibration.inputs, held_out.inputs,
+           held_out.labels, served)
+    if validate:
+        return
+    onnx_file.write(folder / "model.onnx", "image", (1, 28, 28), model["head"], model["tail"], "digits")
+    fixtures.digit_sheet(folder / "calibration.png", calibration.inputs, 25)
+    out = FIXTURES / "digits"
+    out.mkdir(parents=True, exist_ok=True)
+    fixtures.digit_sheet(out / "held-out.png", held_out.inputs, 50)
+    fixtures.labels(out / "held-out.labels", held_out.labels)
+    for value in (3, 7):
+        first = held_out.inputs[held_out.labels == value][5]
+        fixtures.digit(out / f"grey-28x28-{value}.png", first)
+    fixtures.photo(out / "photo-320x240-5.png", held_out.inputs[held_out.labels == 5][5], 320, 240, 5)
+    fixtures.photo(out / "photo-800x600-2.jpg", held_out.inputs[held_out.labels == 2][5], 800, 600, 2)
+
+
+def breast_cancer(validate, _cache):
+    train, held_out, names, classes = data.breast_cancer()
+    if validate:
+        train, held_out = data.validation_part(train, 4)
+    folder = HERE / "breast-cancer"
+    served = policies(folder)
+    mean, spread = train.inputs.mean(axis=0), train.inputs.std(axis=0)
+    recipe = network.Recipe(
+        head=(30, 1), tail=(1, 2), clip=served[0].clip, sigmas=tuple(sorted(p.sigma for p in served)),
+        epochs=300, batch=20, rate=5e-3, decay=0.3, scatter=0.0, overflow=0.001, smoothing=0.0, seed=1,
+    )
+    model = network.train(recipe, (train.inputs - mean) / spread, train.labels)
+    # Fold the standardising into the layer: the file takes attributes in the data set's units.
+    weights, bias = model["head"][0]
+    raw = weights.astype(np.float64) / spread[:, None]
+    model["head"] = [(raw, bias - mean @ raw)]
+    offset, step = grid(mean, spread)
+    on_grid = lambda inputs: np.clip(np.round((inputs - offset) / step), 0, 255).astype(np.uint8)
+    report("breast-cancer", model, step, offset, held_out.inputs, on_grid(train.inputs), on_grid(held_out.inputs),
+           held_out.labels, served)
+    if validate:
+        return
+    onnx_file.write(folder / "model.onnx", "attributes", (30,), model["head"], model["tail"], "breast-cancer")
+    columns(folder / "columns.toml", names, train.inputs, offset, step)
+    fixtures.table(folder / "calibration.csv", names, train.inputs[::4])
+    out = FIXTURES / "breast-cancer"
+    out.mkdir(parents=True, exist_ok=True)
+    fixtures.table(out / "held-out.csv", names, held_out.inputs, [classes[label] for label in held_out.labels])
+    for label, name in enumerate(classes):
+        fixtures.table(out / f"patient-{name}.csv", names, held_out.inputs[held_out.labels == label][4:5])
+
+
+def grid(mean, spread):
+    """Offset and step per column: 256 levels from 3 standard deviations below the mean to 7 above."""
+    offset = np.array([float(f"{v:.5g}") for v in mean - 3 * spread])
+    step = np.array([float(f"{v:.5g}") for v in 10 * spread / 255])
+    return offset, step
+
+
+def columns(path, names, inputs, offset, step):
+    """The preamble's table: a value outside lowest ..= highest is refused, one off the grid takes its edge."""
+    lines = ["# Written by train.py. Units as in the data set.\n"]
+    for index, name in enumerate(names):
+        highest = float(f"{inputs[:, index].max() * 4:.3g}")
+        lines.append(
+            f'[[columns]]\nname = "{name}"\nlowest = 0.0\nhighest = {highest!r}\n'
+            f"offset = {float(offset[index])!r}\nstep = {float(step[index])!r}\n"
+        )
+    path.write_text("\n".join(lines))
+
+
+def main():
+    parser = argparse.ArgumentParser(description="Train a model and write its files.")
+    parser.add_argument("model", choices=["digits", "breast-cancer"])
+    parser.add_argument("--validate", action="store_true", help="hold out a part of the training data; write nothing")
+    parser.add_argument("--cache", type=Path, default=HERE / ".cache", help="where downloaded packages are kept")
+    arguments = parser.parse_args()
+    arguments.cache.mkdir(exist_ok=True)
+    {"digits": digits, "breast-cancer": breast_cancer}[arguments.model](arguments.validate, arguments.cache)
+
+
+if __name__ == "__main__":
+    main()
