@@ -1,2 +1,67 @@
-//! The one command, encompute.
-fn main() {}
+//! The one command, `encompute`: a thin shell over the crates that know.
+
+mod args;
+mod commands;
+mod context;
+mod deployment;
+mod failure;
+mod output;
+mod publish;
+mod rail;
+mod supervise;
+
+use args::{Arguments, Command};
+use clap::Parser;
+use failure::{Exit, Failure, Outcome};
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let subscriber = tracing_subscriber::fmt()
+        .json()
+        .with_writer(std::io::stderr)
+        .with_env_filter(tracing_subscriber::EnvFilter::try_from_env("ENCOMPUTE_LOG").unwrap_or_else(|_| log_level(&arguments).into()));
+    subscriber.init();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return report(&Failure::of(Exit::Failed, "start the runtime", &error)),
+    };
+    let outcome = runtime.block_on(run(arguments));
+    // A blocked stdin read or a hung peer must not keep a finished command alive.
+    runtime.shutdown_timeout(std::time::Duration::from_millis(200));
+    outcome.map_or_else(|failure| report(&failure), |()| ExitCode::SUCCESS)
+}
+
+/// Services log what they do; commands for people speak for themselves.
+fn log_level(arguments: &Arguments) -> &'static str {
+    match arguments.command {
+        Command::Gateway(_) | Command::Creator(commands::creator::Creator::Serve(_)) | Command::Dev(commands::dev::Dev::Attest(_)) => "info",
+        _ => "off",
+    }
+}
+
+async fn run(arguments: Arguments) -> Outcome {
+    let common = arguments.common;
+    match arguments.command {
+        Command::Demo(command) => command.run(&common).await,
+        Command::Dev(command) => command.run(&common).await,
+        Command::Doctor(command) => command.run(&common).await,
+        Command::Model(command) => command.run(&common).await,
+        Command::Job(command) => command.run(&common).await,
+        Command::Creator(command) => command.run(&common).await,
+        Command::Worker(command) => command.run(&common).await,
+        Command::Audit(command) => command.run(&common).await,
+        Command::Bench(command) => command.run(&common).await,
+        Command::Wallet(command) => command.run(&common).await,
+        Command::Gateway(command) => command.run(&common).await,
+        Command::Config(command) => command.run(&common).await,
+    }
+}
+
+fn report(failure: &Failure) -> ExitCode {
+    eprintln!("encompute: error: {}", failure.text);
+    if let Some(hint) = &failure.hint {
+        eprintln!("encompute: hint: {hint}");
+    }
+    ExitCode::from(failure.exit as u8)
+}

@@ -1,0 +1,124 @@
+//! `encompute creator`: serve a model's tail, and earn.
+
+use crate::{
+    args::{Common, Identity},
+    commands::market,
+    context::{Context, stop_signal, under},
+    failure::{Doing, Exit, Failure, Outcome, exit_of_chain},
+    output,
+};
+use clap::{Args, Subcommand};
+use encompute_protocol::{
+    Plancks,
+    call::{ReadCounts, ReadCredit, ReadModel, WithdrawCredit},
+};
+use serde_json::json;
+use std::{net::SocketAddr, path::PathBuf};
+
+/// Serve a model's tail and earn its fees
+#[derive(Subcommand)]
+pub enum Creator {
+    /// Release head keys to attested workers, finish jobs, until stopped
+    #[command(after_help = "Examples:\n  encompute creator serve --suri //Charlie\n  encompute creator serve --wallet clinic --listen 0.0.0.0:8700")]
+    Serve(Serve),
+    /// What an account has earned: credit, bonds, open jobs
+    #[command(after_help = "Examples:\n  encompute creator earnings --suri //Charlie --json")]
+    Earnings {
+        /// Whose
+        #[command(flatten)]
+        identity: Identity,
+    },
+    /// Take the credit of an account out of the contract (any role: creators, workers, users)
+    #[command(after_help = "Examples:\n  encompute creator withdraw --suri //Charlie\n  encompute creator withdraw --suri //Charlie --to //Ferdie")]
+    Withdraw {
+        /// Whose
+        #[command(flatten)]
+        identity: Identity,
+        /// Where to; the account itself if not given
+        #[arg(long, value_name = "ACCOUNT")]
+        to: Option<String>,
+    },
+}
+
+/// How to serve.
+#[derive(Args)]
+pub struct Serve {
+    /// Who signs
+    #[command(flatten)]
+    identity: Identity,
+    /// Address to listen on; port 0 takes any free one
+    #[arg(long, default_value = "127.0.0.1:0", value_name = "ADDRESS")]
+    listen: SocketAddr,
+    /// Folder of weights, tails and keys, as `model publish` left it [default: HOME/creator]
+    #[arg(long, value_name = "DIR")]
+    vault: Option<PathBuf>,
+}
+
+impl Creator {
+    /// Runs it.
+    pub async fn run(self, common: &Common) -> Outcome {
+        let context = Context::load(common)?;
+        match self {
+            Self::Serve(serve) => serve.run(&context).await,
+            Self::Earnings { identity } => earnings(&context, &identity, common).await,
+            Self::Withdraw { identity, to } => withdraw(&context, &identity, to.as_deref(), common).await,
+        }
+    }
+}
+
+impl Serve {
+    async fn run(self, context: &Context) -> Outcome {
+        let account = context.account(&self.identity).await?;
+        let vault = self.vault.unwrap_or_else(|| under(context.home(), &["creator"]));
+        let listener = tokio::net::TcpListener::bind(self.listen).await.doing(Exit::Failed, &format!("listen on {}", self.listen))?;
+        let address = listener.local_addr().doing(Exit::Failed, "read the address listened on")?;
+        let config = encompute_tail::Config { network: context.network().clone(), vault, blobs: context.gateway()? };
+        let ready = || {
+            let line = json!({ "ready": true, "service": "creator", "listen": format!("http://{address}"), "account": account.address().to_string() });
+            output::json(&line)
+        };
+        ready()?;
+        let served = encompute_tail::serve(account.clone(), listener, config, stop_signal()).await;
+        served.doing(Exit::Failed, "serve tails")
+    }
+}
+
+async fn earnings(context: &Context, identity: &Identity, common: &Common) -> Outcome {
+    let account = context.signer(identity)?.address();
+    let client = context.chain().await?;
+    let credit = market::read(&client, ReadCredit { account }).await?;
+    let counts = market::read(&client, ReadCounts {}).await?;
+    let mut models = Vec::new();
+    for id in 1..=counts.models {
+        let model = encompute_protocol::ModelId(id);
+        if let Some((record, name)) = market::read(&client, ReadModel { model }).await?
+            && record.creator == account
+        {
+            models.push((id, name, record));
+        }
+    }
+    if common.json {
+        let models: Vec<_> = models
+            .iter()
+            .map(|(id, name, record)| {
+                json!({ "id": id, "name": name.as_str(), "bond": market::plancks(record.bond), "bond_locked": market::plancks(record.bond_locked), "open_jobs": record.open_jobs })
+            })
+            .collect();
+        return output::json(&json!({ "account": account.to_string(), "credit": market::plancks(credit), "models": models }));
+    }
+    output::text(&format!("{account} may withdraw {credit}"))?;
+    models.iter().try_for_each(|(id, name, record)| {
+        output::text(&format!("  model {id} {name}: bond {}, {} of it held by {} open jobs", record.bond, record.bond_locked, record.open_jobs))
+    })
+}
+
+async fn withdraw(context: &Context, identity: &Identity, to: Option<&str>, common: &Common) -> Outcome {
+    let to = to.map(crate::deployment::parse_address).transpose()?;
+    let account = context.account(identity).await?;
+    let taken = account.submit(WithdrawCredit { to }, Plancks::ZERO).await;
+    let taken = taken.map_err(|error| Failure::of(exit_of_chain(error.class()), "withdraw", &error))?;
+    if common.json {
+        return output::json(&json!({ "withdrawn": market::plancks(taken.answer), "fee": market::plancks(taken.fee), "block": taken.block.number.0 }));
+    }
+    output::text(&format!("withdrew {} in block {}; the transaction cost {}", taken.answer, taken.block.number, taken.fee))
+}

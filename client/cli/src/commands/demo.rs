@@ -1,0 +1,216 @@
+//! `encompute demo`: two real jobs through every process, and what everybody saw and earned.
+
+use crate::{
+    args::{Common, Identity},
+    commands::{
+        audit,
+        dev::{Market, Up},
+        job::{Choice, Submit, ending_json},
+        market,
+    },
+    context::Context,
+    failure::{Doing, Exit, Failure, Outcome, exit_of_chain},
+    output,
+    rail::Rail,
+};
+use clap::Args;
+use encompute_chain::Client;
+use encompute_protocol::{
+    Address, BlockNumber, JobId, Plancks,
+    event::{Cause, Event},
+};
+use serde_json::{Value, json};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
+};
+
+/// The user's account in the demo.
+const USER: &str = "//Dave";
+
+/// Run two real jobs end to end on an embedded chain, and show what everybody saw and earned
+#[derive(Args)]
+#[command(after_help = "Examples:\n  encompute demo\n  encompute demo --json\n  encompute demo --input my-seven.jpg --model digits")]
+pub struct Demo {
+    /// A file of your own instead of the two samples
+    #[arg(long, value_name = "FILE", requires = "model")]
+    input: Option<PathBuf>,
+    /// The model for it
+    #[arg(long, requires = "input")]
+    model: Option<String>,
+    /// Release policy, by name; the split's default if not given
+    #[arg(long)]
+    policy: Option<String>,
+    /// How often to run each job
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100))]
+    runs: u32,
+    /// Folder of the models: one folder each with model.toml
+    #[arg(long, default_value = "scripts/models", value_name = "DIR")]
+    models: PathBuf,
+    /// Folder of the samples
+    #[arg(long, default_value = "tests/fixtures", value_name = "DIR")]
+    samples: PathBuf,
+    /// Keep the demo's folder: chain, blobs, logs, keys
+    #[arg(long)]
+    keep: bool,
+}
+
+/// One job of the demo, done.
+struct Done {
+    input: PathBuf,
+    value: Value,
+    words: String,
+    audit: encompute_audit::Report,
+    job: JobId,
+}
+
+impl Demo {
+    /// Runs it.
+    pub async fn run(self, common: &Common) -> Outcome {
+        let folder = tempfile::Builder::new().prefix("encompute-demo-").tempdir().doing(Exit::Failed, "make a folder")?;
+        let home = common.home.clone().unwrap_or_else(|| folder.path().to_owned());
+        let common = Common { home: Some(home.clone()), network: Some("local".into()), ..common.clone() };
+        let up = Up { listen: ([127, 0, 0, 1], 0).into(), block_time: 6, models: self.models.clone(), in_memory: false };
+        let market = Market::start(&Common { network: None, ..common.clone() }, &up).await?;
+        let outcome = tokio::select! {
+            outcome = self.jobs(&common) => outcome,
+            () = crate::context::stop_signal() => Err(Failure::new(Exit::Failed, "stopped")),
+        };
+        market.stop().await;
+        if self.keep || outcome.is_err() {
+            let kept = folder.keep();
+            if kept.exists() && home == kept {
+                output::say(&format!("logs and state are kept in {}", kept.display()));
+            }
+        }
+        outcome
+    }
+
+    fn inputs(&self) -> Vec<(String, PathBuf)> {
+        match (&self.model, &self.input) {
+            (Some(model), Some(input)) => vec![(model.clone(), input.clone())],
+            _ => vec![
+                ("digits".into(), self.samples.join("digits/grey-28x28-7.png")),
+                ("breast-cancer".into(), self.samples.join("breast-cancer/patient-malignant.csv")),
+            ],
+        }
+    }
+
+    async fn jobs(&self, common: &Common) -> Outcome {
+        let context = Context::load(common)?;
+        let client = context.chain().await?;
+        let mut done = Vec::new();
+        for (model, input) in self.inputs() {
+            for _ in 0..self.runs {
+                done.push(self.one(&context, &client, &model, &input).await?);
+            }
+        }
+        let head = client.head().await.map_err(|error| Failure::of(exit_of_chain(error.class()), "read the chain", &error))?.number;
+        let books = Books::read(&client, head).await?;
+        if common.json {
+            let jobs: Vec<Value> = done.iter().map(|done| done.value.clone()).collect();
+            let most = done.iter().map(|done| books.transactions(done.job)).max().unwrap_or(0);
+            return output::json(&json!({
+                "jobs": jobs,
+                "chain": { "blocks": head.0, "transactions_per_job": most },
+                "request_to_head_ms_median": median(done.iter().filter_map(|done| done.value["steps_ms"]["request_to_head"].as_f64())),
+            }));
+        }
+        done.iter().try_for_each(|done| closing(done, &books))
+    }
+
+    async fn one(&self, context: &Context, client: &Client, model: &str, input: &std::path::Path) -> Outcome<Done> {
+        output::say(&format!("\n── {model}: {}", input.display()));
+        let submit = Submit {
+            choice: Choice { model: model.to_owned(), split: None, policy: self.policy.clone() },
+            input: input.to_owned(),
+            identity: Identity { suri: Some(USER.into()), ..Identity::default() },
+            tip: Plancks::ZERO,
+            dry_run: false,
+            no_accept: false,
+            patience: 120,
+        };
+        let mut rail = Rail::new();
+        let (ending, listing) = submit.run(context, &mut rail).await?;
+        let ending = ending.ok_or_else(|| Failure::new(Exit::Failed, "nothing was run"))?;
+        let report = audit::judge_job(context, client, ending.job, None).await?;
+        let (index, policy) = listing.choose(None, self.policy.as_deref())?;
+        let split = listing.split(index).ok_or_else(|| Failure::new(Exit::Failed, "the split is gone"))?;
+        let mut value = ending_json(&ending, &listing, &rail);
+        value["split"] = split.name.as_str().into();
+        value["mode"] = market::mode_name(split.mode).into();
+        value["policy"] = policy.name.as_str().into();
+        value["input"] = input.display().to_string().into();
+        value["audit"] = serde_json::to_value(&report).doing(Exit::Failed, "encode the audit")?;
+        let words = ending.answer.as_ref().map(|answer| listing.prediction_words(&answer.scores)).unwrap_or_default();
+        Ok(Done { input: input.to_owned(), value, words, audit: report, job: ending.job })
+    }
+}
+
+/// What the events say of every job: who was credited what for, and in how many transactions.
+struct Books {
+    credits: BTreeMap<JobId, Vec<(Address, Cause, Plancks)>>,
+    transactions: BTreeMap<JobId, BTreeSet<(BlockNumber, u32)>>,
+}
+
+impl Books {
+    async fn read(client: &Client, head: BlockNumber) -> Outcome<Self> {
+        let mut books = Self { credits: BTreeMap::new(), transactions: BTreeMap::new() };
+        let blocks = client.events_in(BlockNumber(1)..=head).await;
+        for block in blocks.map_err(|error| Failure::of(exit_of_chain(error.class()), "read the events", &error))? {
+            for emitted in block.events {
+                let job = match &emitted.event {
+                    Event::Credited(credited) => {
+                        books.credits.entry(credited.job).or_default().push((credited.account, credited.cause, credited.amount));
+                        credited.job
+                    }
+                    Event::JobStageChanged(changed) => changed.job,
+                    _ => continue,
+                };
+                books.transactions.entry(job).or_default().insert((block.block.number, emitted.extrinsic.unwrap_or(0)));
+            }
+        }
+        Ok(books)
+    }
+
+    fn transactions(&self, job: JobId) -> usize {
+        self.transactions.get(&job).map_or(0, BTreeSet::len)
+    }
+}
+
+fn closing(done: &Done, books: &Books) -> Outcome {
+    let value = &done.value;
+    let number = |value: &Value| value.as_f64().map(|number| format!("{number:.1}")).unwrap_or_default();
+    let mut rows = vec![vec!["job".to_owned(), format!("{} ({} / {}, {})", done.job, text(&value["model"]), text(&value["split"]), text(&value["mode"]))]];
+    rows.push(vec!["input".into(), done.input.display().to_string()]);
+    for (at, line) in done.words.lines().enumerate() {
+        rows.push(vec![if at == 0 { "prediction".into() } else { String::new() }, line.to_owned()]);
+    }
+    let stages = value["stages"].as_array().cloned().unwrap_or_default();
+    let stages: Vec<_> = stages.iter().map(|stage| format!("{} @{}", text(&stage["stage"]), stage["block"])).collect();
+    rows.push(vec!["stages".into(), stages.join(" → ")]);
+    let steps = value["steps_ms"].as_object().cloned().unwrap_or_default();
+    let steps: Vec<_> = steps.iter().map(|(step, took)| format!("{step} {}", number(took))).collect();
+    rows.push(vec!["ms".into(), steps.join(", ")]);
+    rows.push(vec!["ciphertext".into(), format!("{} bytes up, {} down, evaluation key 0", value["bytes"]["up"], value["bytes"]["down"])]);
+    for (account, cause, amount) in books.credits.get(&done.job).into_iter().flatten() {
+        rows.push(vec!["credited".into(), format!("{amount} to {account} ({cause:?})")]);
+    }
+    rows.push(vec!["transactions".into(), books.transactions(done.job).to_string()]);
+    let failed = done.audit.checks.iter().filter(|check| !check.pass).count();
+    let root = &done.audit.trust_root;
+    let simulated = if root.development { " — DEVELOPMENT root: attestation is simulated" } else { "" };
+    rows.push(vec!["audit".into(), format!("{} ({} checks, {failed} failed)", done.audit.verdict, done.audit.checks.len())]);
+    rows.push(vec!["trust root".into(), format!("{}{simulated}", root.name)]);
+    output::text(&format!("\n{}", output::table(&rows)))
+}
+
+fn text(value: &Value) -> &str {
+    value.as_str().unwrap_or_default()
+}
+
+fn median(values: impl Iterator<Item = f64>) -> Option<f64> {
+    let mut values: Vec<f64> = values.collect();
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied()
+}

@@ -1,0 +1,407 @@
+//! `encompute job`: buy a run and take it to its end.
+
+use crate::{
+    args::{Common, Identity},
+    commands::market::{self, Listing},
+    context::{Context, under},
+    failure::{Doing, Exit, Failure, Outcome, exit_of_chain},
+    output,
+    rail::Rail,
+};
+use clap::{Args, Subcommand};
+use encompute_chain::{Account, Class, Client};
+use encompute_job::{Ending, JobError, Journal, Order, Runner, Services};
+use encompute_keys::MachineSecret;
+use encompute_protocol::{
+    JobId, Plancks, PolicyId, Stage,
+    call::{CancelJob, PokeJob, ReadCounts, ReadJob},
+};
+use encompute_release::{Ledger, ReleaseSecret, Releaser};
+use serde_json::{Value, json};
+use std::{path::PathBuf, time::Duration};
+use zeroize::Zeroizing;
+
+/// What one input may give away in all, in thousandths of a bit: as much as any one policy may.
+const BUDGET_MILLIBITS: u32 = encompute_release::policy::INFORMATION_LIMIT_MILLIBITS;
+
+/// Buy a run: quote, submit, watch, result
+#[derive(Subcommand)]
+pub enum Job {
+    /// Price, time, bytes and the refund table of one run; nothing is sent
+    #[command(after_help = "Examples:\n  encompute job quote --model digits\n  encompute job quote --model digits --policy private --json")]
+    Quote(Choice),
+    /// Encrypt a file, pay for one run, and take it to its result
+    #[command(after_help = "Examples:\n  encompute job submit --model digits --input 7.png --suri //Dave\n  encompute job submit --model breast-cancer --input row.csv --wallet anna --dry-run")]
+    Submit(Submit),
+    /// Follow a job until it ends
+    #[command(after_help = "Examples:\n  encompute job watch 7\n  encompute job watch 7 --json")]
+    Watch(One),
+    /// The answer of a job of this home
+    #[command(after_help = "Examples:\n  encompute job result 7 --json")]
+    Result(One),
+    /// End a job where that is allowed; the refund table says what it costs
+    #[command(after_help = "Examples:\n  encompute job cancel 7 --suri //Dave")]
+    Cancel(Signed),
+    /// Move an overdue job on; anybody may
+    #[command(after_help = "Examples:\n  encompute job poke 7 --suri //Eve")]
+    Poke(Signed),
+    /// Go on with a job after a crash or Ctrl-C; without an id, with every job of this home
+    #[command(after_help = "Examples:\n  encompute job resume 7 --suri //Dave\n  encompute job resume --suri //Dave")]
+    Resume(Resume),
+    /// Jobs on chain, the newest first
+    #[command(after_help = "Examples:\n  encompute job list\n  encompute job list --user //Dave --json")]
+    List(List),
+}
+
+/// What to buy.
+#[derive(Args, Clone)]
+pub struct Choice {
+    /// Model, by name or id
+    #[arg(long)]
+    pub model: String,
+    /// Split, by name; the model's first if not given
+    #[arg(long)]
+    pub split: Option<String>,
+    /// Release policy, by name; the split's default if not given
+    #[arg(long)]
+    pub policy: Option<String>,
+}
+
+/// What to buy, for what, by whom.
+#[derive(Args, Clone)]
+pub struct Submit {
+    /// What to buy
+    #[command(flatten)]
+    pub choice: Choice,
+    /// The file: a picture (PNG, JPEG) or a table row (CSV), as the model says
+    #[arg(long, value_name = "FILE")]
+    pub input: PathBuf,
+    /// Who pays
+    #[command(flatten)]
+    pub identity: Identity,
+    /// To the worker on top, in UNIT
+    #[arg(long, default_value = "0", value_name = "UNIT", value_parser = market::parse_unit)]
+    pub tip: Plancks,
+    /// Show price and fee; send nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Leave the result to be accepted later (`job resume`), or by itself when its window is over
+    #[arg(long)]
+    pub no_accept: bool,
+    /// How long to follow the job before leaving it to `job resume`
+    #[arg(long, default_value_t = 600, value_name = "SECONDS")]
+    pub patience: u64,
+}
+
+/// One job.
+#[derive(Args)]
+pub struct One {
+    /// The job
+    id: u64,
+    /// How long to follow
+    #[arg(long, default_value_t = 600, value_name = "SECONDS")]
+    patience: u64,
+}
+
+/// One job, and who signs.
+#[derive(Args)]
+pub struct Signed {
+    /// The job
+    id: u64,
+    /// Who signs
+    #[command(flatten)]
+    identity: Identity,
+}
+
+/// Which jobs to go on with.
+#[derive(Args)]
+pub struct Resume {
+    /// The job
+    id: Option<u64>,
+    /// Who signs
+    #[command(flatten)]
+    identity: Identity,
+    /// How long to follow each
+    #[arg(long, default_value_t = 600, value_name = "SECONDS")]
+    patience: u64,
+}
+
+/// Which jobs to list.
+#[derive(Args)]
+pub struct List {
+    /// Only jobs of this account: an address, an account id or //Name
+    #[arg(long, value_name = "ACCOUNT")]
+    user: Option<String>,
+    /// At most so many
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u64).range(1..=1000))]
+    limit: u64,
+}
+
+impl Job {
+    /// Runs it.
+    pub async fn run(self, common: &Common) -> Outcome {
+        let context = Context::load(common)?;
+        match self {
+            Self::Quote(choice) => quote(&context, &choice, common).await,
+            Self::Submit(submit) => {
+                let mut rail = Rail::new();
+                let (ending, listing) = submit.run(&context, &mut rail).await?;
+                match ending {
+                    Some(ending) => print_ending(&ending, &listing, &rail, common),
+                    None => quote(&context, &submit.choice, common).await,
+                }
+            }
+            Self::Watch(one) => watch(&context, one, common).await,
+            Self::Result(one) => result(&context, JobId(one.id), common).await,
+            Self::Cancel(signed) => {
+                let account = context.account(&signed.identity).await?;
+                let job = JobId(signed.id);
+                sent(account.submit(CancelJob { job }, Plancks::ZERO).await, "cancel the job")?;
+                state_of(account.client(), job, common).await
+            }
+            Self::Poke(signed) => {
+                let account = context.account(&signed.identity).await?;
+                let job = JobId(signed.id);
+                sent(account.submit(PokeJob { job }, Plancks::ZERO).await, "poke the job")?;
+                state_of(account.client(), job, common).await
+            }
+            Self::Resume(resume) => resume.run(&context, common).await,
+            Self::List(list) => list.run(&context, common).await,
+        }
+    }
+}
+
+fn sent<T>(outcome: Result<T, encompute_chain::SubmitError>, doing: &str) -> Outcome<T> {
+    outcome.map_err(|error| Failure::of(exit_of_chain(error.class()), doing, &error))
+}
+
+/// The failure of a run, with its exit code.
+pub fn job_failure(error: &JobError) -> Failure {
+    let exit = match error {
+        JobError::Read(error) => exit_of_chain(error.class()),
+        JobError::Submit { source, .. } => exit_of_chain(source.class()),
+        JobError::Fetch { source, .. } => crate::failure::exit_of_store(source.class()),
+        JobError::Store { source, .. } => crate::failure::exit_of_store(source.class()),
+        JobError::NoJob(_) => Exit::NotFound,
+        JobError::Unattested { .. } | JobError::Round(_) | JobError::Commitment(_) | JobError::Message { .. } | JobError::Response { .. }
+        | JobError::Result { .. } | JobError::Trust(_) => Exit::Verification,
+        JobError::Release(_) | JobError::Policy(_) => Exit::Privacy,
+        JobError::TimedOut { .. } | JobError::WorkerSilent { .. } => Exit::TimedOut,
+        JobError::Input { .. } | JobError::NoTail(_) | JobError::Parameters { .. } => Exit::Usage,
+        _ => Exit::Failed,
+    };
+    let failure = Failure::of(exit, "job", error);
+    match error {
+        JobError::TimedOut { job, .. } => failure.hint(format!("nothing is lost; go on with: encompute job resume {job}")),
+        JobError::Submit { source, .. } if source.class() == Class::Refused => failure.hint("see what it costs: encompute job quote"),
+        _ => failure,
+    }
+}
+
+/// Everything that drives jobs of an account.
+///
+/// # Errors
+/// When secrets cannot be read or made, or services are not configured.
+pub fn runner(context: &Context, account: Account, accept: bool) -> Outcome<Runner<Account>> {
+    let home = context.home();
+    let secret = ReleaseSecret::open_or_create(&under(home, &["release.secret"])).doing(Exit::Failed, "open the release secret")?;
+    let ledger = Ledger::open(&under(home, &["ledger"])).doing(Exit::Failed, "open the release ledger")?;
+    let machine = machine_secret(context)?;
+    let services = Services {
+        market: account,
+        blobs: context.gateway()?,
+        http: encompute_store::http_client().doing(Exit::Failed, "make an HTTP client")?,
+        network: context.network().clone(),
+    };
+    Ok(Runner { services, releaser: Releaser::new(secret, ledger, BUDGET_MILLIBITS), machine, home: home.to_owned(), accept })
+}
+
+/// The secret under which job keys are sealed on this machine; made at first use, for its owner alone.
+fn machine_secret(context: &Context) -> Outcome<MachineSecret> {
+    MachineSecret::open_or_create(&under(context.home(), &["machine.secret"])).doing(Exit::Failed, "open the machine secret")
+}
+
+impl Submit {
+    /// Runs the whole job; none for a dry run.
+    ///
+    /// # Errors
+    /// With the exit code of what failed; the job goes on with `job resume`.
+    pub async fn run(&self, context: &Context, rail: &mut Rail) -> Outcome<(Option<Ending>, Listing)> {
+        let client = context.chain().await?;
+        let listing = market::find(&client, &context.gateway()?, &self.choice.model).await?;
+        let (split, policy) = listing.choose(self.choice.split.as_deref(), self.choice.policy.as_deref())?;
+        let tensor = market::read_input(&listing, &self.input)?;
+        if self.dry_run {
+            return Ok((None, listing));
+        }
+        let account = client.signed_by(context.signer(&self.identity)?);
+        let runner = runner(context, account, !self.no_accept)?;
+        let order = Order {
+            version: listing.version,
+            manifest: listing.manifest.clone(),
+            split,
+            policy: PolicyId(policy.id.0),
+            tip: self.tip,
+            tensor: Zeroizing::new(tensor),
+        };
+        let patience = Duration::from_secs(self.patience);
+        let run = async {
+            let mut journal = runner.prepare(&order, rail).await?;
+            runner.request(&mut journal, rail).await?;
+            runner.drive(&mut journal, patience, rail).await
+        };
+        let ending = tokio::select! {
+            ending = run => ending.map_err(|error| job_failure(&error))?,
+            () = crate::context::stop_signal() => {
+                return Err(Failure::new(Exit::Failed, "stopped; nothing is lost").hint("go on with: encompute job resume"));
+            }
+        };
+        Ok((Some(ending), listing))
+    }
+}
+
+impl Resume {
+    async fn run(self, context: &Context, common: &Common) -> Outcome {
+        let account = context.account(&self.identity).await?;
+        let (genesis, contract) = (account.client().genesis(), account.client().contract());
+        let records = Journal::list(context.home()).doing(Exit::Failed, "read the jobs of this home")?;
+        let ours = records.into_iter().filter(|record| record.genesis == genesis && Some(record.contract) == contract && record.user == account.address());
+        let wanted: Vec<_> = ours.filter(|record| self.id.is_none() || record.job.map(|job| job.0) == self.id).collect();
+        if let (true, Some(id)) = (wanted.is_empty(), self.id) {
+            return Err(Failure::new(Exit::NotFound, format!("this home has no job {id} of this account")));
+        }
+        let runner = runner(context, account, true)?;
+        for record in wanted {
+            let mut rail = Rail::new();
+            let mut journal = Journal::open_input(context.home(), &record.input).doing(Exit::Failed, "open the job's journal")?;
+            let run = async {
+                runner.request(&mut journal, &mut rail).await?;
+                runner.drive(&mut journal, Duration::from_secs(self.patience), &mut rail).await
+            };
+            let ending = run.await.map_err(|error| job_failure(&error))?;
+            let listing = market::of_version(runner.services.market.client(), &runner.services.blobs, record.version).await?;
+            print_ending(&ending, &listing, &rail, common)?;
+        }
+        Ok(())
+    }
+}
+
+impl List {
+    async fn run(self, context: &Context, common: &Common) -> Outcome {
+        let client = context.chain().await?;
+        let user = self.user.as_deref().map(crate::deployment::parse_address).transpose()?;
+        let counts = market::read(&client, ReadCounts {}).await?;
+        let mut jobs = Vec::new();
+        for id in (1..=counts.jobs).rev() {
+            if jobs.len() as u64 >= self.limit {
+                break;
+            }
+            let Some((terms, progress)) = market::read(&client, ReadJob { job: JobId(id) }).await? else { continue };
+            if user.is_none_or(|user| user == terms.user) {
+                jobs.push(market::job_json(JobId(id), &terms, &progress));
+            }
+        }
+        if common.json {
+            return output::json(&json!({ "jobs": jobs }));
+        }
+        if jobs.is_empty() {
+            output::say("no jobs yet; buy a run: encompute job submit --model digits --input FILE --suri //Dave");
+            return Ok(());
+        }
+        let head = ["id", "version", "stage", "reason", "escrow", "changed at"].map(String::from).to_vec();
+        let cell = |value: &Value| value.as_str().map_or_else(|| if value.is_null() { String::new() } else { value.to_string() }, str::to_owned);
+        let rows = jobs.iter().map(|job| ["id", "version", "stage", "reason", "escrow", "changed_at"].map(|key| cell(&job[key])).to_vec());
+        output::text(&output::table(&std::iter::once(head).chain(rows).collect::<Vec<_>>()))
+    }
+}
+
+async fn quote(context: &Context, choice: &Choice, common: &Common) -> Outcome {
+    let client = context.chain().await?;
+    let listing = market::find(&client, &context.gateway()?, &choice.model).await?;
+    let quote = market::quote(&client, &listing, choice.split.as_deref(), choice.policy.as_deref()).await?;
+    if common.json {
+        return output::json(&quote.json());
+    }
+    output::text(&quote.words())
+}
+
+async fn watch(context: &Context, one: One, common: &Common) -> Outcome {
+    let client = context.chain().await?;
+    let job = JobId(one.id);
+    let mut rail = Rail::new();
+    let until = tokio::time::Instant::now() + Duration::from_secs(one.patience);
+    let head = client.head().await.map_err(|error| Failure::of(exit_of_chain(error.class()), "read the chain", &error))?;
+    let mut follow = client.follow(head.number);
+    loop {
+        let found = market::read(&client, ReadJob { job }).await?;
+        let (_, progress) = found.ok_or_else(|| Failure::new(Exit::NotFound, format!("there is no job {job}")))?;
+        rail.stands(job, progress.stage, progress.changed_at, progress.deadline);
+        if progress.stage.is_terminal() {
+            return state_of(&client, job, common).await;
+        }
+        match tokio::time::timeout_at(until, follow.next()).await {
+            Ok(Ok(_)) => {}
+            Ok(Err(error)) => return Err(Failure::of(exit_of_chain(error.class()), "follow the chain", &error)),
+            Err(_) => return Err(Failure::new(Exit::TimedOut, format!("job {job} is still {:?} after {} s", progress.stage, one.patience))),
+        }
+    }
+}
+
+async fn result(context: &Context, job: JobId, common: &Common) -> Outcome {
+    let client = context.chain().await?;
+    let records = Journal::list(context.home()).doing(Exit::Failed, "read the jobs of this home")?;
+    let here = |record: &&encompute_job::Record| record.genesis == client.genesis() && Some(record.contract) == client.contract();
+    let record = records.iter().filter(here).find(|record| record.job == Some(job));
+    let record = record.ok_or_else(|| Failure::new(Exit::NotFound, format!("this home has no job {job}")).hint("results are with the home that submitted: --home"))?;
+    let Some(scores) = &record.scores else {
+        return Err(Failure::new(Exit::NotFound, format!("job {job} has no result yet")).hint(format!("go on with: encompute job resume {job}")));
+    };
+    let listing = market::of_version(&client, &context.gateway()?, record.version).await?;
+    let prediction = listing.prediction(scores);
+    match common.json {
+        true => output::json(&json!({ "id": job.0, "model": record.model, "prediction": prediction })),
+        false => output::text(&listing.prediction_words(scores)),
+    }
+}
+
+async fn state_of(client: &Client, job: JobId, common: &Common) -> Outcome {
+    let found = market::read(client, ReadJob { job }).await?;
+    let (terms, progress) = found.ok_or_else(|| Failure::new(Exit::NotFound, format!("there is no job {job}")))?;
+    let value = market::job_json(job, &terms, &progress);
+    if common.json {
+        return output::json(&value);
+    }
+    let reason = progress.reason.map(|reason| format!(" ({reason:?}, {})", reason.number())).unwrap_or_default();
+    output::text(&format!("job {job}: {:?}{reason} since block {}", progress.stage, progress.changed_at))
+}
+
+fn print_ending(ending: &Ending, listing: &Listing, rail: &Rail, common: &Common) -> Outcome {
+    if common.json {
+        output::json(&ending_json(ending, listing, rail))?;
+    } else if let Some(answer) = &ending.answer {
+        output::text(&listing.prediction_words(&answer.scores))?;
+    } else {
+        let reason = ending.reason.map(|reason| format!(" ({reason:?}, {})", reason.number())).unwrap_or_default();
+        output::text(&format!("job {}: {:?}{reason}", ending.job, ending.stage))?;
+    }
+    match ending.stage {
+        Stage::Failed => Err(Failure::new(Exit::Failed, format!("job {} failed: {:?}", ending.job, ending.reason))
+            .hint("what comes back is a credit; take it out: encompute job list, then encompute creator withdraw --suri …")),
+        _ => Ok(()),
+    }
+}
+
+/// The ending of a job as `--json` has it.
+pub fn ending_json(ending: &Ending, listing: &Listing, rail: &Rail) -> Value {
+    json!({
+        "id": ending.job.0,
+        "model": listing.manifest.name.as_str(),
+        "stage": market::stage_name(ending.stage),
+        "reason": ending.reason.map(|reason| reason.number()),
+        "prediction": ending.answer.as_ref().map(|answer| listing.prediction(&answer.scores)),
+        "steps_ms": rail.steps_ms(),
+        "stages": rail.stages_json(),
+        "bytes": { "up": ending.bytes.up, "down": ending.bytes.down },
+    })
+}
+

@@ -1,0 +1,15 @@
+//! One module a command.
+
+pub mod audit;
+pub mod bench;
+pub mod config;
+pub mod creator;
+pub mod demo;
+pub mod dev;
+pub mod doctor;
+pub mod gateway;
+pub mod job;
+pub mod market;
+pub mod model;
+pub mod wallet;
+pub mod worker;

@@ -1,0 +1,201 @@
+//! `encompute model`: what is on sale, and a creator's bench.
+
+use crate::{
+    args::{Common, Identity},
+    commands::market::{self, Listing},
+    context::{Context, under},
+    failure::Outcome,
+    output,
+    publish::{self, Publication},
+};
+use clap::{Args, Subcommand};
+use encompute_networks::Network;
+use encompute_protocol::{Plancks, VersionStatus, call::ReadSplit};
+use serde_json::{Value, json};
+use std::path::{Path, PathBuf};
+
+/// Models on sale, and a creator's bench
+#[derive(Subcommand)]
+pub enum Model {
+    /// What is on sale
+    #[command(after_help = "Examples:\n  encompute model list\n  encompute model list --json")]
+    List,
+    /// Everything a version pins: splits, costs, policies, accuracy, limits
+    #[command(after_help = "Examples:\n  encompute model show digits\n  encompute model show 1 --json")]
+    Show {
+        /// Model, by name or id
+        model: String,
+    },
+    /// Quantise, compile, seal, upload and list a model
+    #[command(after_help = "Examples:\n  encompute model publish scripts/models/digits --suri //Charlie --creator-url http://127.0.0.1:8700 --dry-run\n  encompute model publish scripts/models/digits --suri //Charlie --creator-url http://127.0.0.1:8700")]
+    Publish(Publish),
+    /// Accuracy over the whole held-out set: float, quantised, released
+    #[command(after_help = "Examples:\n  encompute model eval digits --json\n  encompute model eval breast-cancer --policy private")]
+    Eval(Eval),
+}
+
+/// What to publish.
+#[derive(Args)]
+pub struct Publish {
+    /// Folder with model.toml and what it names
+    folder: PathBuf,
+    /// Who signs
+    #[command(flatten)]
+    identity: Identity,
+    /// Where this creator's service will be reached by workers
+    #[arg(long, value_name = "URL")]
+    creator_url: String,
+    /// Folder that keeps weights, tail and keys for `creator serve` [default: HOME/creator]
+    #[arg(long, value_name = "DIR")]
+    vault: Option<PathBuf>,
+    /// The model's bond, in UNIT
+    #[arg(long, default_value = "100", value_name = "UNIT", value_parser = market::parse_unit)]
+    bond: Plancks,
+    /// Show version hash, cost and fees; send nothing
+    #[arg(long)]
+    dry_run: bool,
+}
+
+/// What to evaluate.
+#[derive(Args)]
+pub struct Eval {
+    /// A model's name in the models folder, or a folder with model.toml
+    model: String,
+    /// Release policy, by name; the default if not given
+    #[arg(long)]
+    policy: Option<String>,
+    /// Folder of the models
+    #[arg(long, default_value = "scripts/models", value_name = "DIR")]
+    models: PathBuf,
+}
+
+impl Model {
+    /// Runs it.
+    pub async fn run(self, common: &Common) -> Outcome {
+        match self {
+            Self::List => list(&Context::load(common)?, common).await,
+            Self::Show { model } => show(&Context::load(common)?, &model, common).await,
+            Self::Publish(publish) => publish.run(&Context::load(common)?, common).await,
+            Self::Eval(eval) => {
+                let figures = publish::evaluate(&eval.models, &eval.model, eval.policy.as_deref())?;
+                match common.json {
+                    true => output::json(&figures),
+                    false => output::text(&figures.words()),
+                }
+            }
+        }
+    }
+}
+
+async fn list(context: &Context, common: &Common) -> Outcome {
+    let client = context.chain().await?;
+    let listings = market::all(&client, &context.gateway()?).await?;
+    if common.json {
+        let models: Vec<Value> = listings.iter().map(listing_json).collect();
+        return output::json(&json!({ "models": models }));
+    }
+    if listings.is_empty() {
+        output::say("nothing is on sale; publish a model: encompute model publish --help");
+        return Ok(());
+    }
+    let mut rows = vec![["version", "model", "status", "splits", "task"].map(String::from).to_vec()];
+    rows.extend(listings.iter().map(|listing| {
+        let splits: Vec<_> = listing.manifest.splits.iter().map(|split| format!("{} ({})", split.name, market::mode_name(split.mode))).collect();
+        vec![listing.version.to_string(), listing.manifest.name.to_string(), status(listing.status).into(), splits.join(", "), listing.manifest.task.to_string()]
+    }));
+    output::text(&output::table(&rows))
+}
+
+async fn show(context: &Context, model: &str, common: &Common) -> Outcome {
+    let client = context.chain().await?;
+    let listing = market::find(&client, &context.gateway()?, model).await?;
+    if common.json {
+        return output::json(&listing_json(&listing));
+    }
+    let manifest = &listing.manifest;
+    output::text(&format!(
+        "{} — {}\n  version   {} ({}), {}\n  classes   {}\n  creator   {}\n  limits    {}",
+        manifest.name,
+        manifest.task,
+        listing.version,
+        status(listing.status),
+        manifest.hash(),
+        manifest.labels.iter().map(|label| label.as_str()).collect::<Vec<_>>().join(", "),
+        manifest.creator,
+        manifest.limits,
+    ))?;
+    for (index, split) in manifest.splits.iter().enumerate() {
+        let index = encompute_protocol::SplitIndex(u8::try_from(index).unwrap_or(u8::MAX));
+        let record = market::read(&client, ReadSplit { version: listing.version, split: index }).await?;
+        let tail_fee = record.map(|record| record.tail_fee).unwrap_or_default();
+        output::text(&format!("\nsplit {}: {} numbers, tail fee {tail_fee}", split.name, split.features))?;
+        for policy in &split.policies {
+            let quote = market::quote(&client, &listing, Some(split.name.as_str()), Some(policy.name.as_str())).await?;
+            output::text(&format!("\n{}", quote.words()))?;
+        }
+    }
+    Ok(())
+}
+
+fn status(status: VersionStatus) -> &'static str {
+    match status {
+        VersionStatus::Draft => "draft",
+        VersionStatus::Active => "active",
+        VersionStatus::Deprecated => "deprecated",
+        VersionStatus::Revoked => "revoked",
+    }
+}
+
+fn listing_json(listing: &Listing) -> Value {
+    let manifest = &listing.manifest;
+    let splits: Vec<Value> = manifest
+        .splits
+        .iter()
+        .map(|split| {
+            let policies: Vec<Value> = split
+                .policies
+                .iter()
+                .map(|policy| {
+                    json!({ "name": policy.name.as_str(), "information_bits": f64::from(policy.information_millibits) / 1000.0,
+                            "bits_per_code": policy.bits, "accuracy": market::accuracy_json(split, policy) })
+                })
+                .collect();
+            json!({
+                "name": split.name.as_str(), "mode": market::mode_name(split.mode), "head": split.head.to_string(), "features": split.features,
+                "ms": split.cost.micros as f64 / 1000.0, "cost_units": split.cost.units.0, "failure_bits": split.failure_bits,
+                "bytes": { "up": split.cost.bytes_up, "down": split.cost.bytes_down, "key": split.cost.key_bytes }, "policies": policies,
+            })
+        })
+        .collect();
+    json!({
+        "version": listing.version.0, "name": manifest.name.as_str(), "status": status(listing.status), "task": manifest.task.as_str(),
+        "hash": manifest.hash().to_string(), "creator": manifest.creator.to_string(), "labels": manifest.labels.iter().map(|label| label.as_str()).collect::<Vec<_>>(),
+        "limits": manifest.limits.as_str(), "splits": splits,
+    })
+}
+
+impl Publish {
+    async fn run(self, context: &Context, common: &Common) -> Outcome {
+        let account = context.account(&self.identity).await?;
+        let vault = self.vault.clone().unwrap_or_else(|| under(context.home(), &["creator"]));
+        let publication = Publication { folder: self.folder, vault, creator_url: self.creator_url, bond: self.bond };
+        let prepared = publication.prepare(&account)?;
+        let version = match self.dry_run {
+            true => None,
+            false => Some(prepared.send(&account, &context.gateway()?).await?),
+        };
+        let summary = prepared.summary(version);
+        match common.json {
+            true => output::json(&summary),
+            false => output::text(&prepared.words(version)),
+        }
+    }
+}
+
+/// Publishes every model of a folder that is not on sale yet in this very form; for `dev up`.
+///
+/// # Errors
+/// With the model that could not be published.
+pub async fn publish_all(network: &Network, models: &Path, suri: &str, vault: &Path, creator_url: &str) -> Outcome<Vec<Value>> {
+    publish::publish_all(network, models, suri, vault, creator_url).await
+}

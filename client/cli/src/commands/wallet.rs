@@ -1,0 +1,250 @@
+//! `encompute wallet`: keys that sign, in encrypted files.
+
+use crate::{
+    args::Common,
+    context::{Context, password, under},
+    failure::{Doing, Exit, Failure, Outcome},
+    output,
+};
+use bip39::Mnemonic;
+use clap::{Args, Subcommand};
+use encompute_chain::Signer;
+use encompute_keys::{AccountLabel, KdfCost, KeyLock, Keystore, KeystoreError, WalletSecret};
+use serde_json::json;
+use std::path::{Path, PathBuf};
+use zeroize::Zeroizing;
+
+/// Keys that sign
+#[derive(Subcommand)]
+pub enum Wallet {
+    /// Make a new key and keep it under a password
+    #[command(after_help = "Examples:\n  encompute wallet new anna\n  encompute wallet new anna --password-file pw.txt --show-phrase")]
+    New(New),
+    /// Bring a key along: a phrase, a 32-byte seed, or a polkadot.js JSON file
+    #[command(after_help = "Examples:\n  encompute wallet import anna --phrase-file words.txt\n  encompute wallet import anna --polkadot-js account.json")]
+    Import(Import),
+    /// Show wallets and their accounts; never a key
+    #[command(after_help = "Examples:\n  encompute wallet show\n  encompute wallet show anna --json")]
+    Show {
+        /// One wallet
+        name: Option<String>,
+    },
+}
+
+/// A new key.
+#[derive(Args)]
+pub struct New {
+    /// What to call it: letters, digits, - and _
+    name: String,
+    /// File that holds the password, for use without a terminal
+    #[arg(long, value_name = "FILE", env = "ENCOMPUTE_PASSWORD_FILE", hide_env = true)]
+    password_file: Option<PathBuf>,
+    /// Print the twelve words on stderr, once: whoever has them has the money
+    #[arg(long)]
+    show_phrase: bool,
+}
+
+/// A key from elsewhere.
+#[derive(Args)]
+pub struct Import {
+    /// What to call it: letters, digits, - and _
+    name: String,
+    /// File with a phrase of 12 to 24 words, or a seed 0x… of 32 bytes
+    #[arg(long, value_name = "FILE", required_unless_present = "polkadot_js", conflicts_with = "polkadot_js")]
+    phrase_file: Option<PathBuf>,
+    /// Account file exported by polkadot.js; it keeps its own password
+    #[arg(long, value_name = "FILE")]
+    polkadot_js: Option<PathBuf>,
+    /// File that holds the password, for use without a terminal
+    #[arg(long, value_name = "FILE", env = "ENCOMPUTE_PASSWORD_FILE", hide_env = true)]
+    password_file: Option<PathBuf>,
+}
+
+impl Wallet {
+    /// Runs it.
+    pub async fn run(self, common: &Common) -> Outcome {
+        let context = Context::load(common)?;
+        match self {
+            Self::New(new) => new.run(&context, common),
+            Self::Import(import) => import.run(&context, common),
+            Self::Show { name } => show(&context, name.as_deref(), common),
+        }
+    }
+}
+
+impl New {
+    fn run(self, context: &Context, common: &Common) -> Outcome {
+        let path = free_path(context.home(), &self.name)?;
+        let password = new_password(self.password_file.as_deref())?;
+        let secret = WalletSecret::new_mnemonic();
+        let account = store(context, &secret, &password, &path)?;
+        if self.show_phrase && let WalletSecret::MnemonicEntropy(entropy) = &secret {
+            let phrase = phrase(entropy)?;
+            output::say(&format!("Write these words down and keep them away from this machine:\n  {}", *phrase));
+        }
+        said(&self.name, &account, &path, common)
+    }
+}
+
+impl Import {
+    fn run(self, context: &Context, common: &Common) -> Outcome {
+        let path = free_path(context.home(), &self.name)?;
+        if let Some(file) = &self.polkadot_js {
+            let text = std::fs::read_to_string(file).doing(Exit::NotFound, &format!("read {}", file.display()))?;
+            let password = password(self.password_file.as_deref(), "Password of the file: ")?;
+            let signer = Signer::from_json(&text, &password).doing(Exit::Failed, &format!("open {}", file.display()))?;
+            write_new(&path, text.as_bytes())?;
+            return said(&self.name, &label(context, &signer).0, &path, common);
+        }
+        let Some(file) = &self.phrase_file else {
+            return Err(Failure::new(Exit::Usage, "nothing to import: give --phrase-file or --polkadot-js"));
+        };
+        let text = std::fs::read_to_string(file).map(Zeroizing::new).doing(Exit::NotFound, &format!("read {}", file.display()))?;
+        let secret = secret_of(text.trim()).map_err(|failure| Failure { text: format!("{}: {}", file.display(), failure.text), ..failure })?;
+        let password = new_password(self.password_file.as_deref())?;
+        let account = store(context, &secret, &password, &path)?;
+        said(&self.name, &account, &path, common)
+    }
+}
+
+fn secret_of(text: &str) -> Outcome<WalletSecret> {
+    if let Some(digits) = text.strip_prefix("0x") {
+        let seed = hex::decode(digits).ok().and_then(|bytes| <[u8; 32]>::try_from(bytes).ok());
+        return seed.map(WalletSecret::Seed).ok_or_else(|| Failure::new(Exit::Usage, "a seed is 0x and 64 hexadecimal digits"));
+    }
+    let mnemonic = Mnemonic::parse_normalized(text).doing(Exit::Usage, "not a phrase of 12 to 24 words")?;
+    Ok(WalletSecret::MnemonicEntropy(mnemonic.to_entropy()))
+}
+
+fn phrase(entropy: &[u8]) -> Outcome<Zeroizing<String>> {
+    let mnemonic = Mnemonic::from_entropy(entropy).doing(Exit::Failed, "read the key")?;
+    Ok(Zeroizing::new(mnemonic.to_string()))
+}
+
+fn signer_of(secret: &WalletSecret) -> Outcome<Signer> {
+    match secret {
+        WalletSecret::MnemonicEntropy(entropy) => Signer::from_phrase(&phrase(entropy)?, None),
+        WalletSecret::Seed(seed) => Signer::from_seed(*seed),
+    }
+    .doing(Exit::Failed, "derive the account")
+}
+
+fn label(context: &Context, signer: &Signer) -> AccountLabel {
+    AccountLabel(signer.account().to_ss58(context.network().token.ss58_prefix))
+}
+
+fn store(context: &Context, secret: &WalletSecret, password: &str, path: &Path) -> Outcome<String> {
+    let account = label(context, &signer_of(secret)?);
+    let lock = KeyLock::Password(password, KdfCost::STANDARD);
+    let keystore = Keystore::seal(secret, account.clone(), &lock).doing(Exit::Failed, "seal the key")?;
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder).doing(Exit::Failed, &format!("make {}", folder.display()))?;
+    }
+    keystore.write_new(path).doing(Exit::Failed, &format!("write {}", path.display()))?;
+    Ok(account.0)
+}
+
+fn write_new(path: &Path, bytes: &[u8]) -> Outcome {
+    use std::io::Write;
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder).doing(Exit::Failed, &format!("make {}", folder.display()))?;
+    }
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let written = options.open(path).and_then(|mut file| file.write_all(bytes));
+    written.doing(Exit::Failed, &format!("write {}", path.display()))
+}
+
+fn new_password(file: Option<&Path>) -> Outcome<Zeroizing<String>> {
+    let first = password(file, "New password: ")?;
+    if file.is_none() && *password(None, "Again: ")? != *first {
+        return Err(Failure::new(Exit::Usage, "the two passwords differ"));
+    }
+    if first.is_empty() {
+        return Err(Failure::new(Exit::Usage, "the password is empty"));
+    }
+    Ok(first)
+}
+
+fn wallet_path(home: &Path, name: &str) -> Outcome<PathBuf> {
+    let plain = |letter: char| letter.is_ascii_alphanumeric() || letter == '-' || letter == '_';
+    match !name.is_empty() && name.len() <= 64 && name.chars().all(plain) {
+        true => Ok(under(home, &["wallets", &format!("{name}.json")])),
+        false => Err(Failure::new(Exit::Usage, format!("wallet name {name:?}: 1 to 64 letters, digits, - and _ are allowed"))),
+    }
+}
+
+fn free_path(home: &Path, name: &str) -> Outcome<PathBuf> {
+    let path = wallet_path(home, name)?;
+    match path.exists() {
+        true => Err(Failure::new(Exit::Failed, format!("wallet {name} exists already ({}); it is never overwritten", path.display()))),
+        false => Ok(path),
+    }
+}
+
+/// The signer of a wallet, its password asked for or read from a file.
+///
+/// # Errors
+/// [`Exit::NotFound`] without such a wallet, [`Exit::Failed`] for a wrong password.
+pub fn open(home: &Path, name: &str, password_file: Option<&Path>) -> Outcome<Signer> {
+    let path = wallet_path(home, name)?;
+    if !path.exists() {
+        return Err(Failure::new(Exit::NotFound, format!("there is no wallet {name}")).hint(format!("make one: encompute wallet new {name}")));
+    }
+    let password = password(password_file, &format!("Password of {name}: "))?;
+    match Keystore::read(&path) {
+        Ok(keystore) => {
+            let secret = keystore.open(&KeyLock::Password(&password, KdfCost::STANDARD));
+            signer_of(&secret.doing(Exit::Failed, &format!("open wallet {name}"))?)
+        }
+        // Not ours: a file of polkadot.js, which carries its own sealing.
+        Err(KeystoreError::Malformed) => {
+            let text = std::fs::read_to_string(&path).doing(Exit::Failed, &format!("read {}", path.display()))?;
+            Signer::from_json(&text, &password).doing(Exit::Failed, &format!("open wallet {name}"))
+        }
+        Err(error) => Err(Failure::of(Exit::Failed, &format!("open wallet {name}"), &error)),
+    }
+}
+
+fn account_of(path: &Path) -> String {
+    if let Ok(keystore) = Keystore::read(path) {
+        return keystore.account().0.clone();
+    }
+    let text = std::fs::read_to_string(path).unwrap_or_default();
+    let json: serde_json::Value = serde_json::from_str(&text).unwrap_or_default();
+    json["address"].as_str().unwrap_or("unreadable").to_owned()
+}
+
+fn show(context: &Context, name: Option<&str>, common: &Common) -> Outcome {
+    let folder = under(context.home(), &["wallets"]);
+    let mut names: Vec<String> = match std::fs::read_dir(&folder) {
+        Ok(entries) => entries.filter_map(|entry| Some(entry.ok()?.path().file_stem()?.to_str()?.to_owned())).collect(),
+        Err(_) => Vec::new(),
+    };
+    names.sort();
+    if let Some(wanted) = name {
+        wallet_path(context.home(), wanted)?;
+        names.retain(|found| found == wanted);
+        if names.is_empty() {
+            return Err(Failure::new(Exit::NotFound, format!("there is no wallet {wanted}")));
+        }
+    }
+    let wallets: Vec<_> = names.iter().map(|name| (name, account_of(&folder.join(format!("{name}.json"))))).collect();
+    if common.json {
+        let list: Vec<_> = wallets.iter().map(|(name, account)| json!({ "name": name, "account": account })).collect();
+        return output::json(&json!({ "wallets": list }));
+    }
+    if wallets.is_empty() {
+        output::say("no wallets yet; make one: encompute wallet new NAME");
+    }
+    wallets.iter().try_for_each(|(name, account)| output::text(&format!("{name}  {account}")))
+}
+
+fn said(name: &str, account: &str, path: &Path, common: &Common) -> Outcome {
+    if common.json {
+        return output::json(&json!({ "name": name, "account": account, "path": path }));
+    }
+    output::text(&format!("wallet {name}: account {account}, in {}", path.display()))
+}

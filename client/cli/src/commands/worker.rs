@@ -1,0 +1,61 @@
+//! `encompute worker`: starts the worker's own binary, which never links the user's keys.
+
+use crate::{
+    args::Common,
+    failure::{Doing, Exit, Failure, Outcome},
+    supervise::sibling,
+};
+use clap::{Args, Subcommand};
+
+/// Run heads on encrypted data and earn their fees
+#[derive(Subcommand)]
+pub enum Worker {
+    /// Attest, register, and serve until stopped (starts `encompute-worker run`)
+    #[command(after_help = "Examples:\n  encompute worker run --network local --suri //Bob --state ./worker\n  encompute-worker run --help")]
+    Run(PassOn),
+    /// What a running worker says of itself (starts `encompute-worker status`)
+    #[command(after_help = "Examples:\n  encompute worker status --url http://127.0.0.1:8500")]
+    Status(PassOn),
+}
+
+/// Options that are handed on as they are.
+#[derive(Args)]
+pub struct PassOn {
+    /// Options of `encompute-worker`; see its --help
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "OPTIONS")]
+    options: Vec<String>,
+}
+
+impl Worker {
+    /// Runs it.
+    pub async fn run(self, common: &Common) -> Outcome {
+        let (verb, options) = match self {
+            Self::Run(options) => ("run", options.options),
+            Self::Status(options) => ("status", options.options),
+        };
+        let mut arguments = vec![verb.to_owned()];
+        if let (Some(network), "run") = (&common.network, verb) {
+            arguments.extend(["--network".to_owned(), network.clone()]);
+        }
+        if common.json && verb == "status" {
+            arguments.push("--json".to_owned());
+        }
+        arguments.extend(options);
+        let mut child = tokio::process::Command::new(sibling("encompute-worker")?)
+            .args(&arguments)
+            .spawn()
+            .doing(Exit::Failed, "start encompute-worker")?;
+        // Ctrl-C reaches both; the worker drains and ends, and this command ends with it.
+        let status = loop {
+            tokio::select! {
+                status = child.wait() => break status.doing(Exit::Failed, "wait for encompute-worker")?,
+                () = crate::context::stop_signal() => {}
+            }
+        };
+        match status.code() {
+            Some(0) => Ok(()),
+            Some(code) => std::process::exit(code),
+            None => Err(Failure::new(Exit::Failed, format!("encompute-worker ended: {status}"))),
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! How a command ends when it does not end well: one sentence, an exit code, perhaps a hint.
+
+use std::{error::Error, fmt::Write};
+
+/// Exit codes, documented in `encompute --help` and the README.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// It failed.
+    Failed = 1,
+    /// It was asked for wrongly.
+    Usage = 2,
+    /// What it names does not exist.
+    NotFound = 3,
+    /// The chain, or a service, cannot be reached.
+    Unreachable = 4,
+    /// A check of somebody's proof failed.
+    Verification = 5,
+    /// Somebody did not answer in time.
+    TimedOut = 6,
+    /// It would have given away more than is allowed.
+    Privacy = 7,
+}
+
+/// Why a command ends early.
+#[derive(Debug)]
+pub struct Failure {
+    /// The process's exit code.
+    pub exit: Exit,
+    /// What failed, outermost first, joined with `: `.
+    pub text: String,
+    /// What the user can do.
+    pub hint: Option<String>,
+}
+
+/// What every command gives.
+pub type Outcome<T = ()> = Result<T, Failure>;
+
+impl Failure {
+    /// A failure in words of ours.
+    pub fn new(exit: Exit, text: impl Into<String>) -> Self {
+        Self { exit, text: text.into(), hint: None }
+    }
+
+    /// A failure of a library, with its whole chain of causes, each once.
+    pub fn of(exit: Exit, doing: &str, error: &(dyn Error + 'static)) -> Self {
+        let mut text = doing.to_owned();
+        let mut cause = Some(error);
+        while let Some(error) = cause {
+            let words = error.to_string();
+            if !text.ends_with(&words) {
+                // Writing to a String cannot fail.
+                let _ = write!(text, ": {words}");
+            }
+            cause = error.source();
+        }
+        Self { exit, text, hint: None }
+    }
+
+    /// The same with what the user can do.
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+}
+
+/// Turns a library's error into a failure, saying what was being done.
+pub trait Doing<T> {
+    /// With exit code `exit`.
+    fn doing(self, exit: Exit, doing: &str) -> Outcome<T>;
+}
+
+impl<T, E: Error + 'static> Doing<T> for Result<T, E> {
+    fn doing(self, exit: Exit, doing: &str) -> Outcome<T> {
+        self.map_err(|error| Failure::of(exit, doing, &error))
+    }
+}
+
+/// Errors of the chain client know their class; this gives it an exit code.
+pub fn exit_of_chain(class: encompute_chain::Class) -> Exit {
+    use encompute_chain::Class;
+    match class {
+        Class::Unreachable => Exit::Unreachable,
+        Class::TimedOut => Exit::TimedOut,
+        Class::NotFound => Exit::NotFound,
+        Class::Refused | Class::Failed => Exit::Failed,
+    }
+}
+
+/// Errors of stores and gateways know their class, too.
+pub fn exit_of_store(class: encompute_store::Class) -> Exit {
+    use encompute_store::Class;
+    match class {
+        Class::Unreachable => Exit::Unreachable,
+        Class::TimedOut => Exit::TimedOut,
+        Class::NotFound => Exit::NotFound,
+        Class::Refused | Class::Failed => Exit::Failed,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("fetch blob 3f9a")]
+    struct Fetch(#[source] std::io::Error);
+
+    #[test]
+    fn a_chain_of_causes_is_printed_once_each() {
+        let error = Fetch(std::io::Error::other("connection reset"));
+        let failure = Failure::of(Exit::Failed, "job 7", &error);
+        assert_eq!(failure.text, "job 7: fetch blob 3f9a: connection reset");
+    }
+}

@@ -1,0 +1,56 @@
+//! Stdout is data, stderr is words.
+
+use crate::failure::{Doing, Exit, Outcome};
+use serde::Serialize;
+use std::io::Write;
+
+/// Version of every `--json` shape; it changes when a field changes its meaning or goes away.
+pub const SCHEMA: u32 = 1;
+
+/// One JSON value on one line, with its schema version beside its own fields.
+///
+/// # Errors
+/// When stdout is closed.
+pub fn json(value: &impl Serialize) -> Outcome {
+    let mut value = serde_json::to_value(value).doing(Exit::Failed, "encode JSON")?;
+    if let Some(object) = value.as_object_mut() {
+        object.insert("schema".into(), SCHEMA.into());
+    }
+    text(&value.to_string())
+}
+
+/// One line of data.
+///
+/// # Errors
+/// When stdout is closed.
+pub fn text(line: &str) -> Outcome {
+    writeln!(std::io::stdout(), "{line}").doing(Exit::Failed, "write to stdout")
+}
+
+/// A line for people.
+pub fn say(line: &str) {
+    eprintln!("{line}");
+}
+
+/// A table with aligned columns; the first row is its head.
+pub fn table(rows: &[Vec<String>]) -> String {
+    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
+    let width = |column: usize| rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max().unwrap_or(0);
+    let widths: Vec<usize> = (0..columns).map(width).collect();
+    let line = |row: &Vec<String>| {
+        let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}"));
+        cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
+    };
+    rows.iter().map(line).collect::<Vec<_>>().join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::table;
+
+    #[test]
+    fn columns_are_as_wide_as_their_widest_cell() {
+        let rows = [["id", "stage"], ["10", "settled"]].map(|row| row.map(String::from).to_vec());
+        assert_eq!(table(&rows), "id  stage\n10  settled");
+    }
+}
