@@ -1,0 +1,305 @@
+//! A small market with everybody in it: one governor, one treasury, two users, two creators with a
+//! model each, three workers.
+#![allow(dead_code, clippy::unwrap_used, clippy::panic, reason = "each test file uses its part")]
+
+use encompute_lifecycle::{Context, Decide, Memory, ReadState, ReceiptFacts, Refusal, Software, price};
+use encompute_protocol::{
+    Address, BasisPoints, BlobDigest, BlockNumber, Blocks, ContractAddress, CostUnits, GenesisHash, HeadDigest, JobId,
+    JobProgress, JobTerms, KeyDigest, MeasurementId, Mode, ModelId, Offer, Params, Plancks, PolicyId, QuoteIdentity,
+    RegistrationStatement, Signature, SplitIndex, Stage, TailDigest, Text, VersionHash, VersionId, WorkerRecord,
+    call::{
+        AcceptResult, ActivateVersion, AllowMeasurement, BeginRegistration, ClaimJob, CommitHead, CommitResult,
+        ListModel, PokeJob, PublishVersion, QuoteJob, RegisterWorker, RequestJob, SendFeatures, SplitOffer,
+    },
+    receipt::SignedOffer,
+    signing::SigningKey,
+    statement::TeeKind,
+};
+
+pub const GENESIS: GenesisHash = GenesisHash([0x6e; 32]);
+pub const CONTRACT: ContractAddress = ContractAddress([0xcc; 20]);
+pub const GOVERNOR: Address = Address([1; 20]);
+pub const TREASURY: Address = Address([2; 20]);
+pub const USERS: [Address; 2] = [Address([0x11; 20]), Address([0x12; 20])];
+pub const CREATORS: [Address; 2] = [Address([0x21; 20]), Address([0x22; 20])];
+pub const WORKERS: [Address; 3] = [Address([0x31; 20]), Address([0x32; 20]), Address([0x33; 20])];
+pub const PAYOUTS: [Address; 3] = [Address([0x41; 20]), Address([0x42; 20]), Address([0x43; 20])];
+pub const STRANGER: Address = Address([0x99; 20]);
+pub const MEASUREMENTS: [MeasurementId; 2] = [MeasurementId([0xa1; 32]), MeasurementId([0xa2; 32])];
+pub const TIP: Plancks = Plancks(13);
+
+/// Odd prices, so that every share leaves something to round.
+pub fn params() -> Params {
+    Params {
+        protocol_fee: BasisPoints(333),
+        stop_fee: BasisPoints(1_111),
+        head_fee_base: Plancks(1_003),
+        head_fee_per_unit: Plancks(7),
+        job_stake_floor: Plancks(997),
+        retry_slash: BasisPoints(707),
+        fail_slash: BasisPoints(3_331),
+        bond_margin: BasisPoints(4_999),
+        worker_stake_floor: Plancks(10_007),
+        model_bond_floor: Plancks(5_003),
+        measurement_delay: Blocks(3),
+        ..price::default_params(TREASURY)
+    }
+}
+
+pub fn key(worker: usize) -> SigningKey {
+    SigningKey::from_secret(&[worker as u8 + 1; 32]).unwrap()
+}
+
+#[derive(Clone)]
+pub struct World {
+    pub market: Memory<Software>,
+    pub block: u32,
+    /// Makes digests that differ.
+    pub serial: u64,
+}
+
+impl World {
+    /// The market without anybody in it.
+    pub fn empty() -> Self {
+        Self { market: Memory::new(GOVERNOR, params(), Software).unwrap(), block: 1, serial: 0 }
+    }
+
+    /// Two models with an active version each (the second has a split without a tail), three workers.
+    pub fn new() -> Self {
+        let mut world = Self::empty();
+        for measurement in MEASUREMENTS {
+            world.call(GOVERNOR, AllowMeasurement { measurement }).unwrap();
+        }
+        world.block += 3;
+        for (at, creator) in CREATORS.into_iter().enumerate() {
+            let name = Text::new(format!("model {at}")).unwrap();
+            let model = world.pay(creator, Plancks(60_000), ListModel { name }).unwrap();
+            let version = world.publish(creator, model).unwrap();
+            world.call(creator, ActivateVersion { version }).unwrap();
+        }
+        for worker in 0..WORKERS.len() {
+            world.register(worker, Plancks(40_000)).unwrap();
+        }
+        world
+    }
+
+    pub fn publish(&mut self, creator: Address, model: ModelId) -> Result<VersionId, Refusal> {
+        let split = |at: u8, tail: TailDigest| SplitOffer {
+            mode: Mode::Rounds,
+            head: HeadDigest([at + 1; 32]),
+            tail,
+            cost: CostUnits(100 + u32::from(at)),
+            tail_fee: Plancks(2_001),
+            policies: 3,
+        };
+        let splits = vec![split(0, TailDigest([7; 32])), split(1, TailDigest::default())];
+        let manifest = VersionHash(self.digest().0);
+        self.call(creator, PublishVersion { model, manifest, splits })
+    }
+
+    pub fn at(&self, caller: Address, value: Plancks) -> Context {
+        Context {
+            caller,
+            block: BlockNumber(self.block),
+            value,
+            genesis: GENESIS,
+            contract: CONTRACT,
+            entropy: [self.block as u8; 32],
+        }
+    }
+
+    pub fn call<C: Decide>(&mut self, caller: Address, message: C) -> Result<C::Answer, Refusal> {
+        self.pay(caller, Plancks::ZERO, message)
+    }
+
+    pub fn pay<C: Decide>(&mut self, caller: Address, value: Plancks, message: C) -> Result<C::Answer, Refusal> {
+        let at = self.at(caller, value);
+        self.market.execute(&at, &message)
+    }
+
+    /// A digest that was never used.
+    pub fn digest(&mut self) -> BlobDigest {
+        self.serial += 1;
+        BlobDigest::of(&self.serial.to_le_bytes())
+    }
+
+    pub fn registration(&mut self, worker: usize, expires_at: u32) -> RegisterWorker {
+        let statement = RegistrationStatement {
+            genesis: GENESIS,
+            contract: CONTRACT,
+            account: WORKERS[worker],
+            signing: key(worker).address(),
+            hpke: KeyDigest([worker as u8 + 1; 32]),
+            payout: PAYOUTS[worker],
+            tee: TeeKind::Tdx,
+            expires_at: BlockNumber(expires_at),
+        };
+        RegisterWorker {
+            signing: statement.signing,
+            hpke: statement.hpke,
+            payout: statement.payout,
+            tee: statement.tee,
+            measurement: MEASUREMENTS[worker % 2],
+            quote: QuoteIdentity(self.digest().0),
+            evidence: self.digest(),
+            expires_at: statement.expires_at,
+            capacity: 2,
+            url: Text::new("http://127.0.0.1:4000").unwrap(),
+            signature: key(worker).sign(&statement),
+        }
+    }
+
+    pub fn register(&mut self, worker: usize, stake: Plancks) -> Result<(), Refusal> {
+        self.call(WORKERS[worker], BeginRegistration {})?;
+        let message = self.registration(worker, self.block + 10_000);
+        self.pay(WORKERS[worker], stake, message)
+    }
+
+    pub fn escrow(&self, version: VersionId, split: SplitIndex, tip: Plancks) -> Option<Plancks> {
+        use encompute_lifecycle::View;
+        let (fees, _) = QuoteJob { version, split }.view(&self.market)?;
+        fees.total()?.checked_add(tip)
+    }
+
+    pub fn request_message(&mut self, version: VersionId, split: SplitIndex) -> RequestJob {
+        RequestJob { version, split, policy: PolicyId(1), input: self.digest(), tip: TIP, offer: None }
+    }
+
+    pub fn offer(&self, worker: usize, user: Address, message: &RequestJob) -> SignedOffer {
+        let offer = Offer {
+            genesis: GENESIS,
+            contract: CONTRACT,
+            worker: WORKERS[worker],
+            user,
+            version: message.version,
+            split: message.split,
+            input: message.input,
+            expires_at: BlockNumber(self.block + 5),
+        };
+        SignedOffer { offer, signature: key(worker).sign(&offer) }
+    }
+
+    pub fn send_request(&mut self, user: Address, message: RequestJob) -> Result<JobId, Refusal> {
+        let escrow = self.escrow(message.version, message.split, message.tip).unwrap_or(Plancks(1));
+        self.pay(user, escrow, message)
+    }
+
+    /// A requested job of the first user for the first version's first split.
+    pub fn requested(&mut self) -> JobId {
+        let message = self.request_message(VersionId(1), SplitIndex(0));
+        self.send_request(USERS[0], message).unwrap()
+    }
+
+    pub fn claimed(&mut self) -> JobId {
+        let job = self.requested();
+        self.call(WORKERS[0], ClaimJob { job }).unwrap();
+        job
+    }
+
+    /// The commitment that an honest worker sends now.
+    pub fn commitment(&mut self, worker: usize, job: JobId) -> CommitHead {
+        let output = self.digest();
+        let finished_at = BlockNumber(self.block);
+        let facts = ReceiptFacts::read(&self.market, GENESIS, CONTRACT, job);
+        let signature = match facts {
+            Some(facts) => key(worker).sign(&facts.receipt(output, finished_at)),
+            None => Signature([1; 65]),
+        };
+        CommitHead { job, output, finished_at, signature }
+    }
+
+    pub fn committed(&mut self) -> JobId {
+        let job = self.claimed();
+        let message = self.commitment(0, job);
+        self.call(WORKERS[0], message).unwrap();
+        job
+    }
+
+    pub fn sent(&mut self) -> JobId {
+        let job = self.committed();
+        let features = self.digest();
+        self.call(USERS[0], SendFeatures { job, policy: PolicyId(1), features }).unwrap();
+        job
+    }
+
+    pub fn answered(&mut self) -> JobId {
+        let job = self.sent();
+        let result = self.digest();
+        self.call(CREATORS[0], CommitResult { job, result }).unwrap();
+        job
+    }
+
+    pub fn settled(&mut self) -> JobId {
+        let job = self.answered();
+        self.call(USERS[0], AcceptResult { job }).unwrap();
+        job
+    }
+
+    /// A job of the first user at `stage`, one of the five that are not terminal.
+    pub fn at_stage(&mut self, stage: Stage) -> JobId {
+        match stage {
+            Stage::Requested => self.requested(),
+            Stage::Claimed => self.claimed(),
+            Stage::HeadCommitted => self.committed(),
+            Stage::FeaturesSent => self.sent(),
+            Stage::ResultCommitted => self.answered(),
+            Stage::Settled => self.settled(),
+            Stage::Failed => {
+                let job = self.requested();
+                self.past_deadline(job);
+                self.call(STRANGER, PokeJob { job }).unwrap();
+                job
+            }
+            Stage::Cancelled => {
+                let job = self.requested();
+                self.call(USERS[0], encompute_protocol::call::CancelJob { job }).unwrap();
+                job
+            }
+        }
+    }
+
+    /// Moves to the first block in which the job's actor is late.
+    pub fn past_deadline(&mut self, job: JobId) {
+        self.block = self.progress(job).deadline.0 + 1;
+    }
+
+    pub fn terms(&self, job: JobId) -> JobTerms {
+        self.market.job_terms(job).unwrap()
+    }
+
+    pub fn progress(&self, job: JobId) -> JobProgress {
+        self.market.job_progress(job).unwrap()
+    }
+
+    pub fn worker(&self, worker: usize) -> WorkerRecord {
+        self.market.worker(WORKERS[worker]).unwrap()
+    }
+
+    pub fn jobs(&self) -> impl Iterator<Item = JobId> + use<> {
+        (1..=self.market.counts().jobs).map(JobId)
+    }
+
+    /// Credits that `act` gives, by account, in order of address.
+    pub fn credits_of(&mut self, act: impl FnOnce(&mut Self)) -> Vec<(Address, u128)> {
+        let before: Vec<_> = self.market.credits().collect();
+        act(self);
+        let was = |account| before.iter().find(|(known, _)| *known == account).map_or(0, |(_, amount)| amount.0);
+        self.market
+            .credits()
+            .map(|(account, amount)| (account, amount.0 - was(account)))
+            .filter(|(_, gained)| *gained > 0)
+            .collect()
+    }
+}
+
+/// Every stage in order.
+pub const STAGES: [Stage; 8] = [
+    Stage::Requested,
+    Stage::Claimed,
+    Stage::HeadCommitted,
+    Stage::FeaturesSent,
+    Stage::ResultCommitted,
+    Stage::Settled,
+    Stage::Failed,
+    Stage::Cancelled,
+];
