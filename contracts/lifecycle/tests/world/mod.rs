@@ -2,6 +2,8 @@
 //! model each, three workers.
 #![allow(dead_code, clippy::unwrap_used, clippy::panic, reason = "each test file uses its part")]
 
+pub mod random;
+
 use encompute_lifecycle::{Context, Decide, Memory, ReadState, ReceiptFacts, Refusal, Software, price};
 use encompute_protocol::{
     Address, BasisPoints, BlobDigest, BlockNumber, Blocks, ContractAddress, CostUnits, GenesisHash, HeadDigest, JobId,
