@@ -1,1 +1,37 @@
 //! The worker: attest, register, offer, claim, run, commit.
+//!
+//! It computes on ciphertexts and cannot open one: this crate never links the user's keys, the
+//! release or the tail. It refuses requests that are not exactly what the chain says was bought,
+//! rounds out of turn, and a second question for a round that it answered.
+//!
+//! The types to know, and how they meet:
+//!
+//! * [`run`] takes a [`WorkerConfig`], attests and registers, and serves until it is told to stop.
+//! * [`rounds::JobRun`] is one job as a pure state machine: which order counts, what is signed next.
+//! * [`journal::Journal`] keeps what was said, so that a restart says the same.
+//!
+//! Bounds, all stated where they are: 256 connections, 256 MiB of bodies, 4 GiB of compiled heads,
+//! 60 s a call, eight waiting rounds for each running one, [`offers::OFFER_LIFE`] for an offer.
+//!
+//! Modules in reading order: [`service`], [`registration`], [`watch`], [`desk`], [`rounds`], [`commit`].
+
+pub mod cache;
+pub mod commit;
+pub mod desk;
+pub mod head_key;
+pub mod heads;
+pub mod health;
+pub mod http;
+pub mod journal;
+pub mod keys;
+pub mod offers;
+pub mod pool;
+pub mod registration;
+pub mod request;
+pub mod rounds;
+pub mod service;
+pub mod watch;
+pub mod world;
+
+pub use health::HealthReport;
+pub use service::{Ready, RunError, WorkerConfig, run};

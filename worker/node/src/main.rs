@@ -1,2 +1,176 @@
 //! The worker: attest, register, offer, claim, run, commit.
-fn main() {}
+
+mod args;
+
+use args::{Arguments, Command, Run, Status};
+use clap::Parser;
+use encompute_chain::{Class, Signer};
+use encompute_networks::{Flags, resolve};
+use encompute_node::registration::RegisterError;
+use encompute_node::world::AttestError;
+use encompute_node::{HealthReport, Ready, RunError, WorkerConfig, run};
+use encompute_protocol::Text;
+use serde_json::json;
+use std::io::Write;
+use std::process::ExitCode;
+use zeroize::Zeroizing;
+
+const FAILED: u8 = 1;
+const USAGE: u8 = 2;
+const UNREACHABLE: u8 = 4;
+const NOT_VERIFIED: u8 = 5;
+
+/// One sentence for the operator, and the exit code.
+struct Failure(u8, String);
+
+fn main() -> ExitCode {
+    let done = match Arguments::parse().command {
+        Command::Run(options) => start(options),
+        Command::Status(options) => status(&options),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Failure(code, words)) => {
+            eprintln!("encompute-worker: error: {words}");
+            ExitCode::from(code)
+        }
+    }
+}
+
+/// An error with all its causes, in one sentence.
+fn words(error: &dyn std::error::Error) -> String {
+    let mut words = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        words = format!("{words}: {error}");
+        cause = error.source();
+    }
+    words
+}
+
+fn usage(error: impl ToString) -> Failure {
+    Failure(USAGE, error.to_string())
+}
+
+fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+    let built = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    built.map_err(|error| Failure(FAILED, format!("start threads: {error}")))
+}
+
+fn start(options: Run) -> Result<(), Failure> {
+    let filter = tracing_subscriber::EnvFilter::try_from_env("ENCOMPUTE_LOG").unwrap_or_else(|_| "info".into());
+    tracing_subscriber::fmt().json().with_writer(std::io::stderr).with_env_filter(filter).init();
+    let config = configuration(options)?;
+    let runtime = runtime()?;
+    let ended = runtime.block_on(run(config, announce, stop_signal()));
+    runtime.shutdown_timeout(std::time::Duration::from_secs(1));
+    ended.map_err(|error| Failure(exit_code(&error), words(&error)))
+}
+
+fn configuration(options: Run) -> Result<WorkerConfig, Failure> {
+    let flags = Flags { home: options.home, network: options.network, rpc: options.rpc, ..Flags::default() };
+    let settings = resolve(&flags, &|key| std::env::var(key).ok()).map_err(|error| usage(words(&error)))?;
+    let network = settings.network;
+    let signer = match (&options.suri, &options.account, &options.password_file) {
+        (Some(_), ..) if !network.is_development() => {
+            return Err(usage("--suri is for development networks; use --account with a polkadot.js JSON file"));
+        }
+        (Some(suri), ..) => Signer::from_suri(suri).map_err(|error| usage(words(&error)))?,
+        (None, Some(account), Some(password)) => {
+            let json = std::fs::read_to_string(account).map_err(|error| usage(format!("read {}: {error}", account.display())))?;
+            let read = std::fs::read_to_string(password).map(Zeroizing::new);
+            let read = read.map_err(|error| usage(format!("read {}: {error}", password.display())))?;
+            Signer::from_json(&json, read.trim_end_matches(['\r', '\n'])).map_err(|error| usage(words(&error)))?
+        }
+        _ => return Err(usage("who pays the stake? give --suri or --account with --password-file")),
+    };
+    let url = options.url.map(Text::new).transpose().map_err(|error| usage(format!("--url: {error}")))?;
+    let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get());
+    Ok(WorkerConfig {
+        network,
+        signer,
+        state: options.state,
+        listen: options.listen,
+        url,
+        guest_agent: options.guest_agent,
+        collateral: options.pcs,
+        capacity: options.capacity,
+        stake: options.stake,
+        payout: None,
+        cost_limit: options.cost_limit,
+        threads: options.threads.unwrap_or((cores / 2).max(1)),
+    })
+}
+
+/// The one line on stdout. Whoever started this process may have gone away, which is no failure.
+fn announce(ready: &Ready) {
+    let line = json!({
+        "ready": true,
+        "service": "worker",
+        "listen": format!("http://{}", ready.listen),
+        "url": ready.url.as_str(),
+        "account": ready.account.to_string(),
+        "signing_key": ready.record.signing.to_string(),
+        "measurement": ready.record.measurement.to_string(),
+        "registered_until": ready.record.expires_at.0,
+        "development_root": ready.development,
+    });
+    let mut stdout = std::io::stdout().lock();
+    let _ = writeln!(stdout, "{line}").and_then(|()| stdout.flush());
+}
+
+async fn stop_signal() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let interrupt = tokio::signal::ctrl_c();
+    match signal(SignalKind::terminate()) {
+        Ok(mut terminate) => {
+            tokio::select! {
+                _ = interrupt => {}
+                _ = terminate.recv() => {}
+            }
+        }
+        // Without a handler SIGTERM ends the process, which the journal survives.
+        Err(_) => drop(interrupt.await),
+    }
+}
+
+fn exit_code(error: &RunError) -> u8 {
+    match error {
+        RunError::Connect(error) if error.class() == Class::Unreachable => UNREACHABLE,
+        RunError::Read(error) if error.class() == Class::Unreachable => UNREACHABLE,
+        RunError::Register(RegisterError::Attest(AttestError::Refused(_) | AttestError::Measurement { .. })) => NOT_VERIFIED,
+        RunError::NoContract | RunError::NoGateway | RunError::Url | RunError::Trust(_) => USAGE,
+        _ => FAILED,
+    }
+}
+
+fn status(options: &Status) -> Result<(), Failure> {
+    let url = format!("{}/v1/health", options.url.trim_end_matches('/'));
+    let failed = |error: &dyn std::error::Error| Failure(FAILED, format!("ask {url}: {}", words(error)));
+    let report: HealthReport = runtime()?.block_on(async {
+        let http = encompute_store::http_client().map_err(|error| failed(&error))?;
+        let answer = http.get(&url).send().await.and_then(reqwest::Response::error_for_status).map_err(|error| failed(&error))?;
+        answer.json().await.map_err(|error| failed(&error))
+    })?;
+    let text = if options.json {
+        serde_json::to_string(&report).map_err(|error| failed(&error))?
+    } else {
+        let heads: Vec<_> = report.heads.iter().map(|head| format!("{}/{}", head.version, head.split)).collect();
+        format!(
+            "worker      {}\nurl         {}\ntakes jobs  {}\nregistered  until block {} (now {})\nin hand     {} of {} jobs, {} offers out, {} rounds waiting\nheads       {}\nmeasurement {}",
+            report.account,
+            report.url,
+            if report.ready { "yes" } else { "no" },
+            report.registered_until,
+            report.block,
+            report.jobs_in_hand,
+            report.capacity,
+            report.offers,
+            report.rounds_waiting,
+            if heads.is_empty() { "none yet".to_owned() } else { heads.join(", ") },
+            report.measurement,
+        )
+    };
+    let mut stdout = std::io::stdout().lock();
+    writeln!(stdout, "{text}").map_err(|error| failed(&error))
+}

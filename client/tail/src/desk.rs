@@ -1,0 +1,289 @@
+//! Jobs whose features came: open, check, run the tail, seal the result, commit it.
+
+use crate::features::{self, FeaturesRefused, scores_in_millionths};
+use crate::tail::{Tail, TailError};
+use crate::vault::{Vault, VaultError, VersionMaterial};
+use encompute_chain::{Account, Class, ReadError, SubmitError};
+use encompute_envelope::{Context, OVERHEAD_BYTES, RecipientPublic, RecipientSecret, SealError, Subject, open, seal};
+use encompute_protocol::call::{CommitResult, ReadJob, ReadVersion, RefuseFeatures};
+use encompute_protocol::manifest::{JobResult, ReleasedFeatures};
+use encompute_protocol::wire::Message;
+use encompute_protocol::{
+    BlobDigest, BlockNumber, ContractAddress, JobId, JobProgress, JobRequest, JobTerms, Plancks, SplitIndex, Stage, VersionHash,
+};
+use encompute_store::{Blobs, ByteLimit, Class as StoreClass, GatewayClient, GetError, PutError, StateDir, StateError};
+use serde::Serialize;
+use std::collections::{BTreeMap, BTreeSet};
+use std::error::Error;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+use tokio::sync::Semaphore;
+use tracing::{error, info, warn};
+
+/// Jobs worked on at once.
+const AT_ONCE: usize = 4;
+/// Tails kept in memory, ready to run.
+const TAILS: usize = 16;
+/// How long to wait before a job that could not be finished is tried again.
+const RETRY_AFTER: Duration = Duration::from_secs(2);
+/// Features that are not in the store are waited for until this many blocks before the deadline.
+const LAST_BLOCKS: u32 = 2;
+/// Most bytes of a sealed result.
+const RESULT_LIMIT_BYTES: usize = JobResult::LIMIT_BYTES + 2 * OVERHEAD_BYTES + 1024;
+
+/// The jobs of one creator.
+pub(crate) struct Desk {
+    pub(crate) account: Account,
+    pub(crate) contract: ContractAddress,
+    pub(crate) gateway: GatewayClient,
+    pub(crate) vault: Vault,
+    pub(crate) key: RecipientSecret,
+    pub(crate) state: StateDir,
+    places: Semaphore,
+    tails: Mutex<BTreeMap<(VersionHash, SplitIndex), (Instant, Arc<Tail>)>>,
+    counters: Mutex<Counters>,
+}
+
+#[derive(Default)]
+struct Counters {
+    at_work: BTreeSet<JobId>,
+    committed: u64,
+    refused: u64,
+    block: BlockNumber,
+}
+
+/// Body of `GET /v1/health`.
+#[derive(Serialize)]
+pub(crate) struct Health {
+    ready: bool,
+    service: &'static str,
+    version: &'static str,
+    account: String,
+    block: u32,
+    jobs_at_work: usize,
+    results_committed: u64,
+    features_refused: u64,
+    versions: usize,
+}
+
+/// A job that was not finished this time.
+#[derive(Debug, thiserror::Error)]
+enum JobError {
+    #[error(transparent)]
+    Refused(#[from] FeaturesRefused),
+    #[error("read the chain")]
+    Read(#[from] ReadError),
+    #[error("fetch a blob")]
+    Get(#[from] GetError),
+    #[error("upload the result")]
+    Put(#[from] PutError),
+    #[error("read the vault")]
+    Vault(#[from] VaultError),
+    #[error("keep the journal")]
+    State(#[from] StateError),
+    #[error(transparent)]
+    Tail(#[from] TailError),
+    #[error("seal the result")]
+    Seal(#[from] SealError),
+    #[error("submit")]
+    Submit(#[from] SubmitError),
+    #[error("the manifest has no split or policy that the job names")]
+    Manifest,
+    #[error("the tail ended without an answer")]
+    Ended,
+}
+
+impl JobError {
+    /// True where trying again may help.
+    fn is_passing(&self) -> bool {
+        match self {
+            Self::Submit(error) => matches!(error.class(), Class::Unreachable | Class::TimedOut),
+            Self::Put(error) => error.class() != StoreClass::Refused,
+            Self::Get(error) => error.class() != StoreClass::Refused,
+            Self::Read(_) | Self::State(_) => true,
+            _ => false,
+        }
+    }
+}
+
+/// What became of a job.
+enum Done {
+    Committed,
+    /// Not ours, or not waiting for us.
+    Nothing,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Desk {
+    pub(crate) fn new(account: Account, contract: ContractAddress, gateway: GatewayClient, vault: Vault, key: RecipientSecret, state: StateDir) -> Self {
+        let (tails, counters) = (Mutex::default(), Mutex::default());
+        Self { account, contract, gateway, vault, key, state, places: Semaphore::new(AT_ONCE), tails, counters }
+    }
+
+    pub(crate) fn health(&self) -> Health {
+        let counters = lock(&self.counters);
+        Health {
+            ready: true,
+            service: "creator",
+            version: env!("CARGO_PKG_VERSION"),
+            account: self.account.address().to_string(),
+            block: counters.block.0,
+            jobs_at_work: counters.at_work.len(),
+            results_committed: counters.committed,
+            features_refused: counters.refused,
+            versions: self.vault.versions().map_or(0, |versions| versions.len()),
+        }
+    }
+
+    pub(crate) fn saw(&self, block: BlockNumber) {
+        lock(&self.counters).block = block;
+    }
+
+    pub(crate) fn jobs_at_work(&self) -> usize {
+        lock(&self.counters).at_work.len()
+    }
+
+    /// Works on a job until it is settled with it; once at a time for one job.
+    pub(crate) fn take_up(self: &Arc<Self>, job: JobId) {
+        if !lock(&self.counters).at_work.insert(job) {
+            return;
+        }
+        let desk = self.clone();
+        tokio::spawn(async move {
+            desk.work(job).await;
+            lock(&desk.counters).at_work.remove(&job);
+        });
+    }
+
+    async fn work(&self, job: JobId) {
+        loop {
+            let Ok(_place) = self.places.acquire().await else { return };
+            match self.finish(job).await {
+                Ok(Done::Nothing) => return,
+                Ok(Done::Committed) => {
+                    lock(&self.counters).committed += 1;
+                    return info!(job = job.0, "result committed");
+                }
+                Err(JobError::Refused(reason)) => {
+                    warn!(job = job.0, reason = %reason, "features refused");
+                    match self.account.submit(RefuseFeatures { job }, Plancks::ZERO).await {
+                        Ok(_) => return lock(&self.counters).refused += 1,
+                        Err(error) if matches!(error.class(), Class::Unreachable | Class::TimedOut) => {}
+                        Err(error) => return error!(job = job.0, error = &error as &dyn Error, "refusal not accepted"),
+                    }
+                }
+                Err(error) if error.is_passing() => {
+                    warn!(job = job.0, error = &error as &dyn Error, "job not finished yet");
+                }
+                Err(error) => return error!(job = job.0, error = &error as &dyn Error, "job cannot be finished"),
+            }
+            drop(_place);
+            tokio::time::sleep(RETRY_AFTER).await;
+        }
+    }
+
+    async fn finish(&self, job: JobId) -> Result<Done, JobError> {
+        let client = self.account.client();
+        let Some((terms, progress)) = client.read(ReadJob { job }).await? else { return Ok(Done::Nothing) };
+        let (Stage::FeaturesSent, Some(features)) = (progress.stage, progress.features) else { return Ok(Done::Nothing) };
+        let Some(version) = client.read(ReadVersion { version: terms.version }).await? else { return Ok(Done::Nothing) };
+        let Some(material) = self.vault.find(version.manifest)? else { return Ok(Done::Nothing) };
+        let folder = format!("jobs/{job:020}");
+        let file = format!("{folder}/result");
+        let sealed = match self.state.read(&file, RESULT_LIMIT_BYTES)? {
+            Some(sealed) => sealed,
+            None => {
+                let sealed = self.result(job, &terms, &progress, features, version.manifest, material).await?;
+                // Sealing is random: the blob is kept before anybody hears of it, so that a restart
+                // names the same one.
+                self.state.write(&file, &sealed)?;
+                sealed
+            }
+        };
+        let result = self.gateway.put(sealed.into()).await?;
+        match self.account.submit(CommitResult { job, result }, Plancks::ZERO).await {
+            Ok(_) => {}
+            // The transaction may have got through although its answer did not.
+            Err(error) => match client.read(ReadJob { job }).await? {
+                Some((_, progress)) if progress.result == Some(result) => {}
+                _ => return Err(error.into()),
+            },
+        }
+        self.state.forget(&folder)?;
+        Ok(Done::Committed)
+    }
+
+    /// The sealed result of a job.
+    async fn result(
+        &self,
+        job: JobId,
+        terms: &JobTerms,
+        progress: &JobProgress,
+        features: BlobDigest,
+        manifest: VersionHash,
+        material: VersionMaterial,
+    ) -> Result<Vec<u8>, JobError> {
+        let at = usize::from(terms.split.0);
+        let split = material.manifest.splits.get(at).ok_or(JobError::Manifest)?;
+        let policy = features::policy_of(split, terms.policy).ok_or(JobError::Manifest)?;
+        let sealed = self.sealed_features(features, split.features, progress.deadline).await?;
+        let context = |subject| Context { genesis: self.account.client().genesis(), contract: self.contract, subject };
+        let opened = open(&self.key, &context(Subject::Features { job }), &sealed, ReleasedFeatures::LIMIT_BYTES);
+        let opened = opened.map_err(FeaturesRefused::Sealed)?;
+        let numbers = features::read(&opened, job, policy, split.features)?;
+        let recipient = self.result_key(terms.input).await?;
+
+        let onnx = material.splits.into_iter().nth(at).and_then(|split| split.tail);
+        let scores = match onnx {
+            Some(onnx) => {
+                let tail = self.tail(manifest, terms.split, onnx, split.features as usize).await?;
+                tokio::task::spawn_blocking(move || tail.run(&numbers)).await.map_err(|_| JobError::Ended)??
+            }
+            // Nothing follows the head: its features are the scores.
+            None => numbers,
+        };
+        let result = JobResult { job, features, scores: scores_in_millionths(&scores) };
+        Ok(seal(&recipient, &context(Subject::Result { job }), &result.to_wire())?.into_bytes())
+    }
+
+    async fn sealed_features(&self, features: BlobDigest, count: u32, deadline: BlockNumber) -> Result<bytes::Bytes, JobError> {
+        // Two bytes a code, and a page for envelope and header.
+        let limit_bytes = u64::from(count) * 2 + OVERHEAD_BYTES as u64 + 4096;
+        match self.gateway.get(features, ByteLimit(limit_bytes)).await {
+            Ok(sealed) => Ok(sealed),
+            Err(GetError::TooLarge { .. }) => Err(FeaturesRefused::TooLong { limit_bytes }.into()),
+            Err(GetError::NotFound { .. }) if self.account.client().head().await?.number.0 + LAST_BLOCKS >= deadline.0 => {
+                Err(FeaturesRefused::Missing.into())
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// The key to which the user wants the result sealed, from the request blob.
+    async fn result_key(&self, input: BlobDigest) -> Result<RecipientPublic, JobError> {
+        let bytes = self.gateway.get(input, ByteLimit(JobRequest::LIMIT_BYTES as u64)).await?;
+        let request = JobRequest::from_wire(&bytes).map_err(|_| FeaturesRefused::ResultKey)?;
+        Ok(RecipientPublic::from_bytes(request.result_key.as_slice()).map_err(|_| FeaturesRefused::ResultKey)?)
+    }
+
+    /// The tail, from memory or loaded now.
+    async fn tail(&self, manifest: VersionHash, split: SplitIndex, onnx: Vec<u8>, features: usize) -> Result<Arc<Tail>, JobError> {
+        let name = (manifest, split);
+        if let Some((used, tail)) = lock(&self.tails).get_mut(&name) {
+            *used = Instant::now();
+            return Ok(tail.clone());
+        }
+        let loaded = tokio::task::spawn_blocking(move || Tail::from_onnx(&onnx, features)).await;
+        let tail = Arc::new(loaded.map_err(|_| JobError::Ended)??);
+        let mut tails = lock(&self.tails);
+        if tails.len() >= TAILS {
+            let oldest = tails.iter().min_by_key(|(_, (used, _))| *used).map(|(name, _)| *name);
+            oldest.and_then(|name| tails.remove(&name));
+        }
+        tails.insert(name, (Instant::now(), tail.clone()));
+        Ok(tail)
+    }
+}

@@ -1,0 +1,178 @@
+//! The creator's service as one running thing: from a configuration until it is told to stop.
+
+use crate::desk::Desk;
+use crate::head_key::HeadKeys;
+use crate::http::router;
+use crate::nonces::Nonces;
+use crate::release_log::ReleaseLog;
+use crate::vault::{Vault, VaultError};
+use crate::watch;
+use encompute_attest::network::{TrustError, root_of};
+use encompute_chain::{Client, ConnectError, Signer};
+use encompute_networks::Network;
+use encompute_protocol::{Address, KeyDigest};
+use encompute_store::{ClientError, GatewayClient, LimitedListener, StateDir, StateError};
+use std::future::{Future, IntoFuture};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+use tokio::net::TcpListener;
+use tracing::{info, warn};
+
+/// Connections served at once; more wait in the system's queue.
+const CONNECTIONS: usize = 128;
+/// How long a connection may be silent.
+const IDLE: Duration = Duration::from_secs(30);
+/// How long a service that is to stop goes on with the jobs in its hands.
+const DRAIN_TIME: Duration = Duration::from_secs(8);
+
+/// What the service runs with.
+pub struct ServeConfig {
+    /// The network.
+    pub network: Network,
+    /// The creator's account.
+    pub signer: Signer,
+    /// Folder of the vault; journal and release log lie under it.
+    pub vault: PathBuf,
+    /// Address to listen on; port 0 takes the one of the last start, else any free one.
+    pub listen: SocketAddr,
+}
+
+/// What the service is once it serves.
+#[derive(Clone, Debug)]
+pub struct Ready {
+    /// Address listened on: what goes into manifests, unless a proxy stands before it.
+    pub listen: SocketAddr,
+    /// The creator's account.
+    pub account: Address,
+    /// To which users seal features.
+    pub creator_key: KeyDigest,
+    /// Versions in the vault.
+    pub versions: usize,
+}
+
+/// A service that could not start, or had to stop.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ServeError {
+    /// The vault cannot be used.
+    #[error("open the vault")]
+    Vault(#[from] VaultError),
+    /// The journal cannot be used, or another process holds it.
+    #[error("open the journal")]
+    State(#[from] StateError),
+    /// The release log cannot be written.
+    #[error("open the release log")]
+    Log(#[source] std::io::Error),
+    /// The network file has no contract.
+    #[error("the network file names no contract; deploy one first")]
+    NoContract,
+    /// The network file has no gateway.
+    #[error("the network file names no blob gateway")]
+    NoGateway,
+    /// The network's trust root is none.
+    #[error("read the network's trust root")]
+    Trust(#[from] TrustError),
+    /// The chain cannot be reached, or is another one.
+    #[error("connect to the chain")]
+    Connect(#[from] ConnectError),
+    /// The gateway's address is none.
+    #[error("prepare the HTTP client")]
+    Http(#[from] ClientError),
+    /// The address is taken, or not this machine's.
+    #[error("listen on {address}")]
+    Listen {
+        /// Which.
+        address: SocketAddr,
+        /// Why.
+        source: std::io::Error,
+    },
+}
+
+/// Serves until `shutdown` resolves; calls `ready` once it answers. Then it finishes jobs in its
+/// hands for at most eight seconds; what is left is taken up again at the next start.
+///
+/// # Errors
+/// [`ServeError`].
+pub async fn serve(
+    config: ServeConfig,
+    ready: impl FnOnce(&Ready),
+    shutdown: impl Future<Output = ()> + Send,
+) -> Result<(), ServeError> {
+    let vault = Vault::open(&config.vault)?;
+    let key = vault.creator_key()?;
+    let state = StateDir::hold(&vault.service_folder())?;
+    let log = ReleaseLog::open(&vault.service_folder().join("releases.jsonl")).map_err(ServeError::Log)?;
+    let network = config.network;
+    let root = root_of(&network.trust)?;
+    let contract = network.chain.contract.ok_or(ServeError::NoContract)?;
+    let gateway = GatewayClient::new(network.gateway.as_ref().ok_or(ServeError::NoGateway)?.as_str())?;
+    if network.is_development() {
+        warn!("the network trusts a development root: head keys go to machines that prove nothing");
+    }
+    let account = Client::connect(&network).await?.signed_by(config.signer);
+    let (listener, listen) = listen(&state, config.listen).await?;
+    let facts = Ready {
+        listen,
+        account: account.address(),
+        creator_key: key.public().digest(),
+        versions: vault.versions()?.len(),
+    };
+    let nonces = Mutex::new(Nonces::new());
+    let (started, keys_vault, keys_account) = (Instant::now(), vault.clone(), account.clone());
+    let keys = HeadKeys { network, root, account: keys_account, contract, vault: keys_vault, log, nonces, started };
+    let desk = Arc::new(Desk::new(account, contract, gateway, vault, key, state));
+    let watch = tokio::spawn(watch::run(desk.clone()));
+
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let routes = router(Arc::new(keys), desk.clone());
+    let server = axum::serve(LimitedListener::new(listener, CONNECTIONS, IDLE), routes);
+    let server = server.with_graceful_shutdown(async { stopped.await.unwrap_or(()) });
+    let mut server = tokio::spawn(server.into_future());
+    ready(&facts);
+    tokio::select! {
+        () = shutdown => {}
+        ended = &mut server => {
+            let source = ended.map_or_else(std::io::Error::other, |ended| ended.err().unwrap_or_else(|| std::io::ErrorKind::Other.into()));
+            return Err(ServeError::Listen { address: listen, source });
+        }
+    }
+    watch.abort();
+    // The server may be gone already; there is nothing to tell it then.
+    let _ = stop.send(());
+    drain(&desk).await;
+    if tokio::time::timeout(Duration::from_secs(1), server).await.is_err() {
+        warn!("connections that were still open are cut");
+    }
+    info!("stopped");
+    Ok(())
+}
+
+async fn drain(desk: &Desk) {
+    let started = Instant::now();
+    while desk.jobs_at_work() > 0 {
+        if started.elapsed() > DRAIN_TIME {
+            return warn!(jobs = desk.jobs_at_work(), "jobs at work are taken up again at the next start");
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+/// Listens. Manifests name the address for ever, so a restart takes the same port if it can.
+async fn listen(state: &StateDir, wanted: SocketAddr) -> Result<(TcpListener, SocketAddr), ServeError> {
+    const FILE: &str = "port";
+    let last = state.read(FILE, 5)?.and_then(|bytes| String::from_utf8(bytes).ok()?.parse().ok()).filter(|_| wanted.port() == 0);
+    let again = match last {
+        Some(port) => TcpListener::bind((wanted.ip(), port)).await.ok(),
+        None => None,
+    };
+    let failed = |source| ServeError::Listen { address: wanted, source };
+    let listener = match again {
+        Some(listener) => listener,
+        None => TcpListener::bind(wanted).await.map_err(failed)?,
+    };
+    let address = listener.local_addr().map_err(failed)?;
+    state.write(FILE, address.port().to_string().as_bytes())?;
+    Ok((listener, address))
+}

@@ -1,0 +1,401 @@
+//! The worker's desk: offers it made, jobs it holds, rounds it answers, receipts it commits.
+
+use crate::heads::{Heads, LoadError, LoadedHead};
+use crate::journal::Journal;
+use crate::offers::{NoPlace, OFFER_LIFE, Places, Reserved};
+use crate::pool::{Pool, PoolError};
+use crate::request::{OpenedRequest, RequestFacts, RequestRefused};
+use crate::rounds::{JobFacts, JobRun, OrderRefused, OrderVerdict};
+use encompute_store::StateError;
+use crate::world::World;
+use encompute_chain::ReadError;
+use encompute_fhe::{EncryptedTensor, MessageError};
+use encompute_head::{EvaluateError, evaluate_round};
+use encompute_protocol::call::ReadJob;
+use encompute_protocol::receipt::{OfferCall, RoundAnswer, RoundCall, SignedOffer};
+use encompute_protocol::wire::Message;
+use encompute_protocol::{
+    Address, BlobDigest, BlockNumber, JobId, JobRequest, Offer, RoundIndex, Stage, VersionStatus, WorkerRecord,
+};
+use encompute_store::{Blobs, ByteLimit, GetError};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use tokio::sync::OnceCell;
+use tracing::{debug, info, warn};
+
+/// Rounds that take longer than this are not computed for an offer that may never be taken up.
+const EAGER_LIMIT_MICROS: u64 = 1_000_000;
+
+/// Everything that is on the desk.
+pub struct Desk {
+    pub(crate) world: Arc<World>,
+    pub(crate) heads: Heads,
+    pub(crate) pool: Pool,
+    pub(crate) journal: Journal,
+    places: Mutex<Places>,
+    record: RwLock<WorkerRecord>,
+    prepared: Mutex<BTreeMap<BlobDigest, (BlockNumber, Arc<Prepared>)>>,
+    pub(crate) slots: Mutex<BTreeMap<JobId, Arc<Slot>>>,
+}
+
+/// A request that was opened, and the head that runs it.
+pub(crate) struct Prepared {
+    pub(crate) request: OpenedRequest,
+    pub(crate) head: Arc<LoadedHead>,
+    first: OnceCell<Vec<u8>>,
+}
+
+/// A place for one job; opened by whoever needs it first, worked on by one at a time.
+#[derive(Default)]
+pub(crate) struct Slot(OnceCell<tokio::sync::Mutex<Held>>);
+
+/// A job in hand.
+pub(crate) struct Held {
+    pub(crate) run: JobRun,
+    prepared: Option<Arc<Prepared>>,
+}
+
+/// A call that was not answered. Only public facts are named.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ServeError {
+    /// Not a job of this worker, or not any more.
+    #[error("job {job} is not in this worker's hands")]
+    NotHeld {
+        /// Which.
+        job: JobId,
+    },
+    /// A round that has not been answered.
+    #[error("round {round} of job {job} has not been answered")]
+    NotAnswered {
+        /// Which job.
+        job: JobId,
+        /// Which round.
+        round: RoundIndex,
+    },
+    /// An order that does not count.
+    #[error(transparent)]
+    Order(#[from] OrderRefused),
+    /// A request blob that is not what the job says.
+    #[error(transparent)]
+    Request(#[from] RequestRefused),
+    /// Ciphertexts that are none.
+    #[error("tensor is malformed: {0}")]
+    Tensor(MessageError),
+    /// Ciphertexts that do not fit the round.
+    #[error("tensor does not fit the round: {0}")]
+    Evaluate(#[from] EvaluateError),
+    /// No place for another job.
+    #[error(transparent)]
+    NoPlace(#[from] NoPlace),
+    /// Too much to compute.
+    #[error(transparent)]
+    Pool(#[from] PoolError),
+    /// The head cannot be run.
+    #[error("head cannot be run here")]
+    Head(#[from] LoadError),
+    /// The version is not for sale.
+    #[error("version is not active")]
+    Inactive,
+    /// The request blob cannot be fetched.
+    #[error("request blob cannot be fetched")]
+    Fetch(#[from] GetError),
+    /// The chain cannot be read.
+    #[error("chain cannot be read")]
+    Read(#[from] ReadError),
+    /// The journal cannot be written; nothing was sent that is not in it.
+    #[error("journal cannot be kept")]
+    Journal(#[from] StateError),
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Desk {
+    /// An empty desk of a registered worker.
+    pub fn new(world: Arc<World>, heads: Heads, pool: Pool, journal: Journal, record: WorkerRecord) -> Self {
+        Self {
+            world,
+            heads,
+            pool,
+            journal,
+            places: Mutex::new(Places::new(record.capacity)),
+            record: RwLock::new(record),
+            prepared: Mutex::default(),
+            slots: Mutex::default(),
+        }
+    }
+
+    /// The registration that receipts name.
+    pub fn record(&self) -> WorkerRecord {
+        *self.record.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Replaces the registration, after a renewal.
+    pub fn set_record(&self, record: WorkerRecord) {
+        *self.record.write().unwrap_or_else(PoisonError::into_inner) = record;
+    }
+
+    /// Places taken and free.
+    pub fn places(&self) -> MutexGuard<'_, Places> {
+        lock(&self.places)
+    }
+
+    /// Moves the clock to a block: offers and what was prepared for them run out.
+    pub fn advance(&self, now: BlockNumber) {
+        self.places().advance(now);
+        lock(&self.prepared).retain(|_, (until, _)| *until > now);
+    }
+
+    /// A promise to run one input, good for [`OFFER_LIFE`]; the first round may be computed already.
+    ///
+    /// # Errors
+    /// [`ServeError`]; no place is held then.
+    pub async fn offer(self: &Arc<Self>, call: &OfferCall) -> Result<SignedOffer, ServeError> {
+        match self.places().reserve(call)? {
+            Reserved::Repeat(offer) => return Ok(offer),
+            Reserved::New => {}
+        }
+        let made = self.make_offer(call).await;
+        match &made {
+            Ok(offer) => self.places().offered(call, *offer),
+            Err(_) => self.places().release(call),
+        }
+        made
+    }
+
+    async fn make_offer(self: &Arc<Self>, call: &OfferCall) -> Result<SignedOffer, ServeError> {
+        let prepared = self.prepare(call.user, (call.version, call.split), call.input).await?;
+        if prepared.head.version.status != VersionStatus::Active {
+            return Err(ServeError::Inactive);
+        }
+        let now = self.world.account.client().head().await?.number;
+        let offer = Offer {
+            genesis: self.world.genesis(),
+            contract: self.world.contract,
+            worker: self.world.address(),
+            user: call.user,
+            version: call.version,
+            split: call.split,
+            input: call.input,
+            expires_at: now.checked_add(OFFER_LIFE).unwrap_or(now),
+        };
+        lock(&self.prepared).insert(call.input, (offer.expires_at, prepared.clone()));
+        if prepared.head.compiled.cost().estimated_microseconds <= EAGER_LIMIT_MICROS && self.pool.is_idle() {
+            let desk = self.clone();
+            tokio::spawn(async move {
+                if let Err(error) = desk.first_response(&prepared).await {
+                    debug!(%error, "first round not computed ahead");
+                }
+            });
+        }
+        info!(version = call.version.0, split = call.split.0, until = offer.expires_at.0, "offered");
+        Ok(SignedOffer { offer, signature: self.world.keys.sign(&offer) })
+    }
+
+    /// Opens a request and loads its head.
+    pub(crate) async fn prepare(
+        &self,
+        user: Address,
+        name: crate::heads::HeadName,
+        input: BlobDigest,
+    ) -> Result<Arc<Prepared>, ServeError> {
+        if let Some((_, prepared)) = lock(&self.prepared).get(&input) {
+            return Ok(prepared.clone());
+        }
+        let head = self.heads.load(name).await?;
+        let facts = RequestFacts {
+            genesis: self.world.genesis(),
+            contract: self.world.contract,
+            user,
+            manifest: head.version.manifest,
+            split: name.1,
+            input,
+            parameter_set: head.compiled.plan().parameter_set(),
+        };
+        let bytes = self.world.gateway.get(input, ByteLimit(JobRequest::LIMIT_BYTES as u64)).await?;
+        let request = self.pool.run(move || OpenedRequest::open(&bytes, &facts)).await??;
+        Ok(Arc::new(Prepared { request, head, first: OnceCell::new() }))
+    }
+
+    /// The first round's response, computed once.
+    async fn first_response(&self, prepared: &Arc<Prepared>) -> Result<Vec<u8>, ServeError> {
+        let response = prepared.first.get_or_try_init(|| async {
+            let request = &prepared.request;
+            let (tensor, digest) = (request.tensor.clone(), request.tensor_digest);
+            self.evaluate(prepared.clone(), RoundIndex(0), tensor, digest).await
+        });
+        response.await.cloned()
+    }
+
+    /// Runs one round on the pool.
+    async fn evaluate(
+        &self,
+        prepared: Arc<Prepared>,
+        round: RoundIndex,
+        tensor: EncryptedTensor,
+        digest: BlobDigest,
+    ) -> Result<Vec<u8>, ServeError> {
+        let seed = self.world.keys.blinding_seed(&prepared.request.input, round, &digest);
+        let index = encompute_head::RoundIndex(round.0);
+        let work = move || {
+            let blinding = &prepared.request.blinding;
+            let response = evaluate_round(&prepared.head.compiled, index, &tensor, blinding, &seed)?;
+            Ok::<_, EvaluateError>(response.features.to_bytes())
+        };
+        Ok(self.pool.run(work).await??)
+    }
+
+    /// The job, taken in hand if the chain says that it is this worker's.
+    pub(crate) async fn hold(self: &Arc<Self>, job: JobId) -> Result<Arc<Slot>, ServeError> {
+        let slot = lock(&self.slots).entry(job).or_default().clone();
+        let opened = slot.0.get_or_try_init(|| self.open(job)).await;
+        if let Err(error) = opened.map(|_| ()) {
+            // Others may wait for the same slot; whoever opens it later finds it missing and makes a new one.
+            lock(&self.slots).remove(&job);
+            return Err(error);
+        }
+        Ok(slot)
+    }
+
+    async fn open(&self, job: JobId) -> Result<tokio::sync::Mutex<Held>, ServeError> {
+        let found = self.world.account.client().read(ReadJob { job }).await?;
+        let (terms, progress) = found.ok_or(ServeError::NotHeld { job })?;
+        if progress.worker != Some(self.world.address()) {
+            return Err(ServeError::NotHeld { job });
+        }
+        if let Some(run) = self.journal.resume(job)?.filter(|run| run.facts().claimed_at == progress.claimed_at) {
+            if progress.stage == Stage::Claimed {
+                self.places().claimed(job, terms.input);
+            }
+            return Ok(tokio::sync::Mutex::new(Held { run, prepared: None }));
+        }
+        if progress.stage != Stage::Claimed {
+            return Err(ServeError::NotHeld { job });
+        }
+        let prepared = self.prepare(terms.user, (terms.version, terms.split), terms.input).await?;
+        let (head, record) = (&prepared.head, self.record());
+        let facts = JobFacts {
+            genesis: self.world.genesis(),
+            contract: self.world.contract,
+            job,
+            version: terms.version,
+            manifest: head.version.manifest,
+            split: terms.split,
+            head: head.split.head,
+            tail: head.split.tail,
+            input: terms.input,
+            worker: self.world.address(),
+            measurement: record.measurement,
+            registration_nonce: record.nonce,
+            expires_at: record.expires_at,
+            claimed_at: progress.claimed_at,
+            deadline: progress.deadline,
+            rounds: head.compiled.plan().rounds().len() as u16,
+            session_key: prepared.request.session_key,
+        };
+        self.journal.begin(&facts)?;
+        self.places().claimed(job, terms.input);
+        info!(job = job.0, version = terms.version.0, rounds = facts.rounds, deadline = facts.deadline.0, "job in hand");
+        Ok(tokio::sync::Mutex::new(Held { run: JobRun::new(facts), prepared: Some(prepared) }))
+    }
+
+    /// The answer of a round: the first is computed if need be, later ones must have been ordered.
+    ///
+    /// # Errors
+    /// [`ServeError`].
+    pub async fn answer(self: &Arc<Self>, job: JobId, round: RoundIndex) -> Result<Vec<u8>, ServeError> {
+        let slot = self.hold(job).await?;
+        let mut held = slot.held(job)?.lock().await;
+        if round.0 == 0 && held.run.answered() == 0 {
+            return self.answer_first(&mut held).await;
+        }
+        self.journal.answered(job, round)?.ok_or(ServeError::NotAnswered { job, round })
+    }
+
+    async fn answer_first(self: &Arc<Self>, held: &mut Held) -> Result<Vec<u8>, ServeError> {
+        let prepared = self.prepared_of(held).await?;
+        let response = self.first_response(&prepared).await?;
+        self.record_answer(held, prepared.request.tensor_digest, response, None)
+    }
+
+    /// Runs an ordered round, or gives the answer it had.
+    ///
+    /// # Errors
+    /// [`ServeError`]; the round counts as answered only once its answer is in the journal.
+    pub async fn order(self: &Arc<Self>, job: JobId, round: RoundIndex, call: RoundCall) -> Result<Vec<u8>, ServeError> {
+        let slot = self.hold(job).await?;
+        let mut held = slot.held(job)?.lock().await;
+        let digest = BlobDigest::of(&call.request);
+        match held.run.judge(round, &call.order, &call.signature, digest)? {
+            OrderVerdict::Repeat => {
+                return self.journal.answered(job, round)?.ok_or(ServeError::NotAnswered { job, round });
+            }
+            OrderVerdict::Compute => {}
+        }
+        let prepared = self.prepared_of(&mut held).await?;
+        let tensor = EncryptedTensor::from_bytes(&call.request).map_err(ServeError::Tensor)?;
+        let response = self.evaluate(prepared, round, tensor, digest).await?;
+        self.record_answer(&mut held, digest, response, Some(&call.request))
+    }
+
+    /// Signs, journals and only then gives out an answer; the last one closes the transcript.
+    fn record_answer(
+        self: &Arc<Self>,
+        held: &mut Held,
+        request: BlobDigest,
+        response: Vec<u8>,
+        tensor: Option<&[u8]>,
+    ) -> Result<Vec<u8>, ServeError> {
+        let receipt = held.run.next_receipt(request, BlobDigest::of(&response));
+        let signature = self.world.keys.sign(&receipt);
+        let answer = RoundAnswer { receipt, signature, response };
+        self.journal.answer(&answer, tensor)?;
+        let job = receipt.job;
+        held.run.record(receipt, signature).ok_or(ServeError::NotHeld { job })?;
+        debug!(job = job.0, round = receipt.round.0, bytes = answer.response.len(), "round answered");
+        if held.run.is_complete() {
+            self.commit_soon(job);
+        }
+        Ok(answer.to_wire())
+    }
+
+    /// What the job runs on; after a restart it is fetched and opened again.
+    async fn prepared_of(&self, held: &mut Held) -> Result<Arc<Prepared>, ServeError> {
+        if let Some(prepared) = &held.prepared {
+            return Ok(prepared.clone());
+        }
+        let facts = held.run.facts();
+        let (terms, _) = self.world.account.client().read(ReadJob { job: facts.job }).await?.ok_or(ServeError::NotHeld { job: facts.job })?;
+        let prepared = self.prepare(terms.user, (facts.version, facts.split), facts.input).await?;
+        held.prepared = Some(prepared.clone());
+        Ok(prepared)
+    }
+
+    /// Frees the place of a job whose head is committed; its answers can still be had.
+    pub(crate) fn committed(&self, job: JobId) {
+        self.places().done(job);
+    }
+
+    /// Puts a job away that ended or went to another worker.
+    pub fn put_away(&self, job: JobId) {
+        self.places().done(job);
+        lock(&self.slots).remove(&job);
+        if let Err(error) = self.journal.forget(job) {
+            warn!(job = job.0, error = &error as &dyn std::error::Error, "journal of an ended job stays");
+        }
+    }
+
+    /// Jobs on the desk.
+    pub(crate) fn held_jobs(&self) -> Vec<(JobId, Arc<Slot>)> {
+        lock(&self.slots).iter().map(|(job, slot)| (*job, slot.clone())).collect()
+    }
+}
+
+impl Slot {
+    /// The job, once it is open.
+    pub(crate) fn held(&self, job: JobId) -> Result<&tokio::sync::Mutex<Held>, ServeError> {
+        self.0.get().ok_or(ServeError::NotHeld { job })
+    }
+}

@@ -1,0 +1,186 @@
+//! What the worker answers over HTTP.
+//!
+//! | request | answer |
+//! |---|---|
+//! | `POST /v1/offers` | 200 a signed offer; 400 no such request, 409 the version is not for sale, 503 no place |
+//! | `GET /v1/jobs/{job}/rounds/{round}` | 200 the round's answer; 404 not this worker's, or not answered |
+//! | `POST /v1/jobs/{job}/rounds/{round}` | 200 the round's answer; 403 another signature, 409 out of turn, 503 too much to compute |
+//! | `GET /v1/health` | 200 and what the worker says of itself, as JSON |
+//!
+//! Bodies are SCALE octets. Every refusal is JSON, `{"error": code, "message": sentence}`, and names
+//! public facts only. 503 carries `Retry-After`.
+
+use crate::desk::{Desk, ServeError};
+use crate::health::Health;
+use crate::rounds::OrderRefused;
+use axum::body::Body;
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use encompute_protocol::receipt::{OfferCall, RoundCall};
+use encompute_protocol::wire::Message;
+use encompute_protocol::{JobId, RoundIndex};
+use serde_json::json;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tracing::{error, warn};
+
+/// Most bytes of a round's call: the largest tensor, and a page around it.
+const ROUND_LIMIT_BYTES: usize = encompute_fhe::EncryptedTensor::LIMIT_BYTES + 4096;
+/// Unit in which memory for bodies is counted.
+const PERMIT_BYTES: usize = 4096;
+/// How long a body may take to arrive.
+const BODY_TIME: Duration = Duration::from_secs(60);
+/// Jobs looked up on chain at once because somebody asked for them.
+const LOOKUPS: usize = 16;
+
+/// What the routes share.
+#[derive(Clone)]
+pub struct Service {
+    desk: Arc<Desk>,
+    health: Arc<Health>,
+    bodies: Arc<Semaphore>,
+    lookups: Arc<Semaphore>,
+}
+
+/// A call that is refused.
+struct Refusal {
+    status: StatusCode,
+    code: &'static str,
+    message: String,
+}
+
+impl Refusal {
+    fn new(status: StatusCode, code: &'static str, message: impl ToString) -> Self {
+        Self { status, code, message: message.to_string() }
+    }
+
+    fn busy(message: impl ToString) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "busy", message)
+    }
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        let body = Json(json!({ "error": self.code, "message": self.message }));
+        let mut response = (self.status, body).into_response();
+        if self.status == StatusCode::SERVICE_UNAVAILABLE {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        }
+        response
+    }
+}
+
+impl From<ServeError> for Refusal {
+    fn from(error: ServeError) -> Self {
+        let (status, code) = match &error {
+            ServeError::NotHeld { .. } => (StatusCode::NOT_FOUND, "not-held"),
+            ServeError::NotAnswered { .. } => (StatusCode::NOT_FOUND, "not-answered"),
+            ServeError::Order(refused) => return Self::new(order_status(refused), "order", refused),
+            ServeError::Request(_) => (StatusCode::BAD_REQUEST, "request"),
+            ServeError::Tensor(_) | ServeError::Evaluate(_) => (StatusCode::BAD_REQUEST, "tensor"),
+            ServeError::NoPlace(_) => (StatusCode::SERVICE_UNAVAILABLE, "no-place"),
+            ServeError::Pool(_) => (StatusCode::SERVICE_UNAVAILABLE, "busy"),
+            ServeError::Inactive => (StatusCode::CONFLICT, "inactive"),
+            ServeError::Fetch(error) if error.class() == encompute_store::Class::NotFound => (StatusCode::BAD_REQUEST, "no-request"),
+            ServeError::Head(_) | ServeError::Fetch(_) | ServeError::Read(_) => (StatusCode::SERVICE_UNAVAILABLE, "cannot-run"),
+            ServeError::Journal(_) => (StatusCode::INTERNAL_SERVER_ERROR, "journal"),
+        };
+        if status.is_server_error() {
+            warn!(error = &error as &dyn std::error::Error, "call not answered");
+        }
+        Self::new(status, code, error)
+    }
+}
+
+fn order_status(refused: &OrderRefused) -> StatusCode {
+    match refused {
+        OrderRefused::Signature => StatusCode::FORBIDDEN,
+        OrderRefused::Field { .. } | OrderRefused::Digest { .. } => StatusCode::BAD_REQUEST,
+        OrderRefused::NoRound { .. } => StatusCode::NOT_FOUND,
+        OrderRefused::TooEarly { .. } | OrderRefused::Previous { .. } | OrderRefused::Answered { .. } | OrderRefused::Closed => {
+            StatusCode::CONFLICT
+        }
+    }
+}
+
+/// The worker's routes. Bodies in memory take at most `body_bytes` together.
+pub fn router(desk: Arc<Desk>, health: Arc<Health>, body_bytes: usize) -> Router {
+    let bodies = Arc::new(Semaphore::new(body_bytes / PERMIT_BYTES));
+    let service = Service { desk, health, bodies, lookups: Arc::new(Semaphore::new(LOOKUPS)) };
+    Router::new()
+        .route("/v1/offers", post(offer))
+        .route("/v1/jobs/{job}/rounds/{round}", get(answer).post(order))
+        .route("/v1/health", get(health_of))
+        .fallback(|| async { Refusal::new(StatusCode::NOT_FOUND, "no-route", "there is nothing here") })
+        .with_state(service)
+}
+
+async fn health_of(State(service): State<Service>) -> Response {
+    Json(service.health.report(&service.desk)).into_response()
+}
+
+async fn offer(State(service): State<Service>, headers: HeaderMap, body: Body) -> Result<Response, Refusal> {
+    let (bytes, _room) = service.read(&headers, body, OfferCall::LIMIT_BYTES).await?;
+    let call = OfferCall::from_wire(&bytes).map_err(|why| Refusal::new(StatusCode::BAD_REQUEST, "encoding", why))?;
+    Ok(octets(service.desk.offer(&call).await?.to_wire()))
+}
+
+async fn answer(State(service): State<Service>, Path((job, round)): Path<(u64, u16)>) -> Result<Response, Refusal> {
+    let _place = service.lookups.clone().try_acquire_owned().map_err(|_| Refusal::busy("too many jobs are looked up"))?;
+    Ok(octets(service.desk.answer(JobId(job), RoundIndex(round)).await?))
+}
+
+async fn order(
+    State(service): State<Service>,
+    Path((job, round)): Path<(u64, u16)>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Refusal> {
+    let (bytes, room) = service.read(&headers, body, ROUND_LIMIT_BYTES).await?;
+    let call = RoundCall::from_wire(&bytes).map_err(|why| Refusal::new(StatusCode::BAD_REQUEST, "encoding", why))?;
+    drop(bytes);
+    // The client may hang up; the round it ordered is computed and journaled all the same, so that
+    // it finds the answer when it comes back.
+    let desk = service.desk.clone();
+    let served = tokio::spawn(async move {
+        let answer = desk.order(JobId(job), RoundIndex(round), call).await;
+        drop(room);
+        answer
+    });
+    match served.await {
+        Ok(answer) => Ok(octets(answer?)),
+        Err(ended) => {
+            error!(job, round, error = %ended, "round ended without an answer");
+            Err(Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "ended", "the round ended without an answer"))
+        }
+    }
+}
+
+fn octets(bytes: Vec<u8>) -> Response {
+    ([(header::CONTENT_TYPE, "application/octet-stream")], bytes).into_response()
+}
+
+impl Service {
+    /// The body, and the room in memory that it takes until the room is dropped.
+    async fn read(&self, headers: &HeaderMap, body: Body, limit: usize) -> Result<(bytes::Bytes, OwnedSemaphorePermit), Refusal> {
+        let length = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
+        let length = length.ok_or_else(|| Refusal::new(StatusCode::LENGTH_REQUIRED, "no-length", "Content-Length is missing"))?;
+        if length > limit {
+            let message = format!("{length} bytes, at most {limit} are allowed");
+            return Err(Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, "too-long", message));
+        }
+        let permits = (length.div_ceil(PERMIT_BYTES)).max(1) as u32;
+        let room = self.bodies.clone().try_acquire_many_owned(permits);
+        let room = room.map_err(|_| Refusal::busy("memory for requests is taken"))?;
+        let read = tokio::time::timeout(BODY_TIME, axum::body::to_bytes(body, length));
+        match read.await {
+            Ok(Ok(bytes)) => Ok((bytes, room)),
+            Ok(Err(_)) => Err(Refusal::new(StatusCode::BAD_REQUEST, "body", "the body does not arrive whole")),
+            Err(_) => Err(Refusal::new(StatusCode::REQUEST_TIMEOUT, "too-slow", "the body takes too long")),
+        }
+    }
+}

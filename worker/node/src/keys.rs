@@ -1,0 +1,114 @@
+//! The worker's keys: what its quote speaks for.
+
+use encompute_store::{StateDir, StateError};
+use codec::{Decode, Encode};
+use encompute_attest::HpkeKey;
+use encompute_envelope::{RecipientSecret, SecretSeed};
+use encompute_fhe::BlindingSeed;
+use encompute_protocol::{BlobDigest, RoundIndex, Signature, Signed, SigningAddress, digest::keccak_256, signing::SigningKey, wire};
+use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
+
+const FILE: &str = "keys";
+const VERSION: u8 = 1;
+/// Version and three secrets.
+const FILE_BYTES: usize = 1 + 3 * 32;
+/// Keeps blinding seeds apart from every other Keccak-256 digest of the protocol.
+const BLINDING_TAG: &[u8] = b"encompute/blinding-seed/v1";
+
+/// The secrets of one worker. No part of it can be printed, and all of it is wiped when dropped.
+pub struct WorkerKeys {
+    signing: SigningKey,
+    recipient: RecipientSecret,
+    blinding: Zeroizing<[u8; 32]>,
+}
+
+#[derive(Encode, Decode, Zeroize, ZeroizeOnDrop)]
+struct KeyFile {
+    version: u8,
+    signing: [u8; 32],
+    recipient: [u8; 32],
+    blinding: [u8; 32],
+}
+
+impl WorkerKeys {
+    /// The keys in the folder, made there if it has none.
+    ///
+    /// # Errors
+    /// [`StateError`]; a damaged file is never replaced, for heads may be sealed to its key.
+    pub fn open(state: &StateDir) -> Result<Self, StateError> {
+        if let Some(bytes) = state.read(FILE, FILE_BYTES)?.map(Zeroizing::new) {
+            let file: KeyFile = wire::decode_exact(&bytes, FILE_BYTES).map_err(|_| state.damaged(FILE))?;
+            return Self::from_file(&file).filter(|_| file.version == VERSION).ok_or_else(|| state.damaged(FILE));
+        }
+        let secret = || *SecretSeed::generate().expose();
+        let file = KeyFile { version: VERSION, signing: secret(), recipient: secret(), blinding: secret() };
+        let keys = Self::from_file(&file).ok_or_else(|| state.damaged(FILE))?;
+        state.write(FILE, &Zeroizing::new(file.encode()))?;
+        Ok(keys)
+    }
+
+    fn from_file(file: &KeyFile) -> Option<Self> {
+        Some(Self {
+            signing: SigningKey::from_secret(&file.signing).ok()?,
+            recipient: RecipientSecret::from_seed(&file.recipient),
+            blinding: Zeroizing::new(file.blinding),
+        })
+    }
+
+    /// The address that receipts and offers recover to.
+    pub fn signing_address(&self) -> SigningAddress {
+        self.signing.address()
+    }
+
+    /// Signs an offer, a receipt, a statement.
+    pub fn sign<S: Signed>(&self, value: &S) -> Signature {
+        self.signing.sign(value)
+    }
+
+    /// The key to which head keys are sealed.
+    pub fn hpke_key(&self) -> HpkeKey {
+        HpkeKey(self.recipient.public().to_bytes())
+    }
+
+    /// What opens head keys.
+    pub fn recipient(&self) -> &RecipientSecret {
+        &self.recipient
+    }
+
+    /// The seed that blinds one response. It follows from the worker's secret, the job's input, the
+    /// round and that round's request, so that a repeat gives the same bytes and two requests never
+    /// share one.
+    pub fn blinding_seed(&self, input: &BlobDigest, round: RoundIndex, request: &BlobDigest) -> BlindingSeed {
+        let parts: [&[u8]; 5] = [BLINDING_TAG, self.blinding.as_slice(), &input.0, &round.0.to_le_bytes(), &request.0];
+        BlindingSeed::new(*Zeroizing::new(keccak_256(&parts)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn keys_are_made_once_and_then_read() {
+        let root = tempfile::tempdir().unwrap();
+        let state = StateDir::hold(root.path()).unwrap();
+        let first = WorkerKeys::open(&state).unwrap();
+        let second = WorkerKeys::open(&state).unwrap();
+        assert_eq!(first.signing_address(), second.signing_address());
+        assert_eq!(first.hpke_key().digest(), second.hpke_key().digest());
+        assert_eq!(first.blinding.as_slice(), second.blinding.as_slice());
+    }
+
+    #[test]
+    fn a_damaged_key_file_is_refused_and_left_alone() {
+        let root = tempfile::tempdir().unwrap();
+        let state = StateDir::hold(root.path()).unwrap();
+        drop(WorkerKeys::open(&state).unwrap());
+        let mut bytes = state.read(FILE, FILE_BYTES).unwrap().unwrap();
+        bytes[0] = 9;
+        state.write(FILE, &bytes).unwrap();
+        assert!(matches!(WorkerKeys::open(&state), Err(StateError::Damaged { .. })));
+        assert_eq!(state.read(FILE, FILE_BYTES).unwrap().unwrap(), bytes);
+    }
+}

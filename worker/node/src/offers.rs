@@ -1,0 +1,232 @@
+//! Promises that are out: each takes a place until it is claimed or runs out.
+
+use encompute_protocol::receipt::{OfferCall, SignedOffer};
+use encompute_protocol::{Address, BlobDigest, BlockNumber, Blocks, JobId, SplitIndex, VersionId};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// How long an offer holds: long enough for one transaction, short enough that nobody can keep a
+/// worker idle with offers that he never takes up.
+pub const OFFER_LIFE: Blocks = Blocks(20);
+/// An offer that holds for fewer blocks than this is made again rather than repeated.
+const WORTH_REPEATING: Blocks = Blocks(10);
+
+/// What makes two calls one: the same user asking for the same run of the same input.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Subject {
+    user: Address,
+    version: VersionId,
+    split: SplitIndex,
+    input: BlobDigest,
+}
+
+impl From<&OfferCall> for Subject {
+    fn from(call: &OfferCall) -> Self {
+        Self { user: call.user, version: call.version, split: call.split, input: call.input }
+    }
+}
+
+/// Places of one worker: taken by jobs in hand and by offers that are out.
+#[derive(Debug)]
+pub struct Places {
+    capacity: u16,
+    jobs: BTreeSet<JobId>,
+    offers: BTreeMap<Subject, Option<SignedOffer>>,
+    now: BlockNumber,
+    closed: bool,
+}
+
+/// No place for another job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum NoPlace {
+    /// All places are taken.
+    #[error("all {capacity} places are taken ({jobs} jobs, {offers} offers)")]
+    Full {
+        /// Places there are.
+        capacity: u16,
+        /// Taken by jobs.
+        jobs: usize,
+        /// Taken by offers.
+        offers: usize,
+    },
+    /// The worker takes no new jobs: it renews its registration, or shuts down.
+    #[error("the worker takes no new jobs at the moment")]
+    Closed,
+}
+
+/// A place held for an offer that is being prepared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reserved {
+    /// Prepare and sign one.
+    New,
+    /// The same call was answered; give the same promise.
+    Repeat(SignedOffer),
+}
+
+impl Places {
+    /// `capacity` places, all free.
+    pub fn new(capacity: u16) -> Self {
+        Self { capacity, jobs: BTreeSet::new(), offers: BTreeMap::new(), now: BlockNumber(0), closed: false }
+    }
+
+    /// Moves the clock: offers that ran out free their places.
+    pub fn advance(&mut self, now: BlockNumber) {
+        self.now = self.now.max(now);
+        let now = self.now;
+        self.offers.retain(|_, offer| offer.as_ref().is_none_or(|offer| offer.offer.expires_at > now));
+    }
+
+    /// The last block seen.
+    pub fn now(&self) -> BlockNumber {
+        self.now
+    }
+
+    /// Stops or resumes taking new jobs.
+    pub fn set_closed(&mut self, closed: bool) {
+        self.closed = closed;
+    }
+
+    /// Jobs in hand.
+    pub fn jobs(&self) -> usize {
+        self.jobs.len()
+    }
+
+    /// Offers out.
+    pub fn offers(&self) -> usize {
+        self.offers.len()
+    }
+
+    /// Holds a place for an offer, or finds the one that the same call was given.
+    ///
+    /// # Errors
+    /// [`NoPlace`].
+    pub fn reserve(&mut self, call: &OfferCall) -> Result<Reserved, NoPlace> {
+        let subject = Subject::from(call);
+        let worth = self.now.checked_add(WORTH_REPEATING).unwrap_or(self.now);
+        match self.offers.get(&subject) {
+            Some(Some(offer)) if offer.offer.expires_at > worth => return Ok(Reserved::Repeat(*offer)),
+            Some(_) => return Ok(Reserved::New),
+            None => {}
+        }
+        self.check()?;
+        self.offers.insert(subject, None);
+        Ok(Reserved::New)
+    }
+
+    /// Records the offer that was signed for a place held.
+    pub fn offered(&mut self, call: &OfferCall, offer: SignedOffer) {
+        self.offers.insert(Subject::from(call), Some(offer));
+    }
+
+    /// Gives a place back whose offer came to nothing; an offer that is out stays.
+    pub fn release(&mut self, call: &OfferCall) {
+        if let Some(None) = self.offers.get(&Subject::from(call)) {
+            self.offers.remove(&Subject::from(call));
+        }
+    }
+
+    /// That a job is in hand; the offer it was claimed with gives its place to it.
+    pub fn claimed(&mut self, job: JobId, input: BlobDigest) {
+        self.offers.retain(|subject, _| subject.input != input);
+        self.jobs.insert(job);
+    }
+
+    /// That a job is in hand no longer.
+    pub fn done(&mut self, job: JobId) {
+        self.jobs.remove(&job);
+    }
+
+    /// Whether there is a place for one more job.
+    ///
+    /// # Errors
+    /// [`NoPlace`].
+    pub fn check(&self) -> Result<(), NoPlace> {
+        let (jobs, offers) = (self.jobs.len(), self.offers.len());
+        match () {
+            () if self.closed => Err(NoPlace::Closed),
+            () if jobs + offers >= usize::from(self.capacity) => Err(NoPlace::Full { capacity: self.capacity, jobs, offers }),
+            () => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use encompute_protocol::{Offer, PolicyId, Signature};
+
+    fn call(input: u8) -> OfferCall {
+        OfferCall {
+            user: Address([1; 20]),
+            version: VersionId(1),
+            split: SplitIndex(0),
+            policy: PolicyId(1),
+            input: BlobDigest([input; 32]),
+        }
+    }
+
+    fn offer(call: &OfferCall, expires_at: u32) -> SignedOffer {
+        let offer = Offer {
+            genesis: Default::default(),
+            contract: Default::default(),
+            worker: Address([2; 20]),
+            user: call.user,
+            version: call.version,
+            split: call.split,
+            input: call.input,
+            expires_at: BlockNumber(expires_at),
+        };
+        SignedOffer { offer, signature: Signature([0; 65]) }
+    }
+
+    #[test]
+    fn an_offer_takes_a_place_until_it_runs_out() {
+        let mut places = Places::new(1);
+        places.advance(BlockNumber(100));
+        assert_eq!(places.reserve(&call(1)), Ok(Reserved::New));
+        places.offered(&call(1), offer(&call(1), 120));
+        assert_eq!(places.reserve(&call(2)), Err(NoPlace::Full { capacity: 1, jobs: 0, offers: 1 }));
+        places.advance(BlockNumber(119));
+        assert!(places.check().is_err());
+        places.advance(BlockNumber(120));
+        assert_eq!(places.reserve(&call(2)), Ok(Reserved::New));
+    }
+
+    #[test]
+    fn the_same_call_gets_the_same_offer_and_no_second_place() {
+        let mut places = Places::new(1);
+        places.advance(BlockNumber(100));
+        assert_eq!(places.reserve(&call(1)), Ok(Reserved::New));
+        places.offered(&call(1), offer(&call(1), 120));
+        assert_eq!(places.reserve(&call(1)), Ok(Reserved::Repeat(offer(&call(1), 120))));
+        places.advance(BlockNumber(112));
+        assert_eq!(places.reserve(&call(1)), Ok(Reserved::New));
+    }
+
+    #[test]
+    fn a_claim_turns_its_offer_into_a_job() {
+        let mut places = Places::new(1);
+        places.reserve(&call(1)).unwrap();
+        places.offered(&call(1), offer(&call(1), 20));
+        places.claimed(JobId(1), call(1).input);
+        assert_eq!((places.jobs(), places.offers()), (1, 0));
+        places.done(JobId(1));
+        assert_eq!(places.check(), Ok(()));
+    }
+
+    #[test]
+    fn an_offer_that_came_to_nothing_gives_its_place_back() {
+        let mut places = Places::new(1);
+        places.reserve(&call(1)).unwrap();
+        places.release(&call(1));
+        assert_eq!(places.check(), Ok(()));
+    }
+
+    #[test]
+    fn a_closed_worker_takes_nothing_new() {
+        let mut places = Places::new(1);
+        places.set_closed(true);
+        assert_eq!(places.reserve(&call(1)), Err(NoPlace::Closed));
+    }
+}

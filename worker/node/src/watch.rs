@@ -1,0 +1,250 @@
+//! Following the chain: jobs to claim, jobs that moved on, a registration that runs out.
+
+use crate::desk::{Desk, ServeError};
+use crate::registration::{Wish, is_due};
+use encompute_chain::{BlockEvents, Class};
+use encompute_protocol::call::{ClaimJob, ReadCounts, ReadJob, ReadParams, ReadSplit, ReadVersion};
+use encompute_protocol::event::{Event, JobStageChanged};
+use encompute_protocol::{BlockNumber, JobId, Params, Plancks, SplitIndex, Stage, VersionId, VersionStatus};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tracing::{debug, error, info, warn};
+
+/// Most versions, the newest, whose heads are loaded before anybody asks.
+const PRELOADED_VERSIONS: u32 = 16;
+/// How long to wait before a registration that could not be renewed is tried again.
+const RENEW_RETRY: Duration = Duration::from_secs(15);
+/// How long to wait after the chain could not be read.
+const READ_RETRY: Duration = Duration::from_secs(1);
+/// The cursor is written at least this often, in blocks.
+const CURSOR_EVERY: u32 = 32;
+
+/// Follows the chain for a desk.
+pub struct Watch {
+    desk: Arc<Desk>,
+    wish: Wish,
+    params: Params,
+    renewed_at: Option<Instant>,
+}
+
+impl Watch {
+    /// A watch over a desk whose worker is registered.
+    pub fn new(desk: Arc<Desk>, wish: Wish, params: Params) -> Self {
+        Self { desk, wish, params, renewed_at: None }
+    }
+
+    /// Takes up what a restart interrupted, then follows the chain for ever.
+    pub async fn run(mut self) {
+        let from = self.start().await;
+        let mut follow = self.desk.world.account.client().follow(from);
+        let mut written = from;
+        loop {
+            let block = match follow.next().await {
+                Ok(block) => block,
+                Err(error) => {
+                    warn!(error = &error as &dyn std::error::Error, "the chain cannot be followed at the moment");
+                    tokio::time::sleep(READ_RETRY).await;
+                    continue;
+                }
+            };
+            let number = block.block.number;
+            let noted = self.see(&block);
+            self.desk.advance(number);
+            self.desk.commit_overdue(number);
+            self.renew_if_due(number).await;
+            if noted || number.0 >= written.0 + CURSOR_EVERY {
+                written = number;
+                if let Err(error) = self.desk.journal.seen(number) {
+                    warn!(error = &error as &dyn std::error::Error, "last block seen is not written down");
+                }
+            }
+        }
+    }
+
+    /// The first block to read: after the last one seen, but never further back than any job can
+    /// still be claimed or committed.
+    async fn start(&self) -> BlockNumber {
+        for job in self.desk.journal.jobs().unwrap_or_default() {
+            self.look_at(job);
+        }
+        self.preload();
+        let now = loop {
+            match self.desk.world.account.client().head().await {
+                Ok(head) => break head.number,
+                Err(_) => tokio::time::sleep(READ_RETRY).await,
+            }
+        };
+        let windows = self.params.windows;
+        let reach = BlockNumber(now.0.saturating_sub(windows.claim.0 + windows.head.0));
+        let seen = self.desk.journal.last_seen().ok().flatten();
+        seen.map_or(reach, |seen| BlockNumber(seen.0 + 1).max(reach)).min(now)
+    }
+
+    /// Acts on a block's events; true if any concerned this worker.
+    fn see(&self, block: &BlockEvents) -> bool {
+        let (mut moved, mut noted) = (BTreeMap::new(), false);
+        for emitted in &block.events {
+            match &emitted.event {
+                Event::JobStageChanged(change) => {
+                    moved.insert(change.job, change.clone());
+                }
+                Event::VersionStatusChanged(change) => {
+                    self.desk.heads.forget(change.version);
+                    if change.status == VersionStatus::Active {
+                        self.preload_version(change.version);
+                    }
+                }
+                Event::MeasurementRevoked(revoked) if revoked.measurement == self.desk.record().measurement => {
+                    error!("this worker's measurement was revoked: no new jobs until other code is registered");
+                    self.desk.places().set_closed(true);
+                }
+                Event::ParamsChanged(_) => debug!("parameters changed; they are read again at the next renewal"),
+                _ => {}
+            }
+        }
+        for (job, change) in moved {
+            noted |= self.moved(job, &change);
+        }
+        noted
+    }
+
+    /// Only a job's last change in a block counts: the state it left is gone.
+    fn moved(&self, job: JobId, change: &JobStageChanged) -> bool {
+        let mine = change.worker == Some(self.desk.world.address());
+        match change.to {
+            Stage::Requested => {
+                self.desk.put_away(job);
+                self.consider(job);
+            }
+            Stage::Claimed if mine => self.look_at(job),
+            Stage::HeadCommitted if mine => self.desk.committed(job),
+            Stage::Settled | Stage::Failed | Stage::Cancelled if mine => self.desk.put_away(job),
+            _ => return false,
+        }
+        true
+    }
+
+    /// Takes a job in hand that the chain says is ours: computes the first round before it is asked
+    /// for, and finishes what an earlier start began.
+    fn look_at(&self, job: JobId) {
+        let desk = self.desk.clone();
+        tokio::spawn(async move {
+            match desk.resume(job).await {
+                Ok(()) => {}
+                Err(ServeError::NotHeld { .. }) => desk.put_away(job),
+                Err(error) => warn!(job = job.0, error = &error as &dyn std::error::Error, "job cannot be run at the moment"),
+            }
+        });
+    }
+
+    /// Claims an open job if it can be run here.
+    fn consider(&self, job: JobId) {
+        let desk = self.desk.clone();
+        tokio::spawn(async move {
+            match desk.claim(job).await {
+                Ok(true) => info!(job = job.0, "claimed"),
+                Ok(false) => {}
+                Err(error) => debug!(job = job.0, error = &*error, "not claimed"),
+            }
+        });
+    }
+
+    fn preload(&self) {
+        let desk = self.desk.clone();
+        let watch = Self { desk: desk.clone(), wish: self.wish.clone(), params: self.params, renewed_at: None };
+        tokio::spawn(async move {
+            let Ok(counts) = desk.world.account.client().read(ReadCounts {}).await else { return };
+            let oldest = counts.versions.saturating_sub(PRELOADED_VERSIONS) + 1;
+            (oldest..=counts.versions).rev().for_each(|version| watch.preload_version(VersionId(version)));
+        });
+    }
+
+    /// Loads a version's heads before anybody asks; one that cannot be had now is tried when asked for.
+    fn preload_version(&self, version: VersionId) {
+        let desk = self.desk.clone();
+        tokio::spawn(async move {
+            let client = desk.world.account.client();
+            let Ok(Some(record)) = client.read(ReadVersion { version }).await else { return };
+            if record.status != VersionStatus::Active {
+                return;
+            }
+            for split in (0..record.splits).map(SplitIndex) {
+                let Ok(Some(_)) = client.read(ReadSplit { version, split }).await else { continue };
+                if let Err(error) = desk.heads.load((version, split)).await {
+                    warn!(version = version.0, split = split.0, error = &error as &dyn std::error::Error, "head cannot be run here");
+                }
+            }
+        });
+    }
+
+    /// Renews in the last third of the registration's life: first no new jobs, then, once none is
+    /// in hand, a fresh quote. Facts of a receipt must not move under a running job.
+    async fn renew_if_due(&mut self, now: BlockNumber) {
+        let record = self.desk.record();
+        if !is_due(&record, &self.params, now) {
+            return;
+        }
+        let busy = {
+            let mut places = self.desk.places();
+            places.set_closed(true);
+            places.jobs() + places.offers() > 0
+        };
+        if busy || self.renewed_at.is_some_and(|at| at.elapsed() < RENEW_RETRY) {
+            return;
+        }
+        self.renewed_at = Some(Instant::now());
+        match self.desk.world.ensure_registered(&self.wish).await {
+            Ok(record) => {
+                self.desk.set_record(record);
+                self.desk.places().set_closed(false);
+                if let Ok(params) = self.desk.world.account.client().read(ReadParams {}).await {
+                    self.params = params;
+                }
+                info!(until = record.expires_at.0, "registration renewed");
+            }
+            Err(error) => error!(error = &error as &dyn std::error::Error, "registration not renewed; no new jobs until it is"),
+        }
+    }
+}
+
+impl Desk {
+    /// Goes on with a job of ours: the first round, or the receipt that was to be submitted.
+    async fn resume(self: &Arc<Self>, job: JobId) -> Result<(), ServeError> {
+        let slot = self.hold(job).await?;
+        let (answered, finished) = {
+            let held = slot.held(job)?.lock().await;
+            (held.run.answered(), held.run.is_complete() || held.run.is_closed())
+        };
+        if answered == 0 {
+            self.answer(job, encompute_protocol::RoundIndex(0)).await?;
+        } else if finished {
+            self.commit_soon(job);
+        }
+        Ok(())
+    }
+
+    /// Claims a job that is open and can be run; false if it is not open or there is no place.
+    async fn claim(self: &Arc<Self>, job: JobId) -> Result<bool, Box<dyn std::error::Error + Send + Sync>> {
+        let open = |found: &Option<(encompute_protocol::JobTerms, encompute_protocol::JobProgress)>| {
+            found.as_ref().is_some_and(|(_, progress)| progress.stage == Stage::Requested)
+        };
+        let found = self.world.account.client().read(ReadJob { job }).await?;
+        if !open(&found) {
+            return Ok(false);
+        }
+        let Some((terms, _)) = found else { return Ok(false) };
+        self.places().check()?;
+        let prepared = self.prepare(terms.user, (terms.version, terms.split), terms.input).await?;
+        drop(prepared);
+        match self.world.account.submit(ClaimJob { job }, Plancks::ZERO).await {
+            Ok(_) => {
+                self.resume(job).await?;
+                Ok(true)
+            }
+            // Another worker was faster, or the user gave up: nothing is wrong.
+            Err(error) if error.class() == Class::Refused => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
