@@ -1,10 +1,19 @@
-//! Transcript in, verdict out; no network.
+//! Transcript in, verdict out; no network, no clock, no key.
 //!
-//! [`preflight`] is what the user's client checks before it decrypts anything; [`trust`] turns a network file
-//! into the root and policy that judge quotes.
+//! * [`preflight`]: what the user's client checks before it decrypts anything.
+//! * [`audit_job`]: everything that chain, blobs and quotes say of a job ([`JobBundle`]), held against
+//!   each other, as a [`Report`] of checks, a verdict, whose word it rests on, and what it cannot tell.
+//! * [`audit_ledger`]: events alone rebuild every balance, which must be what the contract holds.
+//! * [`trust`]: a network file's root and policy.
 
+pub mod job;
+pub mod ledger;
 pub mod preflight;
+pub mod report;
 pub mod trust;
 
+pub use job::{JobBundle, audit_job};
+pub use ledger::{LedgerReport, audit_ledger};
 pub use preflight::{CommitmentRefused, JobFacts, RoundRefused, VerifiedRound, verify_commitment, verify_round};
+pub use report::{CheckLine, Report, RootLine};
 pub use trust::{Judge, TrustError};

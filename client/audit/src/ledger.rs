@@ -1,0 +1,67 @@
+//! The audit of all money: events alone rebuild every balance, which must be what the contract holds.
+
+use encompute_lifecycle::Ledger;
+use encompute_protocol::{BlockNumber, Plancks, event::Event, market::Totals};
+use serde::Serialize;
+use std::collections::BTreeMap;
+
+/// What the replay found.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct LedgerReport {
+    /// True when events contradict neither each other nor the contract.
+    pub balanced: bool,
+    /// Blocks replayed.
+    pub blocks: u32,
+    /// Jobs seen.
+    pub jobs: usize,
+    /// Sums in plancks, as text.
+    pub totals: BTreeMap<&'static str, String>,
+    /// What does not agree; empty when balanced.
+    pub differences: Vec<String>,
+}
+
+/// Replays all events and compares with the contract's own sums and balance.
+pub fn audit_ledger(events: &[(BlockNumber, Event)], last: BlockNumber, stated: &Totals, balance: Plancks) -> LedgerReport {
+    let mut ledger = Ledger::default();
+    let mut differences = Vec::new();
+    for (block, event) in events {
+        if let Err(error) = ledger.record(*block, event) {
+            differences.push(format!("block {block}, {}: {error}", event.name()));
+        }
+    }
+    let found = ledger.totals().unwrap_or_else(|error| {
+        differences.push(error.to_string());
+        Totals::default()
+    });
+    differences.extend(ledger.imbalances().map(|job| format!("job {}: {} credited, {} held", job.job, job.found, job.wanted)));
+    for (name, rebuilt, stated) in [
+        ("escrow", found.escrow, stated.escrow),
+        ("stakes", found.stakes, stated.stakes),
+        ("bonds", found.bonds, stated.bonds),
+        ("credits", found.credits, stated.credits),
+    ] {
+        if rebuilt != stated {
+            differences.push(format!("{name}: events give {rebuilt}, the contract says {stated}"));
+        }
+    }
+    let parts = [found.escrow, found.stakes, found.bonds, found.credits];
+    let held = parts.into_iter().try_fold(Plancks::ZERO, Plancks::checked_add).unwrap_or_default();
+    if held != balance {
+        differences.push(format!("events give {held} in all, the contract's balance is {balance}"));
+    }
+    let flow = ledger.deposited.checked_sub(ledger.paid);
+    if flow != Some(held) {
+        differences.push(format!("deposited {} less paid {} is not the {held} held", ledger.deposited, ledger.paid));
+    }
+    let text = |amount: Plancks| amount.0.to_string();
+    let totals = BTreeMap::from([
+        ("deposited", text(ledger.deposited)),
+        ("paid", text(ledger.paid)),
+        ("escrow", text(found.escrow)),
+        ("stakes", text(found.stakes)),
+        ("bonds", text(found.bonds)),
+        ("credits", text(found.credits)),
+        ("balance", text(balance)),
+    ]);
+    LedgerReport { balanced: differences.is_empty(), blocks: last.0, jobs: ledger.jobs.len(), totals, differences }
+}
