@@ -12,7 +12,8 @@ use core::fmt::Display;
 use encompute_protocol::statement::TeeKind;
 use encompute_protocol::wire::Message;
 use encompute_protocol::{
-    Address, BlobDigest, BlockNumber, ContractAddress, GenesisHash, HeadKeyStatement, Nonce, RegistrationStatement, Signed, WorkerRecord,
+    Address, BlobDigest, BlockNumber, ContractAddress, GenesisHash, HeadKeyStatement, Nonce, RegistrationStatement,
+    Signed, WorkerRecord,
 };
 
 /// One fact compared.
@@ -96,7 +97,8 @@ pub fn appraise_registration(
             return Appraisal { checks: checks.0, verdict: None };
         }
     };
-    let RegistrationStatement { genesis, contract, account, signing, hpke, payout, tee, expires_at } = evidence.statement;
+    let RegistrationStatement { genesis, contract, account, signing, hpke, payout, tee, expires_at } =
+        evidence.statement;
     checks.same("statement-genesis", &facts.genesis, &genesis, "chain: genesis");
     checks.same("statement-contract", &facts.contract, &contract, "chain: contract");
     checks.same("statement-account", &facts.account, &account, "chain: worker");
@@ -105,7 +107,13 @@ pub fn appraise_registration(
     checks.same("statement-payout", &record.payout, &payout, "chain: worker record");
     checks.same("statement-expiry", &record.expires_at, &expires_at, "chain: worker record");
     checks.same("nonce", &record.nonce, &evidence.nonce, "chain: worker record");
-    checks.push("registration-holds", facts.at < record.expires_at, format!("before block {}", record.expires_at), &facts.at, "chain: head");
+    checks.push(
+        "registration-holds",
+        facts.at < record.expires_at,
+        format!("before block {}", record.expires_at),
+        &facts.at,
+        "chain: head",
+    );
     checks.key(&evidence, hpke);
     let verdict = checks.quote(&evidence, tee, root, policy, now);
     if let Some(verdict) = &verdict {
@@ -174,7 +182,14 @@ impl Appraisal {
 struct Checks(Vec<Check>);
 
 impl Checks {
-    fn push(&mut self, id: &'static str, pass: bool, expected: impl Display, actual: impl Display, source: &'static str) {
+    fn push(
+        &mut self,
+        id: &'static str,
+        pass: bool,
+        expected: impl Display,
+        actual: impl Display,
+        source: &'static str,
+    ) {
         self.0.push(Check { id, pass, expected: expected.to_string(), actual: actual.to_string(), source });
     }
 
@@ -210,7 +225,12 @@ impl Checks {
         };
         self.push("quote", true, &expected, &verdict.claims.root, SOURCE);
         let Claims { report_data, measurement, .. } = &verdict.claims;
-        self.same::<ReportData>("report-data", &evidence.expected_report_data(), report_data, "evidence: statement and nonce");
+        self.same::<ReportData>(
+            "report-data",
+            &evidence.expected_report_data(),
+            report_data,
+            "evidence: statement and nonce",
+        );
         let found = kind_of(measurement);
         self.push("tee", tee == found, word(tee), word(found), "evidence: statement");
         Some(verdict)

@@ -2,7 +2,9 @@
 
 use crate::collateral::Collateral;
 use crate::measurement::Measurement;
-use crate::platform::{AdvisoryId, Fmspc, PlatformSetting, Ppid, TcbEvaluationNumber, TcbStatus, UnixSeconds, settings_on};
+use crate::platform::{
+    AdvisoryId, Fmspc, PlatformSetting, Ppid, TcbEvaluationNumber, TcbStatus, UnixSeconds, settings_on,
+};
 use crate::refusal::Refusal;
 use crate::root::{RootSummary, TrustRoot};
 use codec::Decode;
@@ -53,7 +55,12 @@ pub struct Claims {
 /// # Errors
 /// A [`Refusal`], which is an answer about the quote and not a failure of this function: malformed
 /// or over-long bytes, debug mode, a chain that does not hold, expired or revoked material.
-pub fn authenticate(quote: &[u8], collateral: &Collateral, root: &TrustRoot, now: UnixSeconds) -> Result<Claims, Refusal> {
+pub fn authenticate(
+    quote: &[u8],
+    collateral: &Collateral,
+    root: &TrustRoot,
+    now: UnixSeconds,
+) -> Result<Claims, Refusal> {
     let parsed = parse(quote)?;
     let measurement = Measurement::of_report(&parsed.report).ok_or(Refusal::UnknownReport)?;
     if measurement.is_debug() {
@@ -119,11 +126,17 @@ fn report_data(report: &Report) -> [u8; 64] {
     }
 }
 
-fn claims(verified: QuoteClaims, measurement: Measurement, root: RootSummary, quote: QuoteIdentity) -> Result<Claims, Refusal> {
+fn claims(
+    verified: QuoteClaims,
+    measurement: Measurement,
+    root: RootSummary,
+    quote: QuoteIdentity,
+) -> Result<Claims, Refusal> {
     let tcb_status = TcbStatus::of_collateral(verified.tcb.status).ok_or(Refusal::Revoked)?;
     // The verdict's own list leaves out what applies to the current module of a TDX 1.5 domain only.
     let current = verified.platform.current_tcb_level.iter().flat_map(|level| &level.advisory_ids);
-    let mut advisories: Vec<_> = verified.tcb.advisory_ids.iter().chain(current).map(|id| AdvisoryId::new(id)).collect();
+    let mut advisories: Vec<_> =
+        verified.tcb.advisory_ids.iter().chain(current).map(|id| AdvisoryId::new(id)).collect();
     advisories.sort();
     advisories.dedup();
     Ok(Claims {

@@ -12,7 +12,7 @@ const TAG: &[u8] = b"encompute/measurement/v1";
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Encode, Decode, MaxEncodedLen)]
 pub struct Register(pub [u8; 48]);
 
-/// SHA-256 of a dstack app's normalized compose file: the name of the software inside.
+/// SHA-256 of a dstack app's `app-compose.json`: the name of the software inside.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Encode, Decode, MaxEncodedLen)]
 pub struct ComposeHash(pub [u8; 32]);
 
@@ -68,6 +68,12 @@ pub enum Measurement {
 }
 
 impl ComposeHash {
+    /// The hash of an `app-compose.json` as deployed, byte for byte.
+    pub fn of_file(app_compose: &[u8]) -> Self {
+        use sha2::{Digest, Sha256};
+        Self(Sha256::digest(app_compose).into())
+    }
+
     /// The `MR_CONFIG_ID` that dstack writes for this app in its first format.
     pub fn config_id_v1(self) -> MrConfigId {
         let mut bytes = [0; 48];
@@ -185,7 +191,7 @@ mod tests {
     fn the_id_of_a_measurement_is_fixed_for_ever() {
         // On-chain allow-lists hold these ids: a change here orphans every listed measurement.
         let id = Measurement::Tdx(measurement()).id().to_string();
-        assert_eq!(id, "0x0000000000000000000000000000000000000000000000000000000000000000");
+        assert_eq!(id, "0x6e661776391f073ec637e60496b01443a3b0e1a6990aea43f836c886b1b2ee65");
     }
 
     #[test]
@@ -217,7 +223,8 @@ mod tests {
         assert!(!Measurement::Tdx(tdx).is_debug());
         tdx.td_attributes[0] = 1;
         assert!(Measurement::Tdx(tdx).is_debug());
-        let mut sgx = SgxMeasurement { mr_enclave: [1; 32], mr_signer: [2; 32], isv_prod_id: 1, isv_svn: 1, attributes: [0; 16] };
+        let mut sgx =
+            SgxMeasurement { mr_enclave: [1; 32], mr_signer: [2; 32], isv_prod_id: 1, isv_svn: 1, attributes: [0; 16] };
         sgx.attributes[0] = 0b100;
         assert!(!Measurement::Sgx(sgx).is_debug());
         sgx.attributes[0] = 0b110;

@@ -52,7 +52,9 @@ pub enum Refusal {
         detail: String,
     },
     /// A development root where the policy does not allow one.
-    #[error("quote was judged under a DEVELOPMENT root, which this network refuses: it proves nothing about any machine")]
+    #[error(
+        "quote was judged under a DEVELOPMENT root, which this network refuses: it proves nothing about any machine"
+    )]
     DevelopmentRoot,
     /// The quote names no software.
     #[error("MR_CONFIG_ID is zero: the quote names no software")]
@@ -99,8 +101,14 @@ impl Refusal {
     /// pinned `dcap-qvl`; unknown ones count as broken, so a change there cannot turn a refusal
     /// into an acceptance.
     pub(crate) fn of_chain(detail: &str, root: RootKind) -> Self {
-        const EXPIRED: [&str; 6] =
-            ["TCBInfo expired", "QE Identity expired", "issue date is in the future", "CertExpired", "CertNotValidYet", "CrlExpired"];
+        const EXPIRED: [&str; 6] = [
+            "TCBInfo expired",
+            "QE Identity expired",
+            "issue date is in the future",
+            "CertExpired",
+            "CertNotValidYet",
+            "CrlExpired",
+        ];
         const REVOKED: [&str; 2] = ["TCB status is invalid: Revoked", "CertRevoked"];
         if REVOKED.iter().any(|word| detail.contains(word)) {
             return Self::Revoked;

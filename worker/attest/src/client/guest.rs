@@ -127,7 +127,8 @@ impl GuestAgent {
     pub async fn quote(&self, report_data: ReportData) -> Result<GuestQuote, GuestError> {
         let answer = self.ask("GetQuote", json!({ "report_data": hex::encode(report_data.0) })).await?;
         let QuoteAnswer { quote, event_log } = self.read(&answer, "a quote")?;
-        let quote = hex::decode(quote.trim_start_matches("0x")).map_err(|_| self.failed(answer.wrong("a hexadecimal quote")))?;
+        let quote = hex::decode(quote.trim_start_matches("0x"))
+            .map_err(|_| self.failed(answer.wrong("a hexadecimal quote")))?;
         match unverified_report_data(&quote).map_err(GuestError::Quote)? {
             found if found == report_data => Ok(GuestQuote { quote, event_log }),
             found => Err(GuestError::ReportData { found, wanted: report_data }),
@@ -153,7 +154,9 @@ impl GuestAgent {
 
     async fn ask(&self, call: &str, body: serde_json::Value) -> Result<Answer, GuestError> {
         let url = format!("{}/{call}", self.base);
-        http::ask(self.http.post(&url).json(&body), &url, ANSWER_LIMIT_BYTES).await.map_err(|source| self.failed(source))
+        http::ask(self.http.post(&url).json(&body), &url, ANSWER_LIMIT_BYTES)
+            .await
+            .map_err(|source| self.failed(source))
     }
 
     fn read<T: for<'a> Deserialize<'a>>(&self, answer: &Answer, wanted: &'static str) -> Result<T, GuestError> {

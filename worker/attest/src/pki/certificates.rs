@@ -6,8 +6,8 @@ use super::platform::PlatformTraits;
 use crate::platform::{PlatformSetting, UnixSeconds};
 use core::time::Duration;
 use rcgen::{
-    BasicConstraints, CertificateParams, CertificateRevocationListParams, CustomExtension, DistinguishedName, DnType, IsCa,
-    Issuer, KeyIdMethod, KeyUsagePurpose, RevocationReason, RevokedCertParams, SerialNumber, date_time_ymd,
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, CustomExtension, DistinguishedName, DnType,
+    IsCa, Issuer, KeyIdMethod, KeyUsagePurpose, RevocationReason, RevokedCertParams, SerialNumber, date_time_ymd,
 };
 use yasna::models::ObjectIdentifier;
 
@@ -41,11 +41,11 @@ pub(super) fn root(seed: &DevelopmentSeed) -> Result<Certified, PkiError> {
 }
 
 pub(super) fn pck_ca(seed: &DevelopmentSeed, root: &Certified) -> Result<Certified, PkiError> {
-    issue(seed, Key::derive(seed, "key", "pck-ca")?, params(seed, PCK_CA_NAME, Role::Authority)?, root)
+    issue(Key::derive(seed, "key", "pck-ca")?, params(seed, PCK_CA_NAME, Role::Authority)?, root)
 }
 
 pub(super) fn tcb_signer(seed: &DevelopmentSeed, root: &Certified) -> Result<Certified, PkiError> {
-    issue(seed, Key::derive(seed, "key", "tcb-signer")?, params(seed, TCB_SIGNER_NAME, Role::Signer)?, root)
+    issue(Key::derive(seed, "key", "tcb-signer")?, params(seed, TCB_SIGNER_NAME, Role::Signer)?, root)
 }
 
 pub(super) fn pck(
@@ -59,7 +59,7 @@ pub(super) fn pck(
     params.serial_number = Some(SerialNumber::from_slice(&serial.0));
     let extension = sgx_extension(seed, platform, traits);
     params.custom_extensions.push(CustomExtension::from_oid_content(&SGX_EXTENSION, extension));
-    let certified = issue(seed, Key::derive(seed, "pck-key", platform)?, params, pck_ca)?;
+    let certified = issue(Key::derive(seed, "pck-key", platform)?, params, pck_ca)?;
     Ok((certified, serial))
 }
 
@@ -97,7 +97,7 @@ fn serial(seed: &DevelopmentSeed, name: &str) -> PckSerial {
     PckSerial(serial)
 }
 
-fn issue(_: &DevelopmentSeed, key: Key, params: CertificateParams, by: &Certified) -> Result<Certified, PkiError> {
+fn issue(key: Key, params: CertificateParams, by: &Certified) -> Result<Certified, PkiError> {
     let issuer = Issuer::from_params(&by.params, &by.key);
     let certificate = params.signed_by(&key, &issuer)?;
     Ok(Certified { der: certificate.der().to_vec(), pem: certificate.pem(), key, params })
@@ -171,7 +171,8 @@ fn sgx_extension(seed: &DevelopmentSeed, platform: &str, traits: &PlatformTraits
             fields.next().write_sequence(|pair| {
                 pair.next().write_oid(&oid(&[7]));
                 pair.next().write_sequence(|flags| {
-                    let settings = [PlatformSetting::DynamicPlatform, PlatformSetting::CachedKeys, PlatformSetting::Smt];
+                    let settings =
+                        [PlatformSetting::DynamicPlatform, PlatformSetting::CachedKeys, PlatformSetting::Smt];
                     for (index, setting) in (1..).zip(settings) {
                         flags.next().write_sequence(|pair| {
                             pair.next().write_oid(&oid(&[7, index]));

@@ -47,7 +47,8 @@ impl Key {
     pub(super) fn derive(seed: &DevelopmentSeed, purpose: &str, name: &str) -> Result<Self, PkiError> {
         // One candidate in 2³² is no scalar of the curve; the next counter is taken then.
         let candidates = (0..8).map(|counter| seed.bytes(purpose, &format!("{name}#{counter}")));
-        let secret = candidates.into_iter().find_map(|bytes| SigningKey::from_slice(&bytes).ok()).ok_or(PkiError::NoKey)?;
+        let secret =
+            candidates.into_iter().find_map(|bytes| SigningKey::from_slice(&bytes).ok()).ok_or(PkiError::NoKey)?;
         let point = secret.verifying_key().to_sec1_point(false).as_bytes().to_vec();
         Ok(Self { secret, point })
     }

@@ -12,7 +12,7 @@ mod platform;
 pub use certificates::PckSerial;
 pub use collateral::CollateralTerms;
 pub use keys::DevelopmentSeed;
-pub use platform::{Platform, PlatformTraits};
+pub use platform::{Platform, PlatformTraits, development_measurement};
 
 pub(crate) use collateral::{SignedDocument, fmspc_word};
 

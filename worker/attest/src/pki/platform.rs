@@ -4,14 +4,15 @@ use super::certificates::{self, Certified, PckSerial};
 use super::keys::{DevelopmentSeed, Key};
 use super::{DevelopmentPki, PkiError, collateral};
 use crate::claims::ReportData;
-use crate::measurement::{Register, TdxMeasurement};
+use crate::measurement::{ComposeHash, Register, TdxMeasurement};
 use crate::platform::{Fmspc, PlatformSetting, Ppid};
 use codec::Encode;
 use dcap_qvl::INTEL_QE_VENDOR_ID;
 use dcap_qvl::quote::{
-    AuthData, AuthDataV4, CertificationData, Data, EnclaveReport, Header, QEReportCertificationData, Quote, Report, TDReport10,
+    AuthData, AuthDataV4, CertificationData, Data, EnclaveReport, Header, QEReportCertificationData, Quote, Report,
+    TDReport10,
 };
-use sha2::{Digest, Sha256};
+use sha2::{Digest, Sha256, Sha384};
 
 const QUOTE_VERSION: u16 = 4;
 const KEY_TYPE_ECDSA_P256: u16 = 2;
@@ -115,7 +116,8 @@ impl Platform {
             auth_data: AuthData::V4(self.unsigned_auth_data()),
         };
         let unsigned = quote.encode();
-        let signed = unsigned.get(..quote.signed_length()).expect("an encoded quote holds its own header and body; qed");
+        let signed =
+            unsigned.get(..quote.signed_length()).expect("an encoded quote holds its own header and body; qed");
         if let AuthData::V4(auth) = &mut quote.auth_data {
             auth.ecdsa_signature = self.attestation_key.sign_raw(signed);
         }
@@ -125,7 +127,7 @@ impl Platform {
     fn body(&self, measurement: &TdxMeasurement, rtmr3: Register, report_data: ReportData) -> TDReport10 {
         TDReport10 {
             tee_tcb_svn: self.traits.tee_tcb_svn,
-            mr_seam: Sha384Like::of(b"development TDX module").0,
+            mr_seam: Sha384::digest(b"development TDX module").into(),
             mr_signer_seam: collateral::MODULE_SIGNER,
             seam_attributes: [0; 8],
             td_attributes: measurement.td_attributes,
@@ -185,11 +187,18 @@ impl Platform {
     }
 }
 
-/// SHA-384 of a label, for registers that only have to look like one.
-struct Sha384Like([u8; 48]);
-
-impl Sha384Like {
-    fn of(label: &[u8]) -> Self {
-        Self(sha2::Sha384::digest(label).into())
+/// What a pretended machine measures when it runs the app of this compose hash: registers that no
+/// real image has, attributes and CPU state as on today's TDX machines.
+pub fn development_measurement(compose_hash: ComposeHash) -> TdxMeasurement {
+    let register = |label: &[u8]| Register(Sha384::digest(label).into());
+    TdxMeasurement {
+        mr_td: register(b"encompute development firmware"),
+        rtmr0: register(b"encompute development hardware"),
+        rtmr1: register(b"encompute development kernel"),
+        rtmr2: register(b"encompute development command line"),
+        mr_config_id: compose_hash.config_id_v1(),
+        // SEPT_VE_DISABLE alone, which the verifier demands.
+        td_attributes: [0, 0, 0, 0x10, 0, 0, 0, 0],
+        xfam: [0xe7, 0x02, 0x06, 0, 0, 0, 0, 0],
     }
 }
