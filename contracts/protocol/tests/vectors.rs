@@ -1,0 +1,329 @@
+//! Golden vectors: the bytes of everything, compared with `tests/vectors/protocol/*.json`.
+//!
+//! `cargo xtask vectors --write` makes the files anew; read the difference before it is committed,
+//! for every line of it is a break with what is deployed.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
+
+mod sample;
+
+use codec::{Decode, Encode};
+use encompute_protocol::{
+    Signed,
+    event::{EVENTS, Event, signature_topic},
+    market::STORAGE_ITEM_LIMIT_BYTES,
+    signing::SigningKey,
+    statement::report_data,
+    wire::{DecodeError, Message, decode_exact},
+    *,
+};
+use sample::*;
+use serde_json::{Value, json};
+use std::path::PathBuf;
+
+fn folder() -> PathBuf {
+    std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/vectors/protocol")
+}
+
+/// Compares `found` with the file, or writes the file when told to.
+fn hold(file: &str, found: &Value) {
+    let path = folder().join(file);
+    let text = format!("{}\n", serde_json::to_string_pretty(found).unwrap());
+    if std::env::var_os("ENCOMPUTE_WRITE_VECTORS").is_some() {
+        std::fs::create_dir_all(folder()).unwrap();
+        std::fs::write(&path, text).unwrap();
+        return;
+    }
+    let wanted = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    assert!(wanted == text, "{file} differs; if that is meant, run `cargo xtask vectors --write` and read the change");
+}
+
+fn message<M: Message + PartialEq + std::fmt::Debug>(name: &str, value: &M) -> Value {
+    let bytes = value.to_wire();
+    assert_eq!(M::from_wire(&bytes).as_ref(), Ok(value), "{name}");
+    json!({ "name": name, "version": M::VERSION, "limit_bytes": M::LIMIT_BYTES, "bytes": hex::encode(bytes) })
+}
+
+/// For messages without `Debug`, which may hold what a person must not read in a log.
+fn sealed<M: Message + PartialEq>(name: &str, value: &M) -> Value {
+    let bytes = value.to_wire();
+    assert!(M::from_wire(&bytes).is_ok_and(|read| read == *value), "{name}");
+    json!({ "name": name, "version": M::VERSION, "limit_bytes": M::LIMIT_BYTES, "bytes": hex::encode(bytes) })
+}
+
+#[test]
+fn messages_have_the_bytes_of_their_vectors() {
+    hold(
+        "messages.json",
+        &json!([
+            message("VersionManifest", &manifest()),
+            message("JobRequest", &request()),
+            message("Transcript", &transcript()),
+            message("RoundCall", &round_call()),
+            message("RoundAnswer", &round_answer()),
+            message("OfferCall", &offer_call()),
+            message("SignedOffer", &signed_offer()),
+            message("HeadKeyCall", &head_key_call()),
+            message("HeadKeyAnswer", &head_key_answer()),
+            sealed("ReleasedFeatures", &released()),
+            sealed("JobResult", &result()),
+        ]),
+    );
+}
+
+fn statement<S: Signed + Decode + PartialEq + std::fmt::Debug>(name: &str, value: &S) -> Value {
+    let key = SigningKey::from_secret(&[7; 32]).unwrap();
+    let signature = key.sign(value);
+    assert!(signature.is_by(&key.address(), value));
+    assert_eq!(decode_exact::<S>(&value.encode(), 4_096).as_ref(), Ok(value));
+    json!({
+        "name": name,
+        "tag": std::str::from_utf8(S::TAG).unwrap(),
+        "bytes": hex::encode(value.encode()),
+        "keccak": hex::encode(value.digest()),
+        "signer": key.address().to_string(),
+        "signature": hex::encode(signature.0),
+    })
+}
+
+#[test]
+fn signed_statements_have_the_digests_and_signatures_of_their_vectors() {
+    let nonce = Nonce(b32(13));
+    hold(
+        "statements.json",
+        &json!({
+            "secret_key": hex::encode([7; 32]),
+            "statements": [
+                statement("Offer", &offer()),
+                statement("Receipt", &receipt()),
+                statement("RoundReceipt", &round()),
+                statement("RoundOrder", &order()),
+                statement("RegistrationStatement", &registration()),
+                statement("HeadKeyStatement", &head_key()),
+            ],
+            "report_data": {
+                "nonce": hex::encode(nonce.0),
+                "RegistrationStatement": hex::encode(report_data(&registration(), &nonce)),
+                "HeadKeyStatement": hex::encode(report_data(&head_key(), &nonce)),
+            },
+        }),
+    );
+}
+
+#[test]
+fn no_two_kinds_of_statement_share_a_tag() {
+    let tags = [
+        receipt::Offer::TAG,
+        Receipt::TAG,
+        RoundReceipt::TAG,
+        receipt::RoundOrder::TAG,
+        RegistrationStatement::TAG,
+        HeadKeyStatement::TAG,
+    ];
+    for (at, tag) in tags.iter().enumerate() {
+        assert!(tags[at + 1..].iter().all(|other| !other.starts_with(tag) && !tag.starts_with(other)));
+    }
+}
+
+#[test]
+fn calldata_has_the_bytes_of_its_vectors() {
+    let all = calls();
+    let named = |name| all.iter().any(|(known, _)| *known == name);
+    assert!(call::MESSAGES.iter().all(|(name, _, _)| named(*name)), "every message has a vector");
+    let lines: Vec<_> =
+        all.iter().map(|(name, bytes)| json!({ "message": name, "calldata": hex::encode(bytes) })).collect();
+    hold("calls.json", &json!(lines));
+}
+
+#[test]
+fn events_have_the_bytes_of_their_vectors() {
+    let all = events();
+    assert!(EVENTS.iter().all(|(name, _)| all.iter().any(|event| event.name() == *name)), "every event has a vector");
+    let line = |event: &Event| {
+        assert_eq!(Event::decode(event.name(), &event.data()).as_ref(), Some(event));
+        let topic = signature_topic(event.name()).unwrap();
+        json!({ "event": event.name(), "topic": hex::encode(topic), "data": hex::encode(event.data()) })
+    };
+    hold("events.json", &json!(all.iter().map(line).collect::<Vec<_>>()));
+}
+
+fn record<R: Encode + Decode + PartialEq + std::fmt::Debug>(name: &str, value: &R) -> Value {
+    let bytes = value.encode();
+    assert_eq!(decode_exact::<R>(&bytes, STORAGE_ITEM_LIMIT_BYTES).as_ref(), Ok(value), "{name}");
+    json!({ "record": name, "bytes": hex::encode(bytes) })
+}
+
+#[test]
+fn records_have_the_bytes_of_their_vectors() {
+    hold(
+        "records.json",
+        &json!([
+            record("Params", &params()),
+            record("ModelRecord", &model()),
+            record("VersionRecord", &version()),
+            record("SplitRecord", &split()),
+            record("WorkerRecord", &worker()),
+            record("JobTerms", &terms()),
+            record("JobProgress", &progress()),
+        ]),
+    );
+}
+
+#[test]
+fn hashes_are_the_ones_that_other_tools_give() {
+    use encompute_protocol::digest::{blake2b_256, keccak_256};
+    // BLAKE2b-256 and Keccak-256 of nothing, as every other implementation prints them.
+    assert_eq!(
+        hex::encode(blake2b_256(b"")),
+        "0e5751c026e543b2e8ab2eb06099daa1d1e5df47778f7787faab45cdf12fe3a8"
+    );
+    assert_eq!(
+        hex::encode(keccak_256(&[])),
+        "c5d2460186f7233c927e7db2dcc703c0e500b653ca82273b7bfad8045d85a470"
+    );
+    hold(
+        "digests.json",
+        &json!({
+            "VersionManifest.hash": manifest().hash().to_string(),
+            "RoundReceipt.link": round().link().to_string(),
+            "BlobDigest of 'encompute'": BlobDigest::of(b"encompute").to_string(),
+            "KeyDigest of 'encompute'": KeyDigest::of(b"encompute").to_string(),
+            "Address of account 01..20": Address::of_account(&b32(1)).to_string(),
+        }),
+    );
+}
+
+/// One defect: what it is, the bytes, how they are refused.
+struct Defect {
+    of: &'static str,
+    name: &'static str,
+    bytes: Vec<u8>,
+    error: DecodeError,
+}
+
+fn words(error: &DecodeError) -> &'static str {
+    match error {
+        DecodeError::TooLong { .. } => "too long",
+        DecodeError::Version { .. } => "version",
+        DecodeError::Malformed => "malformed",
+        DecodeError::Trailing { .. } => "trailing",
+    }
+}
+
+/// What every kind of message refuses, whatever its fields.
+fn common<M: Message>(of: &'static str, value: &M, defects: &mut Vec<Defect>) {
+    let good = value.to_wire();
+    let mut defect = |name, bytes: Vec<u8>| {
+        let error = M::from_wire(&bytes).err().unwrap_or_else(|| panic!("{of} with {name} is accepted"));
+        defects.push(Defect { of, name, bytes, error });
+    };
+    defect("no bytes at all", Vec::new());
+    defect("version 0", [&[0][..], &good[1..]].concat());
+    defect("the next version", [&[M::VERSION + 1][..], &good[1..]].concat());
+    defect("the version alone", vec![M::VERSION]);
+    defect("the last byte missing", good[..good.len() - 1].to_vec());
+    defect("a byte after the value", [&good[..], &[0]].concat());
+    // Longer than the limit: refused for its length, before anything is read. Not written to the file.
+    let over = vec![M::VERSION; M::LIMIT_BYTES + 1];
+    let found = over.len();
+    assert_eq!(M::from_wire(&over).err(), Some(DecodeError::TooLong { found, limit: M::LIMIT_BYTES }), "{of}");
+}
+
+/// Defects of single values inside messages.
+fn values() -> Vec<Defect> {
+    fn one<T: Decode>(of: &'static str, name: &'static str, bytes: Vec<u8>) -> Defect {
+        let error = decode_exact::<T>(&bytes, 1_024).err().unwrap_or_else(|| panic!("{of} with {name} is accepted"));
+        Defect { of, name, bytes, error }
+    }
+    vec![
+        one::<Text<4>>("Text<4>", "five bytes", [&[5 << 2][..], b"abcde"].concat()),
+        one::<Text<4>>("Text<4>", "a length it does not have", vec![4 << 2, b'a']),
+        one::<Text<4>>("Text<4>", "a length of four gigabytes", vec![0x03, 0xff, 0xff, 0xff, 0xff]),
+        one::<Text<4>>("Text<4>", "a byte that is not UTF-8", vec![1 << 2, 0xff]),
+        one::<Text<4>>("Text<4>", "a line break", vec![1 << 2, b'\n']),
+        one::<Text<4>>("Text<4>", "a length in more bytes than it needs", vec![0x01, 0x00]),
+        one::<Bytes<4>>("Bytes<4>", "five bytes", vec![5 << 2, 1, 2, 3, 4, 5]),
+        one::<Bytes<4>>("Bytes<4>", "a length of four gigabytes", vec![0x03, 0xff, 0xff, 0xff, 0xff]),
+        one::<Stage>("Stage", "the number kept for disputes", vec![8]),
+        one::<Mode>("Mode", "the number kept for bootstraps", vec![2]),
+        one::<Reason>("Reason", "a number without a meaning", vec![43]),
+        one::<VersionStatus>("VersionStatus", "a status too many", vec![4]),
+        one::<statement::TeeKind>("TeeKind", "an enclave nobody knows", vec![2]),
+        one::<Option<JobId>>("Option<JobId>", "neither none nor some", vec![2, 0, 0, 0, 0, 0, 0, 0, 0]),
+        one::<bool>("bool", "neither false nor true", vec![2]),
+        one::<JobId>("JobId", "seven bytes", vec![1; 7]),
+        one::<Signature>("Signature", "64 bytes", vec![1; 64]),
+        one::<Plancks>("Plancks", "17 bytes", vec![1; 17]),
+        one::<Vec<call::SplitOffer>>("Vec<SplitOffer>", "a million splits and no bytes", vec![0x02, 0x09, 0x3d, 0x00]),
+    ]
+}
+
+#[test]
+fn bytes_with_one_defect_are_refused_by_the_check_for_it() {
+    let mut defects = values();
+    common("VersionManifest", &manifest(), &mut defects);
+    common("JobRequest", &request(), &mut defects);
+    common("Transcript", &transcript(), &mut defects);
+    common("RoundCall", &round_call(), &mut defects);
+    common("RoundAnswer", &round_answer(), &mut defects);
+    common("OfferCall", &offer_call(), &mut defects);
+    common("SignedOffer", &signed_offer(), &mut defects);
+    common("HeadKeyCall", &head_key_call(), &mut defects);
+    common("HeadKeyAnswer", &head_key_answer(), &mut defects);
+    common("ReleasedFeatures", &released(), &mut defects);
+    common("JobResult", &result(), &mut defects);
+    let lines: Vec<_> = defects
+        .iter()
+        .map(|Defect { of, name, bytes, error }| {
+            json!({ "of": of, "defect": name, "bytes": hex::encode(bytes), "refused": words(error) })
+        })
+        .collect();
+    hold("refused.json", &json!(lines));
+}
+
+#[test]
+fn an_event_with_a_defect_decodes_to_nothing() {
+    for event in events() {
+        let (name, data) = (event.name(), event.data());
+        assert_eq!(Event::decode(name, &data[..data.len() - 1]), None, "{name}: last byte missing");
+        assert_eq!(Event::decode(name, &[&data[..], &[0]].concat()), None, "{name}: a byte too many");
+    }
+}
+
+#[test]
+fn the_specification_names_every_message_event_tag_and_limit() {
+    let page = std::fs::read_to_string(std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("SPEC.md")).unwrap();
+    let wants = |words: &str| assert!(page.contains(words), "SPEC.md does not say {words}");
+    for (name, selector, payable) in call::MESSAGES {
+        let pay = if *payable { "yes" } else { "" };
+        wants(&format!("| `{}` | `{name}` | {pay} |", hex::encode(selector.0)));
+    }
+    for (name, text) in event::SIGNATURES {
+        wants(&format!("| `{name}` |"));
+        wants(&format!("`{}`", text));
+    }
+    for tag in [
+        receipt::Offer::TAG,
+        Receipt::TAG,
+        RoundReceipt::TAG,
+        receipt::RoundOrder::TAG,
+        RegistrationStatement::TAG,
+        HeadKeyStatement::TAG,
+    ] {
+        wants(&format!("`{}`", std::str::from_utf8(tag).unwrap()));
+    }
+    for (name, limit) in [
+        ("VersionManifest", VersionManifest::LIMIT_BYTES),
+        ("JobRequest", JobRequest::LIMIT_BYTES),
+        ("Transcript", Transcript::LIMIT_BYTES),
+        ("RoundCall", receipt::RoundCall::LIMIT_BYTES),
+        ("RoundAnswer", receipt::RoundAnswer::LIMIT_BYTES),
+        ("OfferCall", receipt::OfferCall::LIMIT_BYTES),
+        ("SignedOffer", receipt::SignedOffer::LIMIT_BYTES),
+        ("HeadKeyCall", HeadKeyCall::LIMIT_BYTES),
+        ("HeadKeyAnswer", HeadKeyAnswer::LIMIT_BYTES),
+        ("ReleasedFeatures", manifest::ReleasedFeatures::LIMIT_BYTES),
+        ("JobResult", manifest::JobResult::LIMIT_BYTES),
+    ] {
+        wants(&format!("| `{name}` | 1 | {limit} |"));
+    }
+}
