@@ -1,0 +1,155 @@
+//! Blobs behind somebody's gateway.
+
+use crate::blobs::{Blobs, ByteLimit, GetError, PutError};
+use crate::http::{ClientError, http_client};
+use bytes::{Bytes, BytesMut};
+use encompute_protocol::BlobDigest;
+use reqwest::StatusCode;
+
+/// Most of a refusal's words that are kept.
+const REASON_CHARS: usize = 200;
+
+/// Talks to a gateway. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct GatewayClient {
+    http: reqwest::Client,
+    base: String,
+}
+
+impl GatewayClient {
+    /// A client of the gateway at this base URL. Nothing is asked yet.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub fn new(url: &str) -> Result<Self, ClientError> {
+        let named = ["http://", "https://"].iter().any(|scheme| url.starts_with(scheme));
+        if !named {
+            return Err(ClientError::Url { found: url.to_owned() });
+        }
+        Ok(Self { http: http_client()?, base: url.trim_end_matches('/').to_owned() })
+    }
+
+    /// The gateway's base URL.
+    pub fn url(&self) -> &str {
+        &self.base
+    }
+
+    fn blob_url(&self, digest: BlobDigest) -> String {
+        format!("{}/v1/blobs/{digest}", self.base)
+    }
+
+    fn get_error(&self, digest: BlobDigest, error: reqwest::Error) -> GetError {
+        let url = self.base.clone();
+        match error.is_timeout() {
+            true => GetError::TimedOut { url, digest },
+            false => GetError::Unreachable { url, source: error.into() },
+        }
+    }
+
+    async fn refused(&self, digest: BlobDigest, answer: reqwest::Response) -> GetError {
+        let status = answer.status();
+        match status {
+            StatusCode::NOT_FOUND => GetError::NotFound { digest },
+            StatusCode::REQUEST_TIMEOUT => GetError::TimedOut { url: self.base.clone(), digest },
+            _ => {
+                let (url, status) = (self.base.clone(), status.as_u16());
+                GetError::Refused { url, digest, status, reason: reason(answer).await }
+            }
+        }
+    }
+}
+
+/// The beginning of what a refusal says. Read piecewise: its length is the other side's choice.
+async fn reason(mut answer: reqwest::Response) -> String {
+    let mut bytes = Vec::new();
+    while let Ok(Some(chunk)) = answer.chunk().await {
+        bytes.extend_from_slice(&chunk);
+        if bytes.len() >= 4 * REASON_CHARS {
+            break;
+        }
+    }
+    let text = String::from_utf8_lossy(&bytes);
+    text.chars().filter(|c| !c.is_control()).take(REASON_CHARS).collect()
+}
+
+impl Blobs for GatewayClient {
+    async fn put(&self, bytes: Bytes) -> Result<BlobDigest, PutError> {
+        let digest = BlobDigest::of(&bytes);
+        let found_bytes = bytes.len() as u64;
+        let url = self.base.clone();
+        // A gateway that has the blob need not be sent it; one that cannot say is sent it.
+        if let Ok(true) = self.has(digest).await {
+            return Ok(digest);
+        }
+        let answer = match self.http.put(self.blob_url(digest)).body(bytes).send().await {
+            Ok(answer) => answer,
+            Err(error) if error.is_timeout() => return Err(PutError::TimedOut { url, digest }),
+            Err(error) => return Err(PutError::Unreachable { url, source: error.into() }),
+        };
+        match answer.status() {
+            StatusCode::OK | StatusCode::CREATED => Ok(digest),
+            StatusCode::PAYLOAD_TOO_LARGE => {
+                Err(PutError::TooLarge { digest, found_bytes, limit_bytes: ByteLimit(told(&answer, "encompute-limit-bytes")) })
+            }
+            StatusCode::INSUFFICIENT_STORAGE => {
+                Err(PutError::Full { needed_bytes: found_bytes, left_bytes: told(&answer, "encompute-left-bytes") })
+            }
+            StatusCode::REQUEST_TIMEOUT => Err(PutError::TimedOut { url, digest }),
+            status => {
+                let status = status.as_u16();
+                Err(PutError::Refused { url, digest, status, reason: reason(answer).await })
+            }
+        }
+    }
+
+    async fn get(&self, digest: BlobDigest, limit: ByteLimit) -> Result<Bytes, GetError> {
+        let sent = self.http.get(self.blob_url(digest)).send().await;
+        let mut answer = sent.map_err(|error| self.get_error(digest, error))?;
+        if answer.status() != StatusCode::OK {
+            return Err(self.refused(digest, answer).await);
+        }
+        let too_large = |found_bytes| GetError::TooLarge { digest, found_bytes, limit_bytes: limit };
+        let announced = answer.content_length().unwrap_or(0);
+        if announced > limit.0 {
+            return Err(too_large(announced));
+        }
+        let mut bytes = BytesMut::with_capacity(announced as usize);
+        loop {
+            match answer.chunk().await {
+                Ok(Some(chunk)) => {
+                    let so_far = bytes.len() as u64 + chunk.len() as u64;
+                    if so_far > limit.0 {
+                        return Err(too_large(so_far));
+                    }
+                    bytes.extend_from_slice(&chunk);
+                }
+                Ok(None) => break,
+                Err(error) if error.is_timeout() => {
+                    return Err(GetError::TimedOut { url: self.base.clone(), digest });
+                }
+                Err(error) => {
+                    let found_bytes = bytes.len() as u64;
+                    return Err(GetError::Truncated { digest, found_bytes, source: error.into() });
+                }
+            }
+        }
+        match BlobDigest::of(&bytes) {
+            found if found == digest => Ok(bytes.freeze()),
+            found => Err(GetError::Damaged { digest, found }),
+        }
+    }
+
+    async fn has(&self, digest: BlobDigest) -> Result<bool, GetError> {
+        let sent = self.http.head(self.blob_url(digest)).send().await;
+        let answer = sent.map_err(|error| self.get_error(digest, error))?;
+        match answer.status() {
+            StatusCode::OK => Ok(true),
+            StatusCode::NOT_FOUND => Ok(false),
+            _ => Err(self.refused(digest, answer).await),
+        }
+    }
+}
+
+fn told(answer: &reqwest::Response, header: &str) -> u64 {
+    answer.headers().get(header).and_then(|value| value.to_str().ok()?.parse().ok()).unwrap_or(0)
+}
