@@ -1,0 +1,157 @@
+//! Keys that sign transactions: sr25519, from whichever form a wallet keeps them in.
+
+use crate::account_id::AccountId;
+use core::str::FromStr;
+use encompute_protocol::Address;
+use rand::TryRngCore;
+use subxt_signer::{SecretUri, bip39::Mnemonic, polkadot_js_compat, sr25519::Keypair};
+use zeroize::{Zeroize, Zeroizing};
+
+/// Signs for one account. It shows nothing of its secret: no `Debug`, no `Display`, no serialisation.
+#[derive(Clone)]
+pub struct Signer {
+    pub(crate) keypair: Keypair,
+    is_development: bool,
+}
+
+/// A secret that is none. The secret itself is never repeated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SignerError {
+    /// Neither `//Name` nor a phrase nor `0x` and a seed, with or without a path.
+    #[error("secret is no phrase, no 0x and 64 hexadecimal digits, no development name such as //Alice")]
+    Uri,
+    /// Not 12 to 24 English words with their checksum.
+    #[error("phrase is not 12, 15, 18, 21 or 24 words with a checksum that fits")]
+    Phrase,
+    /// No secret key of the curve.
+    #[error("seed is no secret key")]
+    Seed,
+    /// No polkadot.js export of an sr25519 key.
+    #[error("file is no polkadot.js export of an sr25519 account (version 3, scrypt, xsalsa20-poly1305)")]
+    Json,
+    /// The export was encrypted with another password.
+    #[error("password does not open the polkadot.js export")]
+    Password,
+    /// The system gave no randomness.
+    #[error("system gives no randomness")]
+    Randomness,
+}
+
+/// A fresh phrase of 12 words.
+///
+/// # Errors
+/// [`SignerError::Randomness`].
+pub fn new_phrase() -> Result<Zeroizing<String>, SignerError> {
+    let mut entropy = Zeroizing::new([0u8; 16]);
+    rand::rngs::OsRng.try_fill_bytes(&mut *entropy).map_err(|_| SignerError::Randomness)?;
+    let phrase = Mnemonic::from_entropy(&*entropy).map_err(|_| SignerError::Randomness)?;
+    Ok(Zeroizing::new(phrase.to_string()))
+}
+
+impl Signer {
+    /// From a secret URI: a phrase or `0x` and a seed, with derivation path and password (`///…`) if
+    /// any. Without a phrase (`//Alice`) it is a development key, known to everybody.
+    ///
+    /// # Errors
+    /// [`SignerError::Uri`].
+    pub fn from_suri(suri: &str) -> Result<Self, SignerError> {
+        let uri = SecretUri::from_str(suri.trim()).map_err(|_| SignerError::Uri)?;
+        let keypair = Keypair::from_uri(&uri).map_err(|_| SignerError::Uri)?;
+        Ok(Self { keypair, is_development: is_development(suri.trim()) })
+    }
+
+    /// From a phrase of English words and its password, if it has one.
+    ///
+    /// # Errors
+    /// [`SignerError::Phrase`].
+    pub fn from_phrase(phrase: &str, password: Option<&str>) -> Result<Self, SignerError> {
+        let mnemonic = Mnemonic::parse(phrase.trim()).map_err(|_| SignerError::Phrase)?;
+        let keypair = Keypair::from_phrase(&mnemonic, password).map_err(|_| SignerError::Phrase)?;
+        Ok(Self { keypair, is_development: is_development(phrase.trim()) })
+    }
+
+    /// From a 32-byte seed. The seed is wiped here; the caller's copy is the caller's.
+    ///
+    /// # Errors
+    /// [`SignerError::Seed`].
+    pub fn from_seed(mut seed: [u8; 32]) -> Result<Self, SignerError> {
+        let keypair = Keypair::from_secret_key(seed).map_err(|_| SignerError::Seed);
+        seed.zeroize();
+        Ok(Self { keypair: keypair?, is_development: false })
+    }
+
+    /// From an account exported by polkadot.js or its browser extension.
+    ///
+    /// # Errors
+    /// [`SignerError::Json`] for another file, [`SignerError::Password`] for another password.
+    pub fn from_json(json: &str, password: &str) -> Result<Self, SignerError> {
+        let keypair = polkadot_js_compat::decrypt_json(json, password).map_err(|error| match error {
+            polkadot_js_compat::Error::Secretbox(_) => SignerError::Password,
+            _ => SignerError::Json,
+        })?;
+        Ok(Self { keypair, is_development: false })
+    }
+
+    /// The account it signs for.
+    pub fn account(&self) -> AccountId {
+        AccountId(self.keypair.public_key().0)
+    }
+
+    /// The account as the contract sees it.
+    pub fn address(&self) -> Address {
+        self.account().address()
+    }
+
+    /// True for keys derived from the phrase that every development chain publishes. Whoever loads
+    /// a key for a network with real money asks.
+    pub fn is_development(&self) -> bool {
+        self.is_development
+    }
+}
+
+fn is_development(secret: &str) -> bool {
+    secret.is_empty() || secret.starts_with('/') || secret.starts_with(subxt_signer::DEV_PHRASE)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn alice_is_the_account_that_every_development_chain_knows() {
+        let alice = Signer::from_suri("//Alice").unwrap();
+        assert_eq!(alice.account().to_string(), "5GrwvaEF5zXb26Fz9rcQpDWS57CtERHpNehXCPcNoHGKutQY");
+        assert!(alice.is_development());
+        let phrase = format!("{}//Alice", subxt_signer::DEV_PHRASE);
+        let same = Signer::from_suri(&phrase).unwrap();
+        assert!(same.account() == alice.account() && same.is_development());
+    }
+
+    #[test]
+    fn a_new_phrase_opens_one_account_and_no_other() {
+        let (phrase, other) = (new_phrase().unwrap(), new_phrase().unwrap());
+        assert_eq!(phrase.split(' ').count(), 12);
+        assert!(*phrase != *other);
+        let signer = Signer::from_phrase(&phrase, None).unwrap();
+        assert!(signer.account() == Signer::from_suri(&phrase).unwrap().account());
+        assert!(signer.account() != Signer::from_phrase(&phrase, Some("password")).unwrap().account());
+        assert!(!signer.is_development());
+    }
+
+    #[test]
+    fn a_seed_is_the_account_that_its_hexadecimal_uri_is() {
+        let seed = [7; 32];
+        let uri = format!("0x{}", hex::encode(seed));
+        assert!(Signer::from_seed(seed).unwrap().account() == Signer::from_suri(&uri).unwrap().account());
+    }
+
+    #[test]
+    fn what_is_no_secret_is_refused_without_repeating_it() {
+        assert_eq!(Signer::from_suri("correct horse battery staple").err(), Some(SignerError::Uri));
+        assert_eq!(Signer::from_phrase("one two three", None).err(), Some(SignerError::Phrase));
+        assert_eq!(Signer::from_json("{}", "secret").err(), Some(SignerError::Json));
+        assert!(!SignerError::Password.to_string().contains("secret"));
+    }
+}
