@@ -101,9 +101,17 @@ macro_rules! events {
             }
         }
 
+        /// Every event's name and the text whose BLAKE2b-256 is its first topic: `Name(type,type)`,
+        /// types as they are written above.
+        pub const SIGNATURES: &[(&str, &str)] =
+            &[$((stringify!($name), concat!(stringify!($name), events!(@types [] $($type),*)))),*];
+
         /// Every event's name and topics.
         pub const EVENTS: &[(&str, &[&str])] = &[$((stringify!($name), &[$(stringify!($topic)),*])),*];
     };
+    (@types [$($done:tt)*]) => { concat!("(", $($done)* ")") };
+    (@types [] $type:ty $(, $rest:ty)*) => { events!(@types [stringify!($type),] $($rest),*) };
+    (@types [$($done:tt)+] $type:ty $(, $rest:ty)*) => { events!(@types [$($done)+ ",", stringify!($type),] $($rest),*) };
 }
 
 events! {
@@ -289,6 +297,21 @@ events! {
     }
 }
 
+/// The first topic of the event called `name`; `None` for a name that is not known.
+#[cfg(feature = "hash")]
+pub fn signature_topic(name: &str) -> Option<[u8; 32]> {
+    SIGNATURES.iter().find(|(known, _)| *known == name).map(|(_, text)| crate::digest::blake2b_256(text.as_bytes()))
+}
+
+/// The event whose first topic is `topics[0]`, from its data; `None` for a topic that is not known or
+/// data that is not that event's encoding.
+#[cfg(feature = "hash")]
+pub fn decode_emitted(topics: &[[u8; 32]], data: &[u8]) -> Option<Event> {
+    let topic = topics.first()?;
+    let (name, _) = SIGNATURES.iter().find(|(_, text)| crate::digest::blake2b_256(text.as_bytes()) == *topic)?;
+    Event::decode(name, data)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -301,6 +324,24 @@ mod tests {
         longer.push(0);
         assert_eq!(Event::decode("FeaturesSent", &longer), None);
         assert_eq!(Event::decode("Unheard", &event.data()), None);
+    }
+
+    #[test]
+    fn signatures_name_the_types_without_spaces() {
+        let text = |name| SIGNATURES.iter().find(|(known, _)| *known == name).map(|(_, text)| *text);
+        assert_eq!(text("StakeMoved"), Some("StakeMoved(Address,Option<JobId>,Movement,Plancks)"));
+        assert_eq!(text("PausedChanged"), Some("PausedChanged(bool)"));
+        assert!(SIGNATURES.iter().all(|(_, text)| !text.contains(' ')));
+    }
+
+    #[test]
+    #[cfg(feature = "hash")]
+    fn an_emitted_event_is_known_by_its_first_topic() {
+        let event = Event::from(FeaturesSent { job: JobId(3), features: BlobDigest([7; 32]) });
+        let topic = signature_topic("FeaturesSent").unwrap();
+        assert_eq!(decode_emitted(&[topic, [0; 32]], &event.data()), Some(event.clone()));
+        assert_eq!(decode_emitted(&[[1; 32]], &event.data()), None);
+        assert_eq!(decode_emitted(&[], &event.data()), None);
     }
 
     #[test]

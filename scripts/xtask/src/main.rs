@@ -1,2 +1,55 @@
-//! Everything else: contract build, metadata, vectors, tidy.
-fn main() {}
+//! Everything that is neither a service nor a library: builds the contract, holds the house rules,
+//! checks golden vectors.
+
+mod contract;
+mod repository;
+mod tidy;
+mod vectors;
+
+use clap::{Parser, Subcommand};
+use std::{error::Error, process::ExitCode};
+
+/// Builds the contract, holds the house rules, checks golden vectors.
+#[derive(Parser)]
+#[command(name = "xtask", bin_name = "cargo run -p encompute-xtask --", version)]
+struct Arguments {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// The contract: its code, metadata, imports and weights.
+    #[command(subcommand)]
+    Contract(contract::Task),
+    /// Checks the house rules: edges between crates, lengths, words that must not appear, the hash of SPEC.md.
+    Tidy(tidy::Arguments),
+    /// Checks the golden vectors; with --write, makes them anew.
+    Vectors(vectors::Arguments),
+}
+
+fn main() -> ExitCode {
+    let done = match Arguments::parse().task {
+        Task::Contract(task) => contract::run(task).map_err(Into::into),
+        Task::Tidy(arguments) => tidy::run(arguments).map_err(Into::<Box<dyn Error>>::into),
+        Task::Vectors(arguments) => vectors::run(arguments).map_err(Into::into),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            report(error.as_ref());
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Prints an error and its sources on one line.
+fn report(error: &dyn Error) {
+    eprint!("xtask: error: {error}");
+    let mut source = error.source();
+    while let Some(cause) = source {
+        eprint!(": {cause}");
+        source = cause.source();
+    }
+    eprintln!();
+}

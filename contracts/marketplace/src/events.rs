@@ -1,0 +1,295 @@
+//! The events of [`protocol::event`](encompute_protocol::event) as ink! events of the same names, fields and topics.
+//!
+//! ink! hashes the text of the field types into an event's first topic, so they are written exactly
+//! as the protocol writes them.
+
+use encompute_protocol::{
+    Address, BlobDigest, BlockNumber, Fees, JobId, MeasurementId, ModelId, Nonce, Params, Plancks, PolicyId,
+    QuoteIdentity, Reason, ReceiptDigest, SplitIndex, Stage, VersionHash, VersionId, VersionStatus,
+    event::{self, Cause, Event, Movement},
+};
+
+/// A job exists and its escrow is locked. Always followed by its [`JobStageChanged`].
+#[ink::event]
+pub struct JobRequested {
+    /// The job.
+    #[ink(topic)]
+    pub job: JobId,
+    /// Who paid.
+    #[ink(topic)]
+    pub user: Address,
+    /// What was bought.
+    #[ink(topic)]
+    pub version: VersionId,
+    /// Which split.
+    pub split: SplitIndex,
+    /// Which release policy.
+    pub policy: PolicyId,
+    /// The request blob.
+    pub input: BlobDigest,
+    /// The escrow by part.
+    pub fees: Fees,
+}
+
+/// A job moved: on every transition, exactly once.
+#[ink::event]
+pub struct JobStageChanged {
+    /// The job.
+    #[ink(topic)]
+    pub job: JobId,
+    /// The stage before; none for a new job.
+    pub from: Option<Stage>,
+    /// The stage now.
+    pub to: Stage,
+    /// Why, where the stage alone does not say.
+    pub reason: Option<Reason>,
+    /// Who moved it.
+    #[ink(topic)]
+    pub by: Address,
+    /// The worker that holds or held it.
+    pub worker: Option<Address>,
+    /// When the next actor is late.
+    pub deadline: BlockNumber,
+}
+
+/// A receipt was accepted.
+#[ink::event]
+pub struct HeadCommitted {
+    /// The job.
+    #[ink(topic)]
+    pub job: JobId,
+    /// The worker.
+    #[ink(topic)]
+    pub worker: Address,
+    /// The transcript blob.
+    pub output: BlobDigest,
+    /// What the worker signed.
+    pub receipt: ReceiptDigest,
+    /// Block in which the work was finished.
+    pub finished_at: BlockNumber,
+}
+
+/// Sealed features were named.
+#[ink::event]
+pub struct FeaturesSent {
+    /// The job.
+    #[ink(topic)]
+    pub job: JobId,
+    /// The sealed blob.
+    pub features: BlobDigest,
+}
+
+/// A sealed result was named.
+#[ink::event]
+pub struct ResultCommitted {
+    /// The job.
+    #[ink(topic)]
+    pub job: JobId,
+    /// The sealed blob.
+    pub result: BlobDigest,
+}
+
+/// An account is owed more.
+#[ink::event]
+pub struct Credited {
+    /// Who is owed.
+    #[ink(topic)]
+    pub account: Address,
+    /// By which job.
+    #[ink(topic)]
+    pub job: JobId,
+    /// How much.
+    pub amount: Plancks,
+    /// What for.
+    pub cause: Cause,
+}
+
+/// A credit left the contract.
+#[ink::event]
+pub struct Withdrawn {
+    /// Whose credit it was.
+    #[ink(topic)]
+    pub account: Address,
+    /// Where it went.
+    pub to: Address,
+    /// How much.
+    pub amount: Plancks,
+}
+
+/// A worker's stake changed.
+#[ink::event]
+pub struct StakeMoved {
+    /// The worker.
+    #[ink(topic)]
+    pub worker: Address,
+    /// By which job.
+    #[ink(topic)]
+    pub job: Option<JobId>,
+    /// How.
+    pub movement: Movement,
+    /// How much.
+    pub amount: Plancks,
+}
+
+/// A model's bond changed.
+#[ink::event]
+pub struct BondMoved {
+    /// The model.
+    #[ink(topic)]
+    pub model: ModelId,
+    /// By which job.
+    #[ink(topic)]
+    pub job: Option<JobId>,
+    /// How.
+    pub movement: Movement,
+    /// How much.
+    pub amount: Plancks,
+}
+
+/// A model is listed.
+#[ink::event]
+pub struct ModelListed {
+    /// The model.
+    #[ink(topic)]
+    pub model: ModelId,
+    /// Who lists it.
+    #[ink(topic)]
+    pub creator: Address,
+}
+
+/// A version exists, as a draft.
+#[ink::event]
+pub struct VersionPublished {
+    /// The version.
+    #[ink(topic)]
+    pub version: VersionId,
+    /// Its model.
+    #[ink(topic)]
+    pub model: ModelId,
+    /// Hash of its manifest.
+    pub manifest: VersionHash,
+}
+
+/// A version's life moved on.
+#[ink::event]
+pub struct VersionStatusChanged {
+    /// The version.
+    #[ink(topic)]
+    pub version: VersionId,
+    /// Its status now.
+    pub status: VersionStatus,
+}
+
+/// A nonce was issued.
+#[ink::event]
+pub struct NonceIssued {
+    /// To whom.
+    #[ink(topic)]
+    pub worker: Address,
+    /// The nonce.
+    pub nonce: Nonce,
+}
+
+/// A worker registered or renewed.
+#[ink::event]
+pub struct WorkerRegistered {
+    /// The worker.
+    #[ink(topic)]
+    pub worker: Address,
+    /// Its attested code.
+    #[ink(topic)]
+    pub measurement: MeasurementId,
+    /// Identity of its quote.
+    pub quote: QuoteIdentity,
+    /// Blob with the evidence.
+    pub evidence: BlobDigest,
+    /// First block at which it no longer holds.
+    pub expires_at: BlockNumber,
+}
+
+/// A worker changed how many jobs it holds at once.
+#[ink::event]
+pub struct CapacityChanged {
+    /// The worker.
+    #[ink(topic)]
+    pub worker: Address,
+    /// Most jobs held at once.
+    pub capacity: u16,
+}
+
+/// A measurement was announced.
+#[ink::event]
+pub struct MeasurementAllowed {
+    /// Which.
+    #[ink(topic)]
+    pub measurement: MeasurementId,
+    /// First block at which it may be used.
+    pub valid_from: BlockNumber,
+}
+
+/// A measurement was revoked.
+#[ink::event]
+pub struct MeasurementRevoked {
+    /// Which.
+    #[ink(topic)]
+    pub measurement: MeasurementId,
+}
+
+/// Parameters of new jobs changed.
+#[ink::event]
+pub struct ParamsChanged {
+    /// All of them.
+    pub params: Params,
+}
+
+/// New jobs were stopped or resumed.
+#[ink::event]
+pub struct PausedChanged {
+    /// True: stopped.
+    pub paused: bool,
+}
+
+/// The governor changed.
+#[ink::event]
+pub struct GovernorChanged {
+    /// The governor now.
+    #[ink(topic)]
+    pub governor: Address,
+}
+
+macro_rules! emitted {
+    ($emitted:expr; $($name:ident { $($field:ident),* })*) => {
+        match $emitted {
+            // Taking the event apart names every field, so a field that is added cannot be forgotten here.
+            $(Event::$name(event::$name { $($field),* }) => {
+                ink::env::emit_event($name { $($field),* });
+            })*
+        }
+    };
+}
+
+/// Emits `event`.
+pub fn emit(event: Event) {
+    emitted! { event;
+        JobRequested { job, user, version, split, policy, input, fees }
+        JobStageChanged { job, from, to, reason, by, worker, deadline }
+        HeadCommitted { job, worker, output, receipt, finished_at }
+        FeaturesSent { job, features }
+        ResultCommitted { job, result }
+        Credited { account, job, amount, cause }
+        Withdrawn { account, to, amount }
+        StakeMoved { worker, job, movement, amount }
+        BondMoved { model, job, movement, amount }
+        ModelListed { model, creator }
+        VersionPublished { version, model, manifest }
+        VersionStatusChanged { version, status }
+        NonceIssued { worker, nonce }
+        WorkerRegistered { worker, measurement, quote, evidence, expires_at }
+        CapacityChanged { worker, capacity }
+        MeasurementAllowed { measurement, valid_from }
+        MeasurementRevoked { measurement }
+        ParamsChanged { params }
+        PausedChanged { paused }
+        GovernorChanged { governor }
+    }
+}

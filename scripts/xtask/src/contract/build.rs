@@ -1,0 +1,214 @@
+//! Sources → ELF → PolkaVM, and metadata: what `cargo contract build --release` does, without its
+//! hundreds of crates.
+
+use super::toolchain::Toolchain;
+use crate::repository;
+use encompute_protocol::digest::{blake2b_256, keccak_256};
+use polkavm_linker::{Config, ProgramFromElfError, TargetInstructionSet, program_from_elf};
+use serde_json::{Value, json};
+use std::{
+    io,
+    path::{Path, PathBuf},
+    process::{Command, ExitStatus, Stdio},
+};
+
+/// A built contract.
+pub struct Built {
+    /// The PolkaVM program.
+    pub code: Vec<u8>,
+    /// ink!'s metadata with the hash of the code.
+    pub metadata: Value,
+    /// What goes into `build.json`.
+    pub record: Record,
+}
+
+/// How artifacts came to be: enough to know whether a rebuild must give the same bytes.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Record {
+    /// What `rustc --version` said.
+    pub compiler: String,
+    /// The linker.
+    pub linker: String,
+    /// BLAKE2b-256 over the sources, by path.
+    pub sources: String,
+    /// Keccak-256 of the code: its name on chain.
+    pub code_hash: String,
+    /// Length of the code, in bytes.
+    pub code_bytes: usize,
+}
+
+/// Why a build failed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BuildError {
+    #[error("read or write {path}")]
+    File { path: String, #[source] source: io::Error },
+    #[error("start {program}")]
+    Start { program: String, #[source] source: io::Error },
+    #[error("cargo ended with {status} while it built {what}")]
+    Cargo { what: &'static str, status: ExitStatus },
+    #[error("the PolkaVM linker refused the ELF file")]
+    Link(#[source] ProgramFromElfError),
+    #[error("the metadata program printed no JSON")]
+    Metadata(#[source] serde_json::Error),
+    #[error("Cargo.lock of the contract names no version of {package}")]
+    Lock { package: &'static str },
+}
+
+/// The linker that is built into this task.
+pub const LINKER: &str = "polkavm-linker 0.35.0";
+/// The target's name is its file's.
+const TARGET: &str = "riscv64emac-unknown-none-polkavm";
+/// What cargo-contract gives every release build: no unwinding and no panic texts, a 4 KiB stack.
+const FLAGS: &[&str] = &[
+    "-Clinker-plugin-lto",
+    "-Clink-arg=-zstack-size=4096",
+    "--cfg",
+    "substrate_runtime",
+    "-Zunstable-options",
+    "-Cpanic=immediate-abort",
+];
+
+/// The contract's folder.
+pub fn folder() -> PathBuf {
+    repository::root().join("contracts/marketplace")
+}
+
+/// Builds code and metadata; `metadata` stands in for the interface if it is known. The working
+/// tree's artifacts stay as they are.
+///
+/// # Errors
+/// [`BuildError`]
+pub fn build(toolchain: &Toolchain, metadata: Option<Value>) -> Result<Built, BuildError> {
+    let output = output_folder();
+    let code = code(toolchain, &output)?;
+    let record = Record {
+        compiler: toolchain.compiler.clone(),
+        linker: LINKER.to_owned(),
+        sources: hex::encode(sources()?),
+        code_hash: format!("0x{}", hex::encode(keccak_256(&[&code]))),
+        code_bytes: code.len(),
+    };
+    let mut metadata = metadata.map_or_else(|| interface(toolchain, &output), Ok)?;
+    describe(&mut metadata, toolchain, &record)?;
+    Ok(Built { code, metadata, record })
+}
+
+/// Where builds go: beside the workspace's own.
+fn output_folder() -> PathBuf {
+    let workspace = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| repository::root().join("target"), PathBuf::from);
+    repository::root().join(workspace).join("contract")
+}
+
+fn code(toolchain: &Toolchain, output: &Path) -> Result<Vec<u8>, BuildError> {
+    let target = output.join(format!("{TARGET}.json"));
+    write_if_changed(&target, polkavm_linker::TARGET_JSON_64_BIT_NEW.as_bytes())?;
+    let mut cargo = toolchain.cargo();
+    cargo
+        .current_dir(folder())
+        .env("CARGO_ENCODED_RUSTFLAGS", FLAGS.join("\x1f"))
+        .args(["build", "--locked", "--release", "--no-default-features", "--bin=marketplace"])
+        .args(["-Zbuild-std=core,alloc", "-Zbuild-std-features=compiler-builtins-mem"])
+        .arg(format!("--target={}", target.display()))
+        .arg(format!("--target-dir={}", output.display()));
+    run(cargo, "the contract's code")?;
+
+    let elf = read(&output.join(TARGET).join("release/marketplace"))?;
+    let mut config = Config::default();
+    config.set_strip(true);
+    config.set_optimize(true);
+    program_from_elf(config, TargetInstructionSet::ReviveV1, &elf).map_err(BuildError::Link)
+}
+
+/// What the contract, built for the host, prints of itself.
+fn interface(toolchain: &Toolchain, output: &Path) -> Result<Value, BuildError> {
+    let mut cargo = toolchain.cargo();
+    cargo
+        .current_dir(folder())
+        .args(["run", "--locked", "--quiet", "--features=std", "--bin=marketplace"])
+        .arg(format!("--target-dir={}", output.display()))
+        .stdout(Stdio::piped());
+    let printed = run(cargo, "the contract's metadata")?;
+    serde_json::from_slice(&printed).map_err(BuildError::Metadata)
+}
+
+/// Adds what the code cannot know of itself.
+fn describe(metadata: &mut Value, toolchain: &Toolchain, record: &Record) -> Result<(), BuildError> {
+    if let Some(fields) = metadata.as_object_mut() {
+        fields.insert(
+            "source".to_owned(),
+            json!({
+                "hash": record.code_hash,
+                "language": format!("ink! {}", locked_version("ink")?),
+                "compiler": format!("rustc {}", toolchain.version),
+            }),
+        );
+        fields.insert(
+            "contract".to_owned(),
+            json!({
+                "name": "encompute-marketplace",
+                "version": env!("CARGO_PKG_VERSION"),
+                "authors": ["Encompute"],
+                "description": "The marketplace as an ink! contract: a shell over encompute-lifecycle",
+                "license": "Apache-2.0",
+            }),
+        );
+    }
+    Ok(())
+}
+
+/// BLAKE2b-256 over every file that the code is made of: path, length, bytes.
+///
+/// # Errors
+/// [`BuildError::File`]
+pub fn sources() -> Result<[u8; 32], BuildError> {
+    let mut bytes = Vec::new();
+    for package in ["protocol", "lifecycle", "marketplace"] {
+        let folder = repository::root().join("contracts").join(package);
+        let source = |path: &Path| path.extension().is_some_and(|extension| extension == "rs");
+        let mut files = repository::files(&folder.join("src"), &source)
+            .map_err(|source| BuildError::File { path: repository::name(&folder), source })?;
+        files.push(folder.join("Cargo.toml"));
+        files.extend(Some(folder.join("Cargo.lock")).filter(|lock| lock.exists()));
+        for file in files {
+            let content = read(&file)?;
+            bytes.extend_from_slice(repository::name(&file).as_bytes());
+            bytes.push(0);
+            bytes.extend_from_slice(&(content.len() as u64).to_le_bytes());
+            bytes.extend_from_slice(&content);
+        }
+    }
+    Ok(blake2b_256(&bytes))
+}
+
+fn locked_version(package: &'static str) -> Result<String, BuildError> {
+    let lock = read(&folder().join("Cargo.lock"))?;
+    let lock = String::from_utf8_lossy(&lock).into_owned();
+    lock.split("[[package]]")
+        .find(|entry| entry.contains(&format!("name = \"{package}\"\n")))
+        .and_then(|entry| entry.split("version = \"").nth(1)?.split('"').next().map(str::to_owned))
+        .ok_or(BuildError::Lock { package })
+}
+
+fn run(mut command: Command, what: &'static str) -> Result<Vec<u8>, BuildError> {
+    let program = command.get_program().to_string_lossy().into_owned();
+    let child = command.spawn().map_err(|source| BuildError::Start { program: program.clone(), source })?;
+    let output = child.wait_with_output().map_err(|source| BuildError::Start { program, source })?;
+    if output.status.success() { Ok(output.stdout) } else { Err(BuildError::Cargo { what, status: output.status }) }
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, BuildError> {
+    std::fs::read(path).map_err(|source| BuildError::File { path: repository::name(path), source })
+}
+
+/// A newer file would make cargo build everything again.
+fn write_if_changed(path: &Path, content: &[u8]) -> Result<(), BuildError> {
+    if std::fs::read(path).is_ok_and(|present| present == content) {
+        return Ok(());
+    }
+    let write = || {
+        path.parent().map_or(Ok(()), std::fs::create_dir_all)?;
+        std::fs::write(path, content)
+    };
+    write().map_err(|source| BuildError::File { path: repository::name(path), source })
+}
