@@ -1,7 +1,8 @@
 //! From seeds to masks, with the generator that encryption used.
 
+use tfhe::core_crypto::commons::math::random::Seed;
 use tfhe::core_crypto::prelude::{
-    CiphertextModulus, GlweSize, PolynomialSize as TfhePolynomialSize, Seed, SeededGlweCiphertextList,
+    CiphertextModulus, GlweSize, PolynomialSize as TfhePolynomialSize, SeededGlweCiphertextList,
 };
 
 use crate::message::{BlindingKey, EncryptedTensor, MaskSeed};

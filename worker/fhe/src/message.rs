@@ -120,14 +120,8 @@ struct PackedPieces {
     packed: Vec<u8>,
 }
 
-struct Limits;
-
-impl Limits {
-    const VERSION: u8 = 1;
-    const TENSOR_BYTES: usize = 16 << 20;
-    const KEY_BYTES: usize = 64 << 10;
-    const FEATURES_BYTES: usize = 48 << 20;
-}
+/// The version of all three encodings.
+const VERSION: u8 = 1;
 
 fn split_version(bytes: &[u8], limit: usize) -> Result<&[u8], wire::DecodeError> {
     if bytes.len() > limit {
@@ -135,15 +129,15 @@ fn split_version(bytes: &[u8], limit: usize) -> Result<&[u8], wire::DecodeError>
     }
     match bytes.split_first() {
         None => Err(wire::DecodeError::Malformed),
-        Some((&found, _)) if found != Limits::VERSION => {
-            Err(wire::DecodeError::Version { found, known: Limits::VERSION })
+        Some((&found, _)) if found != VERSION => {
+            Err(wire::DecodeError::Version { found, known: VERSION })
         }
         Some((_, rest)) => Ok(rest),
     }
 }
 
 fn versioned(value: &impl Encode) -> Vec<u8> {
-    let mut bytes = vec![Limits::VERSION];
+    let mut bytes = vec![VERSION];
     value.encode_to(&mut bytes);
     bytes
 }
@@ -170,7 +164,7 @@ fn unpack_bodies(packed: &[u8]) -> Vec<u64> {
 
 impl EncryptedTensor {
     /// Most bytes a request may have.
-    pub const LIMIT_BYTES: usize = Limits::TENSOR_BYTES;
+    pub const LIMIT_BYTES: usize = 16 << 20;
 
     /// The request for bodies at full width, `polynomial size` of them per ciphertext.
     ///
@@ -240,7 +234,7 @@ impl EncryptedTensor {
 
 impl BlindingKey {
     /// Most bytes a blinding key may have.
-    pub const LIMIT_BYTES: usize = Limits::KEY_BYTES;
+    pub const LIMIT_BYTES: usize = 64 << 10;
 
     /// The key for one body polynomial at full width.
     ///
@@ -299,7 +293,7 @@ impl BlindingKey {
 
 impl EncryptedFeatures {
     /// Most bytes a response may have.
-    pub const LIMIT_BYTES: usize = Limits::FEATURES_BYTES;
+    pub const LIMIT_BYTES: usize = 48 << 20;
 
     /// The response that holds `pieces`, whose values are below 2^`response_bits`.
     pub(crate) fn from_pieces(parameter_set: ParameterSet, response_bits: ResponseBits, pieces: &[Piece]) -> Self {

@@ -48,9 +48,9 @@ impl ResponseBits {
 /// A named set of encryption parameters: GLWE with one mask polynomial, native modulus 2⁶⁴, a
 /// uniform binary key and bounded uniform noise.
 ///
-/// The noise bounds of the two production sets are the smallest that the lattice estimator behind
-/// `tfhe` 1.8.2 accepts for 132 bits of security at 2048 and 4096 key coefficients
-/// (`minimal_lwe_bound_for_132_bits_security_tuniform`); a test holds them to it.
+/// The noise bounds of the two production sets are at least what the lattice estimator behind `tfhe`
+/// 1.8.2 asks for 132 bits of security at 2048 and 4096 key coefficients
+/// (`minimal_lwe_bound_for_132_bits_security_tuniform`), and never below 3; a test holds them to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Encode, Decode)]
 pub enum ParameterSet {
     /// 2048 coefficients, noise uniform on ±2¹⁷. What every small head uses.
@@ -104,6 +104,16 @@ impl ParameterSet {
     }
 }
 
+/// Variance of rounding a body to [`UPLOAD_BITS`], in units of 2⁻⁶⁴ of the torus.
+pub fn upload_variance() -> f64 {
+    f64::from(2 * (64 - u32::from(UPLOAD_BITS))).exp2() / 12.0
+}
+
+/// Variance of the rounding of one coefficient to `bits`, in units of 2⁻⁶⁴ of the torus.
+pub fn response_variance(bits: ResponseBits) -> f64 {
+    f64::from(2 * (64 - u32::from(bits.0))).exp2() / 12.0
+}
+
 impl fmt::Display for ParameterSet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
@@ -117,14 +127,14 @@ mod tests {
     use tfhe::core_crypto::prelude::LweDimension;
 
     #[test]
-    fn production_noise_is_what_the_estimator_asks_for() {
+    fn production_noise_is_at_least_what_the_estimator_asks_for() {
         for set in [ParameterSet::Glwe2048V1, ParameterSet::Glwe4096V1] {
             assert!(set.is_production());
             let wanted = minimal_lwe_bound_for_132_bits_security_tuniform(
                 LweDimension(set.polynomial_size().0),
                 64f64.exp2(),
             );
-            assert_eq!(set.noise_bound_log2(), wanted, "{set}");
+            assert!(set.noise_bound_log2() >= wanted.max(3), "{set} wants {wanted}");
         }
     }
 

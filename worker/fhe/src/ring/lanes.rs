@@ -1,0 +1,197 @@
+//! Eight polynomials side by side, and the instruction sets that work on them.
+//!
+//! Every row of a transform holds one point of eight polynomials, so that each instruction set runs
+//! the same additions and multiplications in the same order. Fused multiply-add is never used: by
+//! IEEE 754 all paths then give the same bits, not only the same rounded integers.
+
+use pulp::bytemuck::Pod;
+#[cfg(target_arch = "x86_64")]
+use pulp::{
+    f64x4, f64x8,
+    x86::{V3, V4},
+};
+
+/// Polynomials transformed together: mask and body of two ciphertexts, each in two limbs.
+pub(crate) const LANES: usize = 8;
+
+/// Which instructions the ring arithmetic runs on. All of them give the same result.
+///
+/// A value of this type exists only for instructions that this processor has.
+#[derive(Clone, Copy, Debug)]
+pub struct CodePath(pub(super) Instructions);
+
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Instructions {
+    /// 512-bit vectors.
+    #[cfg(target_arch = "x86_64")]
+    Avx512(V4),
+    /// 256-bit vectors.
+    #[cfg(target_arch = "x86_64")]
+    Avx2(V3),
+    /// One value at a time, on any processor.
+    Portable,
+    /// No floating point at all.
+    Ntt,
+}
+
+impl CodePath {
+    /// One value at a time: runs on any processor.
+    pub const PORTABLE: Self = Self(Instructions::Portable);
+    /// Every product by number-theoretic transforms, without floating point: the slow cross-check.
+    pub const NTT: Self = Self(Instructions::Ntt);
+
+    /// The fastest path of this processor.
+    pub fn fastest() -> Self {
+        Self::available()[0]
+    }
+
+    /// All paths of this processor, fastest first.
+    pub fn available() -> Vec<Self> {
+        let mut paths = Vec::with_capacity(4);
+        #[cfg(target_arch = "x86_64")]
+        {
+            paths.extend(V4::try_new().map(Instructions::Avx512).map(Self));
+            paths.extend(V3::try_new().map(Instructions::Avx2).map(Self));
+        }
+        paths.extend([Self::PORTABLE, Self::NTT]);
+        paths
+    }
+
+    /// The path's name in reports.
+    pub fn name(self) -> &'static str {
+        match self.0 {
+            #[cfg(target_arch = "x86_64")]
+            Instructions::Avx512(_) => "avx512",
+            #[cfg(target_arch = "x86_64")]
+            Instructions::Avx2(_) => "avx2",
+            Instructions::Portable => "portable",
+            Instructions::Ntt => "ntt",
+        }
+    }
+}
+
+/// One register's worth of a row.
+pub(crate) trait Lanes: Copy + Send + Sync {
+    type V: Copy + Pod;
+    /// Registers that make up a row of [`LANES`] values.
+    const PARTS: usize;
+
+    /// Runs `op` with the path's instructions switched on.
+    fn run<R>(self, op: impl FnOnce() -> R) -> R;
+    fn splat(self, value: f64) -> Self::V;
+    fn add(self, a: Self::V, b: Self::V) -> Self::V;
+    fn sub(self, a: Self::V, b: Self::V) -> Self::V;
+    fn mul(self, a: Self::V, b: Self::V) -> Self::V;
+    /// |a|, if greater than `largest`.
+    fn max_abs(self, largest: Self::V, a: Self::V) -> Self::V;
+    /// The `part`-th register of a row whose lower half is `low` and upper half `high`.
+    fn halves(self, low: f64, high: f64, part: usize) -> Self::V;
+}
+
+#[cfg(target_arch = "x86_64")]
+impl Lanes for V4 {
+    type V = f64x8;
+    const PARTS: usize = 1;
+
+    #[inline(always)]
+    fn run<R>(self, op: impl FnOnce() -> R) -> R {
+        self.vectorize(op)
+    }
+    #[inline(always)]
+    fn splat(self, value: f64) -> f64x8 {
+        self.splat_f64x8(value)
+    }
+    #[inline(always)]
+    fn add(self, a: f64x8, b: f64x8) -> f64x8 {
+        self.add_f64x8(a, b)
+    }
+    #[inline(always)]
+    fn sub(self, a: f64x8, b: f64x8) -> f64x8 {
+        self.sub_f64x8(a, b)
+    }
+    #[inline(always)]
+    fn mul(self, a: f64x8, b: f64x8) -> f64x8 {
+        self.mul_f64x8(a, b)
+    }
+    #[inline(always)]
+    fn max_abs(self, largest: f64x8, a: f64x8) -> f64x8 {
+        self.max_f64x8(largest, self.abs_f64x8(a))
+    }
+    #[inline(always)]
+    fn halves(self, low: f64, high: f64, _part: usize) -> f64x8 {
+        f64x8(low, low, low, low, high, high, high, high)
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+impl Lanes for V3 {
+    type V = f64x4;
+    const PARTS: usize = 2;
+
+    #[inline(always)]
+    fn run<R>(self, op: impl FnOnce() -> R) -> R {
+        self.vectorize(op)
+    }
+    #[inline(always)]
+    fn splat(self, value: f64) -> f64x4 {
+        self.splat_f64x4(value)
+    }
+    #[inline(always)]
+    fn add(self, a: f64x4, b: f64x4) -> f64x4 {
+        self.add_f64x4(a, b)
+    }
+    #[inline(always)]
+    fn sub(self, a: f64x4, b: f64x4) -> f64x4 {
+        self.sub_f64x4(a, b)
+    }
+    #[inline(always)]
+    fn mul(self, a: f64x4, b: f64x4) -> f64x4 {
+        self.mul_f64x4(a, b)
+    }
+    #[inline(always)]
+    fn max_abs(self, largest: f64x4, a: f64x4) -> f64x4 {
+        self.max_f64x4(largest, self.abs_f64x4(a))
+    }
+    #[inline(always)]
+    fn halves(self, low: f64, high: f64, part: usize) -> f64x4 {
+        self.splat_f64x4(if part == 0 { low } else { high })
+    }
+}
+
+/// The path of processors without the vectors above.
+#[derive(Clone, Copy)]
+pub(crate) struct Scalar;
+
+impl Lanes for Scalar {
+    type V = f64;
+    const PARTS: usize = LANES;
+
+    #[inline(always)]
+    fn run<R>(self, op: impl FnOnce() -> R) -> R {
+        op()
+    }
+    #[inline(always)]
+    fn splat(self, value: f64) -> f64 {
+        value
+    }
+    #[inline(always)]
+    fn add(self, a: f64, b: f64) -> f64 {
+        a + b
+    }
+    #[inline(always)]
+    fn sub(self, a: f64, b: f64) -> f64 {
+        a - b
+    }
+    #[inline(always)]
+    fn mul(self, a: f64, b: f64) -> f64 {
+        a * b
+    }
+    #[inline(always)]
+    fn max_abs(self, largest: f64, a: f64) -> f64 {
+        if a.abs() > largest { a.abs() } else { largest }
+    }
+    #[inline(always)]
+    fn halves(self, low: f64, high: f64, part: usize) -> f64 {
+        if part < LANES / 2 { low } else { high }
+    }
+}

@@ -1,0 +1,33 @@
+//! One core, product path: from the decoded request to the response, as a worker runs it.
+#![allow(missing_docs, clippy::unwrap_used)]
+
+use criterion::{Criterion, criterion_group, criterion_main};
+use encompute_fhe::BlindingSeed;
+use encompute_head::measure::{PARAMETER_SET, heads};
+use encompute_head::{RoundIndex, evaluate_round, evaluate_unblinded};
+use encompute_keys::SecretKey;
+
+fn rounds(criterion: &mut Criterion) {
+    let one_core = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
+    let key = SecretKey::generate(PARAMETER_SET);
+    for (name, head) in heads().unwrap() {
+        let round = RoundIndex(0);
+        let plan = head.plan().round(round).unwrap();
+        let values = vec![77; head.plan().input_count()];
+        let request = key.encrypt(&values, head.input_layout(round).unwrap(), plan.accumulator_bits).unwrap();
+        let seed = BlindingSeed::new([1; 32]);
+        let mut group = criterion.benchmark_group(name);
+        group.bench_function("product", |bencher| {
+            bencher.iter(|| one_core.install(|| evaluate_unblinded(&head, round, &request).unwrap()));
+        });
+        group.bench_function("product-and-blinding", |bencher| {
+            bencher.iter(|| {
+                one_core.install(|| evaluate_round(&head, round, &request, key.blinding_key(), &seed).unwrap().features)
+            });
+        });
+        group.finish();
+    }
+}
+
+criterion_group!(benches, rounds);
+criterion_main!(benches);

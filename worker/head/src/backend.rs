@@ -1,0 +1,232 @@
+//! Running a round: on ciphertexts, or on integers by the same program.
+
+use encompute_fhe::{
+    BlindingKey, BlindingSeed, Ciphertext, EncryptedFeatures, EncryptedTensor, InputLayout, OutputLayout, ParameterSet,
+    RingError, expand_tensor, respond,
+};
+use encompute_protocol::BlobDigest;
+use rayon::prelude::*;
+
+use crate::compile::{CompiledHead, CompiledRound};
+use crate::plan::{Layer, RoundIndex, RoundPlan};
+
+/// Why a round was not evaluated. Nothing has been computed then.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum EvaluateError {
+    /// A round that the head does not have.
+    #[error("round {found} of a head with {rounds} rounds")]
+    NoRound {
+        /// Round asked for.
+        found: u16,
+        /// Rounds of the head.
+        rounds: usize,
+    },
+    /// A request or a blinding key of another parameter set.
+    #[error("{what} is of {found}, the head of {wanted}")]
+    ParameterSet {
+        /// Which message.
+        what: &'static str,
+        /// Its set.
+        found: ParameterSet,
+        /// The head's set.
+        wanted: ParameterSet,
+    },
+    /// A request with another number of ciphertexts, or values, than the round takes.
+    #[error("request holds {found} {what}, the round takes {wanted}")]
+    InputCount {
+        /// What was counted.
+        what: &'static str,
+        /// Number found.
+        found: usize,
+        /// Number the round takes.
+        wanted: usize,
+    },
+    /// The ring refused its operands.
+    #[error("ring product refused")]
+    Ring(#[from] RingError),
+}
+
+/// A response, and the digest that anyone with the head can recompute without the blinding seed.
+pub struct RoundResponse {
+    /// The blinded response: what is sent.
+    pub features: EncryptedFeatures,
+    /// Digest of the same response before blinding, as [`evaluate_unblinded`] gives it.
+    pub replay_digest: BlobDigest,
+}
+
+/// Something that runs a compiled head's rounds.
+pub trait Backend {
+    /// What a round takes.
+    type Tensor;
+    /// What a round gives: the sums, before the client's step.
+    type Features;
+
+    /// Runs one round.
+    ///
+    /// # Errors
+    /// [`EvaluateError`].
+    fn evaluate(
+        &self,
+        head: &CompiledHead,
+        round: RoundIndex,
+        tensor: &Self::Tensor,
+    ) -> Result<Self::Features, EvaluateError>;
+}
+
+/// The program on integers, computed from the layer's definition: no tiles, no ring.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ClearBackend;
+
+/// The program on ciphertexts, without blinding.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct EncryptedBackend;
+
+impl Backend for ClearBackend {
+    type Tensor = Vec<i64>;
+    type Features = Vec<i64>;
+
+    fn evaluate(
+        &self,
+        head: &CompiledHead,
+        round: RoundIndex,
+        tensor: &Vec<i64>,
+    ) -> Result<Vec<i64>, EvaluateError> {
+        let (plan, _) = find(head, round)?;
+        let wanted = plan.layer.input_shape().len();
+        if tensor.len() != wanted {
+            return Err(EvaluateError::InputCount { what: "values", found: tensor.len(), wanted });
+        }
+        let weights = head.weights().layer(usize::from(round.0)).unwrap_or_default();
+        Ok(clear_sums(&plan.layer, weights, tensor))
+    }
+}
+
+impl Backend for EncryptedBackend {
+    type Tensor = EncryptedTensor;
+    type Features = EncryptedFeatures;
+
+    fn evaluate(
+        &self,
+        head: &CompiledHead,
+        round: RoundIndex,
+        tensor: &EncryptedTensor,
+    ) -> Result<EncryptedFeatures, EvaluateError> {
+        evaluate_unblinded(head, round, tensor)
+    }
+}
+
+/// Runs one round and blinds the response with encryptions of zero under `key`, drawn from `seed`.
+///
+/// The same head, round, request, key and seed give the same response on every machine.
+///
+/// # Errors
+/// [`EvaluateError`], before anything is computed.
+pub fn evaluate_round(
+    head: &CompiledHead,
+    round: RoundIndex,
+    tensor: &EncryptedTensor,
+    key: &BlindingKey,
+    seed: &BlindingSeed,
+) -> Result<RoundResponse, EvaluateError> {
+    let wanted = head.plan().parameter_set();
+    if key.parameter_set() != wanted {
+        return Err(EvaluateError::ParameterSet { what: "blinding key", found: key.parameter_set(), wanted });
+    }
+    let (plan, compiled) = find(head, round)?;
+    let mut products = products(head, compiled, tensor)?;
+    let replay_digest = respond(&products, &compiled.output_layout, plan.response_bits)?.digest();
+    let zeros = head.ring().encryptions_of_zero(key, seed, products.len())?;
+    products.iter_mut().zip(&zeros).for_each(|(product, zero)| product.add(zero));
+    let features = respond(&products, &compiled.output_layout, plan.response_bits)?;
+    Ok(RoundResponse { features, replay_digest })
+}
+
+/// Runs one round and leaves the response as it is: for whoever holds the head and wants to compare
+/// a worker's replay digest. Such a response must not go to a user, for its masks tell the weights.
+///
+/// # Errors
+/// [`EvaluateError`], before anything is computed.
+pub fn evaluate_unblinded(
+    head: &CompiledHead,
+    round: RoundIndex,
+    tensor: &EncryptedTensor,
+) -> Result<EncryptedFeatures, EvaluateError> {
+    let (plan, compiled) = find(head, round)?;
+    let products = products(head, compiled, tensor)?;
+    Ok(respond(&products, &compiled.output_layout, plan.response_bits)?)
+}
+
+impl CompiledHead {
+    /// Where a round's input values go in its request.
+    ///
+    /// # Errors
+    /// [`EvaluateError::NoRound`].
+    pub fn input_layout(&self, round: RoundIndex) -> Result<&InputLayout, EvaluateError> {
+        Ok(&find(self, round)?.1.input_layout)
+    }
+
+    /// Where a round's sums are in its response.
+    ///
+    /// # Errors
+    /// [`EvaluateError::NoRound`].
+    pub fn output_layout(&self, round: RoundIndex) -> Result<&OutputLayout, EvaluateError> {
+        Ok(&find(self, round)?.1.output_layout)
+    }
+}
+
+fn find(head: &CompiledHead, round: RoundIndex) -> Result<(&RoundPlan, &CompiledRound), EvaluateError> {
+    let rounds = head.plan().rounds().len();
+    head.plan().round(round).zip(head.round(round)).ok_or(EvaluateError::NoRound { found: round.0, rounds })
+}
+
+/// The products of all tiles, in the order of the output layout.
+fn products(
+    head: &CompiledHead,
+    round: &CompiledRound,
+    tensor: &EncryptedTensor,
+) -> Result<Vec<Ciphertext>, EvaluateError> {
+    let wanted = head.plan().parameter_set();
+    if tensor.parameter_set() != wanted {
+        return Err(EvaluateError::ParameterSet { what: "request", found: tensor.parameter_set(), wanted });
+    }
+    let (found, wanted) = (tensor.ciphertext_count(), round.input_layout.ciphertext_count());
+    if found != wanted {
+        return Err(EvaluateError::InputCount { what: "ciphertexts", found, wanted });
+    }
+    let inputs = expand_tensor(tensor);
+    let tiles: Vec<Vec<Ciphertext>> = inputs
+        .par_chunks(round.weights.inputs())
+        .map(|tile| head.ring().multiply(tile, &round.weights))
+        .collect::<Result<_, _>>()?;
+    Ok(tiles.into_iter().flatten().collect())
+}
+
+/// The layer by its definition.
+fn clear_sums(layer: &Layer, weights: &[i8], values: &[i64]) -> Vec<i64> {
+    let dot = |row: &[i8]| row.iter().zip(values).map(|(weight, value)| i64::from(*weight) * value).sum();
+    let Layer::Conv2d { kernel_height, kernel_width, stride, padding, .. } = *layer else {
+        return weights.chunks(values.len().max(1)).map(dot).collect();
+    };
+    let (image, sums) = (layer.input_shape(), layer.output_shape());
+    let (height, width) = (kernel_height as usize, kernel_width as usize);
+    let at = |row: usize, column: usize, channel: usize| {
+        let row = row.checked_sub(padding as usize).filter(|row| *row < image.rows);
+        let column = column.checked_sub(padding as usize).filter(|column| *column < image.columns);
+        row.zip(column).map_or(0, |(row, column)| values[(channel * image.rows + row) * image.columns + column])
+    };
+    let sum = |output: usize, y: usize, x: usize| -> i64 {
+        let kernel = &weights[output * image.channels * height * width..][..image.channels * height * width];
+        kernel
+            .iter()
+            .enumerate()
+            .map(|(tap, weight)| {
+                let (channel, row, column) = (tap / (height * width), tap / width % height, tap % width);
+                i64::from(*weight) * at(y * stride as usize + row, x * stride as usize + column, channel)
+            })
+            .sum()
+    };
+    (0..sums.len())
+        .map(|place| sum(place / (sums.rows * sums.columns), place / sums.columns % sums.rows, place % sums.columns))
+        .collect()
+}

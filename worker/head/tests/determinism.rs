@@ -1,0 +1,129 @@
+//! One response on every machine: golden digests, all code paths, any number of threads.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+mod kit;
+
+use encompute_fhe::{BlindingKey, BlindingSeed, CodePath, EncryptedTensor, MaskSeed, ParameterSet};
+use encompute_head::*;
+use serde_json::{Value, json};
+use std::path::Path;
+
+/// SplitMix64: the vectors must not change when a crate of random numbers does.
+struct Stream(u64);
+
+impl Stream {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    fn many(&mut self, count: usize) -> Vec<u64> {
+        (0..count).map(|_| self.next()).collect()
+    }
+}
+
+/// A head, a request and a blinding key made from a name alone. Ciphertexts are random bits: a
+/// worker cannot tell them from encryptions.
+struct Case {
+    plan: HeadPlan,
+    weights: HeadWeights,
+    request: EncryptedTensor,
+    key: BlindingKey,
+}
+
+fn case(set: ParameterSet, layer: Layer, seed: u64) -> Case {
+    let mut stream = Stream(seed);
+    let weights: Vec<i8> = (0..layer.weight_count()).map(|_| stream.next() as i8).collect();
+    let step = ClientStep::identity(Domain { bits: 24, signed: true });
+    let round = RoundPlan::fitted(set, layer, Domain::U8, step, &weights).unwrap();
+    let size = set.polynomial_size().0;
+    let ciphertexts = round.input_layout(set).unwrap().ciphertext_count();
+    let request = EncryptedTensor::from_bodies(set, MaskSeed([3; 16]), &stream.many(ciphertexts * size)).unwrap();
+    let key = BlindingKey::from_body(set, MaskSeed([4; 16]), &stream.many(size)).unwrap();
+    let plan = HeadPlan::new(set, Mode::Linear, vec![round]).unwrap();
+    Case { plan, weights: HeadWeights::new(vec![weights]), request, key }
+}
+
+fn conv(channels: u32, side: u32, kernel: u32, stride: u32, padding: u32, out_channels: u32) -> Layer {
+    Layer::Conv2d {
+        channels,
+        height: side,
+        width: side,
+        kernel_height: kernel,
+        kernel_width: kernel,
+        stride,
+        padding,
+        out_channels,
+    }
+}
+
+fn cases() -> Vec<(&'static str, Case)> {
+    let small = ParameterSet::Glwe2048V1;
+    vec![
+        ("dense-784x64", case(small, Layer::Dense { inputs: 784, outputs: 64 }, 1)),
+        ("dense-30x8", case(small, Layer::Dense { inputs: 30, outputs: 8 }, 2)),
+        ("conv-3x3-28x28x8", case(small, conv(1, 28, 3, 1, 0, 8), 3)),
+        ("conv-5x5s2p2-3x28x28x4", case(small, conv(3, 28, 5, 2, 2, 4), 4)),
+        ("dense-784x64-glwe-4096", case(ParameterSet::Glwe4096V1, Layer::Dense { inputs: 784, outputs: 64 }, 5)),
+    ]
+}
+
+/// Digests of the head, and of its response before and after blinding.
+fn digests(case: &Case, path: CodePath) -> [String; 3] {
+    let options = CompileOptions { path, ..CompileOptions::default() };
+    let head = compile(case.plan.clone(), case.weights.clone(), &options).unwrap();
+    let seed = BlindingSeed::new([5; 32]);
+    let blinded = evaluate_round(&head, RoundIndex(0), &case.request, &case.key, &seed).unwrap();
+    let plain = evaluate_unblinded(&head, RoundIndex(0), &case.request).unwrap();
+    assert_eq!(plain.digest(), blinded.replay_digest);
+    assert_ne!(plain.digest(), blinded.features.digest());
+    [head.digest().to_string(), plain.digest().to_string(), blinded.features.digest().to_string()]
+}
+
+#[test]
+fn responses_have_the_recorded_digests_on_every_code_path() {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/vectors/responses.json");
+    let found: Vec<Value> = cases()
+        .iter()
+        .map(|(name, case)| {
+            let mut all: Vec<[String; 3]> = CodePath::available().iter().map(|path| digests(case, *path)).collect();
+            let names: Vec<_> = CodePath::available().iter().map(|path| path.name()).collect();
+            assert!(all.iter().all(|digests| *digests == all[0]), "{name} differs on {names:?}: {all:?}");
+            let [head, response, blinded] = all.remove(0);
+            json!({ "name": name, "head": head, "response": response, "blinded_response": blinded })
+        })
+        .collect();
+    // Set this after a change of the format, and look at the difference before committing it.
+    if std::env::var_os("ENCOMPUTE_UPDATE_VECTORS").is_some() {
+        std::fs::write(&file, serde_json::to_string_pretty(&found).unwrap() + "\n").unwrap();
+    }
+    let recorded: Vec<Value> = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
+    assert_eq!(found, recorded);
+}
+
+#[test]
+fn responses_do_not_depend_on_the_number_of_threads() {
+    let (_, case) = cases().remove(0);
+    let with_threads = |count| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(count).build().unwrap();
+        pool.install(|| digests(&case, CodePath::fastest()))
+    };
+    let one = with_threads(1);
+    for count in [2, 5] {
+        assert_eq!(with_threads(count), one, "{count} threads");
+    }
+}
+
+#[test]
+fn another_seed_gives_another_blinded_response_and_the_same_replay_digest() {
+    let (_, case) = cases().remove(1);
+    let head = compile(case.plan, case.weights, &CompileOptions::default()).unwrap();
+    let [first, second] = [[1; 32], [2; 32]].map(|seed| {
+        evaluate_round(&head, RoundIndex(0), &case.request, &case.key, &BlindingSeed::new(seed)).unwrap()
+    });
+    assert_ne!(first.features.digest(), second.features.digest());
+    assert_eq!(first.replay_digest, second.replay_digest);
+}

@@ -1,0 +1,148 @@
+//! The encrypted head equals the clear one, bit for bit: the same suite on both backends.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+mod kit;
+
+use encompute_fhe::ParameterSet;
+use encompute_head::{ClientStep, Domain, Layer, RoundIndex};
+use kit::{Owner, Toy, a_head, random_inputs, random_layer_weights};
+use proptest::prelude::*;
+use rand::{SeedableRng, rngs::StdRng};
+
+/// Encrypts, evaluates with blinding, decrypts; and evaluates in clear.
+fn both(owner: &Owner, layer: Layer, input: Domain, seed: u64, toy: Toy) -> (Vec<i64>, Vec<i64>) {
+    let mut rng = StdRng::seed_from_u64(seed);
+    let head = a_head(owner.parameter_set(), vec![(layer, input, random_layer_weights(&mut rng, &layer))], toy);
+    let inputs = random_inputs(&mut rng, input, layer.input_shape().len());
+    (owner.run(&head, RoundIndex(0), &inputs), kit::clear(&head, RoundIndex(0), &inputs))
+}
+
+#[test]
+fn a_thousand_random_dense_layers_are_exact() {
+    let owner = Owner::new(ParameterSet::Toy256V1);
+    for seed in 0..1000u64 {
+        let layer = Layer::Dense { inputs: 1 + (seed * 7 % 300) as u32, outputs: 1 + (seed % 11) as u32 };
+        let input = Domain { bits: 2 + (seed % 5) as u8, signed: seed % 2 == 0 };
+        let (encrypted, clear) = both(&owner, layer, input, seed, Toy::Allowed);
+        assert!(encrypted == clear, "{layer:?} {input:?} seed {seed}");
+    }
+}
+
+#[test]
+fn a_thousand_random_convolutions_are_exact() {
+    let owner = Owner::new(ParameterSet::Toy256V1);
+    for seed in 0..1000u64 {
+        let kernel = 1 + (seed % 4) as u32;
+        let layer = Layer::Conv2d {
+            channels: 1 + (seed % 3) as u32,
+            height: kernel + (seed / 3 % 6) as u32,
+            width: kernel + (seed / 5 % 7) as u32,
+            kernel_height: kernel,
+            kernel_width: 1 + (seed / 7 % 4) as u32 % kernel,
+            stride: 1 + (seed / 2 % 3) as u32,
+            padding: (seed / 11 % 3) as u32,
+            out_channels: 1 + (seed / 13 % 4) as u32,
+        };
+        let input = Domain { bits: 3 + (seed % 6) as u8, signed: seed % 3 == 0 };
+        let (encrypted, clear) = both(&owner, layer, input, seed, Toy::Allowed);
+        assert!(encrypted == clear, "{layer:?} {input:?} seed {seed}");
+    }
+}
+
+#[test]
+fn full_size_dense_layers_are_exact_under_production_parameters() {
+    for set in [ParameterSet::Glwe2048V1, ParameterSet::Glwe4096V1] {
+        let owner = Owner::new(set);
+        let layer = Layer::Dense { inputs: 784, outputs: 64 };
+        for seed in 0..8 {
+            let (encrypted, clear) = both(&owner, layer, Domain::U8, seed, Toy::Refused);
+            assert!(encrypted == clear, "{set} seed {seed}");
+        }
+    }
+}
+
+#[test]
+fn full_size_convolutions_are_exact_under_production_parameters() {
+    let owner = Owner::new(ParameterSet::Glwe2048V1);
+    let image = |kernel, stride, padding, channels, out_channels| Layer::Conv2d {
+        channels,
+        height: 28,
+        width: 28,
+        kernel_height: kernel,
+        kernel_width: kernel,
+        stride,
+        padding,
+        out_channels,
+    };
+    let layers = [image(3, 1, 0, 1, 8), image(3, 1, 1, 3, 5), image(5, 2, 2, 2, 4), image(7, 3, 0, 1, 6), image(2, 4, 0, 1, 3)];
+    for (seed, layer) in layers.into_iter().enumerate() {
+        let (encrypted, clear) = both(&owner, layer, Domain::U8, seed as u64, Toy::Refused);
+        assert!(encrypted == clear, "{layer:?}");
+    }
+}
+
+#[test]
+fn an_image_wider_than_the_ring_is_cut_into_columns() {
+    let owner = Owner::new(ParameterSet::Toy256V1);
+    let layer = Layer::Conv2d {
+        channels: 1,
+        height: 4,
+        width: 300,
+        kernel_height: 3,
+        kernel_width: 3,
+        stride: 1,
+        padding: 1,
+        out_channels: 2,
+    };
+    let (encrypted, clear) = both(&owner, layer, Domain::U8, 5, Toy::Allowed);
+    assert!(encrypted == clear);
+}
+
+#[test]
+fn the_largest_sums_that_weights_can_give_do_not_overflow() {
+    let owner = Owner::new(ParameterSet::Glwe2048V1);
+    let layer = Layer::Dense { inputs: 784, outputs: 2 };
+    let weights: Vec<i8> = [vec![127; 784], vec![-128; 784]].concat();
+    let head = a_head(ParameterSet::Glwe2048V1, vec![(layer, Domain { bits: 4, signed: false }, weights)], Toy::Refused);
+    let found = owner.run(&head, RoundIndex(0), &[15; 784]);
+    assert_eq!(found, [127 * 784 * 15, -128 * 784 * 15]);
+}
+
+#[test]
+fn three_rounds_with_activations_equal_the_clear_program() {
+    let owner = Owner::new(ParameterSet::Glwe2048V1);
+    let mut rng = StdRng::seed_from_u64(9);
+    let head = kit::digits_head(&mut rng);
+    let image = random_inputs(&mut rng, Domain::U8, 784);
+    let features = kit::all_rounds(&head, &image, |round, values| owner.run(&head, round, values));
+    let clear = kit::all_rounds(&head, &image, |round, values| kit::clear(&head, round, values));
+    assert_eq!(features.len(), 16);
+    assert_eq!(features, clear);
+    assert!(features.iter().any(|feature| *feature != features[0]), "the head is not constant");
+}
+
+#[test]
+fn what_the_client_does_between_rounds_may_pool() {
+    let owner = Owner::new(ParameterSet::Toy256V1);
+    let mut rng = StdRng::seed_from_u64(10);
+    let head = kit::pooling_head(&mut rng);
+    let image = random_inputs(&mut rng, Domain { bits: 4, signed: false }, 64);
+    let features = kit::all_rounds(&head, &image, |round, values| owner.run(&head, round, values));
+    assert_eq!(features, kit::all_rounds(&head, &image, |round, values| kit::clear(&head, round, values)));
+    let _ = ClientStep::identity(Domain::U8);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(60))]
+    #[test]
+    fn any_small_convolution_is_exact(
+        channels in 1u32..6, height in 1u32..20, width in 1u32..20, kernel_height in 1u32..6, kernel_width in 1u32..6,
+        stride in 1u32..5, padding in 0u32..4, out_channels in 1u32..6, seed in any::<u64>(),
+    ) {
+        prop_assume!(kernel_height <= height + 2 * padding && kernel_width <= width + 2 * padding);
+        let layer = Layer::Conv2d { channels, height, width, kernel_height, kernel_width, stride, padding, out_channels };
+        let owner = Owner::new(ParameterSet::Toy256V1);
+        let (encrypted, clear) = both(&owner, layer, Domain::I8, seed, Toy::Allowed);
+        prop_assert_eq!(encrypted, clear);
+    }
+}

@@ -1,0 +1,234 @@
+//! Plans and weights from strangers, and heads that are refused, named by their defect.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+mod kit;
+
+use encompute_fhe::{AccumulatorBits, ParameterSet, ResponseBits};
+use encompute_head::*;
+use encompute_protocol::wire::DecodeError;
+use kit::{Owner, random_layer_weights};
+use proptest::prelude::*;
+use rand::{SeedableRng, rngs::StdRng};
+
+const SET: ParameterSet = ParameterSet::Glwe2048V1;
+
+fn a_round() -> (RoundPlan, Vec<i8>) {
+    let layer = Layer::Dense { inputs: 30, outputs: 8 };
+    let weights = random_layer_weights(&mut StdRng::seed_from_u64(1), &layer);
+    let step = ClientStep { bias: vec![3; 8], ..ClientStep::identity(Domain { bits: 16, signed: true }) };
+    (RoundPlan::fitted(SET, layer, Domain::I8, step, &weights).unwrap(), weights)
+}
+
+fn a_plan() -> HeadPlan {
+    HeadPlan::new(SET, Mode::Linear, vec![a_round().0]).unwrap()
+}
+
+fn refused(round: RoundPlan) -> PlanError {
+    HeadPlan::new(SET, Mode::Linear, vec![round]).unwrap_err()
+}
+
+fn compile_error(round: RoundPlan, weights: Vec<i8>) -> CompileError {
+    let plan = HeadPlan::new(SET, Mode::Linear, vec![round]).unwrap();
+    compile(plan, HeadWeights::new(vec![weights]), &CompileOptions::default()).err().unwrap()
+}
+
+#[test]
+fn plans_and_weights_survive_the_wire() {
+    let plan = a_plan();
+    assert_eq!(HeadPlan::from_bytes(&plan.to_bytes()).unwrap(), plan);
+    let weights = HeadWeights::new(vec![vec![1, -2, 127], vec![-128]]);
+    assert!(HeadWeights::from_bytes(&weights.to_bytes()).unwrap() == weights);
+}
+
+#[test]
+fn plan_with_trailing_byte_is_refused() {
+    let bytes = [a_plan().to_bytes(), vec![0]].concat();
+    assert_eq!(HeadPlan::from_bytes(&bytes), Err(PlanError::Encoding(DecodeError::Trailing { bytes: 1 })));
+}
+
+#[test]
+fn plan_and_weights_of_another_version_are_refused() {
+    let mut bytes = a_plan().to_bytes();
+    bytes[0] = 9;
+    let version = DecodeError::Version { found: 9, known: 1 };
+    assert_eq!(HeadPlan::from_bytes(&bytes), Err(PlanError::Encoding(version.clone())));
+    assert!(HeadWeights::from_bytes(&bytes).err() == Some(WeightsError::Encoding(version)));
+}
+
+#[test]
+fn plan_without_a_round_is_refused() {
+    let found = HeadPlan::new(SET, Mode::Rounds, vec![]).unwrap_err();
+    assert_eq!(found, PlanError::RoundCount { found: 0, limit: HeadPlan::ROUND_LIMIT });
+}
+
+#[test]
+fn linear_plan_with_two_rounds_is_refused() {
+    let found = HeadPlan::new(SET, Mode::Linear, vec![a_round().0, a_round().0]).unwrap_err();
+    assert_eq!(found, PlanError::RoundCount { found: 2, limit: 1 });
+}
+
+#[test]
+fn plan_whose_rounds_do_not_fit_each_other_is_refused() {
+    let found = HeadPlan::new(SET, Mode::Rounds, vec![a_round().0, a_round().0]).unwrap_err();
+    assert!(matches!(found, PlanError::Chain { round: 1, wanted: 30, found: 8, .. }), "{found}");
+}
+
+#[test]
+fn rounds_with_numbers_out_of_range_are_refused() {
+    let with = |change: fn(&mut RoundPlan)| {
+        let (mut round, _) = a_round();
+        change(&mut round);
+        match refused(round) {
+            PlanError::OutOfRange { what, .. } => what,
+            PlanError::Geometry { source: GeometryError::Dimension { what, .. }, .. } => what,
+            PlanError::Geometry { source: GeometryError::TileTooLarge { .. }, .. } => "tile",
+            other => panic!("{other}"),
+        }
+    };
+    assert_eq!(with(|round| round.input.bits = 0), "bits of the input");
+    assert_eq!(with(|round| round.step.output.bits = 25), "bits of the output");
+    assert_eq!(with(|round| round.accumulator_bits = AccumulatorBits(64)), "accumulator width");
+    assert_eq!(with(|round| round.response_bits = ResponseBits(64)), "response width");
+    assert_eq!(with(|round| round.step.bias = vec![0; 7]), "number of biases");
+    assert_eq!(with(|round| round.step.bias[0] = i64::MIN), "bias");
+    assert_eq!(with(|round| round.step.rescale.multipliers = vec![]), "number of multipliers");
+    assert_eq!(with(|round| round.step.rescale.shift = 63), "shift");
+    assert_eq!(with(|round| round.step.pooling = Pooling::Max { size: 0 }), "pooling window");
+    assert_eq!(with(|round| round.step.pooling = Pooling::Average { size: 2 }), "pooling window");
+    assert_eq!(with(|round| round.tiling.channels_per_ciphertext = 0), "channels per ciphertext");
+    assert_eq!(with(|round| round.tiling.tile_rows = 2), "tile rows");
+    assert_eq!(with(|round| round.layer = Layer::Dense { inputs: 0, outputs: 8 }), "inputs");
+    assert_eq!(with(|round| round.layer = Layer::Dense { inputs: 1 << 16, outputs: 1 << 16 }), "number of weights");
+}
+
+#[test]
+fn kernel_larger_than_the_padded_image_is_refused() {
+    let (mut round, _) = a_round();
+    round.layer = Layer::Conv2d {
+        channels: 1,
+        height: 3,
+        width: 9,
+        kernel_height: 6,
+        kernel_width: 2,
+        stride: 1,
+        padding: 1,
+        out_channels: 1,
+    };
+    let source = GeometryError::KernelTooLarge { kernel: 6, image: 5 };
+    assert_eq!(refused(round), PlanError::Geometry { round: 0, source });
+}
+
+#[test]
+fn toy_parameters_are_refused_outside_tests() {
+    let layer = Layer::Dense { inputs: 2, outputs: 1 };
+    let set = ParameterSet::Toy256V1;
+    let step = ClientStep::identity(Domain::I8);
+    let round = RoundPlan::fitted(set, layer, Domain::U8, step, &[1, 2]).unwrap();
+    let plan = HeadPlan::new(set, Mode::Linear, vec![round]).unwrap();
+    let found = compile(plan, HeadWeights::new(vec![vec![1, 2]]), &CompileOptions::default()).err();
+    assert_eq!(found, Some(CompileError::ToyParameters(set)));
+}
+
+#[test]
+fn weights_of_another_number_are_refused() {
+    let (round, mut weights) = a_round();
+    weights.pop();
+    let source = GeometryError::WeightCount { found: 239, wanted: 240 };
+    assert_eq!(compile_error(round.clone(), weights), CompileError::Geometry { round: 0, source });
+    let plan = HeadPlan::new(SET, Mode::Linear, vec![round]).unwrap();
+    let found = compile(plan, HeadWeights::new(vec![]), &CompileOptions::default()).err();
+    assert_eq!(found, Some(CompileError::LayerCount { found: 0, wanted: 1 }));
+}
+
+#[test]
+fn accumulator_too_narrow_for_the_weights_is_refused_with_its_round() {
+    let (mut round, weights) = a_round();
+    round.accumulator_bits.0 -= 1;
+    let found = compile_error(round, weights);
+    assert!(matches!(found, CompileError::Overflow { round: 0, found, limit } if found == limit + 1), "{found}");
+}
+
+#[test]
+fn response_too_narrow_for_the_noise_is_refused_with_its_round() {
+    let (mut round, weights) = a_round();
+    round.response_bits.0 -= 1;
+    let found = compile_error(round, weights);
+    assert!(matches!(found, CompileError::TooNoisy { round: 0, limit_log2: -128, .. }), "{found}");
+}
+
+#[test]
+fn sums_too_wide_for_the_small_ring_fit_the_large_one() {
+    let layer = Layer::Dense { inputs: 20_000, outputs: 8 };
+    let weights = random_layer_weights(&mut StdRng::seed_from_u64(4), &layer);
+    let fit = |set| {
+        let step = ClientStep::identity(Domain { bits: 24, signed: true });
+        RoundPlan::fitted(set, layer, Domain { bits: 16, signed: false }, step, &weights)
+    };
+    assert!(matches!(fit(SET), Err(CompileError::TooNoisy { round: 0, .. })));
+    assert!(matches!(fit(ParameterSet::Glwe4096V1), Err(CompileError::TooNoisy { round: 0, .. })));
+    let step = ClientStep::identity(Domain { bits: 24, signed: true });
+    assert!(RoundPlan::fitted(SET, layer, Domain { bits: 3, signed: false }, step, &weights[..]).is_ok());
+}
+
+#[test]
+fn requests_for_another_head_are_refused() {
+    let (round, weights) = a_round();
+    let head = kit::compiled(SET, vec![round.clone()], HeadWeights::new(vec![weights]), kit::Toy::Refused);
+    let owner = Owner::new(SET);
+    let seed = encompute_fhe::BlindingSeed::new([0; 32]);
+    let evaluate = |round, request: &encompute_fhe::EncryptedTensor| {
+        evaluate_round(&head, RoundIndex(round), request, owner.key.blinding_key(), &seed).err()
+    };
+    let layout = round.input_layout(SET).unwrap();
+    let good = owner.key.encrypt(&[1; 30], &layout, round.accumulator_bits).unwrap();
+    assert_eq!(evaluate(0, &good), None);
+    assert_eq!(evaluate(1, &good), Some(EvaluateError::NoRound { found: 1, rounds: 1 }));
+    let two = encompute_fhe::EncryptedTensor::from_bodies(SET, good.seed(), &[0; 4096]).unwrap();
+    let count = EvaluateError::InputCount { what: "ciphertexts", found: 2, wanted: 1 };
+    assert_eq!(evaluate(0, &two), Some(count));
+    let other = ParameterSet::Glwe4096V1;
+    let other_request = encompute_fhe::EncryptedTensor::from_bodies(other, good.seed(), &[0; 4096]).unwrap();
+    let set = EvaluateError::ParameterSet { what: "request", found: other, wanted: SET };
+    assert_eq!(evaluate(0, &other_request), Some(set));
+    let other_key = Owner::new(other);
+    let found = evaluate_round(&head, RoundIndex(0), &good, other_key.key.blinding_key(), &seed).err();
+    let set = EvaluateError::ParameterSet { what: "blinding key", found: other, wanted: SET };
+    assert_eq!(found, Some(set));
+}
+
+#[test]
+fn the_digest_depends_on_plan_and_weights() {
+    let plan = a_plan();
+    let digest = |plan: &HeadPlan, first| head_digest(plan, &HeadWeights::new(vec![vec![first; 240]]));
+    let mut round = a_round().0;
+    round.step.bias[0] += 1;
+    let other = HeadPlan::new(SET, Mode::Linear, vec![round]).unwrap();
+    assert_eq!(digest(&plan, 1), digest(&plan, 1));
+    assert_ne!(digest(&plan, 1), digest(&plan, 2));
+    assert_ne!(digest(&plan, 1), digest(&other, 1));
+}
+
+proptest! {
+    #[test]
+    fn random_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..400)) {
+        let _ = HeadPlan::from_bytes(&bytes);
+        let _ = HeadWeights::from_bytes(&bytes);
+    }
+
+    #[test]
+    fn altered_plans_are_refused_or_whole(changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4)) {
+        let mut bytes = a_plan().to_bytes();
+        for (at, to) in changes {
+            let at = at.index(bytes.len());
+            bytes[at] = to;
+        }
+        if let Ok(plan) = HeadPlan::from_bytes(&bytes) {
+            prop_assert_eq!(plan.to_bytes(), bytes);
+            // Whatever a checked plan says, its layouts can be made.
+            for round in plan.rounds() {
+                prop_assert!(round.input_layout(plan.parameter_set()).is_ok());
+                prop_assert!(round.output_layout(plan.parameter_set()).is_ok());
+            }
+        }
+    }
+}
