@@ -111,7 +111,7 @@ pub fn appraise_registration(
         "registration-holds",
         facts.at < record.expires_at,
         format!("before block {}", record.expires_at),
-        &facts.at,
+        facts.at,
         "chain: head",
     );
     checks.key(&evidence, hpke);
@@ -223,7 +223,7 @@ impl Checks {
                 return None;
             }
         };
-        self.push("quote", true, &expected, &verdict.claims.root, SOURCE);
+        self.push("quote", true, &expected, verdict.claims.root, SOURCE);
         let Claims { report_data, measurement, .. } = &verdict.claims;
         self.same::<ReportData>(
             "report-data",

@@ -127,6 +127,11 @@ impl Measurement {
 }
 
 impl TdxMeasurement {
+    /// The id under which allow-lists hold it.
+    pub fn id(&self) -> MeasurementId {
+        Measurement::Tdx(*self).id()
+    }
+
     fn of_report(report: &TDReport10) -> Self {
         Self {
             mr_td: Register(report.mr_td),

@@ -54,3 +54,42 @@ pub fn policy_of(trust: &Trust, on_chain: impl IntoIterator<Item = MeasurementId
 fn permission(allowed: bool) -> Permission {
     if allowed { Permission::Allowed } else { Permission::Refused }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::platform::TcbStatus;
+    use crate::root::RootKind;
+
+    fn trust(root: Root) -> Trust {
+        Trust {
+            root,
+            tcb_statuses: vec!["UpToDate".parse().unwrap()],
+            dynamic_platform: true,
+            cached_keys: false,
+            smt: true,
+            collateral: "https://api.trustedservices.intel.com".parse().unwrap(),
+            measurements: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_network_under_intels_root_refuses_development_quotes() {
+        let trust = trust(Root::Intel);
+        assert_eq!(root_of(&trust).unwrap().kind(), RootKind::Intel);
+        let policy = policy_of(&trust, [MeasurementId([1; 32])]).unwrap();
+        assert_eq!(policy.development_root, Permission::Refused);
+        assert_eq!((policy.dynamic_platform, policy.cached_keys), (Permission::Allowed, Permission::Refused));
+        assert_eq!(policy.tcb_statuses, BTreeSet::from([TcbStatus::UpToDate]));
+    }
+
+    #[test]
+    fn a_networks_own_list_narrows_the_contracts() {
+        let mut trust = trust(Root::Intel);
+        let on_chain = [MeasurementId([1; 32]), MeasurementId([2; 32])];
+        assert_eq!(policy_of(&trust, on_chain).unwrap().measurements.len(), 2);
+        trust.measurements = vec![MeasurementId([2; 32]), MeasurementId([3; 32])];
+        assert_eq!(policy_of(&trust, on_chain).unwrap().measurements, BTreeSet::from([MeasurementId([2; 32])]));
+    }
+}

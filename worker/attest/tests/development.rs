@@ -10,6 +10,17 @@ use encompute_attest::{
     QUOTE_LIMIT_BYTES, Refusal, ReportData, RootKind, TcbEvaluationNumber, TcbStatus, TrustRoot, UnixSeconds,
     authenticate, quote_identity, verify,
 };
+use proptest::collection::vec;
+use proptest::prelude::*;
+use std::sync::LazyLock;
+
+/// One honest quote with its collateral, for properties over what others make of it.
+static HONEST: LazyLock<(DevelopmentPki, Vec<u8>, Collateral)> = LazyLock::new(|| {
+    let pki = pki();
+    let platform = platform(&pki);
+    let (quote, collateral) = (quote(&platform, &measurement()), collateral(&pki, &platform));
+    (pki, quote, collateral)
+});
 
 /// Judges a quote of the usual machine with terms that differ from the usual ones.
 fn under(
@@ -249,7 +260,7 @@ fn a_denied_advisory_is_refused() {
     let advisory = AdvisoryId::new("INTEL-SA-00999");
     let mut policy = policy();
     let with_advisory = |terms: &mut CollateralTerms| terms.advisories = vec![AdvisoryId::new("INTEL-SA-00999")];
-    assert_eq!(under(with_advisory, &policy).unwrap().claims.advisories, [advisory.clone()]);
+    assert_eq!(under(with_advisory, &policy).unwrap().claims.advisories, std::slice::from_ref(&advisory));
     policy.denied_advisories.insert(advisory.clone());
     assert_eq!(under(with_advisory, &policy), Err(Refusal::Advisory(advisory)));
 }
@@ -280,5 +291,32 @@ fn each_weakening_setting_needs_its_own_word() {
             PlatformSetting::Smt => policy.smt = Permission::Allowed,
         }
         assert!(judge(&policy).is_ok(), "{setting}");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn a_quote_with_bytes_of_strangers_in_it_never_panics(at in 0usize..5000, bytes in vec(any::<u8>(), 1..64), cut in 0usize..5000) {
+        let (pki, honest, collateral) = &*HONEST;
+        let mut altered = honest.clone();
+        let at = at % altered.len();
+        let end = altered.len().min(at + bytes.len());
+        altered[at..end].copy_from_slice(&bytes[..end - at]);
+        altered.truncate(altered.len() - cut % 64);
+        if let Ok(claims) = authenticate(&altered, collateral, pki.trust_root(), NOW) {
+            // Outside the signed part there are bytes that no signature covers; they change nothing.
+            prop_assert_eq!(Ok(claims.quote), quote_identity(honest));
+        }
+    }
+
+    #[test]
+    fn bytes_that_are_no_quote_never_panic(bytes in vec(any::<u8>(), 0..2000), version in 3u8..6) {
+        let (pki, honest, collateral) = &*HONEST;
+        prop_assert!(authenticate(&bytes, collateral, pki.trust_root(), NOW).is_err());
+        let mut headed = [&honest[..48], &bytes].concat();
+        headed[0] = version;
+        prop_assert!(authenticate(&headed, collateral, pki.trust_root(), NOW).is_err());
     }
 }

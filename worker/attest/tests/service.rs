@@ -151,7 +151,8 @@ async fn an_agent_that_quotes_something_else_is_caught() {
     let url = format!("http://{}", listener.local_addr().unwrap());
     let task = tokio::spawn(async move { axum::serve(listener, canned).await });
     let asked = GuestAgent::at(&url).unwrap().quote(ReportData([1; 64])).await.unwrap_err();
-    assert!(matches!(asked, GuestError::ReportData { found: ReportData([7, ..]), .. }), "{asked:?}");
+    let GuestError::ReportData { found, wanted } = asked else { panic!("{asked:?}") };
+    assert_eq!((*found, *wanted), (ReportData([7; 64]), ReportData([1; 64])));
     task.abort();
 }
 

@@ -69,9 +69,9 @@ pub enum GuestError {
     #[error("dstack guest agent quoted report data {found} instead of {wanted}")]
     ReportData {
         /// Report data in the quote.
-        found: ReportData,
+        found: Box<ReportData>,
         /// Report data asked for.
-        wanted: ReportData,
+        wanted: Box<ReportData>,
     },
 }
 
@@ -131,7 +131,7 @@ impl GuestAgent {
             .map_err(|_| self.failed(answer.wrong("a hexadecimal quote")))?;
         match unverified_report_data(&quote).map_err(GuestError::Quote)? {
             found if found == report_data => Ok(GuestQuote { quote, event_log }),
-            found => Err(GuestError::ReportData { found, wanted: report_data }),
+            found => Err(GuestError::ReportData { found: Box::new(found), wanted: Box::new(report_data) }),
         }
     }
 

@@ -5,8 +5,8 @@ use encompute_attest::pki::{
     CollateralTerms, DevelopmentPki, DevelopmentSeed, Platform, PlatformTraits, development_measurement,
 };
 use encompute_attest::{
-    Collateral, ComposeHash, Measurement, Permission, Policy, Register, ReportData, TcbEvaluationNumber, TcbStatus,
-    TdxMeasurement, TrustRoot, UnixSeconds,
+    Collateral, ComposeHash, Permission, Policy, Register, ReportData, TcbEvaluationNumber, TcbStatus, TdxMeasurement,
+    TrustRoot, UnixSeconds,
 };
 use std::collections::BTreeSet;
 
@@ -38,7 +38,7 @@ pub fn collateral(pki: &DevelopmentPki, platform: &Platform) -> Collateral {
 /// Takes [`measurement`] on an up-to-date machine under any root.
 pub fn policy() -> Policy {
     Policy {
-        measurements: BTreeSet::from([Measurement::Tdx(measurement()).id()]),
+        measurements: BTreeSet::from([measurement().id()]),
         tcb_statuses: BTreeSet::from([TcbStatus::UpToDate]),
         denied_advisories: BTreeSet::new(),
         min_tcb_evaluation: TcbEvaluationNumber(17),
