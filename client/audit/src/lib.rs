@@ -8,7 +8,10 @@
 
 pub mod job;
 pub mod ledger;
+mod money;
+mod path;
 pub mod preflight;
+mod proof;
 pub mod report;
 pub mod trust;
 

@@ -77,9 +77,25 @@ pub enum RoundRefused {
 
 impl JobFacts {
     /// The receipt that an honest worker gives for a round.
-    fn expected(&self, round: RoundIndex, request: BlobDigest, response: BlobDigest, previous: RoundReceiptDigest) -> RoundReceipt {
+    fn expected(
+        &self,
+        round: RoundIndex,
+        request: BlobDigest,
+        response: BlobDigest,
+        previous: RoundReceiptDigest,
+    ) -> RoundReceipt {
         let Self { genesis, contract, job, head, record, .. } = *self;
-        RoundReceipt { genesis, contract, job, round, head, request, response, previous, registration_nonce: record.nonce }
+        RoundReceipt {
+            genesis,
+            contract,
+            job,
+            round,
+            head,
+            request,
+            response,
+            previous,
+            registration_nonce: record.nonce,
+        }
     }
 }
 
@@ -98,7 +114,12 @@ pub fn verify_round(
     answer: &RoundAnswer,
 ) -> Result<VerifiedRound, RoundRefused> {
     let response = BlobDigest::of(&answer.response);
-    check_receipt(&answer.receipt, &answer.signature, &facts.expected(round, request, response, previous), &facts.record.signing)?;
+    check_receipt(
+        &answer.receipt,
+        &answer.signature,
+        &facts.expected(round, request, response, previous),
+        &facts.record.signing,
+    )?;
     Ok(VerifiedRound { response, link: answer.receipt.link() })
 }
 
@@ -152,7 +173,9 @@ pub enum CommitmentRefused {
     #[error("the transcript cannot be read")]
     Malformed(#[source] encompute_protocol::wire::DecodeError),
     /// It tells another story than the rounds that the client saw.
-    #[error("the transcript has {found} rounds ending in {found_link}, the client saw {expected} ending in {expected_link}")]
+    #[error(
+        "the transcript has {found} rounds ending in {found_link}, the client saw {expected} ending in {expected_link}"
+    )]
     Rounds {
         /// Rounds in the transcript.
         found: usize,
@@ -203,6 +226,8 @@ pub fn verify_commitment(
 
 /// True when a registration that a job was claimed under is still the worker's registration.
 pub fn is_same_registration(claimed: &WorkerRecord, now: &WorkerRecord) -> bool {
-    let identity = |record: &WorkerRecord| -> (SigningAddress, Nonce, BlobDigest) { (record.signing, record.nonce, record.evidence) };
+    let identity = |record: &WorkerRecord| -> (SigningAddress, Nonce, BlobDigest) {
+        (record.signing, record.nonce, record.evidence)
+    };
     identity(claimed) == identity(now)
 }

@@ -42,17 +42,23 @@ impl Judge {
     ///
     /// # Errors
     /// [`TrustError`], with what the network file says.
-    pub fn of_network(network: &Network, measurements: impl IntoIterator<Item = MeasurementId>) -> Result<Self, TrustError> {
+    pub fn of_network(
+        network: &Network,
+        measurements: impl IntoIterator<Item = MeasurementId>,
+    ) -> Result<Self, TrustError> {
         let trust = &network.trust;
         let name = || network.name.to_string();
         let (root, development_root) = match &trust.root {
             Root::Intel => (TrustRoot::intel(), Permission::Refused),
             Root::Development { der, .. } => {
-                let root = TrustRoot::development(der.clone()).map_err(|source| TrustError::Root { network: name(), source })?;
+                let root = TrustRoot::development(der.clone())
+                    .map_err(|source| TrustError::Root { network: name(), source })?;
                 (root, Permission::Allowed)
             }
         };
-        let status = |word: &str| word.parse::<TcbStatus>().map_err(|_| TrustError::TcbStatus { network: name(), found: word.into() });
+        let status = |word: &str| {
+            word.parse::<TcbStatus>().map_err(|_| TrustError::TcbStatus { network: name(), found: word.into() })
+        };
         let permission = |allowed| if allowed { Permission::Allowed } else { Permission::Refused };
         let pinned = &trust.measurements;
         let policy = Policy {

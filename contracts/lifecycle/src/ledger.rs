@@ -50,6 +50,8 @@ pub struct JobAccount {
     pub slashed: Plancks,
     /// Credited from what was taken so far.
     pub from_slashes: Plancks,
+    /// Stake and bond that it holds now; nothing once it has ended.
+    pub held: Plancks,
 }
 
 /// The books after some events.
@@ -142,14 +144,14 @@ impl fmt::Display for LedgerError {
 
 impl core::error::Error for LedgerError {}
 
-/// What the books of one job lack once it has ended.
+/// A sum in the books of one job that is not what it should be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Imbalance {
     /// The job.
     pub job: JobId,
-    /// Credited.
+    /// Credited, or still held.
     pub found: Plancks,
-    /// What escrow (or slashes) held.
+    /// What escrow or slashes held, or zero for what is still held.
     pub wanted: Plancks,
 }
 
@@ -169,9 +171,7 @@ impl Deposit {
                 Self { amount: all.checked_sub(amount)?, locked: locked.checked_sub(amount)?, leaving }
             }
             Movement::Asked => Self { amount: all, locked, leaving: amount },
-            Movement::Taken => {
-                Self { amount: all.checked_sub(amount)?, locked, leaving: leaving.checked_sub(amount)? }
-            }
+            Movement::Taken => Self { amount: all.checked_sub(amount)?, locked, leaving: leaving.checked_sub(amount)? },
         };
         // Jobs never hold what is leaving or what is not there.
         (next.locked.checked_add(next.leaving)? <= next.amount).then_some(next)
@@ -267,12 +267,16 @@ impl Ledger {
         self.deposited.checked_sub(self.paid).ok_or(LedgerError::TooLarge)
     }
 
-    /// Jobs whose credits are not exactly what they held: ended jobs by escrow, all jobs by slashes.
+    /// Jobs whose books are open where they should be closed: ended jobs whose credits are not their
+    /// escrow or that still hold stake or bond, and any whose slashes were not all credited.
     pub fn imbalances(&self) -> impl Iterator<Item = Imbalance> {
         self.jobs.iter().filter_map(|(id, job)| {
             let escrow = job.fees.total().unwrap_or_default();
             if job.has_ended() && job.from_escrow != escrow {
                 return Some(Imbalance { job: *id, found: job.from_escrow, wanted: escrow });
+            }
+            if job.has_ended() && !job.held.is_zero() {
+                return Some(Imbalance { job: *id, found: job.held, wanted: Plancks::ZERO });
             }
             let (found, wanted) = (job.from_slashes, job.slashed);
             (found != wanted).then_some(Imbalance { job: *id, found, wanted })
@@ -295,6 +299,7 @@ impl Ledger {
             from_escrow: Plancks::ZERO,
             slashed: Plancks::ZERO,
             from_slashes: Plancks::ZERO,
+            held: Plancks::ZERO,
         };
         match self.jobs.insert(job, account) {
             None => Ok(()),
@@ -332,15 +337,20 @@ impl Ledger {
 
     /// What a movement of stake or bond means for money in, money out and the job it is for.
     fn cash(&mut self, job: Option<JobId>, movement: Movement, amount: Plancks) -> Result<(), LedgerError> {
-        match (movement, job) {
-            (Movement::Added, _) => add(&mut self.deposited, amount),
-            (Movement::Taken, _) => add(&mut self.paid, amount),
-            (Movement::Slashed, Some(id)) => {
-                add(&mut self.jobs.get_mut(&id).ok_or(LedgerError::UnknownJob(id))?.slashed, amount)
+        match movement {
+            Movement::Added => add(&mut self.deposited, amount),
+            Movement::Taken => add(&mut self.paid, amount),
+            Movement::Asked => Ok(()),
+            // Nothing is held or slashed but for a job.
+            Movement::Locked | Movement::Released | Movement::Slashed => {
+                let id = job.unwrap_or_default();
+                let job = self.jobs.get_mut(&id).ok_or(LedgerError::UnknownJob(id))?;
+                if movement == Movement::Locked {
+                    return add(&mut job.held, amount);
+                }
+                job.held = job.held.checked_sub(amount).ok_or(LedgerError::Overdrawn(id))?;
+                if movement == Movement::Slashed { add(&mut job.slashed, amount) } else { Ok(()) }
             }
-            // Nothing is slashed but for a job.
-            (Movement::Slashed, None) => Err(LedgerError::UnknownJob(JobId(0))),
-            (Movement::Locked | Movement::Released | Movement::Asked, _) => Ok(()),
         }
     }
 }

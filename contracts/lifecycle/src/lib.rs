@@ -47,12 +47,12 @@ mod worker;
 
 pub use command::{Command, Decide, Decision, Scene};
 pub use context::{Context, Host};
+pub use job::receipt::ReceiptFacts;
 pub use ledger::Ledger;
 pub use memory::Memory;
 pub use outcome::{Outcome, Settlement};
 pub use refusal::Refusal;
 #[cfg(feature = "recover")]
 pub use software::Software;
-pub use job::receipt::ReceiptFacts;
 pub use state::{Changes, Payout, ReadState, Write};
 pub use view::View;

@@ -117,10 +117,7 @@ impl Settlement {
     }
 
     fn sum(&self, wanted: impl Fn(&Line) -> bool) -> Option<Plancks> {
-        self.lines
-            .iter()
-            .filter(|line| wanted(line))
-            .try_fold(Plancks::ZERO, |sum, line| sum.checked_add(line.amount))
+        self.lines.iter().filter(|line| wanted(line)).try_fold(Plancks::ZERO, |sum, line| sum.checked_add(line.amount))
     }
 
     fn owe(&mut self, party: Party, amount: Plancks, cause: Cause) {

@@ -3,8 +3,8 @@
 use codec::{Decode, Encode};
 use core::fmt;
 use encompute_protocol::{
-    Address, BasisPoints, BlockNumber, JobId, ModelId, Plancks, PolicyId, SigningAddress, SplitIndex, Stage,
-    VersionId, VersionStatus,
+    Address, BasisPoints, BlockNumber, JobId, ModelId, Plancks, PolicyId, SigningAddress, SplitIndex, Stage, VersionId,
+    VersionStatus,
 };
 use scale_info::TypeInfo;
 

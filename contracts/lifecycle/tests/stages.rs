@@ -61,10 +61,10 @@ fn an_offer_makes_it_five_calls_and_two_stage_events() {
     message.offer = Some(world.offer(1, USERS[0], &message));
     let job = world.send_request(USERS[0], message).unwrap();
     let moved = moves(&world, job);
-    assert_eq!(moved.iter().map(|moved| (moved.from, moved.to, moved.by)).collect::<Vec<_>>(), [
-        (None, Stage::Requested, USERS[0]),
-        (Some(Stage::Requested), Stage::Claimed, WORKERS[1]),
-    ]);
+    assert_eq!(
+        moved.iter().map(|moved| (moved.from, moved.to, moved.by)).collect::<Vec<_>>(),
+        [(None, Stage::Requested, USERS[0]), (Some(Stage::Requested), Stage::Claimed, WORKERS[1]),]
+    );
     assert_eq!(world.worker(1).in_flight, 1);
     assert_eq!(world.worker(1).stake_locked, Plancks(STAKE));
 }

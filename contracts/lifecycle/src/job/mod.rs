@@ -14,8 +14,8 @@ use crate::{
     state::{ReadState, Write},
 };
 use encompute_protocol::{
-    Address, BlockNumber, Blocks, JobId, JobProgress, JobTerms, ModelRecord, Reason, SplitRecord, Stage,
-    VersionRecord, VersionStatus, WorkerRecord, event::JobStageChanged,
+    Address, BlockNumber, Blocks, JobId, JobProgress, JobTerms, ModelRecord, Reason, SplitRecord, Stage, VersionRecord,
+    VersionStatus, WorkerRecord, event::JobStageChanged,
 };
 
 /// A job as a rule holds it.

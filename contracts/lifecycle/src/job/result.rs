@@ -70,8 +70,7 @@ impl Decide for AcceptResult {
     /// window a poke does the same, so late acceptance harms nobody.
     fn decide<S: ReadState, H: Host>(&self, scene: &Scene<'_, S, H>) -> Result<Decision<()>, Refusal> {
         let job = Job::load(scene.state, self.job)?;
-        let ends_with_head =
-            job.progress.stage == Stage::HeadCommitted && job.split(scene.state)?.tail.is_zero();
+        let ends_with_head = job.progress.stage == Stage::HeadCommitted && job.split(scene.state)?.tail.is_zero();
         if !ends_with_head {
             job.must_be(Stage::ResultCommitted)?;
         }

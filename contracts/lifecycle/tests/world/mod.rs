@@ -4,7 +4,7 @@
 
 pub mod random;
 
-use encompute_lifecycle::{Context, Decide, Memory, ReadState, ReceiptFacts, Refusal, Software, price};
+use encompute_lifecycle::{Command, Context, Decide, Memory, ReadState, ReceiptFacts, Refusal, Software, price};
 use encompute_protocol::{
     Address, BasisPoints, BlobDigest, BlockNumber, Blocks, ContractAddress, CostUnits, GenesisHash, HeadDigest, JobId,
     JobProgress, JobTerms, KeyDigest, MeasurementId, Mode, ModelId, Offer, Params, Plancks, PolicyId, QuoteIdentity,
@@ -52,10 +52,21 @@ pub fn key(worker: usize) -> SigningKey {
     SigningKey::from_secret(&[worker as u8 + 1; 32]).unwrap()
 }
 
+/// What the contract takes for it: the block's time in seconds, here six a block.
+pub fn entropy(block: u32) -> [u8; 32] {
+    let mut entropy = [0; 32];
+    entropy[..8].copy_from_slice(&(6 * u64::from(block)).to_le_bytes());
+    entropy
+}
+
 #[derive(Clone)]
 pub struct World {
     pub market: Memory<Software>,
+    /// The contract that everybody's statements name.
+    pub contract: ContractAddress,
     pub block: u32,
+    /// Every call made, refused ones too: a contract that repeats them must say the same.
+    pub calls: Vec<(Context, Command)>,
     /// Makes digests that differ.
     pub serial: u64,
 }
@@ -63,12 +74,21 @@ pub struct World {
 impl World {
     /// The market without anybody in it.
     pub fn empty() -> Self {
-        Self { market: Memory::new(GOVERNOR, params(), Software).unwrap(), block: 1, serial: 0 }
+        Self::empty_at(CONTRACT)
+    }
+
+    pub fn empty_at(contract: ContractAddress) -> Self {
+        let market = Memory::new(GOVERNOR, params(), Software).unwrap();
+        Self { market, contract, block: 1, calls: Vec::new(), serial: 0 }
     }
 
     /// Two models with an active version each (the second has a split without a tail), three workers.
     pub fn new() -> Self {
-        let mut world = Self::empty();
+        Self::at_contract(CONTRACT)
+    }
+
+    pub fn at_contract(contract: ContractAddress) -> Self {
+        let mut world = Self::empty_at(contract);
         for measurement in MEASUREMENTS {
             world.call(GOVERNOR, AllowMeasurement { measurement }).unwrap();
         }
@@ -105,17 +125,24 @@ impl World {
             block: BlockNumber(self.block),
             value,
             genesis: GENESIS,
-            contract: CONTRACT,
-            entropy: [self.block as u8; 32],
+            contract: self.contract,
+            entropy: entropy(self.block),
         }
     }
 
-    pub fn call<C: Decide>(&mut self, caller: Address, message: C) -> Result<C::Answer, Refusal> {
+    pub fn call<C>(&mut self, caller: Address, message: C) -> Result<C::Answer, Refusal>
+    where
+        C: Decide + Clone + Into<Command>,
+    {
         self.pay(caller, Plancks::ZERO, message)
     }
 
-    pub fn pay<C: Decide>(&mut self, caller: Address, value: Plancks, message: C) -> Result<C::Answer, Refusal> {
+    pub fn pay<C>(&mut self, caller: Address, value: Plancks, message: C) -> Result<C::Answer, Refusal>
+    where
+        C: Decide + Clone + Into<Command>,
+    {
         let at = self.at(caller, value);
+        self.calls.push((at, message.clone().into()));
         self.market.execute(&at, &message)
     }
 
@@ -128,7 +155,7 @@ impl World {
     pub fn registration(&mut self, worker: usize, expires_at: u32) -> RegisterWorker {
         let statement = RegistrationStatement {
             genesis: GENESIS,
-            contract: CONTRACT,
+            contract: self.contract,
             account: WORKERS[worker],
             signing: key(worker).address(),
             hpke: KeyDigest([worker as u8 + 1; 32]),
@@ -170,7 +197,7 @@ impl World {
     pub fn offer(&self, worker: usize, user: Address, message: &RequestJob) -> SignedOffer {
         let offer = Offer {
             genesis: GENESIS,
-            contract: CONTRACT,
+            contract: self.contract,
             worker: WORKERS[worker],
             user,
             version: message.version,
@@ -202,7 +229,7 @@ impl World {
     pub fn commitment(&mut self, worker: usize, job: JobId) -> CommitHead {
         let output = self.digest();
         let finished_at = BlockNumber(self.block);
-        let facts = ReceiptFacts::read(&self.market, GENESIS, CONTRACT, job);
+        let facts = ReceiptFacts::read(&self.market, GENESIS, self.contract, job);
         let signature = match facts {
             Some(facts) => key(worker).sign(&facts.receipt(output, finished_at)),
             None => Signature([1; 65]),

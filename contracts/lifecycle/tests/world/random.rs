@@ -2,7 +2,6 @@
 //! something that exists, and shrink well.
 
 use super::*;
-use encompute_lifecycle::Command;
 use encompute_protocol::call::*;
 use proptest::prelude::*;
 
@@ -211,6 +210,7 @@ impl World {
         match self.command(step) {
             Some((caller, value, command)) => {
                 let at = self.at(caller, value);
+                self.calls.push((at, command.clone()));
                 self.market.execute_command(&at, &command).is_ok()
             }
             None => false,

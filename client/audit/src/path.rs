@@ -1,0 +1,121 @@
+//! The way a job went: stage after stage, each by whom it is due to, in its window, with the deadline
+//! that the job's own windows give.
+
+use crate::{job::JobBundle, report::Checks};
+use encompute_protocol::{
+    Address, BlockNumber, Blocks, Reason, Stage,
+    event::{Event, JobStageChanged},
+};
+
+/// Which stage may follow which.
+fn follows(from: Option<Stage>, to: Stage) -> bool {
+    use Stage::{Cancelled, Claimed, Failed, FeaturesSent, HeadCommitted, Requested, ResultCommitted, Settled};
+    matches!(
+        (from, to),
+        (None, Requested)
+            | (Some(Requested), Claimed | Failed | Cancelled)
+            | (Some(Claimed), Requested | HeadCommitted | Failed)
+            | (Some(HeadCommitted), FeaturesSent | Settled | Failed | Cancelled)
+            | (Some(FeaturesSent), ResultCommitted | Failed)
+            | (Some(ResultCommitted), Settled)
+    )
+}
+
+/// When a step may be made, measured by the deadline of the stage before.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Due {
+    /// Up to the deadline.
+    InTime,
+    /// Only after it.
+    Late,
+    /// At any time.
+    Ever,
+}
+
+impl Due {
+    fn of(step: &JobStageChanged, bundle: &JobBundle) -> Self {
+        match (step.to, step.reason) {
+            (Stage::Claimed | Stage::HeadCommitted | Stage::FeaturesSent | Stage::ResultCommitted, _)
+            | (Stage::Failed, Some(Reason::CreatorRefused)) => Self::InTime,
+            (Stage::Requested, Some(Reason::WorkerTimeout))
+            | (
+                Stage::Failed,
+                Some(Reason::NoWorker | Reason::WorkerTimeout | Reason::UserNoShow | Reason::CreatorTimeout),
+            ) => Self::Late,
+            // The user accepts whenever it wants, anybody else only once the window is over.
+            (Stage::Settled, _) if step.by != bundle.terms.user => Self::Late,
+            _ => Self::Ever,
+        }
+    }
+
+    fn holds(self, block: BlockNumber, deadline: Option<BlockNumber>) -> bool {
+        match (self, deadline) {
+            (Self::Ever, _) | (Self::InTime, None) => true,
+            (Self::InTime, Some(deadline)) => block <= deadline,
+            (Self::Late, deadline) => deadline.is_some_and(|deadline| block > deadline),
+        }
+    }
+
+    fn words(self, deadline: Option<BlockNumber>) -> String {
+        let deadline = deadline.map_or("the request".to_owned(), |block| format!("block {block}"));
+        match self {
+            Self::InTime => format!("not after {deadline}"),
+            Self::Late => format!("after {deadline}"),
+            Self::Ever => "at any time".to_owned(),
+        }
+    }
+}
+
+/// The one account that may make a step; none where anybody may.
+fn actor(step: &JobStageChanged, bundle: &JobBundle) -> Option<Address> {
+    match (step.to, step.reason) {
+        (Stage::Requested, None) | (Stage::FeaturesSent | Stage::Cancelled, _) => Some(bundle.terms.user),
+        (Stage::Claimed | Stage::HeadCommitted, _) => step.worker,
+        (Stage::ResultCommitted, _) | (Stage::Failed, Some(Reason::CreatorRefused)) => Some(bundle.creator),
+        _ => None,
+    }
+}
+
+/// How long the actor of a stage has.
+fn window(stage: Stage, bundle: &JobBundle) -> Option<Blocks> {
+    let windows = &bundle.terms.windows;
+    match stage {
+        Stage::Requested => Some(windows.claim),
+        Stage::Claimed => Some(windows.head),
+        Stage::HeadCommitted => Some(windows.features),
+        Stage::FeaturesSent => Some(windows.creator),
+        Stage::ResultCommitted => Some(windows.accept),
+        Stage::Settled | Stage::Failed | Stage::Cancelled => None,
+    }
+}
+
+/// Checks every step of the job.
+pub(crate) fn stages(bundle: &JobBundle, checks: &mut Checks) {
+    let steps = bundle.events.iter().filter_map(|(block, event)| match event {
+        Event::JobStageChanged(step) => Some((*block, step)),
+        _ => None,
+    });
+    let (mut at, mut deadline): (Option<Stage>, Option<BlockNumber>) = (None, None);
+    for (index, (block, step)) in steps.enumerate() {
+        let id = |what: &str| format!("stage-{index}-{what}");
+        let name = format!("{:?} to {:?}", step.from, step.to);
+        checks.same(&id("job"), bundle.job, step.job, "chain: job");
+        let allowed = step.from == at && follows(step.from, step.to);
+        checks.holds(&id("order"), allowed, format!("a step from {at:?}"), &name, "lifecycle");
+        let due = Due::of(step, bundle);
+        let words = format!("{name} {}", due.words(deadline));
+        checks.holds(&id("window"), due.holds(block, deadline), words, format!("block {block}"), "chain: events");
+        if let Some(actor) = actor(step, bundle) {
+            checks.same(&id("actor"), actor, step.by, "lifecycle: whose turn it is");
+        }
+        if let Some(window) = window(step.to, bundle) {
+            let expected = block.checked_add(window).unwrap_or_default();
+            checks.same(&id("deadline"), expected, step.deadline, "chain: job terms");
+        }
+        (at, deadline) = (Some(step.to), Some(step.deadline));
+    }
+    checks.same("stage-last", format!("{:?}", Some(bundle.progress.stage)), format!("{at:?}"), "chain: job progress");
+    if let Some(deadline) = deadline {
+        checks.same("deadline-last", bundle.progress.deadline, deadline, "chain: job progress");
+    }
+}

@@ -1,0 +1,373 @@
+//! A market in memory with one job in it, its blobs and a quote under a development root: what an
+//! auditor would fetch from chain and store.
+#![allow(dead_code, clippy::unwrap_used, clippy::panic, reason = "each test file uses its part")]
+
+use encompute_attest::{
+    Collateral, ComposeHash, HpkeKey, Permission, Policy, Register, RegistrationEvidence, TcbEvaluationNumber,
+    TcbStatus, UnixSeconds, bound,
+    pki::{CollateralTerms, DevelopmentPki, DevelopmentSeed, PlatformTraits, development_measurement},
+    quote_identity,
+};
+use encompute_audit::{JobBundle, JobFacts, Judge, Report, audit_job};
+use encompute_lifecycle::{Context, Decide, Memory, ReadState, ReceiptFacts, Refusal, Software, View, price};
+use encompute_protocol::{
+    Address, BasisPoints, BlobDigest, BlockNumber, Bytes, ContractAddress, CostUnits, GenesisHash, HeadDigest, JobId,
+    JobRequest, MeasurementId, Mode, Params, Plancks, PolicyId, RegistrationStatement, ReleasePolicy, RoundIndex,
+    RoundReceipt, RoundReceiptDigest, SplitIndex, SplitManifest, TailDigest, Text, Transcript, VersionManifest,
+    call::*,
+    event::Event,
+    manifest::{Accuracy, Cost},
+    signing::SigningKey,
+    statement::TeeKind,
+    wire::Message,
+};
+use std::collections::{BTreeMap, BTreeSet};
+
+pub const GENESIS: GenesisHash = GenesisHash([0x6e; 32]);
+pub const CONTRACT: ContractAddress = ContractAddress([0xcc; 20]);
+pub const GOVERNOR: Address = Address([1; 20]);
+pub const TREASURY: Address = Address([2; 20]);
+pub const USER: Address = Address([0x11; 20]);
+pub const CREATOR: Address = Address([0x21; 20]);
+pub const WORKER: Address = Address([0x31; 20]);
+pub const PAYOUT: Address = Address([0x41; 20]);
+pub const STRANGER: Address = Address([0x99; 20]);
+pub const NOW: UnixSeconds = UnixSeconds(1_795_348_800);
+pub const HEAD: HeadDigest = HeadDigest([7; 32]);
+
+pub struct Market {
+    pub memory: Memory<Software>,
+    pub block: u32,
+    pub blobs: BTreeMap<BlobDigest, Vec<u8>>,
+    pub pki: DevelopmentPki,
+    pub job: JobId,
+}
+
+pub fn key() -> SigningKey {
+    SigningKey::from_secret(&[5; 32]).unwrap()
+}
+
+fn measurement() -> encompute_attest::TdxMeasurement {
+    development_measurement(ComposeHash([5; 32]))
+}
+
+pub fn measurement_id() -> MeasurementId {
+    encompute_attest::Measurement::Tdx(measurement()).id()
+}
+
+fn params() -> Params {
+    Params { measurement_delay: encompute_protocol::Blocks(0), ..price::default_params(TREASURY) }
+}
+
+pub fn manifest() -> VersionManifest {
+    fn text<const LIMIT: u32>(words: &str) -> Text<LIMIT> {
+        Text::new(words).unwrap()
+    }
+    let policy = ReleasePolicy {
+        id: PolicyId(1),
+        name: text("balanced"),
+        clip: 100,
+        sigma_milli: 10,
+        step: 1,
+        bits: 8,
+        information_millibits: 1,
+        accuracy: BasisPoints(9_000),
+    };
+    VersionManifest {
+        name: text("digits"),
+        task: text("Which digit is written."),
+        creator: CREATOR,
+        creator_key: Bytes::new(vec![1; 1_216]).unwrap(),
+        creator_url: text("http://127.0.0.1:1"),
+        preamble: Bytes::new(vec![]).unwrap(),
+        labels: vec![Text::new("zero").unwrap(), Text::new("one").unwrap()],
+        limits: text("None."),
+        splits: vec![SplitManifest {
+            name: Text::new("last").unwrap(),
+            mode: Mode::Rounds,
+            plan: Bytes::new(vec![1]).unwrap(),
+            head: HEAD,
+            sealed_weights: BlobDigest([1; 32]),
+            sealed_weights_bytes: 1,
+            tail: TailDigest([8; 32]),
+            features: 16,
+            cost: Cost { units: CostUnits(10), ..Cost::default() },
+            failure_bits: 140,
+            policies: vec![policy],
+            accuracy: Accuracy::default(),
+        }],
+    }
+}
+
+impl Market {
+    /// Everybody registered, a version on sale, a job requested in block 10.
+    pub fn with_request() -> Self {
+        let pki = DevelopmentPki::from_seed(DevelopmentSeed::from_label("audit")).unwrap();
+        let memory = Memory::new(GOVERNOR, params(), Software).unwrap();
+        let mut market = Self { memory, block: 1, blobs: BTreeMap::new(), pki, job: JobId(1) };
+        market.call(GOVERNOR, 0, AllowMeasurement { measurement: measurement_id() }).unwrap();
+        market.register();
+        let floor = params().model_bond_floor.0;
+        let model = market.call(CREATOR, floor, ListModel { name: Text::new("digits").unwrap() }).unwrap();
+        let manifest = manifest();
+        let split = &manifest.splits[0];
+        let offer = SplitOffer {
+            mode: split.mode,
+            head: split.head,
+            tail: split.tail,
+            cost: split.cost.units,
+            tail_fee: Plancks(2_000_000_001),
+            policies: 1,
+        };
+        let publish = PublishVersion { model, manifest: manifest.hash(), splits: vec![offer] };
+        let version = market.call(CREATOR, 0, publish).unwrap();
+        market.call(CREATOR, 0, ActivateVersion { version }).unwrap();
+        market.keep(manifest.to_wire());
+        market.block = 10;
+        market.request();
+        market
+    }
+
+    fn register(&mut self) {
+        let nonce = self.call(WORKER, 0, BeginRegistration {}).unwrap();
+        let hpke_key = HpkeKey([9; 1_216]);
+        let statement = RegistrationStatement {
+            genesis: GENESIS,
+            contract: CONTRACT,
+            account: WORKER,
+            signing: key().address(),
+            hpke: hpke_key.digest(),
+            payout: PAYOUT,
+            tee: TeeKind::Tdx,
+            expires_at: BlockNumber(10_000),
+        };
+        let platform = self.pki.platform("worker-1", PlatformTraits::default()).unwrap();
+        let quote = platform.quote(&measurement(), Register([9; 48]), bound(&statement, &nonce));
+        let collateral: Collateral = self.pki.collateral(platform.traits(), &CollateralTerms::current(NOW)).unwrap();
+        let identity = quote_identity(&quote).unwrap();
+        let evidence = RegistrationEvidence {
+            quote: Bytes::new(quote).unwrap(),
+            collateral: Bytes::new(collateral.to_json()).unwrap(),
+            statement,
+            nonce,
+            hpke_key,
+        };
+        let evidence = self.keep(evidence.to_wire());
+        let register = RegisterWorker {
+            signing: statement.signing,
+            hpke: statement.hpke,
+            payout: PAYOUT,
+            tee: TeeKind::Tdx,
+            measurement: measurement_id(),
+            quote: identity,
+            evidence,
+            expires_at: statement.expires_at,
+            capacity: 2,
+            url: Text::new("http://127.0.0.1:2").unwrap(),
+            signature: key().sign(&statement),
+        };
+        self.call(WORKER, 20_000_000_000_000, register).unwrap();
+    }
+
+    fn request(&mut self) {
+        let request = JobRequest {
+            genesis: GENESIS,
+            contract: CONTRACT,
+            user: USER,
+            manifest: manifest().hash(),
+            split: SplitIndex(0),
+            policy: PolicyId(1),
+            session_key: [2; 33],
+            result_key: Bytes::new(vec![3; 1_216]).unwrap(),
+            rerandomisation: Bytes::new(vec![4]).unwrap(),
+            salt: [5; 32],
+            tensor: Bytes::new(b"an encrypted tensor".to_vec()).unwrap(),
+        };
+        let input = self.keep(request.to_wire());
+        let (version, split) = (encompute_protocol::VersionId(1), SplitIndex(0));
+        let (fees, _) = QuoteJob { version, split }.view(&self.memory).unwrap();
+        let tip = Plancks(77);
+        let message = RequestJob { version, split, policy: PolicyId(1), input, tip, offer: None };
+        self.job = self.call(USER, fees.total().unwrap().0 + tip.0, message).unwrap();
+    }
+
+    pub fn claim(&mut self) {
+        self.block += 1;
+        self.call(WORKER, 0, ClaimJob { job: self.job }).unwrap();
+    }
+
+    /// Two rounds, chained and signed; the second's request is the client's own business.
+    pub fn transcript(&self) -> Transcript {
+        let record = self.memory.worker(WORKER).unwrap();
+        let mut previous = RoundReceiptDigest::default();
+        let rounds = [(&b"an encrypted tensor"[..], &b"first answer"[..]), (b"second", b"second answer")];
+        let rounds = (0..).zip(rounds).map(|(round, (request, response))| {
+            let receipt = RoundReceipt {
+                genesis: GENESIS,
+                contract: CONTRACT,
+                job: self.job,
+                round: RoundIndex(round),
+                head: HEAD,
+                request: BlobDigest::of(request),
+                response: BlobDigest::of(response),
+                previous,
+                registration_nonce: record.nonce,
+            };
+            previous = receipt.link();
+            (receipt, key().sign(&receipt))
+        });
+        Transcript { rounds: rounds.collect() }
+    }
+
+    pub fn commit(&mut self, transcript: &Transcript) {
+        self.block += 1;
+        self.keep(b"first answer".to_vec());
+        let output = self.keep(transcript.to_wire());
+        let finished_at = BlockNumber(self.block);
+        let facts = ReceiptFacts::read(&self.memory, GENESIS, CONTRACT, self.job).unwrap();
+        let signature = key().sign(&facts.receipt(output, finished_at));
+        self.call(WORKER, 0, CommitHead { job: self.job, output, finished_at, signature }).unwrap();
+    }
+
+    pub fn send(&mut self) {
+        self.block += 1;
+        let features = self.keep(b"sealed features".to_vec());
+        self.call(USER, 0, SendFeatures { job: self.job, policy: PolicyId(1), features }).unwrap();
+    }
+
+    pub fn answer(&mut self) {
+        self.block += 1;
+        let result = self.keep(b"sealed result".to_vec());
+        self.call(CREATOR, 0, CommitResult { job: self.job, result }).unwrap();
+    }
+
+    pub fn settled() -> Self {
+        let mut market = Self::answered();
+        market.block += 1;
+        market.call(USER, 0, AcceptResult { job: market.job }).unwrap();
+        market
+    }
+
+    pub fn answered() -> Self {
+        let mut market = Self::sent();
+        market.answer();
+        market
+    }
+
+    pub fn sent() -> Self {
+        let mut market = Self::committed();
+        market.send();
+        market
+    }
+
+    pub fn committed() -> Self {
+        let mut market = Self::with_request();
+        market.claim();
+        let transcript = market.transcript();
+        market.commit(&transcript);
+        market
+    }
+
+    /// Moves past the deadline and pokes.
+    pub fn poke_late(&mut self) {
+        self.block = self.memory.job_progress(self.job).unwrap().deadline.0 + 1;
+        self.call(STRANGER, 0, PokeJob { job: self.job }).unwrap();
+    }
+
+    pub fn call<C: Decide>(&mut self, caller: Address, value: u128, message: C) -> Result<C::Answer, Refusal> {
+        let at = Context {
+            caller,
+            block: BlockNumber(self.block),
+            value: Plancks(value),
+            genesis: GENESIS,
+            contract: CONTRACT,
+            entropy: [0; 32],
+        };
+        self.memory.execute(&at, &message)
+    }
+
+    pub fn keep(&mut self, bytes: Vec<u8>) -> BlobDigest {
+        let digest = BlobDigest::of(&bytes);
+        self.blobs.insert(digest, bytes);
+        digest
+    }
+
+    pub fn bundle(&self) -> JobBundle {
+        let (job, memory) = (self.job, &self.memory);
+        let terms = memory.job_terms(job).unwrap();
+        let progress = memory.job_progress(job).unwrap();
+        let worker = progress.worker.map(|account| (account, memory.worker(account).unwrap()));
+        JobBundle {
+            genesis: GENESIS,
+            contract: CONTRACT,
+            job,
+            terms,
+            progress,
+            events: memory.events().iter().filter(|(_, event)| concerns(event, job)).cloned().collect(),
+            version: memory.version(terms.version).unwrap(),
+            split: memory.split(terms.version, terms.split).unwrap(),
+            creator: memory.model(terms.model).unwrap().creator,
+            params: memory.params(),
+            params_changed_at: None,
+            worker,
+            measurement: memory.measurement(measurement_id()),
+            blobs: self.blobs.clone(),
+        }
+    }
+
+    pub fn facts(&self) -> JobFacts {
+        JobFacts {
+            genesis: GENESIS,
+            contract: CONTRACT,
+            job: self.job,
+            terms: self.memory.job_terms(self.job).unwrap(),
+            progress: self.memory.job_progress(self.job).unwrap(),
+            worker: WORKER,
+            record: self.memory.worker(WORKER).unwrap(),
+            head: HEAD,
+        }
+    }
+
+    pub fn judge(&self) -> Judge {
+        let policy = Policy {
+            measurements: BTreeSet::from([measurement_id()]),
+            tcb_statuses: BTreeSet::from([TcbStatus::UpToDate]),
+            denied_advisories: BTreeSet::new(),
+            min_tcb_evaluation: TcbEvaluationNumber(0),
+            dynamic_platform: Permission::Refused,
+            cached_keys: Permission::Refused,
+            smt: Permission::Refused,
+            development_root: Permission::Allowed,
+        };
+        Judge { root: self.pki.trust_root().clone(), policy }
+    }
+
+    pub fn audit(&self) -> Report {
+        audit_job(&self.bundle(), &self.judge(), NOW)
+    }
+
+    /// The audit after somebody has altered what the auditor reads.
+    pub fn audit_with(&self, alter: impl FnOnce(&mut JobBundle)) -> Report {
+        let mut bundle = self.bundle();
+        alter(&mut bundle);
+        audit_job(&bundle, &self.judge(), NOW)
+    }
+}
+
+fn concerns(event: &Event, job: JobId) -> bool {
+    match event {
+        Event::JobRequested(event) => event.job == job,
+        Event::JobStageChanged(event) => event.job == job,
+        Event::HeadCommitted(event) => event.job == job,
+        Event::FeaturesSent(event) => event.job == job,
+        Event::ResultCommitted(event) => event.job == job,
+        Event::Credited(event) => event.job == job,
+        Event::StakeMoved(event) => event.job == Some(job),
+        Event::BondMoved(event) => event.job == Some(job),
+        _ => false,
+    }
+}
+
+pub fn failed(report: &Report) -> Vec<&str> {
+    report.checks.iter().filter(|check| !check.pass).map(|check| check.id.as_str()).collect()
+}
