@@ -7,7 +7,6 @@ use core::fmt::Display;
 use core::str::FromStr;
 use encompute_protocol::{Address, BasisPoints, Blocks, Params, Plancks, Windows};
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 use std::path::{Path, PathBuf};
 
 /// Longest network file read, in bytes.
@@ -344,8 +343,7 @@ impl Keys<'_> {
         if der.is_empty() || der.len() > ROOT_LIMIT_BYTES {
             return Err(self.refuse(key, format!("{} bytes", der.len()), format!("1 to {ROOT_LIMIT_BYTES} bytes")));
         }
-        let fingerprint = Sha256::digest(&der).into();
-        Ok(Root::Development { der, fingerprint })
+        Ok(Root::development(der))
     }
 
     fn parameters(&self, found: ParametersFile, root: &str) -> Result<Vec<ParameterName>, NetworkError> {

@@ -4,6 +4,7 @@ use crate::file::NetworkError;
 use crate::words::{NetworkName, ParameterName, RpcUrl, ServiceUrl, TcbStatusName};
 use core::fmt;
 use encompute_protocol::{ContractAddress, GenesisHash, MeasurementId, Params};
+use sha2::{Digest, Sha256};
 use std::path::Path;
 
 const BUNDLED: [(&str, &str); 1] = [("paseo-hub", include_str!("../networks/paseo-hub.toml"))];
@@ -142,6 +143,14 @@ impl Network {
     /// True where inputs may be encrypted under the parameter set called `name`.
     pub fn allows_parameters(&self, name: &str) -> bool {
         self.parameters.iter().any(|allowed| allowed.as_str() == name)
+    }
+}
+
+impl Root {
+    /// The development root with this certificate, as DER. Whether it is one, the verifier says.
+    pub fn development(der: Vec<u8>) -> Self {
+        let fingerprint = Sha256::digest(&der).into();
+        Self::Development { der, fingerprint }
     }
 }
 

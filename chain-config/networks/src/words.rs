@@ -20,6 +20,16 @@ const TCB_STATUSES: [&str; 8] = [
 /// Encryption parameter sets by name; a test of the client keeps this list equal to the sets it knows.
 const PARAMETER_SETS: [&str; 3] = ["glwe-2048-v1", "glwe-4096-v1", "toy-256-v1"];
 
+/// A word that is not allowed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{found:?} is not allowed, allowed is {allowed}")]
+pub struct WordError {
+    /// What was written.
+    pub found: String,
+    /// What may be written.
+    pub allowed: &'static str,
+}
+
 macro_rules! word {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
@@ -39,6 +49,14 @@ macro_rules! word {
                     None => Ok(Self(word)),
                     Some(allowed) => Err(allowed),
                 }
+            }
+        }
+
+        impl core::str::FromStr for $name {
+            type Err = WordError;
+
+            fn from_str(word: &str) -> Result<Self, WordError> {
+                Self::new(word).map_err(|allowed| WordError { found: word.to_owned(), allowed })
             }
         }
 

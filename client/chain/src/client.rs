@@ -45,6 +45,7 @@ pub struct Client {
 pub(crate) struct Shared {
     pub(crate) wire: Arc<Wire>,
     pub(crate) online: OnlineClient<SubstrateConfig>,
+    pub(crate) rpc: RpcClient,
     pub(crate) legacy: LegacyRpcMethods<RpcConfigFor<SubstrateConfig>>,
     genesis: GenesisHash,
 }
@@ -108,7 +109,7 @@ impl Client {
         if let Some(pinned) = network.chain.genesis.filter(|pinned| *pinned != found) {
             return Err(ConnectError::OtherGenesis { url: wire.url().to_owned(), found, pinned });
         }
-        let shared = Shared { wire, online, legacy: LegacyRpcMethods::new(rpc), genesis: found };
+        let shared = Shared { wire, online, rpc: rpc.clone(), legacy: LegacyRpcMethods::new(rpc), genesis: found };
         let client = Self { shared: Arc::new(shared), contract: network.chain.contract };
         let at = client.at_head().await?;
         if at.metadata_ref().pallet_by_name("Revive").is_none() {

@@ -96,7 +96,10 @@ impl Account {
             drop(numbered);
             match accepted {
                 Ok(progress) => return self.watch(&signed, birth, Some(progress)).await,
-                Err(Refused::Fault(_)) => return self.watch(&signed, birth, None).await,
+                Err(Refused::Fault(fault)) => {
+                    tracing::warn!(%fault, "node did not say whether it took a transaction");
+                    return self.watch(&signed, birth, None).await;
+                }
                 Err(Refused::Rejected { code, reason }) if attempt < NUMBERINGS && is_number_taken(code, &reason) => {
                     tracing::debug!(code, reason, "transaction number was taken; numbering anew");
                 }
@@ -168,7 +171,7 @@ impl Account {
         loop {
             let broken = match progress.take() {
                 None => None,
-                Some(progress) => match tokio::time::timeout_at(deadline, final_block(progress)).await {
+                Some(progress) => match tokio::time::timeout_at(deadline, final_block(self.client().shared.wire.url(), progress)).await {
                     Ok(Ok(block)) => match self.included(block, extrinsic).await {
                         Ok(Some(included)) => return Ok(included),
                         Ok(None) => None,
@@ -289,8 +292,8 @@ impl Included {
 }
 
 /// The finalized block a watched transaction ends up in.
-async fn final_block(mut progress: Progress) -> Result<H256, Broken> {
-    let lost = |reason: String| Fault::Unreachable { url: "that was asked".to_owned(), reason };
+async fn final_block(url: &str, mut progress: Progress) -> Result<H256, Broken> {
+    let lost = |reason: String| Fault::Unreachable { url: url.to_owned(), reason };
     loop {
         match progress.next().await {
             Some(Ok(TransactionStatus::InFinalizedBlock(found))) => return Ok(found.block_hash()),

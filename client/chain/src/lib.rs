@@ -35,6 +35,7 @@ mod capability;
 mod client;
 mod contract;
 mod deploy;
+pub mod development;
 mod error;
 mod events;
 mod extrinsic;
