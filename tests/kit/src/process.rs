@@ -1,0 +1,198 @@
+//! One program as a process: started, ready, stopped.
+
+use core::time::Duration;
+use serde_json::Value;
+use std::{
+    path::{Path, PathBuf},
+    process::Stdio,
+};
+use tokio::{
+    io::{AsyncBufReadExt, BufReader},
+    process::{Child, Command},
+};
+
+/// How long a program may take to say that it is ready. Generous: test machines are busy.
+const READY_WITHIN: Duration = Duration::from_secs(180);
+/// How long a program may take to stop when asked.
+const STOP_WITHIN: Duration = Duration::from_secs(30);
+/// Most of a log that an error repeats, in bytes from its end.
+const SHOWN_LOG_BYTES: usize = 2_000;
+
+/// A process or a chain that did not do what a test needs.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum KitError {
+    /// The program was not built.
+    #[error("{program} is not in {folder}; build it first: cargo build --workspace --bins")]
+    NotBuilt {
+        /// Which program.
+        program: String,
+        /// Where it was looked for.
+        folder: PathBuf,
+    },
+    /// The system did not start the program, or its folder could not be made.
+    #[error("{what} cannot be started")]
+    Start {
+        /// What was to start.
+        what: String,
+        /// What the system says.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The program ended, said something else, or nothing in time.
+    #[error("{what} is not ready ({why}); its log ends with:\n{log}")]
+    NotReady {
+        /// What was started.
+        what: String,
+        /// What happened instead.
+        why: String,
+        /// The end of its log.
+        log: String,
+    },
+    /// The ready line lacks something.
+    #[error("ready line of {what} has no {key:?}: {line}")]
+    ReadyLine {
+        /// What was started.
+        what: String,
+        /// What is missing.
+        key: String,
+        /// The line.
+        line: String,
+    },
+    /// A command of the market's failed.
+    #[error("{what} failed ({why})")]
+    Command {
+        /// What was run.
+        what: String,
+        /// Its exit code and what it said.
+        why: String,
+    },
+    /// The network file is refused.
+    #[error("network file is refused")]
+    Network(#[from] encompute_networks::NetworkError),
+    /// The chain cannot be connected to.
+    #[error("chain cannot be connected to")]
+    Connect(#[from] encompute_chain::ConnectError),
+    /// The contract cannot be deployed.
+    #[error("contract cannot be deployed")]
+    Deploy(#[from] encompute_chain::SubmitError),
+}
+
+/// The path of a program that the same build made.
+///
+/// # Errors
+/// [`KitError::NotBuilt`].
+pub fn program(name: &str) -> Result<PathBuf, KitError> {
+    let folder = match std::env::var_os("ENCOMPUTE_PROGRAMS") {
+        Some(folder) => PathBuf::from(folder),
+        None => {
+            let this = std::env::current_exe();
+            let this = this.map_err(|source| KitError::Start { what: name.to_owned(), source })?;
+            // Tests are built into `deps`, programs beside it.
+            this.ancestors().skip(1).find(|folder| !folder.ends_with("deps")).unwrap_or(Path::new(".")).to_owned()
+        }
+    };
+    let path = folder.join(name);
+    if path.is_file() { Ok(path) } else { Err(KitError::NotBuilt { program: name.to_owned(), folder }) }
+}
+
+/// A program that has said it is ready. Dropping it kills it.
+pub struct Process {
+    what: String,
+    ready: Value,
+    log: PathBuf,
+    child: Child,
+}
+
+impl Process {
+    /// Starts a program and waits for its ready line. Its log goes to `<folder>/<what>.log`.
+    ///
+    /// # Errors
+    /// [`KitError`], with the end of its log.
+    pub async fn start(what: &str, program: &Path, arguments: &[&str], folder: &Path) -> Result<Self, KitError> {
+        let failed = |source| KitError::Start { what: what.to_owned(), source };
+        std::fs::create_dir_all(folder).map_err(failed)?;
+        let log = folder.join(format!("{what}.log"));
+        let stderr = std::fs::File::options().create(true).append(true).open(&log).map_err(failed)?;
+        let mut child = Command::new(program)
+            .args(arguments)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(stderr)
+            .process_group(0)
+            .kill_on_drop(true)
+            .spawn()
+            .map_err(failed)?;
+        let not_ready = |why: String| KitError::NotReady { what: what.to_owned(), why, log: end_of(&log) };
+        let stdout = child.stdout.take().ok_or_else(|| not_ready("it has no stdout".to_owned()))?;
+        let mut lines = BufReader::new(stdout).lines();
+        let line = match tokio::time::timeout(READY_WITHIN, lines.next_line()).await {
+            Ok(Ok(Some(line))) => line,
+            Ok(_) => return Err(not_ready(ending(&mut child).await)),
+            Err(_) => return Err(not_ready(format!("nothing within {} s", READY_WITHIN.as_secs()))),
+        };
+        let ready: Value = serde_json::from_str(&line).map_err(|_| not_ready(format!("it said {line:?}")))?;
+        // Nobody needs later lines, but an unread pipe would block the program.
+        tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+        Ok(Self { what: what.to_owned(), ready, log, child })
+    }
+
+    /// A text of its ready line.
+    ///
+    /// # Errors
+    /// [`KitError::ReadyLine`].
+    pub fn said(&self, key: &str) -> Result<&str, KitError> {
+        let (what, line) = (self.what.clone(), self.ready.to_string());
+        self.ready.get(key).and_then(Value::as_str).ok_or(KitError::ReadyLine { what, key: key.to_owned(), line })
+    }
+
+    /// Its ready line.
+    pub fn ready(&self) -> &Value {
+        &self.ready
+    }
+
+    /// The end of its log.
+    pub fn log(&self) -> String {
+        end_of(&self.log)
+    }
+
+    /// Asks it to stop and waits; kills it if it does not. True if it ended well.
+    pub async fn stop(mut self) -> bool {
+        if let Some(id) = self.child.id() {
+            signal(id, "-TERM").await;
+        }
+        match tokio::time::timeout(STOP_WITHIN, self.child.wait()).await {
+            Ok(Ok(status)) => status.success(),
+            _ => {
+                self.kill().await;
+                false
+            }
+        }
+    }
+
+    /// Ends it at once, as a power cut would.
+    pub async fn kill(mut self) {
+        // What cannot be killed is gone already.
+        let _ = self.child.kill().await;
+    }
+}
+
+/// Sends a signal to a process by its id.
+pub(crate) async fn signal(id: u32, name: &str) {
+    let sent = Command::new("kill").arg(name).arg(id.to_string()).stderr(Stdio::null()).status().await;
+    // A process that is gone needs no signal.
+    drop(sent);
+}
+
+async fn ending(child: &mut Child) -> String {
+    match tokio::time::timeout(Duration::from_secs(5), child.wait()).await {
+        Ok(Ok(status)) => status.to_string(),
+        _ => "it closed its stdout".to_owned(),
+    }
+}
+
+fn end_of(log: &Path) -> String {
+    let bytes = std::fs::read(log).unwrap_or_default();
+    let from = bytes.len().saturating_sub(SHOWN_LOG_BYTES);
+    String::from_utf8_lossy(bytes.get(from..).unwrap_or_default()).into_owned()
+}
