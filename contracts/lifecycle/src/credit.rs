@@ -18,6 +18,10 @@ impl Decide for WithdrawCredit {
         if to == Address::default() {
             return Err(Refusal::Missing { field: Field::To });
         }
+        // Money paid to itself would belong to nobody.
+        if to.0 == scene.at.contract.0 {
+            return Err(Refusal::PaymentFailed { to });
+        }
         let amount = scene.state.credit(account);
         if amount.is_zero() {
             return Err(Refusal::NothingToWithdraw);

@@ -138,6 +138,9 @@ fn invariant_7_a_credit_is_taken_by_its_owner_alone_and_where_he_says() {
     assert_eq!(world.market.balance(), before.checked_sub(amount).unwrap());
     let nowhere = world.call(CREATORS[0], WithdrawCredit { to: Some(Address::default()) });
     assert_eq!(nowhere, Err(Refusal::Missing { field: Field::To }));
+    let itself = Address(CONTRACT.0);
+    let refused = world.call(CREATORS[0], WithdrawCredit { to: Some(itself) });
+    assert_eq!(refused, Err(Refusal::PaymentFailed { to: itself }));
     // Nobody else's credit has moved.
     assert_eq!(world.market.credit(CREATORS[0]), Plancks(2_001));
 }

@@ -1,6 +1,6 @@
 //! One value of everything that has bytes. Every field of one value differs from its neighbours, so
 //! that two fields swapped show in the vectors.
-#![allow(clippy::unwrap_used, reason = "tests")]
+#![allow(dead_code, clippy::unwrap_used, reason = "each test file uses its part")]
 
 use encompute_protocol::{
     call::*,
