@@ -25,6 +25,7 @@ pub mod amount;
 pub mod call;
 pub mod digest;
 pub mod event;
+pub mod headkey;
 pub mod ids;
 pub mod manifest;
 pub mod market;
@@ -40,6 +41,7 @@ pub use digest::{
     BlobDigest, ContractAddress, GenesisHash, HeadDigest, KeyDigest, MeasurementId, Nonce,
     QuoteIdentity, ReceiptDigest, RoundReceiptDigest, SigningAddress, TailDigest, VersionHash,
 };
+pub use headkey::{HeadKeyAnswer, HeadKeyCall};
 pub use ids::{Address, BlockNumber, Blocks, JobId, ModelId, PolicyId, RoundIndex, SplitIndex, VersionId};
 pub use manifest::{JobRequest, ReleasePolicy, SplitManifest, VersionManifest};
 pub use market::{
