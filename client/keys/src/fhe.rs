@@ -187,7 +187,7 @@ impl SecretKey {
         let encoded = message.iter().map(|value| (*value as u64) << bits.scale_log2()).collect();
         message.zeroize();
         let (seed, bodies) = encrypt_polynomials(self.parameter_set, &self.coefficients, encoded);
-        Ok(EncryptedTensor::from_bodies(self.parameter_set, seed, &bodies)?)
+        Ok(EncryptedTensor::from_bodies_at(self.parameter_set, layout.upload_bits(), seed, &bodies)?)
     }
 
     /// The sums in `features`, each rounded to the exact integer that the worker computed.

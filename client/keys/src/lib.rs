@@ -24,8 +24,10 @@ mod features;
 mod fhe;
 mod keystore;
 mod lock;
+pub mod secret_file;
 
 pub use features::{SecretFeatures, VerifiedResponse};
 pub use fhe::{DecryptError, EncryptError, SecretKey};
 pub use keystore::{AccountLabel, Keystore, KeystoreError, WalletSecret};
+pub use secret_file::SecretFileError;
 pub use lock::{KdfCost, KeyLock, LockError, MachineSecret};

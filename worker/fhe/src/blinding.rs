@@ -15,7 +15,7 @@ use zeroize::{Zeroize, ZeroizeOnDrop};
 
 use crate::expand::{Ciphertext, expand_blinding_key};
 use crate::message::BlindingKey;
-use crate::params::ParameterSet;
+use crate::params::{ParameterSet, UploadBits};
 use crate::ring::{Ring, RingError, WeightPolynomials};
 
 /// Bytes of a blinding seed.
@@ -98,7 +98,7 @@ impl Ring {
 /// Noise is `e · u + e₂ − e₁ · s`, where `e` is the key's noise with its upload rounding.
 pub fn blinding_variance(parameter_set: ParameterSet, weight: f64) -> f64 {
     let fresh = parameter_set.noise_variance();
-    (fresh + crate::params::upload_variance()) * weight + fresh * (1.0 + weight)
+    (fresh + UploadBits::STANDARD.variance()) * weight + fresh * (1.0 + weight)
 }
 
 #[cfg(test)]

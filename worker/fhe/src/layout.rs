@@ -1,6 +1,6 @@
 //! Where values lie in polynomials: which slot holds which input, which body is which output.
 
-use crate::params::ParameterSet;
+use crate::params::{ParameterSet, UploadBits};
 
 /// One input value at one place. A value may have several slots, where tiles overlap.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,6 +52,7 @@ pub enum LayoutError {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InputLayout {
     parameter_set: ParameterSet,
+    upload_bits: UploadBits,
     ciphertexts: usize,
     values: usize,
     slots: Vec<Slot>,
@@ -70,7 +71,7 @@ fn within(what: &'static str, found: usize, limit: usize) -> Result<usize, Layou
 }
 
 impl InputLayout {
-    /// A layout of `values` inputs in `ciphertexts`.
+    /// A layout of `values` inputs in `ciphertexts`, uploaded at [`UploadBits::STANDARD`].
     ///
     /// # Errors
     /// [`LayoutError`] if a slot names what is not there, or two slots name one place.
@@ -90,12 +91,22 @@ impl InputLayout {
                 return Err(LayoutError::NotOnce { what: "place", found: place, times: 2 });
             }
         }
-        Ok(Self { parameter_set, ciphertexts, values, slots })
+        Ok(Self { parameter_set, upload_bits: UploadBits::STANDARD, ciphertexts, values, slots })
     }
 
     /// The set its ciphertexts are of.
     pub fn parameter_set(&self) -> ParameterSet {
         self.parameter_set
+    }
+
+    /// The same layout, uploaded at another width.
+    pub fn at(self, upload_bits: UploadBits) -> Self {
+        Self { upload_bits, ..self }
+    }
+
+    /// Width of the uploaded bodies.
+    pub fn upload_bits(&self) -> UploadBits {
+        self.upload_bits
     }
 
     /// Number of ciphertexts.

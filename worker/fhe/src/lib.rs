@@ -6,7 +6,7 @@
 //!
 //! The types to know, and how they meet:
 //!
-//! * [`EncryptedTensor`] is a request: one seed and 40-bit bodies, never full masks.
+//! * [`EncryptedTensor`] is a request: one seed and rounded bodies, never masks.
 //! * [`Ring`] multiplies expanded [`Ciphertext`]s with clear weights, exactly modulo 2⁶⁴, so that
 //!   one request has one response on every machine.
 //! * [`EncryptedFeatures`] is the response: modulus-switched, holding only the wanted bodies.
@@ -38,6 +38,6 @@ pub use blinding::{BLINDING_SEED_BYTES, BlindingSeed, blinding_variance};
 pub use expand::{Ciphertext, expand_blinding_key, expand_tensor};
 pub use layout::{InputLayout, LayoutError, OutputLayout, Slot, WantedBody};
 pub use message::{BlindingKey, EncryptedFeatures, EncryptedTensor, MaskSeed, MessageError, Piece};
-pub use params::{AccumulatorBits, ParameterSet, PolynomialSize, ResponseBits, UPLOAD_BITS, response_variance, upload_variance};
+pub use params::{AccumulatorBits, ParameterSet, PolynomialSize, ResponseBits, UploadBits};
 pub use respond::respond;
 pub use ring::{CodePath, PreparedWeights, Ring, RingError, WeightPolynomials};

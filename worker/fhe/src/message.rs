@@ -7,7 +7,7 @@ use codec::{Compact, Decode, Encode};
 use encompute_protocol::{BlobDigest, wire};
 
 use crate::packing::{pack, packed_len, padding_is_zero, unpack};
-use crate::params::{ParameterSet, ResponseBits, UPLOAD_BITS};
+use crate::params::{ParameterSet, ResponseBits, UploadBits};
 
 /// The public seed from which both sides expand the masks of one message. One seed, one use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
@@ -32,6 +32,12 @@ pub enum MessageError {
         found_bytes: usize,
         /// Bytes of one ciphertext.
         ciphertext_bytes: usize,
+    },
+    /// A width that no request may have.
+    #[error("uploaded bodies have {found} bits, allowed are {} to {}", UploadBits::MIN.0, UploadBits::MAX.0)]
+    UploadBits {
+        /// Bits found.
+        found: u8,
     },
     /// A width that no response may have.
     #[error("response coefficients have {found} bits, allowed are {} to {}", ResponseBits::MIN.0, ResponseBits::MAX.0)]
@@ -65,13 +71,14 @@ pub enum MessageError {
     },
 }
 
-/// A request: seeded ciphertexts of one tensor, bodies rounded to 40 bits, five bytes a coefficient.
+/// A request: seeded ciphertexts of one tensor, bodies rounded and packed.
 ///
 /// Masks exist only as a seed: a worker that accepted masks of the sender's choice would hand out
 /// its weights to the first mask `(1, 0, 0, …)`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EncryptedTensor {
     parameter_set: ParameterSet,
+    upload_bits: UploadBits,
     seed: MaskSeed,
     bodies: Vec<u8>,
 }
@@ -108,8 +115,16 @@ pub struct Piece {
 #[derive(Encode, Decode)]
 struct SeededBodies {
     parameter_set: ParameterSet,
+    upload_bits: UploadBits,
     seed: MaskSeed,
     bodies: Vec<u8>,
+}
+
+#[derive(Encode, Decode)]
+struct SeededKey {
+    parameter_set: ParameterSet,
+    seed: MaskSeed,
+    body: Vec<u8>,
 }
 
 #[derive(Encode, Decode)]
@@ -142,36 +157,53 @@ fn versioned(value: &impl Encode) -> Vec<u8> {
     bytes
 }
 
-/// Bytes of the bodies of one uploaded ciphertext.
-fn ciphertext_bytes(parameter_set: ParameterSet) -> usize {
-    packed_len(parameter_set.polynomial_size().0, UPLOAD_BITS)
+/// Bytes of the body of one uploaded ciphertext: whole ones, since sizes are multiples of eight.
+fn ciphertext_bytes(parameter_set: ParameterSet, bits: UploadBits) -> usize {
+    packed_len(parameter_set.polynomial_size().0, bits.0)
 }
 
-/// Rounds 2⁶⁴-scaled bodies to [`UPLOAD_BITS`] and packs them.
-fn round_and_pack(bodies: &[u64]) -> Vec<u8> {
-    let drop_bits = 64 - u32::from(UPLOAD_BITS);
-    let mut packed = Vec::with_capacity(packed_len(bodies.len(), UPLOAD_BITS));
-    pack(bodies.iter().map(|body| body.wrapping_add(1 << (drop_bits - 1)) >> drop_bits), UPLOAD_BITS, &mut packed);
+/// Rounds 2⁶⁴-scaled bodies to `bits` and packs them.
+fn round_and_pack(bodies: &[u64], bits: UploadBits) -> Vec<u8> {
+    let drop_bits = 64 - u32::from(bits.0);
+    let mut packed = Vec::with_capacity(packed_len(bodies.len(), bits.0));
+    pack(bodies.iter().map(|body| body.wrapping_add(1 << (drop_bits - 1)) >> drop_bits), bits.0, &mut packed);
     packed
 }
 
-fn unpack_bodies(packed: &[u8]) -> Vec<u64> {
-    packed
-        .chunks_exact(5)
-        .map(|five| u64::from_le_bytes([0, 0, 0, five[0], five[1], five[2], five[3], five[4]]))
-        .collect()
+fn unpack_bodies(packed: &[u8], bits: UploadBits) -> Vec<u64> {
+    let count = packed.len() * 8 / usize::from(bits.0);
+    let mut bodies = unpack(packed, bits.0, count);
+    bodies.iter_mut().for_each(|body| *body <<= 64 - u32::from(bits.0));
+    bodies
 }
 
 impl EncryptedTensor {
     /// Most bytes a request may have.
     pub const LIMIT_BYTES: usize = 16 << 20;
 
-    /// The request for bodies at full width, `polynomial size` of them per ciphertext.
+    /// The request for bodies at full width, `polynomial size` of them per ciphertext, rounded to
+    /// [`UploadBits::STANDARD`].
     ///
     /// # Errors
     /// [`MessageError::Empty`], [`MessageError::PartialCiphertext`].
     pub fn from_bodies(parameter_set: ParameterSet, seed: MaskSeed, bodies: &[u64]) -> Result<Self, MessageError> {
-        Self { parameter_set, seed, bodies: round_and_pack(bodies) }.conform()
+        Self::from_bodies_at(parameter_set, UploadBits::STANDARD, seed, bodies)
+    }
+
+    /// The same, rounded to `upload_bits`.
+    ///
+    /// # Errors
+    /// [`MessageError::UploadBits`], [`MessageError::Empty`], [`MessageError::PartialCiphertext`].
+    pub fn from_bodies_at(
+        parameter_set: ParameterSet,
+        upload_bits: UploadBits,
+        seed: MaskSeed,
+        bodies: &[u64],
+    ) -> Result<Self, MessageError> {
+        if !(UploadBits::MIN..=UploadBits::MAX).contains(&upload_bits) {
+            return Err(MessageError::UploadBits { found: upload_bits.0 });
+        }
+        Self { parameter_set, upload_bits, seed, bodies: round_and_pack(bodies, upload_bits) }.conform()
     }
 
     /// The request in `bytes`.
@@ -180,12 +212,15 @@ impl EncryptedTensor {
     /// [`MessageError`], by the first check that fails.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, MessageError> {
         let value = split_version(bytes, Self::LIMIT_BYTES)?;
-        let SeededBodies { parameter_set, seed, bodies } = wire::decode_exact(value, Self::LIMIT_BYTES)?;
-        Self { parameter_set, seed, bodies }.conform()
+        let SeededBodies { parameter_set, upload_bits, seed, bodies } = wire::decode_exact(value, Self::LIMIT_BYTES)?;
+        Self { parameter_set, upload_bits, seed, bodies }.conform()
     }
 
     fn conform(self) -> Result<Self, MessageError> {
-        let ciphertext_bytes = ciphertext_bytes(self.parameter_set);
+        if !(UploadBits::MIN..=UploadBits::MAX).contains(&self.upload_bits) {
+            return Err(MessageError::UploadBits { found: self.upload_bits.0 });
+        }
+        let ciphertext_bytes = ciphertext_bytes(self.parameter_set, self.upload_bits);
         match self.bodies.len() {
             0 => Err(MessageError::Empty),
             found_bytes if found_bytes % ciphertext_bytes != 0 => Err(MessageError::PartialCiphertext {
@@ -197,10 +232,11 @@ impl EncryptedTensor {
         }
     }
 
-    /// The message's bytes: version, set, seed, bodies.
+    /// The message's bytes: version, set, width, seed, bodies.
     pub fn to_bytes(&self) -> Vec<u8> {
         versioned(&SeededBodies {
             parameter_set: self.parameter_set,
+            upload_bits: self.upload_bits,
             seed: self.seed,
             bodies: self.bodies.clone(),
         })
@@ -216,6 +252,11 @@ impl EncryptedTensor {
         self.parameter_set
     }
 
+    /// Width of its bodies.
+    pub fn upload_bits(&self) -> UploadBits {
+        self.upload_bits
+    }
+
     /// The seed of its masks.
     pub fn seed(&self) -> MaskSeed {
         self.seed
@@ -223,12 +264,12 @@ impl EncryptedTensor {
 
     /// How many ciphertexts it holds, at least one.
     pub fn ciphertext_count(&self) -> usize {
-        self.bodies.len() / ciphertext_bytes(self.parameter_set)
+        self.bodies.len() / ciphertext_bytes(self.parameter_set, self.upload_bits)
     }
 
     /// All bodies at full width, one ciphertext after another.
     pub(crate) fn bodies(&self) -> Vec<u64> {
-        unpack_bodies(&self.bodies)
+        unpack_bodies(&self.bodies, self.upload_bits)
     }
 }
 
@@ -241,7 +282,7 @@ impl BlindingKey {
     /// # Errors
     /// [`MessageError::PartialCiphertext`] if it is not exactly one polynomial.
     pub fn from_body(parameter_set: ParameterSet, seed: MaskSeed, body: &[u64]) -> Result<Self, MessageError> {
-        Self { parameter_set, seed, body: round_and_pack(body) }.conform()
+        Self { parameter_set, seed, body: round_and_pack(body, UploadBits::STANDARD) }.conform()
     }
 
     /// The key in `bytes`.
@@ -250,12 +291,12 @@ impl BlindingKey {
     /// [`MessageError`], by the first check that fails.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, MessageError> {
         let value = split_version(bytes, Self::LIMIT_BYTES)?;
-        let SeededBodies { parameter_set, seed, bodies: body } = wire::decode_exact(value, Self::LIMIT_BYTES)?;
+        let SeededKey { parameter_set, seed, body } = wire::decode_exact(value, Self::LIMIT_BYTES)?;
         Self { parameter_set, seed, body }.conform()
     }
 
     fn conform(self) -> Result<Self, MessageError> {
-        let ciphertext_bytes = ciphertext_bytes(self.parameter_set);
+        let ciphertext_bytes = ciphertext_bytes(self.parameter_set, UploadBits::STANDARD);
         if self.body.len() != ciphertext_bytes {
             return Err(MessageError::PartialCiphertext {
                 parameter_set: self.parameter_set,
@@ -268,7 +309,7 @@ impl BlindingKey {
 
     /// The message's bytes: version, set, seed, body.
     pub fn to_bytes(&self) -> Vec<u8> {
-        versioned(&SeededBodies { parameter_set: self.parameter_set, seed: self.seed, bodies: self.body.clone() })
+        versioned(&SeededKey { parameter_set: self.parameter_set, seed: self.seed, body: self.body.clone() })
     }
 
     /// The blob digest of the message's bytes.
@@ -287,7 +328,7 @@ impl BlindingKey {
     }
 
     pub(crate) fn body(&self) -> Vec<u64> {
-        unpack_bodies(&self.body)
+        unpack_bodies(&self.body, UploadBits::STANDARD)
     }
 }
 

@@ -3,10 +3,25 @@
 use codec::{Decode, Encode};
 use core::fmt;
 
-/// Bits of an uploaded body: the client rounds bodies from 2⁶⁴ to 2⁴⁰, five bytes a coefficient.
+/// Width of an uploaded body: the client rounds bodies from 2⁶⁴.
 ///
 /// Masks are never uploaded, so no key coefficient multiplies this rounding.
-pub const UPLOAD_BITS: u8 = 40;
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Encode, Decode)]
+pub struct UploadBits(pub u8);
+
+impl UploadBits {
+    /// Five bytes a coefficient: enough for most layers, and what blinding keys have.
+    pub const STANDARD: Self = Self(40);
+    /// Fewest bits of an uploaded body.
+    pub const MIN: Self = Self(32);
+    /// Most bits of an uploaded body; more would be finer than the noise of the larger set.
+    pub const MAX: Self = Self(60);
+
+    /// Variance of rounding a body to this width, in units of 2⁻⁶⁴ of the torus.
+    pub fn variance(self) -> f64 {
+        rounding_variance(self.0)
+    }
+}
 
 /// Coefficients of one ring polynomial: a power of two.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -43,6 +58,11 @@ impl ResponseBits {
     /// Most bits of a response coefficient. More would be a mask of nearly full width, from which
     /// weights can be read.
     pub const MAX: Self = Self(48);
+
+    /// Variance of rounding one coefficient to this width, in units of 2⁻⁶⁴ of the torus.
+    pub fn variance(self) -> f64 {
+        rounding_variance(self.0)
+    }
 }
 
 /// A named set of encryption parameters: GLWE with one mask polynomial, native modulus 2⁶⁴, a
@@ -104,14 +124,9 @@ impl ParameterSet {
     }
 }
 
-/// Variance of rounding a body to [`UPLOAD_BITS`], in units of 2⁻⁶⁴ of the torus.
-pub fn upload_variance() -> f64 {
-    f64::from(2 * (64 - u32::from(UPLOAD_BITS))).exp2() / 12.0
-}
-
-/// Variance of the rounding of one coefficient to `bits`, in units of 2⁻⁶⁴ of the torus.
-pub fn response_variance(bits: ResponseBits) -> f64 {
-    f64::from(2 * (64 - u32::from(bits.0))).exp2() / 12.0
+/// Variance of an error that is uniform over one step of `bits`, in units of 2⁻⁶⁴ of the torus.
+fn rounding_variance(bits: u8) -> f64 {
+    f64::from(2 * (64 - u32::from(bits))).exp2() / 12.0
 }
 
 impl fmt::Display for ParameterSet {

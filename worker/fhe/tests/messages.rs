@@ -3,7 +3,7 @@
 
 use encompute_fhe::{
     BlindingKey, Ciphertext, EncryptedFeatures, EncryptedTensor, MaskSeed, MessageError, OutputLayout, ParameterSet,
-    ResponseBits, WantedBody, expand_blinding_key, expand_tensor, respond,
+    ResponseBits, UploadBits, WantedBody, expand_blinding_key, expand_tensor, respond,
 };
 use encompute_protocol::wire::DecodeError;
 use proptest::prelude::*;
@@ -114,9 +114,30 @@ fn tensor_with_half_a_ciphertext_is_refused() {
 #[test]
 fn tensor_that_claims_more_bytes_than_it_has_is_refused() {
     let mut bytes = a_tensor(1).to_bytes();
-    // The compact length of the bodies stands behind version, set and seed.
-    bytes[18] |= 0x80;
+    // The compact length of the bodies stands behind version, set, width and seed.
+    bytes[19] |= 0x80;
     assert_eq!(EncryptedTensor::from_bytes(&bytes), Err(MessageError::Encoding(DecodeError::Malformed)));
+}
+
+#[test]
+fn tensor_of_a_width_that_no_request_has_is_refused() {
+    for found in [0, 31, 61, 64, 255] {
+        let mut bytes = a_tensor(1).to_bytes();
+        bytes[2] = found;
+        assert_eq!(EncryptedTensor::from_bytes(&bytes), Err(MessageError::UploadBits { found }));
+    }
+}
+
+#[test]
+fn tensors_of_every_width_survive_the_wire() {
+    let bodies: Vec<u64> = (0..SIZE as u64).map(|at| at.wrapping_mul(0x9e37_79b9_7f4a_7c15)).collect();
+    for bits in UploadBits::MIN.0..=UploadBits::MAX.0 {
+        let tensor = EncryptedTensor::from_bodies_at(SET, UploadBits(bits), MaskSeed([7; 16]), &bodies).unwrap();
+        assert_eq!(EncryptedTensor::from_bytes(&tensor.to_bytes()).unwrap(), tensor);
+        let expanded = expand_tensor(&tensor).remove(0).body;
+        let error = |at: usize| expanded[at].wrapping_sub(bodies[at]) as i64;
+        assert!((0..SIZE).all(|at| error(at).unsigned_abs() <= 1 << (63 - bits)), "{bits} bits");
+    }
 }
 
 #[test]

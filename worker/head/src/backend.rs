@@ -32,6 +32,14 @@ pub enum EvaluateError {
         /// The head's set.
         wanted: ParameterSet,
     },
+    /// A request whose bodies are rounded to another width than the proof assumes.
+    #[error("request has bodies of {found} bits, the round takes {wanted}")]
+    UploadBits {
+        /// Width found.
+        found: u8,
+        /// Width of the round.
+        wanted: u8,
+    },
     /// A request with another number of ciphertexts, or values, than the round takes.
     #[error("request holds {found} {what}, the round takes {wanted}")]
     InputCount {
@@ -193,6 +201,10 @@ fn products(
     let (found, wanted) = (tensor.ciphertext_count(), round.input_layout.ciphertext_count());
     if found != wanted {
         return Err(EvaluateError::InputCount { what: "ciphertexts", found, wanted });
+    }
+    let (found, wanted) = (tensor.upload_bits(), round.input_layout.upload_bits());
+    if found != wanted {
+        return Err(EvaluateError::UploadBits { found: found.0, wanted: wanted.0 });
     }
     let inputs = expand_tensor(tensor);
     let tiles: Vec<Vec<Ciphertext>> = inputs

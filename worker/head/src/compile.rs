@@ -2,11 +2,12 @@
 
 use encompute_fhe::{
     AccumulatorBits, CodePath, InputLayout, OutputLayout, ParameterSet, PreparedWeights, ResponseBits, Ring, RingError,
+    UploadBits,
 };
 use encompute_protocol::HeadDigest;
 
 use crate::cost::Cost;
-use crate::geometry::{Geometry, GeometryError};
+use crate::geometry::{Geometry, GeometryError, Tiling};
 use crate::noise::{FAILURE_LOG2_LIMIT, NoiseProof, add_log2, prove, worst_sum_bits};
 use crate::plan::{ClientStep, Domain, HeadPlan, Layer, RoundIndex, RoundPlan};
 use crate::weights::{HeadWeights, WeightsError, head_digest};
@@ -180,7 +181,7 @@ pub fn compile(plan: HeadPlan, weights: HeadWeights, options: &CompileOptions) -
         let polynomials = geometry.weight_polynomials(layer_weights).map_err(at)?;
         let prepared = ring.prepare(polynomials).map_err(|source| CompileError::Ring { round: index, source })?;
         rounds.push(CompiledRound {
-            input_layout: geometry.input_layout(),
+            input_layout: geometry.input_layout().at(round.upload_bits),
             output_layout: geometry.output_layout(),
             weights: prepared,
         });
@@ -217,9 +218,17 @@ fn check_proof(proof: &NoiseProof, limit_log2: i32) -> Result<(), CompileError> 
     Ok(())
 }
 
+/// The widths worth trying: a response's rounding alone asks for eight bits above the accumulator.
+fn widths(accumulator: AccumulatorBits) -> impl Iterator<Item = (UploadBits, ResponseBits)> {
+    let first = (accumulator.0 + 7).max(ResponseBits::MIN.0);
+    let responses = first..=(first + 5).min(ResponseBits::MAX.0);
+    let uploads = UploadBits::MIN.0..=UploadBits::MAX.0;
+    uploads.flat_map(move |upload| responses.clone().map(move |response| (UploadBits(upload), ResponseBits(response))))
+}
+
 impl RoundPlan {
-    /// The round with the narrowest accumulator that holds every sum of these weights, the smallest
-    /// messages, and the narrowest response that keeps all outputs exact.
+    /// The round with the narrowest accumulator that holds every sum of these weights, and the tiling
+    /// and widths with the fewest bytes up and down that keep all outputs exact.
     ///
     /// # Errors
     /// [`CompileError`] with round 0, if there is none: sums too wide, or a layer too large.
@@ -232,24 +241,35 @@ impl RoundPlan {
     ) -> Result<Self, CompileError> {
         let at = |source| CompileError::Geometry { round: 0, source };
         // The check comes before the weights are looked at: they might not be what the layer says.
-        Geometry::smallest(parameter_set, layer, ResponseBits(32)).map_err(at)?;
+        Geometry::smallest(parameter_set, layer, UploadBits::STANDARD, ResponseBits(32)).map_err(at)?;
         let found = worst_sum_bits(input, weights, layer.output_shape().channels).max(AccumulatorBits::MIN.0);
         let limit = AccumulatorBits::MAX.0;
         if found > limit {
             return Err(CompileError::TooWide { round: 0, found, limit });
         }
-        let mut least = i32::MAX;
-        for bits in (found + 6).max(ResponseBits::MIN.0)..=ResponseBits::MAX.0 {
-            let response_bits = ResponseBits(bits);
-            let tiling = Geometry::smallest(parameter_set, layer, response_bits).map_err(at)?;
-            let accumulator_bits = AccumulatorBits(found);
-            let round = Self { layer, input, tiling, accumulator_bits, response_bits, step: step.clone() };
+        let accumulator_bits = AccumulatorBits(found);
+        let (mut least, mut best) = (i32::MAX, None);
+        let mut energies: Vec<(Tiling, u64)> = Vec::new();
+        for (upload_bits, response_bits) in widths(accumulator_bits) {
+            let tiling = Geometry::smallest(parameter_set, layer, upload_bits, response_bits).map_err(at)?;
             let geometry = Geometry::new(parameter_set, layer, tiling).map_err(at)?;
-            let proof = prove_round(parameter_set, 0, &round, &geometry, weights)?;
-            if proof.holds(ROUND_FAILURE_LOG2) {
-                return Ok(round);
-            }
+            let energy = match energies.iter().find(|(of, _)| *of == tiling) {
+                Some((_, energy)) => *energy,
+                None => geometry.weight_polynomials(weights).map_err(at)?.largest_energy(),
+            };
+            energies.push((tiling, energy));
+            let round =
+                Self { layer, input, tiling, accumulator_bits, upload_bits, response_bits, step: step.clone() };
+            let pieces = geometry.tile_count() * geometry.products_per_tile();
+            let proof = prove(parameter_set, 0, &round, energy, pieces, found);
             least = least.min(proof.failure_log2);
+            let bytes = geometry.request_bytes(upload_bits) + geometry.response_bytes(response_bits);
+            if proof.holds(ROUND_FAILURE_LOG2) && best.as_ref().is_none_or(|(fewest, _)| bytes < *fewest) {
+                best = Some((bytes, round));
+            }
+        }
+        if let Some((_, round)) = best {
+            return Ok(round);
         }
         Err(CompileError::TooNoisy { round: 0, found_log2: least, limit_log2: ROUND_FAILURE_LOG2 })
     }

@@ -46,7 +46,7 @@ impl Cost {
             tiles * (inputs * CIPHERTEXT_IN_NS + outputs * CIPHERTEXT_OUT_NS + inputs * outputs * 2 * PRODUCT_NS);
         Self {
             ring_products: 2 * tiles * inputs * outputs,
-            request_bytes: MESSAGE_BYTES + geometry.request_bytes() as u64,
+            request_bytes: MESSAGE_BYTES + geometry.request_bytes(round.upload_bits) as u64,
             response_bytes: MESSAGE_BYTES + geometry.response_bytes(round.response_bits) as u64 + 3 * tiles * outputs,
             blinding_key_bytes: MESSAGE_BYTES + scale * 5,
             evaluation_key_bytes: 0,

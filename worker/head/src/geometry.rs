@@ -16,7 +16,7 @@
 
 use codec::{Decode, Encode};
 use encompute_fhe::{
-    EncryptedFeatures, EncryptedTensor, InputLayout, OutputLayout, ParameterSet, ResponseBits, RingError, Slot, UPLOAD_BITS, WantedBody,
+    EncryptedFeatures, EncryptedTensor, InputLayout, OutputLayout, ParameterSet, ResponseBits, RingError, Slot, UploadBits, WantedBody,
     WeightPolynomials,
 };
 
@@ -269,7 +269,7 @@ impl Geometry {
             return Err(GeometryError::Dimension { what, found: polynomials, limit: POLYNOMIAL_LIMIT });
         }
         let messages = [
-            ("request", geometry.request_bytes(), EncryptedTensor::LIMIT_BYTES),
+            ("request", geometry.request_bytes(UploadBits::MAX), EncryptedTensor::LIMIT_BYTES),
             ("response", geometry.response_bytes(ResponseBits::MAX), EncryptedFeatures::LIMIT_BYTES),
         ];
         for (message, found, limit) in messages {
@@ -286,7 +286,12 @@ impl Geometry {
     }
 
     /// The tiling with the fewest bytes up and down.
-    pub fn smallest(parameter_set: ParameterSet, layer: Layer, response: ResponseBits) -> Result<Tiling, GeometryError> {
+    pub fn smallest(
+        parameter_set: ParameterSet,
+        layer: Layer,
+        upload: UploadBits,
+        response: ResponseBits,
+    ) -> Result<Tiling, GeometryError> {
         layer.check()?;
         let core = Core::of(&layer);
         // Cutting into `count` parts: the part sizes that differ, largest first.
@@ -305,7 +310,7 @@ impl Geometry {
                 let tiling = Tiling { channels_per_ciphertext, tile_rows, tile_columns };
                 match Self::new(parameter_set, layer, tiling) {
                     Ok(geometry) => {
-                        let bytes = geometry.request_bytes() + geometry.response_bytes(response);
+                        let bytes = geometry.request_bytes(upload) + geometry.response_bytes(response);
                         if best.is_none_or(|(fewest, _)| bytes < fewest) {
                             best = Some((bytes, tiling));
                         }
@@ -365,8 +370,8 @@ impl Geometry {
     }
 
     /// Bytes of the bodies of a request.
-    pub fn request_bytes(&self) -> usize {
-        self.tile_count() * self.inputs_per_tile() * self.size() * usize::from(UPLOAD_BITS) / 8
+    pub fn request_bytes(&self, upload: UploadBits) -> usize {
+        self.tile_count() * self.inputs_per_tile() * self.size() * usize::from(upload.0) / 8
     }
 
     /// Bytes of the coefficients of a response.

@@ -6,7 +6,7 @@
 //! of a normal distribution (13.4σ instead of 13.1σ for 2⁻¹²⁸).
 
 use codec::{Decode, Encode};
-use encompute_fhe::{ParameterSet, blinding_variance, response_variance, upload_variance};
+use encompute_fhe::{ParameterSet, blinding_variance};
 
 use crate::plan::RoundPlan;
 
@@ -94,8 +94,8 @@ pub(crate) fn prove(
 ) -> NoiseProof {
     let weight = largest_weight(parameter_set);
     let outputs = round.sums().len();
-    let input = energy as f64 * (parameter_set.noise_variance() + upload_variance());
-    let response = response_variance(round.response_bits) * (1.0 + weight);
+    let input = energy as f64 * (parameter_set.noise_variance() + round.upload_bits.variance());
+    let response = round.response_bits.variance() * (1.0 + weight);
     let blinding = blinding_variance(parameter_set, weight);
     let margin_log2 = 63 - round.accumulator_bits.0;
     let margin = f64::from(margin_log2).exp2();

@@ -1,14 +1,11 @@
 //! The public half of a head: what is computed, in which rounds, and what the client does between.
 
 use codec::{Decode, Encode};
-use encompute_fhe::{AccumulatorBits, InputLayout, OutputLayout, ParameterSet, ResponseBits};
+use encompute_fhe::{AccumulatorBits, InputLayout, OutputLayout, ParameterSet, ResponseBits, UploadBits};
+pub use encompute_protocol::RoundIndex;
 use encompute_protocol::wire;
 
 use crate::geometry::{Geometry, GeometryError, Tiling};
-
-/// Which round of a head, from zero.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Encode, Decode)]
-pub struct RoundIndex(pub u16);
 
 /// How a head with activations runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
@@ -187,6 +184,8 @@ pub struct RoundPlan {
     pub tiling: Tiling,
     /// Width of the sums: every sum the weights can give fits.
     pub accumulator_bits: AccumulatorBits,
+    /// Width of the request.
+    pub upload_bits: UploadBits,
     /// Width of the response.
     pub response_bits: ResponseBits,
     /// What the client does with the sums.
@@ -214,7 +213,7 @@ impl RoundPlan {
 
     /// Where the input values go in a request.
     pub fn input_layout(&self, parameter_set: ParameterSet) -> Result<InputLayout, GeometryError> {
-        Ok(Geometry::new(parameter_set, self.layer, self.tiling)?.input_layout())
+        Ok(Geometry::new(parameter_set, self.layer, self.tiling)?.input_layout().at(self.upload_bits))
     }
 
     /// Where the sums are in a response.
@@ -387,8 +386,9 @@ fn check_round(parameter_set: ParameterSet, index: usize, round: &RoundPlan) -> 
     for (what, domain) in [("bits of the input", round.input), ("bits of the output", round.step.output)] {
         within(what, domain.bits.into(), 1 + i64::from(domain.signed), Domain::MAX_BITS.into())?;
     }
-    let (p, q) = (round.accumulator_bits, round.response_bits);
+    let (p, u, q) = (round.accumulator_bits, round.upload_bits, round.response_bits);
     within("accumulator width", p.0.into(), AccumulatorBits::MIN.0.into(), AccumulatorBits::MAX.0.into())?;
+    within("upload width", u.0.into(), UploadBits::MIN.0.into(), UploadBits::MAX.0.into())?;
     within("response width", q.0.into(), ResponseBits::MIN.0.into(), ResponseBits::MAX.0.into())?;
     Geometry::new(parameter_set, round.layer, round.tiling)
         .map_err(|source| PlanError::Geometry { round: index, source })?;

@@ -95,7 +95,7 @@ mod tests {
     use super::*;
     use crate::geometry::Tiling;
     use crate::plan::{ClientStep, Domain, Layer, Rescale};
-    use encompute_fhe::{AccumulatorBits, ResponseBits};
+    use encompute_fhe::{AccumulatorBits, ResponseBits, UploadBits};
     use proptest::prelude::*;
 
     fn image_round(step: ClientStep) -> RoundPlan {
@@ -113,6 +113,7 @@ mod tests {
             input: Domain::U8,
             tiling: Tiling { channels_per_ciphertext: 1, tile_rows: 5, tile_columns: 4 },
             accumulator_bits: AccumulatorBits(20),
+            upload_bits: UploadBits::STANDARD,
             response_bits: ResponseBits(32),
             step,
         }

@@ -41,7 +41,8 @@ fn case(set: ParameterSet, layer: Layer, seed: u64) -> Case {
     let round = RoundPlan::fitted(set, layer, Domain::U8, step, &weights).unwrap();
     let size = set.polynomial_size().0;
     let ciphertexts = round.input_layout(set).unwrap().ciphertext_count();
-    let request = EncryptedTensor::from_bodies(set, MaskSeed([3; 16]), &stream.many(ciphertexts * size)).unwrap();
+    let bodies = stream.many(ciphertexts * size);
+    let request = EncryptedTensor::from_bodies_at(set, round.upload_bits, MaskSeed([3; 16]), &bodies).unwrap();
     let key = BlindingKey::from_body(set, MaskSeed([4; 16]), &stream.many(size)).unwrap();
     let plan = HeadPlan::new(set, Mode::Linear, vec![round]).unwrap();
     Case { plan, weights: HeadWeights::new(vec![weights]), request, key }
