@@ -59,7 +59,11 @@ pub enum BuildError {
 pub const LINKER: &str = "polkavm-linker 0.35.0";
 /// The target's name is its file's.
 const TARGET: &str = "riscv64emac-unknown-none-polkavm";
-/// What cargo-contract gives every release build: no unwinding and no panic texts, a 4 KiB stack.
+/// The linker's two pages are too few: one call's argument, records and changes live on the stack together,
+/// and a stack that overflows is a trap without a word.
+const STACK_BYTES: u32 = 64 * 1024;
+/// What cargo-contract gives every release build: no unwinding and no panic texts. The stack's size here is
+/// the ELF's; PolkaVM's is [`STACK_BYTES`].
 const FLAGS: &[&str] = &[
     "-Clinker-plugin-lto",
     "-Clink-arg=-zstack-size=4096",
@@ -117,6 +121,7 @@ fn code(toolchain: &Toolchain, output: &Path) -> Result<Vec<u8>, BuildError> {
     let mut config = Config::default();
     config.set_strip(true);
     config.set_optimize(true);
+    config.set_min_stack_size(STACK_BYTES);
     program_from_elf(config, TargetInstructionSet::ReviveV1, &elf).map_err(BuildError::Link)
 }
 
