@@ -82,7 +82,7 @@ pub fn exit_of_chain(class: encompute_chain::Class) -> Exit {
         Class::Unreachable => Exit::Unreachable,
         Class::TimedOut => Exit::TimedOut,
         Class::NotFound => Exit::NotFound,
-        Class::Refused | Class::Failed => Exit::Failed,
+        _ => Exit::Failed,
     }
 }
 
@@ -93,7 +93,7 @@ pub fn exit_of_store(class: encompute_store::Class) -> Exit {
         Class::Unreachable => Exit::Unreachable,
         Class::TimedOut => Exit::TimedOut,
         Class::NotFound => Exit::NotFound,
-        Class::Refused | Class::Failed => Exit::Failed,
+        _ => Exit::Failed,
     }
 }
 

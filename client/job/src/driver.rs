@@ -9,7 +9,7 @@ use crate::{
     workers::{CheckedWorker, checked_worker, find_offer},
 };
 use encompute_audit::{JobFacts, verify_commitment};
-use encompute_chain::{ReadMarket, Submit, SubmitJob};
+use encompute_chain::{Submit, SubmitJob};
 use encompute_envelope::{Context, RecipientPublic, RecipientSecret, SecretSeed, Subject};
 use encompute_keys::{MachineSecret, SecretKey};
 use encompute_networks::Network;
@@ -117,7 +117,7 @@ impl<M: SubmitJob> Runner<M> {
             split: order.split,
             policy: order.policy,
             session_key: session(secrets)?.public_key(),
-            result_key: encompute_protocol::Bytes::new(result_key(secrets).public().as_bytes().to_vec()).map_err(too_long("result key"))?,
+            result_key: encompute_protocol::Bytes::new(result_key(secrets).public().to_bytes().to_vec()).map_err(too_long("result key"))?,
             rerandomisation: encompute_protocol::Bytes::new(key.blinding_key().to_bytes()).map_err(too_long("blinding key"))?,
             salt: random(),
             tensor: encompute_protocol::Bytes::new(tensor.to_vec()).map_err(too_long("tensor"))?,
@@ -511,5 +511,5 @@ fn session(secrets: &JobSecrets) -> Result<SigningKey, JobError> {
 }
 
 fn result_key(secrets: &JobSecrets) -> RecipientSecret {
-    RecipientSecret::from_seed(&SecretSeed::from_bytes(*secrets.result))
+    SecretSeed::from_bytes(*secrets.result).recipient()
 }

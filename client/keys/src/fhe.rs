@@ -10,10 +10,9 @@ use std::path::Path;
 use tfhe::core_crypto::commons::generators::DeterministicSeeder;
 use tfhe::core_crypto::commons::math::random::Seed;
 use tfhe::core_crypto::prelude::{
-    CiphertextModulus, DefaultRandomGenerator, DynamicDistribution, GlweCiphertextCount,
-    GlweDimension, GlweSecretKey, GlweSecretKeyOwned, GlweSize, PlaintextList, PolynomialSize, SecretRandomGenerator,
-    SeededGlweCiphertextList, allocate_and_generate_new_binary_glwe_secret_key,
-    encrypt_seeded_glwe_ciphertext_list,
+    CiphertextModulus, DefaultRandomGenerator, DynamicDistribution, GlweCiphertextCount, GlweDimension, GlweSecretKey,
+    GlweSecretKeyOwned, GlweSize, PlaintextList, PolynomialSize, SecretRandomGenerator, SeededGlweCiphertextList,
+    allocate_and_generate_new_binary_glwe_secret_key, encrypt_seeded_glwe_ciphertext_list,
 };
 use zeroize::{Zeroize, Zeroizing};
 

@@ -52,9 +52,7 @@ impl WalletSecret {
 
     fn from_bytes(kind: Kind, bytes: &[u8]) -> Option<Self> {
         match kind {
-            Kind::Mnemonic => {
-                ENTROPY_BYTES.contains(&bytes.len()).then(|| Self::MnemonicEntropy(bytes.to_vec()))
-            }
+            Kind::Mnemonic => ENTROPY_BYTES.contains(&bytes.len()).then(|| Self::MnemonicEntropy(bytes.to_vec())),
             Kind::Seed => bytes.try_into().ok().map(Self::Seed),
         }
     }

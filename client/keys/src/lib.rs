@@ -29,5 +29,5 @@ pub mod secret_file;
 pub use features::{SecretFeatures, VerifiedResponse};
 pub use fhe::{DecryptError, EncryptError, SecretKey};
 pub use keystore::{AccountLabel, Keystore, KeystoreError, WalletSecret};
-pub use secret_file::SecretFileError;
 pub use lock::{KdfCost, KeyLock, LockError, MachineSecret};
+pub use secret_file::SecretFileError;

@@ -5,7 +5,9 @@ use encompute_fhe::{
     AccumulatorBits, Ciphertext, EncryptedFeatures, InputLayout, OutputLayout, ParameterSet, ResponseBits, Slot,
     WantedBody, expand_blinding_key, expand_tensor, respond,
 };
-use encompute_keys::{DecryptError, EncryptError, KdfCost, KeyLock, LockError, MachineSecret, SecretKey, VerifiedResponse};
+use encompute_keys::{
+    DecryptError, EncryptError, KdfCost, KeyLock, LockError, MachineSecret, SecretKey, VerifiedResponse,
+};
 use encompute_protocol::BlobDigest;
 
 const BITS: AccumulatorBits = AccumulatorBits(20);
@@ -19,9 +21,8 @@ fn input(set: ParameterSet, values: u32) -> InputLayout {
 
 /// The same places, as a response of unchanged ciphertexts has them.
 fn output(set: ParameterSet, values: u32) -> OutputLayout {
-    let piece = |of: u32| {
-        (of..values).step_by(2).map(|value| WantedBody { coefficient: (value * 3) as u16, value }).collect()
-    };
+    let piece =
+        |of: u32| (of..values).step_by(2).map(|value| WantedBody { coefficient: (value * 3) as u16, value }).collect();
     OutputLayout::new(set, values as usize, vec![piece(0), piece(1)]).unwrap()
 }
 

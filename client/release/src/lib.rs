@@ -25,4 +25,4 @@ pub mod seed;
 pub use ledger::{Ledger, LedgerEntry, LedgerError};
 pub use pipeline::{ReleaseError, Released, Releaser, obfuscate};
 pub use policy::{CheckedPolicy, PolicyError};
-pub use seed::{InputIdentity, ReleaseContext, ReleaseSecret, SecretError};
+pub use seed::{InputIdentity, ReleaseContext, ReleaseSecret};

@@ -2,13 +2,9 @@
 
 use encompute_protocol::{PolicyId, SplitIndex, VersionHash};
 use hmac::{Hmac, Mac};
-use rand_core::{OsRng, TryRngCore};
+use encompute_keys::SecretFileError;
 use sha2::Sha256;
-use std::{
-    fs, io,
-    io::Write,
-    path::{Path, PathBuf},
-};
+use std::{fs, io, io::Write, path::Path};
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
 /// Which input: BLAKE2b-256 of the tensor that the preamble made of it.
@@ -47,69 +43,14 @@ pub struct ReleaseContext {
 #[derive(Zeroize, ZeroizeOnDrop)]
 pub struct ReleaseSecret([u8; 32]);
 
-/// The secret's file could not be read or made.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum SecretError {
-    /// Reading or writing failed.
-    #[error("release secret {path}")]
-    File {
-        /// Which file.
-        path: PathBuf,
-        /// Why.
-        #[source]
-        source: io::Error,
-    },
-    /// The file is not one.
-    #[error("release secret {path} has {found} bytes, it must have 32")]
-    Length {
-        /// Which file.
-        path: PathBuf,
-        /// Bytes found.
-        found: usize,
-    },
-    /// The operating system gave no randomness.
-    #[error("the operating system gave no randomness")]
-    Randomness,
-}
-
 impl ReleaseSecret {
-    /// Reads the secret, or makes one for its owner alone (mode 0600). It is never overwritten: a new
-    /// secret would draw new noise for old inputs.
+    /// The secret in a file, made at first use for its owner alone. It is never overwritten: a new secret
+    /// would draw new noise for old inputs.
     ///
     /// # Errors
-    /// [`SecretError`]; an existing file is left as it is.
-    pub fn open_or_create(path: &Path) -> Result<Self, SecretError> {
-        let failed = |source| SecretError::File { path: path.to_owned(), source };
-        match fs::read(path) {
-            Ok(mut bytes) => {
-                let found = bytes.len();
-                let secret = <[u8; 32]>::try_from(bytes.as_slice());
-                bytes.zeroize();
-                secret.map(Self).map_err(|_| SecretError::Length { path: path.to_owned(), found })
-            }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Self::create(path),
-            Err(error) => Err(failed(error)),
-        }
-    }
-
-    fn create(path: &Path) -> Result<Self, SecretError> {
-        let failed = |source| SecretError::File { path: path.to_owned(), source };
-        let mut secret = [0; 32];
-        OsRng.try_fill_bytes(&mut secret).map_err(|_| SecretError::Randomness)?;
-        if let Some(folder) = path.parent() {
-            fs::create_dir_all(folder).map_err(failed)?;
-        }
-        // The whole file appears at once under its name, or not at all; of two processes one wins.
-        let draft = path.with_extension(format!("draft-{}", std::process::id()));
-        write_private(&draft, &secret).map_err(failed)?;
-        let linked = fs::hard_link(&draft, path);
-        fs::remove_file(&draft).map_err(failed)?;
-        match linked {
-            Ok(()) => Ok(Self(secret)),
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Self::open_or_create(path),
-            Err(error) => Err(failed(error)),
-        }
+    /// [`SecretFileError`]; an existing file is left as it is.
+    pub fn open_or_create(path: &Path) -> Result<Self, SecretFileError> {
+        encompute_keys::secret_file::open_or_create(path).map(|secret| Self(*secret))
     }
 
     /// The seed of the noise of one release.
@@ -151,15 +92,12 @@ mod tests {
     }
 
     #[test]
-    fn the_secret_survives_a_restart_and_is_private() {
+    fn the_same_noise_is_drawn_after_a_restart() {
         let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("keys/release.secret");
+        let path = folder.path().join("release.secret");
         let input = InputIdentity::of_tensor(&[1, 2, 3]);
         let first = ReleaseSecret::open_or_create(&path).unwrap().noise_seed(&input, &context(1));
-        let again = ReleaseSecret::open_or_create(&path).unwrap().noise_seed(&input, &context(1));
-        assert_eq!(first, again);
-        #[cfg(unix)]
-        assert_eq!(std::os::unix::fs::PermissionsExt::mode(&fs::metadata(&path).unwrap().permissions()) & 0o777, 0o600);
+        assert_eq!(first, ReleaseSecret::open_or_create(&path).unwrap().noise_seed(&input, &context(1)));
     }
 
     #[test]
@@ -167,14 +105,5 @@ mod tests {
         let secret = ReleaseSecret([5; 32]);
         let input = InputIdentity::of_tensor(&[1]);
         assert_ne!(secret.noise_seed(&input, &context(1)), secret.noise_seed(&input, &context(2)));
-    }
-
-    #[test]
-    fn a_truncated_secret_is_refused_and_kept() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("release.secret");
-        fs::write(&path, [1, 2]).unwrap();
-        assert!(matches!(ReleaseSecret::open_or_create(&path), Err(SecretError::Length { found: 2, .. })));
-        assert_eq!(fs::read(&path).unwrap(), [1, 2]);
     }
 }

@@ -68,18 +68,21 @@ impl Creator {
 
 impl Serve {
     async fn run(self, context: &Context) -> Outcome {
-        let account = context.account(&self.identity).await?;
-        let vault = self.vault.unwrap_or_else(|| under(context.home(), &["creator"]));
-        let listener = tokio::net::TcpListener::bind(self.listen).await.doing(Exit::Failed, &format!("listen on {}", self.listen))?;
-        let address = listener.local_addr().doing(Exit::Failed, "read the address listened on")?;
-        let config = encompute_tail::Config { network: context.network().clone(), vault, blobs: context.gateway()? };
-        let ready = || {
-            let line = json!({ "ready": true, "service": "creator", "listen": format!("http://{address}"), "account": account.address().to_string() });
-            output::json(&line)
+        let config = encompute_tail::ServeConfig {
+            network: context.network().clone(),
+            signer: context.signer(&self.identity)?,
+            vault: self.vault.unwrap_or_else(|| under(context.home(), &["creator"])),
+            listen: self.listen,
         };
-        ready()?;
-        let served = encompute_tail::serve(account.clone(), listener, config, stop_signal()).await;
-        served.doing(Exit::Failed, "serve tails")
+        let ready = |ready: &encompute_tail::Ready| {
+            let line = json!({
+                "ready": true, "service": "creator", "listen": format!("http://{}", ready.listen), "account": ready.account.to_string(),
+                "creator_key": ready.creator_key.to_string(), "versions": ready.versions,
+            });
+            // Nobody reads a closed stdout; the service serves all the same.
+            let _ = output::json(&line);
+        };
+        encompute_tail::serve(config, ready, stop_signal()).await.doing(Exit::Failed, "serve tails")
     }
 }
 

@@ -235,12 +235,11 @@ impl Market {
 /// The network file of these services.
 fn local_network(chain: &Service, gateway: &Service, attestation: &Service) -> Outcome<Network> {
     let mut network = Network::bundled("local").ok_or_else(|| Failure::new(Exit::Failed, "the local network is not bundled"))?;
-    let parse = |what: &str| Exit::Failed.saying(what);
-    network.chain.rpc = chain.ready_text("rpc").or_else(|_| chain.ready_text("listen"))?.parse().map_err(parse("the chain's address"))?;
+    network.chain.rpc = chain.ready_text("rpc").or_else(|_| chain.ready_text("listen"))?.parse().map_err(Exit::Failed.saying("the chain's address"))?;
     network.chain.genesis = None;
     network.chain.contract = None;
-    network.gateway = Some(gateway.ready_text("listen")?.parse().map_err(parse("the gateway's address"))?);
-    network.trust.collateral = attestation.ready_text("listen")?.parse().map_err(parse("the attestation's address"))?;
+    network.gateway = Some(gateway.ready_text("listen")?.parse().map_err(Exit::Failed.saying("the gateway's address"))?);
+    network.trust.collateral = attestation.ready_text("listen")?.parse().map_err(Exit::Failed.saying("the attestation's address"))?;
     let der = hex::decode(attestation.ready_text("root_der")?).doing(Exit::Failed, "read the development root")?;
     network.trust.root = encompute_networks::Root::development(der);
     Ok(network)
@@ -248,7 +247,7 @@ fn local_network(chain: &Service, gateway: &Service, attestation: &Service) -> O
 
 impl Exit {
     /// Turns a library's error into a failure; for `map_err`.
-    fn saying<E: std::error::Error + 'static>(self, what: &str) -> impl Fn(E) -> Failure {
+    fn saying<E: std::error::Error + 'static>(self, what: &'static str) -> impl Fn(E) -> Failure {
         move |error| Failure::of(self, &format!("read {what}"), &error)
     }
 }

@@ -6,7 +6,7 @@ use crate::{
     output,
 };
 use encompute_chain::{Client, Fact};
-use encompute_model::preamble::Preamble;
+use encompute_model::Preamble;
 use encompute_protocol::{
     BasisPoints, BlobDigest, Fees, JobId, JobProgress, JobTerms, Plancks, ReleasePolicy, SplitIndex, SplitManifest, Stage,
     VersionId, VersionManifest, VersionStatus, Windows,
@@ -149,8 +149,7 @@ fn missing<'a>(what: &str, name: &str, known: impl Iterator<Item = &'a str>) -> 
 /// # Errors
 /// [`Exit::NotFound`] for a file that is not there, [`Exit::Usage`] for one that the preamble refuses.
 pub fn read_input(listing: &Listing, path: &Path) -> Outcome<Vec<u8>> {
-    let preamble: Preamble = encompute_protocol::wire::decode_exact(listing.manifest.preamble.as_slice(), 65_536)
-        .doing(Exit::Verification, "read the model's preamble")?;
+    let preamble = Preamble::from_wire(listing.manifest.preamble.as_slice()).doing(Exit::Verification, "read the model's preamble")?;
     let metadata = std::fs::metadata(path).doing(Exit::NotFound, &format!("read {}", path.display()))?;
     if metadata.len() > INPUT_LIMIT_BYTES {
         return Err(Failure::new(

@@ -179,15 +179,16 @@ impl Publish {
         let account = context.account(&self.identity).await?;
         let vault = self.vault.clone().unwrap_or_else(|| under(context.home(), &["creator"]));
         let publication = Publication { folder: self.folder, vault, creator_url: self.creator_url, bond: self.bond };
-        let prepared = publication.prepare(&account)?;
-        let version = match self.dry_run {
-            true => None,
-            false => Some(prepared.send(&account, &context.gateway()?).await?),
+        let prepared = publication.prepare(account.address())?;
+        let words = prepared.words();
+        let summary = match self.dry_run {
+            true => prepared.summary(None),
+            false => prepared.send(&account, &context.gateway()?).await?.1,
         };
-        let summary = prepared.summary(version);
         match common.json {
             true => output::json(&summary),
-            false => output::text(&prepared.words(version)),
+            false if self.dry_run => output::text(&words),
+            false => output::text(&format!("{words}\n  on sale as version {}", summary["version"])),
         }
     }
 }

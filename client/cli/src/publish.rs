@@ -1,0 +1,297 @@
+//! From a model's folder to a version on sale: measure, seal, upload, list.
+
+use crate::{
+    commands::market::{self, plancks},
+    context::blob_failure,
+    failure::{Doing, Exit, Failure, Outcome, exit_of_chain, exit_of_store},
+};
+use encompute_chain::{Account, Client, Signer};
+use encompute_envelope::{ContentKey, lock};
+use encompute_model::{Bench, BenchError, Package, Publication as Sealed};
+use encompute_networks::Network;
+use encompute_protocol::{
+    BlobDigest, ModelId, Plancks, ReleasePolicy, Text, VersionId, VersionManifest,
+    call::{ActivateVersion, ListModel, PublishVersion, ReadCounts, ReadModel, ReadVersion, SplitOffer},
+    wire::Message,
+};
+use encompute_release::{CheckedPolicy, obfuscate};
+use encompute_store::{Blobs, GatewayClient};
+use encompute_tail::{SplitMaterial, Vault, VersionMaterial};
+use rand_chacha::ChaCha20Rng;
+use rand_core::SeedableRng;
+use serde::Serialize;
+use serde_json::{Value, json};
+use std::path::{Path, PathBuf};
+
+/// What a creator asks for.
+pub struct Publication {
+    /// Folder with model.toml.
+    pub folder: PathBuf,
+    /// Folder of the creator's secrets.
+    pub vault: PathBuf,
+    /// Where the creator's service is reached.
+    pub creator_url: String,
+    /// The model's bond.
+    pub bond: Plancks,
+}
+
+/// A version that is ready to be sent.
+pub struct Prepared {
+    manifest: VersionManifest,
+    sealed: Vec<Vec<u8>>,
+    keys: Vec<ContentKey>,
+    package: Package,
+    vault: Vault,
+    bond: Plancks,
+}
+
+/// The release that users run, for measuring: open samples, a fixed seed, so that figures repeat.
+fn measuring() -> impl FnMut(&ReleasePolicy, &[i64]) -> Vec<i16> {
+    let mut rng = ChaCha20Rng::from_seed(*b"encompute/held-out release/v1...");
+    move |policy, features| match CheckedPolicy::new(unmeasured(policy)) {
+        Ok(policy) => obfuscate(features, &policy, &mut rng),
+        // A policy that users would refuse releases nothing; publishing says so by its own check.
+        Err(_) => vec![0; features.len()],
+    }
+}
+
+/// While a policy is being measured its promise is not known yet, and may not hinder measuring.
+fn unmeasured(policy: &ReleasePolicy) -> ReleasePolicy {
+    ReleasePolicy { information_millibits: 0, ..policy.clone() }
+}
+
+impl Publication {
+    /// Quantises, compiles, measures and seals; nothing is sent.
+    ///
+    /// # Errors
+    /// With what the model's folder lacks.
+    pub fn prepare(&self, creator: encompute_protocol::Address) -> Outcome<Prepared> {
+        let doing = format!("package {}", self.folder.display());
+        let package = Package::build(&self.folder, &mut measuring()).doing(Exit::Failed, &doing)?;
+        for split in &package.splits {
+            for policy in &split.policies {
+                CheckedPolicy::new(policy.clone()).doing(Exit::Privacy, &format!("split {}", split.name))?;
+            }
+        }
+        let vault = Vault::open(&self.vault).doing(Exit::Failed, "open the vault")?;
+        let key = vault.creator_key().doing(Exit::Failed, "open the vault")?;
+        let mut sealed = Vec::new();
+        let mut keys = Vec::new();
+        for split in &package.splits {
+            let (bytes, key) = lock(&split.weights.to_bytes()).doing(Exit::Failed, "seal the weights")?;
+            sealed.push(bytes);
+            keys.push(key);
+        }
+        let publication = Sealed {
+            creator,
+            creator_key: key.public().to_bytes().to_vec(),
+            creator_url: self.creator_url.clone(),
+            sealed_weights: sealed.iter().map(|bytes| (BlobDigest::of(bytes), bytes.len() as u64)).collect(),
+        };
+        let manifest = package.manifest(&publication).doing(Exit::Failed, &doing)?;
+        Ok(Prepared { manifest, sealed, keys, package, vault, bond: self.bond })
+    }
+}
+
+impl Prepared {
+    /// Keeps the secrets, uploads, lists and activates.
+    ///
+    /// # Errors
+    /// With what was refused; run again, nothing is listed twice but by a new version.
+    pub async fn send(self, account: &Account, blobs: &GatewayClient) -> Outcome<(VersionId, Value)> {
+        let summary = self.summary(None);
+        let tails = self.package.splits.iter().map(|split| split.tail.clone());
+        let splits = self.keys.into_iter().zip(tails).map(|(content_key, tail)| SplitMaterial { content_key, tail }).collect();
+        // Secrets are kept before anything public refers to them.
+        self.vault.add(&VersionMaterial { manifest: self.manifest.clone(), splits }).doing(Exit::Failed, "keep the version's secrets")?;
+        for bytes in self.sealed.into_iter().chain([self.manifest.to_wire()]) {
+            let put = blobs.put(bytes.into()).await;
+            put.map_err(|error| Failure::of(exit_of_store(error.class()), "upload", &error))?;
+        }
+        let refused = |doing: &'static str| move |error: encompute_chain::SubmitError| Failure::of(exit_of_chain(error.class()), doing, &error);
+        let model = match own_model(account, self.manifest.name.as_str()).await? {
+            Some(model) => model,
+            None => {
+                let name: Text<64> = self.manifest.name.clone();
+                account.submit(ListModel { name }, self.bond).await.map_err(refused("list the model"))?.answer
+            }
+        };
+        let splits = self.manifest.splits.iter().map(|split| SplitOffer {
+            mode: split.mode,
+            head: split.head,
+            tail: split.tail,
+            cost: split.cost.units,
+            tail_fee: self.package.tail_fee,
+            policies: u8::try_from(split.policies.len()).unwrap_or(u8::MAX),
+        });
+        let call = PublishVersion { model, manifest: self.manifest.hash(), splits: splits.collect() };
+        let version = account.submit(call, Plancks::ZERO).await.map_err(refused("publish the version"))?.answer;
+        account.submit(ActivateVersion { version }, Plancks::ZERO).await.map_err(refused("activate the version"))?;
+        let mut summary = summary;
+        summary["version"] = version.0.into();
+        summary["model"] = model.0.into();
+        Ok((version, summary))
+    }
+
+    /// What would be, or was, published.
+    pub fn summary(&self, version: Option<VersionId>) -> Value {
+        let splits: Vec<Value> = self
+            .manifest
+            .splits
+            .iter()
+            .map(|split| {
+                let policies: Vec<Value> = split
+                    .policies
+                    .iter()
+                    .map(|policy| json!({ "name": policy.name.as_str(), "information_bits": f64::from(policy.information_millibits) / 1000.0,
+                                          "accuracy": market::accuracy_json(split, policy) }))
+                    .collect();
+                json!({ "name": split.name.as_str(), "mode": market::mode_name(split.mode), "cost_units": split.cost.units.0,
+                        "failure_bits": split.failure_bits, "sealed_bytes": split.sealed_weights_bytes, "policies": policies })
+            })
+            .collect();
+        json!({
+            "name": self.manifest.name.as_str(), "hash": self.manifest.hash().to_string(), "version": version.map(|version| version.0),
+            "creator": self.manifest.creator.to_string(), "creator_url": self.manifest.creator_url.as_str(),
+            "tail_fee": plancks(self.package.tail_fee), "bond": plancks(self.bond), "splits": splits,
+        })
+    }
+
+    /// The same in words.
+    pub fn words(&self) -> String {
+        let mut lines = vec![format!("{}: version hash {}, tail fee {}, bond {}", self.manifest.name, self.manifest.hash(), self.package.tail_fee, self.bond)];
+        for split in &self.manifest.splits {
+            lines.push(format!("  split {} ({}): {} cost units, wrong with probability at most 2^-{}", split.name, market::mode_name(split.mode), split.cost.units.0, split.failure_bits));
+            for policy in &split.policies {
+                let accuracy = f64::from(policy.accuracy.0) / 100.0;
+                lines.push(format!("    {}: at most {:.1} bits, {accuracy:.2} % right", policy.name, f64::from(policy.information_millibits) / 1000.0));
+            }
+        }
+        lines.join("\n")
+    }
+}
+
+/// The account's newest model of this name.
+async fn own_model(account: &Account, name: &str) -> Outcome<Option<ModelId>> {
+    let counts = market::read(account.client(), ReadCounts {}).await?;
+    for id in (1..=counts.models).rev() {
+        let model = ModelId(id);
+        if let Some((record, found)) = market::read(account.client(), ReadModel { model }).await?
+            && record.creator == account.address()
+            && found.as_str() == name
+        {
+            return Ok(Some(model));
+        }
+    }
+    Ok(None)
+}
+
+/// Publishes every model of a folder, unless this creator's newest version of it serves from the same place.
+///
+/// # Errors
+/// With the model that could not be published.
+pub async fn publish_all(network: &Network, models: &Path, suri: &str, vault: &Path, creator_url: &str) -> Outcome<Vec<Value>> {
+    let connected = Client::connect(network).await;
+    let client = connected.map_err(|error| Failure::of(exit_of_chain(error.class()), "connect to the chain", &error))?;
+    let account = client.signed_by(Signer::from_suri(suri).doing(Exit::Failed, "read the creator's key")?);
+    let gateway = network.gateway.as_ref().ok_or_else(|| Failure::new(Exit::Usage, "the network names no gateway"))?;
+    let blobs = GatewayClient::new(gateway.as_str()).doing(Exit::Failed, "open the gateway")?;
+    let mut published = Vec::new();
+    for folder in folders(models)? {
+        let bond = Plancks(100_000_000_000_000);
+        let card = encompute_model::ModelCard::read(&folder).doing(Exit::Failed, &format!("read {}", folder.display()))?;
+        if let Some((version, manifest)) = on_sale(&account, &blobs, card.name.as_str()).await?
+            && manifest.creator_url.as_str() == creator_url
+        {
+            published.push(json!({ "name": card.name.as_str(), "version": version.0 }));
+            continue;
+        }
+        crate::output::say(&format!("publishing {}: quantise, compile, measure, seal …", card.name));
+        let publication = Publication { folder, vault: vault.to_owned(), creator_url: creator_url.to_owned(), bond };
+        published.push(publication.prepare(account.address())?.send(&account, &blobs).await?.1);
+    }
+    Ok(published)
+}
+
+async fn on_sale(account: &Account, blobs: &GatewayClient, name: &str) -> Outcome<Option<(VersionId, VersionManifest)>> {
+    let Some(model) = own_model(account, name).await? else { return Ok(None) };
+    let record = market::read(account.client(), ReadModel { model }).await?;
+    let Some(version) = record.and_then(|(record, _)| record.current) else { return Ok(None) };
+    let Some(record) = market::read(account.client(), ReadVersion { version }).await? else { return Ok(None) };
+    let limit = encompute_store::ByteLimit(VersionManifest::LIMIT_BYTES as u64);
+    let bytes = blobs.get(BlobDigest(record.manifest.0), limit).await.map_err(|error| blob_failure("fetch a manifest", &error))?;
+    let manifest = VersionManifest::from_wire(&bytes).doing(Exit::Verification, "read a manifest")?;
+    Ok(Some((version, manifest)))
+}
+
+/// Folders with a model.toml, by name.
+fn folders(models: &Path) -> Outcome<Vec<PathBuf>> {
+    let entries = std::fs::read_dir(models).doing(Exit::NotFound, &format!("read the models in {}", models.display()));
+    let entries = entries.map_err(|failure| failure.hint("run from the repository's root, or give --models DIR"))?;
+    let mut folders: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).filter(|path| path.join("model.toml").is_file()).collect();
+    folders.sort();
+    match folders.is_empty() {
+        true => Err(Failure::new(Exit::NotFound, format!("{} has no model folders", models.display()))),
+        false => Ok(folders),
+    }
+}
+
+/// Accuracy over the whole held-out set.
+#[derive(Serialize)]
+pub struct Figures {
+    model: String,
+    split: String,
+    samples: usize,
+    float: f64,
+    quantised: f64,
+    released: f64,
+    policy: String,
+    information_bits: f64,
+}
+
+/// How often every sample is released when the release is measured.
+const DRAWS: usize = 1;
+
+/// Measures a model of the models folder, or of a folder of its own.
+///
+/// # Errors
+/// [`Exit::NotFound`] for a model or policy that is not there.
+pub fn evaluate(models: &Path, model: &str, policy: Option<&str>) -> Outcome<Figures> {
+    let named = models.join(model);
+    let folder = if named.join("model.toml").is_file() { named } else { PathBuf::from(model) };
+    if !folder.join("model.toml").is_file() {
+        return Err(Failure::new(Exit::NotFound, format!("there is no model {model:?} in {}", models.display())));
+    }
+    let failed = |error: BenchError| Failure::of(Exit::Failed, &format!("evaluate {model}"), &error);
+    let bench = Bench::open(&folder).map_err(failed)?;
+    let held_out = bench.held_out().map_err(failed)?;
+    let split = bench.split(0).map_err(failed)?;
+    let measured = bench.measure(&split, &held_out).map_err(failed)?;
+    let policies = split.policies();
+    let chosen = policies.iter().find(|found| policy.is_none_or(|name| found.name.as_str() == name));
+    let chosen = chosen.ok_or_else(|| {
+        let known: Vec<_> = policies.iter().map(|policy| policy.name.as_str()).collect();
+        Failure::new(Exit::NotFound, format!("{model} has no policy {:?}", policy.unwrap_or_default())).hint(format!("it has: {}", known.join(", ")))
+    })?;
+    let evaluation = measured.evaluation(chosen, DRAWS, &mut measuring()).map_err(failed)?;
+    Ok(Figures {
+        model: bench.card().name.as_str().to_owned(),
+        split: split.card.name.clone(),
+        samples: evaluation.samples,
+        float: evaluation.float,
+        quantised: evaluation.quantised,
+        released: evaluation.released,
+        policy: evaluation.policy,
+        information_bits: measured.information(chosen).bits(),
+    })
+}
+
+impl Figures {
+    /// In words.
+    pub fn words(&self) -> String {
+        format!(
+            "{} (split {}), {} held-out samples\n  float      {:.2} %\n  quantised  {:.2} %\n  released   {:.2} % (policy {}, at most {:.1} bits)",
+            self.model, self.split, self.samples, self.float * 100.0, self.quantised * 100.0, self.released * 100.0, self.policy, self.information_bits,
+        )
+    }
+}
