@@ -1,0 +1,86 @@
+//! The nodes after the cut, as an ONNX file of their own.
+
+use super::{ImportError, OnnxModel, node_name};
+use prost::Message;
+use std::collections::BTreeSet;
+use tract_onnx::pb::{
+    GraphProto, ModelProto, NodeProto, TensorProto, TensorShapeProto, TypeProto, ValueInfoProto,
+    tensor_proto::DataType, tensor_shape_proto, type_proto,
+};
+
+/// Name of the tail's input.
+const FEATURES: &str = "released-features";
+/// Name of the clip norm, and of the node that multiplies by it.
+const CLIP: &str = "clip-norm";
+
+impl OnnxModel {
+    /// Everything after node `after`, as an ONNX file: input `released-features` `[batch, width]` in units of the clip norm,
+    /// which is `clip` on the model's own axis; the model's own output. `None` if nothing follows.
+    ///
+    /// # Errors
+    /// [`ImportError::NoSuchNode`]; [`ImportError::TailReadsHead`] if more than the features crosses the cut.
+    pub fn tail_after(&self, after: &str, width: usize, clip: f32) -> Result<Option<Vec<u8>>, ImportError> {
+        let last = self.position(after)?;
+        let graph = self.graph();
+        let (head, tail) = graph.node.split_at(last + 1);
+        let features = head[last].output.first().map_or("", String::as_str);
+        if tail.is_empty() || graph.output[0].name == features {
+            return Ok(None);
+        }
+        let mut inside: BTreeSet<&str> = head.iter().flat_map(|node| &node.output).map(String::as_str).collect();
+        inside.insert(&self.input);
+        inside.remove(features);
+        for node in tail {
+            if let Some(value) = node.input.iter().find(|value| inside.contains(value.as_str())) {
+                return Err(ImportError::TailReadsHead { node: node_name(node).to_owned(), value: value.clone() });
+            }
+        }
+        let read: BTreeSet<&str> = tail.iter().flat_map(|node| &node.input).map(String::as_str).collect();
+        let kept = graph.initializer.iter().filter(|tensor| read.contains(tensor.name.as_str())).cloned();
+        let cut = GraphProto {
+            name: "tail".to_owned(),
+            node: std::iter::once(scaling(features)).chain(tail.iter().cloned()).collect(),
+            initializer: kept.chain([single(CLIP, clip)]).collect(),
+            input: vec![float_rows(FEATURES, width)],
+            output: graph.output.clone(),
+            ..GraphProto::default()
+        };
+        let proto = ModelProto { graph: Some(cut), ..self.proto.clone() };
+        Ok(Some(proto.encode_to_vec()))
+    }
+}
+
+/// Brings released features from units of the clip norm to the axis that the tail was trained on.
+fn scaling(to: &str) -> NodeProto {
+    NodeProto {
+        input: vec![FEATURES.to_owned(), CLIP.to_owned()],
+        output: vec![to.to_owned()],
+        name: CLIP.to_owned(),
+        op_type: "Mul".to_owned(),
+        ..NodeProto::default()
+    }
+}
+
+fn single(name: &str, value: f32) -> TensorProto {
+    TensorProto {
+        dims: vec![1],
+        data_type: DataType::Float as i32,
+        float_data: vec![value],
+        name: name.to_owned(),
+        ..TensorProto::default()
+    }
+}
+
+fn float_rows(name: &str, width: usize) -> ValueInfoProto {
+    use tensor_shape_proto::{Dimension, dimension::Value};
+    let side = |value| Dimension { value: Some(value), ..Dimension::default() };
+    let width = i64::try_from(width).unwrap_or(i64::MAX);
+    let tensor = type_proto::Tensor {
+        elem_type: DataType::Float as i32,
+        shape: Some(TensorShapeProto {
+            dim: vec![side(Value::DimParam("batch".to_owned())), side(Value::DimValue(width))],
+        }),
+    };
+    let r#type = TypeProto { value: Some(type_proto::Value::TensorType(tensor)), ..TypeProto::default() };
+    ValueInfoProto { name: name.to_owned(), r#type: Some(r#type), ..ValueInfoProto::default() }
+}

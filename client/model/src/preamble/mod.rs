@@ -1,0 +1,137 @@
+//! How a user's file becomes the tensor that is encrypted. Open, deterministic, part of the version.
+//!
+//! Metadata (EXIF and the like) goes no further than the orientation flag: only samples enter the tensor.
+
+mod ink;
+mod picture;
+mod plane;
+mod table;
+
+pub use ink::InkError;
+pub(crate) use picture::sheet_tiles;
+pub use picture::{Fit, ImageError, ImagePreamble};
+pub use table::{Column, TableError, TablePreamble};
+
+use codec::{Decode, Encode};
+use encompute_protocol::wire::Message;
+
+/// Most bytes of a file that a preamble reads; longer files are refused before they are decoded.
+pub const FILE_LIMIT_BYTES: usize = 16 * 1024 * 1024;
+
+/// A user's input on the model's grid: bytes of shape `[channels, height, width]`. What it holds is
+/// the user's secret, so it has no `Debug`, `Display` or serialised form.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Tensor {
+    shape: [usize; 3],
+    values: Vec<u8>,
+}
+
+impl Tensor {
+    /// A tensor, if the values fill its shape.
+    pub fn new(shape: [usize; 3], values: Vec<u8>) -> Option<Self> {
+        let size = shape.iter().try_fold(1usize, |size, side| size.checked_mul(*side))?;
+        (size == values.len()).then_some(Self { shape, values })
+    }
+
+    /// Channels, height, width; a table row is `[1, 1, columns]`.
+    pub fn shape(&self) -> [usize; 3] {
+        self.shape
+    }
+
+    /// Row by row, channel by channel.
+    pub fn values(&self) -> &[u8] {
+        &self.values
+    }
+}
+
+/// What a version's manifest says about reading an input.
+#[derive(Clone, Debug, PartialEq, Encode, Decode)]
+pub enum Preamble {
+    /// A PNG or JPEG picture.
+    #[codec(index = 0)]
+    Image(ImagePreamble),
+    /// One row of a CSV file with named columns.
+    #[codec(index = 1)]
+    Table(TablePreamble),
+}
+
+impl Message for Preamble {
+    const VERSION: u8 = 1;
+    const LIMIT_BYTES: usize = 65_536;
+}
+
+/// Why a file is not an input of this model.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PreambleError {
+    /// Too long to be read at all.
+    #[error("the file has {found_bytes} bytes, at most {limit_bytes} are read")]
+    TooLong {
+        /// Bytes found.
+        found_bytes: usize,
+        /// Bytes allowed.
+        limit_bytes: usize,
+    },
+    /// Not a picture that this model reads.
+    #[error("read the picture")]
+    Image(#[from] ImageError),
+    /// Not a table row that this model reads.
+    #[error("read the table")]
+    Table(#[from] TableError),
+}
+
+/// Where the bytes of a tensor lie on the float model's axis: `x = offset + step · byte`, per value.
+#[derive(Clone, Debug, PartialEq)]
+pub struct InputGrid {
+    /// Float value of byte 0, one per input value.
+    pub offset: Vec<f64>,
+    /// Float distance between neighbouring bytes, one per input value; > 0.
+    pub step: Vec<f64>,
+}
+
+impl Preamble {
+    /// Reads a user's file: `[channels, height, width]` bytes.
+    ///
+    /// # Errors
+    /// [`PreambleError`]: the length is checked before anything is decoded; the reason names what was
+    /// found and what is allowed.
+    pub fn read(&self, file: &[u8]) -> Result<Tensor, PreambleError> {
+        if file.len() > FILE_LIMIT_BYTES {
+            return Err(PreambleError::TooLong { found_bytes: file.len(), limit_bytes: FILE_LIMIT_BYTES });
+        }
+        Ok(match self {
+            Self::Image(image) => image.read(file)?,
+            Self::Table(table) => table.read(file)?,
+        })
+    }
+
+    /// Shape of the tensors that [`Self::read`] gives.
+    pub fn shape(&self) -> [usize; 3] {
+        match self {
+            Self::Image(image) => [image.channels.into(), image.height.into(), image.width.into()],
+            Self::Table(table) => [1, 1, table.columns.len()],
+        }
+    }
+
+    /// Where the bytes lie on the float model's input axis.
+    pub fn grid(&self) -> InputGrid {
+        match self {
+            Self::Image(image) => {
+                let size = self.shape().iter().product();
+                InputGrid { offset: vec![0.0; size], step: vec![image.step(); size] }
+            }
+            Self::Table(table) => InputGrid {
+                offset: table.columns.iter().map(|column| column.offset).collect(),
+                step: table.columns.iter().map(|column| column.step).collect(),
+            },
+        }
+    }
+
+    /// Whether the specification itself makes sense: a manifest comes from somebody else.
+    pub fn is_sound(&self) -> bool {
+        match self {
+            Self::Image(image) => image.is_sound(),
+            Self::Table(table) => table.is_sound(),
+        }
+    }
+}

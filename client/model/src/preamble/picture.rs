@@ -1,0 +1,203 @@
+//! Pictures: decoded under limits, turned upright, made grey, fitted.
+
+use super::{
+    Tensor, ink,
+    ink::InkError,
+    plane::{Area, Plane},
+};
+use codec::{Decode, Encode};
+use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits};
+use std::io::Cursor;
+
+/// Longest side that is decoded, in pixels.
+pub const SIDE_LIMIT_PIXELS: u32 = 8_192;
+/// Most memory a decoder may take.
+const DECODER_LIMIT_BYTES: u64 = 256 * 1024 * 1024;
+/// Shortest side from which a mark can be told from its ground, in pixels.
+const SIDE_LEAST_PIXELS: u32 = 8;
+
+/// How a picture becomes `[channels, height, width]`.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct ImagePreamble {
+    /// 1: grey by Rec. 601 weights (299, 587, 114 thousandths), transparency on white.
+    pub channels: u8,
+    /// Rows of the tensor.
+    pub height: u16,
+    /// Columns of the tensor.
+    pub width: u16,
+    /// How the picture is brought to that size.
+    pub fit: Fit,
+    /// The float model's input is the byte times this numerator …
+    pub scale_numerator: u32,
+    /// … over this denominator.
+    pub scale_denominator: u32,
+}
+
+/// How a picture is brought to the model's size.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub enum Fit {
+    /// Scaled with its aspect kept, centred, padded with 0.
+    #[codec(index = 0)]
+    Whole,
+    /// A picture that has the model's size and a dark border is taken as it is. In any other, the one mark on
+    /// an even ground, dark or light, is found, cut out, scaled into a square box and centred by its mass:
+    /// ink is 255, ground is 0.
+    #[codec(index = 1)]
+    InkCentred {
+        /// Side of the box that the mark is scaled into, in pixels of the tensor.
+        box_pixels: u16,
+    },
+}
+
+/// Why a file is not a picture for this model.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ImageError {
+    /// Neither PNG nor JPEG by its first bytes.
+    #[error("neither a PNG nor a JPEG file")]
+    Format,
+    /// The header promises more pixels than are decoded.
+    #[error("{width}×{height} pixels, at most {limit}×{limit} are read")]
+    TooLarge {
+        /// Pixels across.
+        width: u32,
+        /// Pixels down.
+        height: u32,
+        /// Pixels allowed on either side.
+        limit: u32,
+    },
+    /// Nothing can be recognised in so few pixels.
+    #[error("{width}×{height} pixels, at least {least}×{least} are needed")]
+    TooSmall {
+        /// Pixels across.
+        width: u32,
+        /// Pixels down.
+        height: u32,
+        /// Pixels needed on either side.
+        least: u32,
+    },
+    /// The decoder gave up.
+    #[error("the file is damaged")]
+    Damaged(#[source] image::ImageError),
+    /// A sheet that is not made of whole tiles.
+    #[error("{width}×{height} pixels are not whole tiles of {tile_width}×{tile_height}")]
+    Tiles {
+        /// Pixels across.
+        width: usize,
+        /// Pixels down.
+        height: usize,
+        /// Pixels across a tile.
+        tile_width: usize,
+        /// Pixels down a tile.
+        tile_height: usize,
+    },
+    /// No mark was found on the ground.
+    #[error(transparent)]
+    Ink(#[from] InkError),
+}
+
+impl ImagePreamble {
+    /// Float distance between neighbouring bytes.
+    pub(crate) fn step(&self) -> f64 {
+        f64::from(self.scale_numerator) / f64::from(self.scale_denominator)
+    }
+
+    pub(super) fn is_sound(&self) -> bool {
+        let sides = 1..=1024;
+        let fits = match self.fit {
+            Fit::Whole => true,
+            Fit::InkCentred { box_pixels } => (4..=self.height.min(self.width)).contains(&box_pixels),
+        };
+        self.channels == 1
+            && sides.contains(&self.height)
+            && sides.contains(&self.width)
+            && fits
+            && self.scale_numerator > 0
+            && self.scale_denominator > 0
+    }
+
+    pub(super) fn read(&self, file: &[u8]) -> Result<Tensor, ImageError> {
+        let plane = decode(file)?;
+        let (height, width) = (usize::from(self.height), usize::from(self.width));
+        let fitted = match self.fit {
+            Fit::Whole => plane.fit_whole(width, height),
+            Fit::InkCentred { .. } if is_ready(&plane, width, height) => plane,
+            Fit::InkCentred { box_pixels } => ink::centre(&plane, width, height, box_pixels.into())?,
+        };
+        let tensor = Tensor::new([1, height, width], fitted.into_values());
+        Ok(tensor.expect("every branch gives width · height values; qed"))
+    }
+}
+
+/// The pictures on a sheet, row by row: how calibration and held-out sets are kept.
+pub(crate) fn sheet_tiles(file: &[u8], tile_width: usize, tile_height: usize) -> Result<Vec<Tensor>, ImageError> {
+    let sheet = decode(file)?;
+    let (width, height) = (sheet.width(), sheet.height());
+    if !width.is_multiple_of(tile_width) || !height.is_multiple_of(tile_height) {
+        return Err(ImageError::Tiles { width, height, tile_width, tile_height });
+    }
+    let corners =
+        (0..height).step_by(tile_height).flat_map(|top| (0..width).step_by(tile_width).map(move |left| (left, top)));
+    let tile = |(left, top)| {
+        let values = sheet.cut(Area { left, top, right: left + tile_width, bottom: top + tile_height }).into_values();
+        Tensor::new([1, tile_height, tile_width], values).expect("a tile holds width · height values; qed")
+    };
+    Ok(corners.map(tile).collect())
+}
+
+/// A picture of exactly the model's size whose border is mostly dark is already what the model was trained on.
+fn is_ready(plane: &Plane, width: usize, height: usize) -> bool {
+    let border = plane.border();
+    let dark = border.iter().filter(|value| **value < 64).count();
+    plane.width() == width && plane.height() == height && dark * 4 >= border.len() * 3
+}
+
+fn decode(file: &[u8]) -> Result<Plane, ImageError> {
+    let format = image::guess_format(file).map_err(|_| ImageError::Format)?;
+    if !matches!(format, ImageFormat::Png | ImageFormat::Jpeg) {
+        return Err(ImageError::Format);
+    }
+    let (width, height) =
+        ImageReader::with_format(Cursor::new(file), format).into_dimensions().map_err(ImageError::Damaged)?;
+    if width.max(height) > SIDE_LIMIT_PIXELS {
+        return Err(ImageError::TooLarge { width, height, limit: SIDE_LIMIT_PIXELS });
+    }
+    if width.min(height) < SIDE_LEAST_PIXELS {
+        return Err(ImageError::TooSmall { width, height, least: SIDE_LEAST_PIXELS });
+    }
+    let mut reader = ImageReader::with_format(Cursor::new(file), format);
+    let mut limits = Limits::default();
+    limits.max_image_width = Some(SIDE_LIMIT_PIXELS);
+    limits.max_image_height = Some(SIDE_LIMIT_PIXELS);
+    limits.max_alloc = Some(DECODER_LIMIT_BYTES);
+    reader.limits(limits);
+    let mut decoder = reader.into_decoder().map_err(ImageError::Damaged)?;
+    // A camera's upright flag is the one piece of metadata that the picture cannot be read without.
+    let orientation = decoder.orientation().map_err(ImageError::Damaged)?;
+    let mut picture = DynamicImage::from_decoder(decoder).map_err(ImageError::Damaged)?;
+    picture.apply_orientation(orientation);
+    Ok(grey(&picture))
+}
+
+/// Grey by Rec. 601 in integers, over white where the picture is transparent.
+fn grey(picture: &DynamicImage) -> Plane {
+    let width = picture.width() as usize;
+    let luma = |red: u8, green: u8, blue: u8| {
+        (299 * u32::from(red) + 587 * u32::from(green) + 114 * u32::from(blue) + 500) / 1000
+    };
+    let values = match picture {
+        DynamicImage::ImageLuma8(pixels) => pixels.as_raw().clone(),
+        // The common case of a photograph, without a copy four times as large.
+        DynamicImage::ImageRgb8(pixels) => {
+            pixels.pixels().map(|pixel| luma(pixel[0], pixel[1], pixel[2]) as u8).collect()
+        }
+        other => {
+            let over_white = |pixel: &image::Rgba<u8>| {
+                let alpha = u32::from(pixel[3]);
+                ((luma(pixel[0], pixel[1], pixel[2]) * alpha + 255 * (255 - alpha) + 127) / 255) as u8
+            };
+            other.to_rgba8().pixels().map(over_white).collect()
+        }
+    };
+    Plane::new(width, values)
+}

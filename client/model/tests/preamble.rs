@@ -1,0 +1,250 @@
+//! Files of users, welcome and not.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+use encompute_model::preamble::{
+    Column, FILE_LIMIT_BYTES, Fit, ImageError, ImagePreamble, InkError, TableError, TablePreamble,
+};
+use encompute_model::{Bench, Preamble, PreambleError, Tensor};
+use encompute_protocol::{Text, wire::Message};
+use image::{DynamicImage, GrayImage, ImageFormat, Luma, Rgb, RgbImage, RgbaImage};
+use proptest::prelude::*;
+use std::{io::Cursor, path::PathBuf};
+
+fn repository() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+fn digits() -> Preamble {
+    Preamble::Image(ImagePreamble {
+        channels: 1,
+        height: 28,
+        width: 28,
+        fit: Fit::InkCentred { box_pixels: 20 },
+        scale_numerator: 1,
+        scale_denominator: 255,
+    })
+}
+
+fn png(picture: impl Into<DynamicImage>) -> Vec<u8> {
+    let mut bytes = Cursor::new(Vec::new());
+    picture.into().write_to(&mut bytes, ImageFormat::Png).unwrap();
+    bytes.into_inner()
+}
+
+fn held_out_digits() -> Vec<GrayImage> {
+    let sheet = image::open(repository().join("tests/fixtures/digits/held-out.png")).unwrap().to_luma8();
+    let corners = (0..sheet.height()).step_by(28).flat_map(|y| (0..sheet.width()).step_by(28).map(move |x| (x, y)));
+    corners.map(|(x, y)| image::imageops::crop_imm(&sheet, x, y, 28, 28).to_image()).collect()
+}
+
+fn image_error(file: &[u8]) -> ImageError {
+    match digits().read(file).err() {
+        Some(PreambleError::Image(error)) => error,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Share of ink that two digits have in common, 0 to 1.
+fn overlap(a: &Tensor, b: &[u8]) -> f64 {
+    let pairs = || a.values().iter().zip(b).map(|(a, b)| (f64::from(*a), f64::from(*b)));
+    pairs().map(|(a, b)| a.min(b)).sum::<f64>() / pairs().map(|(a, b)| a.max(b)).sum::<f64>()
+}
+
+#[test]
+fn every_held_out_digit_passes_unchanged() {
+    let digits_read = held_out_digits();
+    assert_eq!(digits_read.len(), 2_000);
+    for digit in digits_read {
+        let tensor = digits().read(&png(digit.clone())).unwrap();
+        assert_eq!(tensor.shape(), [1, 28, 28]);
+        assert!(tensor.values() == digit.as_raw().as_slice());
+    }
+}
+
+#[test]
+fn a_grey_digit_saved_in_colour_passes_unchanged() {
+    let digit = &held_out_digits()[5];
+    let colour = DynamicImage::ImageLuma8(digit.clone()).to_rgb8();
+    assert!(digits().read(&png(colour)).unwrap().values() == digit.as_raw().as_slice());
+}
+
+#[test]
+fn dark_ink_on_light_paper_is_turned_over() {
+    for digit in held_out_digits().iter().step_by(200) {
+        let mut paper = GrayImage::from_pixel(48, 48, Luma([255]));
+        for (x, y, pixel) in digit.enumerate_pixels() {
+            paper.put_pixel(x + 4, y + 12, Luma([255 - pixel[0]]));
+        }
+        let tensor = digits().read(&png(paper)).unwrap();
+        assert!(overlap(&tensor, digit.as_raw()) > 0.6, "{}", overlap(&tensor, digit.as_raw()));
+    }
+}
+
+#[test]
+fn a_large_light_digit_on_a_dark_ground_is_scaled_down() {
+    for digit in held_out_digits().iter().step_by(200) {
+        let large = image::imageops::resize(digit, 560, 560, image::imageops::FilterType::Triangle);
+        let tensor = digits().read(&png(large)).unwrap();
+        assert!(overlap(&tensor, digit.as_raw()) > 0.6, "{}", overlap(&tensor, digit.as_raw()));
+    }
+}
+
+#[test]
+fn transparent_pictures_are_read_on_white() {
+    let mut picture = RgbaImage::new(64, 64);
+    (16..48).for_each(|y| (30..36).for_each(|x| picture.put_pixel(x, y, image::Rgba([0, 0, 0, 255]))));
+    let tensor = digits().read(&png(picture)).unwrap();
+    assert!(tensor.values()[14 * 28 + 13] > 200 && tensor.values()[0] == 0);
+}
+
+#[test]
+fn a_single_pixel_is_refused_with_its_size() {
+    let error = image_error(&png(GrayImage::new(1, 1)));
+    assert!(matches!(error, ImageError::TooSmall { width: 1, height: 1, .. }));
+}
+
+#[test]
+fn an_empty_page_is_refused() {
+    let error = image_error(&png(RgbImage::from_pixel(200, 100, Rgb([240, 238, 230]))));
+    assert!(matches!(error, ImageError::Ink(InkError::Faint { found: 0, .. })));
+}
+
+#[test]
+fn a_damaged_picture_is_refused() {
+    let mut file = png(held_out_digits().remove(0));
+    file.truncate(60);
+    assert!(matches!(image_error(&file), ImageError::Damaged(_)));
+}
+
+#[test]
+fn a_picture_that_promises_ten_gigapixels_is_refused_before_decoding() {
+    let mut file = png(GrayImage::new(28, 28));
+    // Width and height of the header, and its checksum.
+    file[16..24].copy_from_slice(&[0, 1, 0x86, 0xa0, 0, 1, 0x86, 0xa0]);
+    let checksum = crc32(&file[12..29]);
+    file[29..33].copy_from_slice(&checksum.to_be_bytes());
+    assert!(matches!(image_error(&file), ImageError::TooLarge { width: 100_000, height: 100_000, .. }));
+}
+
+fn crc32(bytes: &[u8]) -> u32 {
+    !bytes.iter().fold(u32::MAX, |crc, byte| {
+        (0..8).fold(crc ^ u32::from(*byte), |crc, _| if crc & 1 == 1 { (crc >> 1) ^ 0xedb8_8320 } else { crc >> 1 })
+    })
+}
+
+#[test]
+fn other_formats_are_refused() {
+    assert!(matches!(image_error(b"GIF89a\x01\0\x01\0\0\0\0;"), ImageError::Format));
+    assert!(matches!(image_error(b"mean radius,mean texture\n"), ImageError::Format));
+    assert!(matches!(image_error(b""), ImageError::Format));
+}
+
+#[test]
+fn a_file_beyond_the_limit_is_refused_by_its_length() {
+    let error = digits().read(&vec![0; FILE_LIMIT_BYTES + 1]).err().unwrap();
+    assert!(matches!(error, PreambleError::TooLong { found_bytes, .. } if found_bytes == FILE_LIMIT_BYTES + 1));
+}
+
+fn column(name: &str) -> Column {
+    Column { name: Text::new(name).unwrap(), lowest: 0.0, highest: 100.0, offset: 10.0, step: 0.25 }
+}
+
+fn table() -> Preamble {
+    Preamble::Table(TablePreamble { columns: vec![column("radius"), column("area")] })
+}
+
+fn table_error(file: &str) -> TableError {
+    match table().read(file.as_bytes()).err() {
+        Some(PreambleError::Table(error)) => error,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_row_is_put_on_the_grid_in_the_models_order() {
+    let tensor = table().read(b"area, radius\r\n12.5, 10.26\r\n").unwrap();
+    assert!(tensor.shape() == [1, 1, 2] && tensor.values() == [1, 10]);
+}
+
+#[test]
+fn values_off_the_grid_take_its_ends() {
+    let tensor = table().read(b"radius,area\n0,100\n").unwrap();
+    assert!(tensor.values() == [0, 255]);
+}
+
+#[test]
+fn a_missing_column_is_named() {
+    assert_eq!(table_error("radius\n1\n"), TableError::Missing { name: "area".into() });
+}
+
+#[test]
+fn a_column_too_many_is_named() {
+    assert_eq!(table_error("radius,area,name\n1,2,Bob\n"), TableError::Unknown { name: "name".into(), expected: 2 });
+    assert_eq!(table_error("radius,area,area\n1,2,3\n"), TableError::Twice { name: "area".into() });
+}
+
+#[test]
+fn a_cell_that_is_not_a_number_is_named() {
+    for cell in ["NaN", "inf", "", "12,5", "1 2"] {
+        let file = format!("radius,area\n1,\"{cell}\"\n");
+        assert_eq!(table_error(&file), TableError::NotNumber { name: "area".into(), found: cell.into() });
+    }
+}
+
+#[test]
+fn a_value_out_of_range_is_named_with_the_range() {
+    let error = table_error("radius,area\n1,100.5\n");
+    assert_eq!(error.to_string(), "column `area` holds 100.5, allowed are 0 to 100");
+}
+
+#[test]
+fn exactly_one_row_is_read() {
+    assert_eq!(table_error("radius,area\n"), TableError::Rows { found: 0 });
+    assert_eq!(table_error("radius,area\n1,2\n3,4\n"), TableError::Rows { found: 2 });
+    assert_eq!(table_error("radius,area\n1\n"), TableError::Width { row: 1, found: 1, expected: 2 });
+    assert_eq!(table_error(""), TableError::Empty);
+}
+
+#[test]
+fn preambles_survive_the_wire() {
+    for preamble in [digits(), table()] {
+        assert_eq!(Preamble::from_wire(&preamble.to_wire()).unwrap(), preamble);
+    }
+}
+
+#[test]
+fn a_preamble_that_makes_no_sense_is_told_apart() {
+    assert!(digits().is_sound() && table().is_sound());
+    let zero_step = Preamble::Table(TablePreamble { columns: vec![Column { step: 0.0, ..column("radius") }] });
+    let twice = Preamble::Table(TablePreamble { columns: vec![column("radius"), column("radius")] });
+    assert!(!zero_step.is_sound() && !twice.is_sound());
+}
+
+#[test]
+fn the_cards_of_the_repository_are_read() {
+    for name in ["digits", "breast-cancer"] {
+        assert!(Bench::open(&repository().join("scripts/models").join(name)).unwrap().card().preamble.is_sound());
+    }
+}
+
+proptest! {
+    #[test]
+    fn no_bytes_make_the_picture_reader_panic(bytes in prop::collection::vec(any::<u8>(), 0..200), at in 0usize..300) {
+        let mut file = png(GrayImage::from_pixel(12, 12, Luma([9])));
+        let at = at.min(file.len());
+        file.splice(at..(at + bytes.len()).min(file.len()), bytes);
+        let _ = digits().read(&file);
+    }
+
+    #[test]
+    fn no_picture_makes_the_fitting_panic(width in 8u32..40, height in 8u32..40, seed in any::<u64>()) {
+        let noise = |x: u32, y: u32| (seed.rotate_left(x * 7 + y * 13).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 56) as u8;
+        let picture = GrayImage::from_fn(width, height, |x, y| Luma([noise(x, y)]));
+        let _ = digits().read(&png(picture));
+    }
+
+    #[test]
+    fn no_text_makes_the_table_reader_panic(text in ".{0,200}") {
+        let _ = table().read(text.as_bytes());
+    }
+}
