@@ -4,6 +4,12 @@
 //! much about the second. Adding an encryption of zero makes it pseudo-random. Its randomness comes
 //! from ChaCha20 keyed with a seed, so that whoever holds the seed can replay it.
 //!
+//! What this does not do: a user who sends a key that is no encryption of zero, but the encryption of
+//! something large, learns more about `u` from the bodies than an honest one, and with many bodies a
+//! response could take the blinding off. What is left then is the rounding of the response alone. The
+//! defence against that user is the price and the number of queries, which any linear map needs
+//! anyway: n queries of the honest kind solve it too.
+//!
 //! Bytes drawn per encryption, nonce = its index, little-endian, then zeros: `n/8` bytes for the
 //! binary polynomial `u`, then 4 bytes for each noise coefficient, mask first. The low b + 1 bits
 //! are uniform and the highest bit adds one, which gives TUniform(b).
@@ -98,7 +104,7 @@ impl Ring {
 /// Noise is `e · u + e₂ − e₁ · s`, where `e` is the key's noise with its upload rounding.
 pub fn blinding_variance(parameter_set: ParameterSet, weight: f64) -> f64 {
     let fresh = parameter_set.noise_variance();
-    (fresh + UploadBits::STANDARD.variance()) * weight + fresh * (1.0 + weight)
+    (fresh + UploadBits::BLINDING_KEY.variance()) * weight + fresh * (1.0 + weight)
 }
 
 #[cfg(test)]

@@ -138,11 +138,7 @@ impl OutputLayout {
     ///
     /// # Errors
     /// [`LayoutError`] if a body names what is not there, or an output is not there exactly once.
-    pub fn new(
-        parameter_set: ParameterSet,
-        values: usize,
-        pieces: Vec<Vec<WantedBody>>,
-    ) -> Result<Self, LayoutError> {
+    pub fn new(parameter_set: ParameterSet, values: usize, pieces: Vec<Vec<WantedBody>>) -> Result<Self, LayoutError> {
         let size = parameter_set.polynomial_size().0;
         let mut times = vec![0; values];
         for body in pieces.iter().flatten() {

@@ -24,7 +24,9 @@ pub enum MessageError {
     #[error("message holds no ciphertext")]
     Empty,
     /// Bodies do not fill whole ciphertexts of the parameter set.
-    #[error("bodies take {found_bytes} bytes, not a multiple of the {ciphertext_bytes} of one {parameter_set} ciphertext")]
+    #[error(
+        "bodies take {found_bytes} bytes, not a multiple of the {ciphertext_bytes} of one {parameter_set} ciphertext"
+    )]
     PartialCiphertext {
         /// The message's set.
         parameter_set: ParameterSet,
@@ -85,7 +87,7 @@ pub struct EncryptedTensor {
 
 /// The user's public key for re-randomising responses: one seeded encryption of zero.
 ///
-/// It is no evaluation key: it takes 10 KB, goes up once per case, and serves only to hide what a
+/// It is no evaluation key: it takes 12 KB, goes up once per case, and serves only to hide what a
 /// response's mask would tell about the weights.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BlindingKey {
@@ -144,9 +146,7 @@ fn split_version(bytes: &[u8], limit: usize) -> Result<&[u8], wire::DecodeError>
     }
     match bytes.split_first() {
         None => Err(wire::DecodeError::Malformed),
-        Some((&found, _)) if found != VERSION => {
-            Err(wire::DecodeError::Version { found, known: VERSION })
-        }
+        Some((&found, _)) if found != VERSION => Err(wire::DecodeError::Version { found, known: VERSION }),
         Some((_, rest)) => Ok(rest),
     }
 }
@@ -282,7 +282,7 @@ impl BlindingKey {
     /// # Errors
     /// [`MessageError::PartialCiphertext`] if it is not exactly one polynomial.
     pub fn from_body(parameter_set: ParameterSet, seed: MaskSeed, body: &[u64]) -> Result<Self, MessageError> {
-        Self { parameter_set, seed, body: round_and_pack(body, UploadBits::STANDARD) }.conform()
+        Self { parameter_set, seed, body: round_and_pack(body, UploadBits::BLINDING_KEY) }.conform()
     }
 
     /// The key in `bytes`.
@@ -296,7 +296,7 @@ impl BlindingKey {
     }
 
     fn conform(self) -> Result<Self, MessageError> {
-        let ciphertext_bytes = ciphertext_bytes(self.parameter_set, UploadBits::STANDARD);
+        let ciphertext_bytes = ciphertext_bytes(self.parameter_set, UploadBits::BLINDING_KEY);
         if self.body.len() != ciphertext_bytes {
             return Err(MessageError::PartialCiphertext {
                 parameter_set: self.parameter_set,
@@ -328,7 +328,7 @@ impl BlindingKey {
     }
 
     pub(crate) fn body(&self) -> Vec<u64> {
-        unpack_bodies(&self.body, UploadBits::STANDARD)
+        unpack_bodies(&self.body, UploadBits::BLINDING_KEY)
     }
 }
 

@@ -10,8 +10,10 @@ use core::fmt;
 pub struct UploadBits(pub u8);
 
 impl UploadBits {
-    /// Five bytes a coefficient: enough for most layers, and what blinding keys have.
+    /// Five bytes a coefficient: enough for most layers.
     pub const STANDARD: Self = Self(40);
+    /// What blinding keys have: finer, since each response meets all of the key at once.
+    pub const BLINDING_KEY: Self = Self(48);
     /// Fewest bits of an uploaded body.
     pub const MIN: Self = Self(32);
     /// Most bits of an uploaded body; more would be finer than the noise of the larger set.
@@ -145,10 +147,8 @@ mod tests {
     fn production_noise_is_at_least_what_the_estimator_asks_for() {
         for set in [ParameterSet::Glwe2048V1, ParameterSet::Glwe4096V1] {
             assert!(set.is_production());
-            let wanted = minimal_lwe_bound_for_132_bits_security_tuniform(
-                LweDimension(set.polynomial_size().0),
-                64f64.exp2(),
-            );
+            let wanted =
+                minimal_lwe_bound_for_132_bits_security_tuniform(LweDimension(set.polynomial_size().0), 64f64.exp2());
             assert!(set.noise_bound_log2() >= wanted.max(3), "{set} wants {wanted}");
         }
     }

@@ -71,10 +71,7 @@ fn features_survive_the_wire_and_hold_the_wanted_bodies() {
 #[test]
 fn tensor_with_trailing_byte_is_refused() {
     let bytes = [a_tensor(1).to_bytes(), vec![0]].concat();
-    assert_eq!(
-        EncryptedTensor::from_bytes(&bytes),
-        Err(MessageError::Encoding(DecodeError::Trailing { bytes: 1 }))
-    );
+    assert_eq!(EncryptedTensor::from_bytes(&bytes), Err(MessageError::Encoding(DecodeError::Trailing { bytes: 1 })));
 }
 
 #[test]
@@ -142,7 +139,7 @@ fn tensors_of_every_width_survive_the_wire() {
 
 #[test]
 fn blinding_key_of_two_polynomials_is_refused() {
-    let refused = MessageError::PartialCiphertext { parameter_set: SET, found_bytes: 2560, ciphertext_bytes: 1280 };
+    let refused = MessageError::PartialCiphertext { parameter_set: SET, found_bytes: 3072, ciphertext_bytes: 1536 };
     assert_eq!(BlindingKey::from_body(SET, MaskSeed([0; 16]), &[0; 2 * SIZE]), Err(refused));
 }
 

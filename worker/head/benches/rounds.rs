@@ -2,7 +2,7 @@
 #![allow(missing_docs, clippy::unwrap_used)]
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use encompute_fhe::BlindingSeed;
+use encompute_fhe::{BlindingSeed, expand_tensor};
 use encompute_head::measure::{PARAMETER_SET, heads};
 use encompute_head::{RoundIndex, evaluate_round, evaluate_unblinded};
 use encompute_keys::SecretKey;
@@ -25,6 +25,7 @@ fn rounds(criterion: &mut Criterion) {
                 one_core.install(|| evaluate_round(&head, round, &request, key.blinding_key(), &seed).unwrap().features)
             });
         });
+        group.bench_function("seed-expansion", |bencher| bencher.iter(|| expand_tensor(&request)));
         group.finish();
     }
 }

@@ -94,12 +94,7 @@ impl Backend for ClearBackend {
     type Tensor = Vec<i64>;
     type Features = Vec<i64>;
 
-    fn evaluate(
-        &self,
-        head: &CompiledHead,
-        round: RoundIndex,
-        tensor: &Vec<i64>,
-    ) -> Result<Vec<i64>, EvaluateError> {
+    fn evaluate(&self, head: &CompiledHead, round: RoundIndex, tensor: &Vec<i64>) -> Result<Vec<i64>, EvaluateError> {
         let (plan, _) = find(head, round)?;
         let wanted = plan.layer.input_shape().len();
         if tensor.len() != wanted {

@@ -87,7 +87,9 @@ pub enum CompileError {
         limit: u8,
     },
     /// Noise that is too likely to change an output.
-    #[error("outputs of round {round} are wrong with probability up to 2^{found_log2}, at most 2^{limit_log2} is accepted")]
+    #[error(
+        "outputs of round {round} are wrong with probability up to 2^{found_log2}, at most 2^{limit_log2} is accepted"
+    )]
     TooNoisy {
         /// Index of the round.
         round: usize,
@@ -171,14 +173,16 @@ pub fn compile(plan: HeadPlan, weights: HeadWeights, options: &CompileOptions) -
         let at = |source| CompileError::Geometry { round: index, source };
         let geometry = Geometry::new(parameter_set, round.layer, round.tiling).map_err(at)?;
         let layer_weights = weights.layer(index)?;
-        let proof = prove_round(parameter_set, index, round, &geometry, layer_weights)?;
+        let polynomials = geometry.weight_polynomials(layer_weights).map_err(at)?;
+        let pieces = geometry.tile_count() * geometry.products_per_tile();
+        let worst = worst_sum_bits(round.input, layer_weights, round.sums().channels);
+        let proof = prove(parameter_set, index, round, polynomials.largest_energy(), pieces, worst);
         failure = add_log2(failure, f64::from(proof.failure_log2));
         check_proof(&proof, FAILURE_LOG2_LIMIT)?;
         if failure > f64::from(FAILURE_LOG2_LIMIT) {
             let found_log2 = failure.ceil() as i32;
             return Err(CompileError::TooNoisy { round: index, found_log2, limit_log2: FAILURE_LOG2_LIMIT });
         }
-        let polynomials = geometry.weight_polynomials(layer_weights).map_err(at)?;
         let prepared = ring.prepare(polynomials).map_err(|source| CompileError::Ring { round: index, source })?;
         rounds.push(CompiledRound {
             input_layout: geometry.input_layout().at(round.upload_bits),
@@ -190,20 +194,6 @@ pub fn compile(plan: HeadPlan, weights: HeadWeights, options: &CompileOptions) -
     }
     let digest = head_digest(&plan, &weights);
     Ok(CompiledHead { plan, weights, digest, ring, rounds, proofs, cost })
-}
-
-fn prove_round(
-    parameter_set: ParameterSet,
-    index: usize,
-    round: &RoundPlan,
-    geometry: &Geometry,
-    weights: &[i8],
-) -> Result<NoiseProof, CompileError> {
-    let polynomials =
-        geometry.weight_polynomials(weights).map_err(|source| CompileError::Geometry { round: index, source })?;
-    let pieces = geometry.tile_count() * geometry.products_per_tile();
-    let worst = worst_sum_bits(round.input, weights, round.sums().channels);
-    Ok(prove(parameter_set, index, round, polynomials.largest_energy(), pieces, worst))
 }
 
 fn check_proof(proof: &NoiseProof, limit_log2: i32) -> Result<(), CompileError> {
@@ -222,7 +212,7 @@ fn check_proof(proof: &NoiseProof, limit_log2: i32) -> Result<(), CompileError> 
 fn widths(accumulator: AccumulatorBits) -> impl Iterator<Item = (UploadBits, ResponseBits)> {
     let first = (accumulator.0 + 7).max(ResponseBits::MIN.0);
     let responses = first..=(first + 5).min(ResponseBits::MAX.0);
-    let uploads = UploadBits::MIN.0..=UploadBits::MAX.0;
+    let uploads = (UploadBits::MIN.0..=UploadBits::MAX.0).step_by(4);
     uploads.flat_map(move |upload| responses.clone().map(move |response| (UploadBits(upload), ResponseBits(response))))
 }
 
@@ -258,8 +248,7 @@ impl RoundPlan {
                 None => geometry.weight_polynomials(weights).map_err(at)?.largest_energy(),
             };
             energies.push((tiling, energy));
-            let round =
-                Self { layer, input, tiling, accumulator_bits, upload_bits, response_bits, step: step.clone() };
+            let round = Self { layer, input, tiling, accumulator_bits, upload_bits, response_bits, step: step.clone() };
             let pieces = geometry.tile_count() * geometry.products_per_tile();
             let proof = prove(parameter_set, 0, &round, energy, pieces, found);
             least = least.min(proof.failure_log2);

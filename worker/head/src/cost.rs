@@ -1,7 +1,7 @@
 //! What a head costs to run, before anyone pays for it.
 
 use codec::{Decode, Encode};
-use encompute_fhe::ParameterSet;
+use encompute_fhe::{ParameterSet, UploadBits};
 
 use crate::geometry::Geometry;
 use crate::plan::RoundPlan;
@@ -48,7 +48,7 @@ impl Cost {
             ring_products: 2 * tiles * inputs * outputs,
             request_bytes: MESSAGE_BYTES + geometry.request_bytes(round.upload_bits) as u64,
             response_bytes: MESSAGE_BYTES + geometry.response_bytes(round.response_bits) as u64 + 3 * tiles * outputs,
-            blinding_key_bytes: MESSAGE_BYTES + scale * 5,
+            blinding_key_bytes: MESSAGE_BYTES + scale * u64::from(UploadBits::BLINDING_KEY.0) / 8,
             evaluation_key_bytes: 0,
             estimated_microseconds: (nanoseconds * scale / 2048).div_ceil(1000),
         }

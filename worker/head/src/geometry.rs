@@ -16,8 +16,8 @@
 
 use codec::{Decode, Encode};
 use encompute_fhe::{
-    EncryptedFeatures, EncryptedTensor, InputLayout, OutputLayout, ParameterSet, ResponseBits, RingError, Slot, UploadBits, WantedBody,
-    WeightPolynomials,
+    EncryptedFeatures, EncryptedTensor, InputLayout, OutputLayout, ParameterSet, ResponseBits, RingError, Slot,
+    UploadBits, WantedBody, WeightPolynomials,
 };
 
 use crate::plan::{Layer, Shape};
@@ -361,7 +361,9 @@ impl Geometry {
     /// First row and column of each tile.
     fn tiles(&self) -> impl Iterator<Item = (usize, usize)> + '_ {
         let columns = move || (0..self.core.outputs.columns).step_by(self.tile_columns);
-        (0..self.core.outputs.rows).step_by(self.tile_rows).flat_map(move |row| columns().map(move |column| (row, column)))
+        (0..self.core.outputs.rows)
+            .step_by(self.tile_rows)
+            .flat_map(move |row| columns().map(move |column| (row, column)))
     }
 
     /// Number of tiles.

@@ -1,11 +1,16 @@
 //! The figures of `encompute bench head`: what a round costs here, and that its outputs are exact.
 
-use encompute_fhe::{AccumulatorBits, BlindingKey, BlindingSeed, EncryptedFeatures, EncryptedTensor, InputLayout, OutputLayout, ParameterSet};
+use encompute_fhe::{
+    AccumulatorBits, BlindingKey, BlindingSeed, EncryptedFeatures, EncryptedTensor, InputLayout, OutputLayout,
+    ParameterSet,
+};
 use std::time::Instant;
 
 use crate::backend::{Backend, ClearBackend, EvaluateError, evaluate_round};
 use crate::compile::{CompileError, CompileOptions, CompiledHead, compile};
-use crate::plan::{Activation, ClientStep, Domain, HeadPlan, Layer, Mode, PlanError, Pooling, Rescale, RoundIndex, RoundPlan};
+use crate::plan::{
+    Activation, ClientStep, Domain, HeadPlan, Layer, Mode, PlanError, Pooling, Rescale, RoundIndex, RoundPlan,
+};
 use crate::step::{StepError, client_step};
 use crate::weights::HeadWeights;
 
@@ -15,12 +20,22 @@ pub trait TensorOwner {
     ///
     /// # Errors
     /// The owner's own.
-    fn encrypt(&self, values: &[i64], layout: &InputLayout, bits: AccumulatorBits) -> Result<EncryptedTensor, OwnerError>;
+    fn encrypt(
+        &self,
+        values: &[i64],
+        layout: &InputLayout,
+        bits: AccumulatorBits,
+    ) -> Result<EncryptedTensor, OwnerError>;
     /// Decrypts all sums, or says why not.
     ///
     /// # Errors
     /// The owner's own.
-    fn decrypt(&self, features: &EncryptedFeatures, layout: &OutputLayout, bits: AccumulatorBits) -> Result<Vec<i64>, OwnerError>;
+    fn decrypt(
+        &self,
+        features: &EncryptedFeatures,
+        layout: &OutputLayout,
+        bits: AccumulatorBits,
+    ) -> Result<Vec<i64>, OwnerError>;
     /// The key to blind responses with.
     fn blinding_key(&self) -> &BlindingKey;
 }

@@ -69,12 +69,7 @@ pub fn client_step(round: &RoundPlan, sums: &[i64]) -> Result<QuantisedValues, S
     Ok(QuantisedValues(rescaled.collect()))
 }
 
-fn pool(
-    values: &[i64],
-    shape: Shape,
-    size: usize,
-    join: impl Fn(&mut dyn Iterator<Item = i64>) -> i64,
-) -> Vec<i64> {
+fn pool(values: &[i64], shape: Shape, size: usize, join: impl Fn(&mut dyn Iterator<Item = i64>) -> i64) -> Vec<i64> {
     let (rows, columns) = (shape.rows / size, shape.columns / size);
     let mut pooled = Vec::with_capacity(shape.channels * rows * columns);
     for channel in 0..shape.channels {

@@ -122,9 +122,8 @@ fn responses_do_not_depend_on_the_number_of_threads() {
 fn another_seed_gives_another_blinded_response_and_the_same_replay_digest() {
     let (_, case) = cases().remove(1);
     let head = compile(case.plan, case.weights, &CompileOptions::default()).unwrap();
-    let [first, second] = [[1; 32], [2; 32]].map(|seed| {
-        evaluate_round(&head, RoundIndex(0), &case.request, &case.key, &BlindingSeed::new(seed)).unwrap()
-    });
+    let [first, second] = [[1; 32], [2; 32]]
+        .map(|seed| evaluate_round(&head, RoundIndex(0), &case.request, &case.key, &BlindingSeed::new(seed)).unwrap());
     assert_ne!(first.features.digest(), second.features.digest());
     assert_eq!(first.replay_digest, second.replay_digest);
 }

@@ -74,7 +74,8 @@ fn full_size_convolutions_are_exact_under_production_parameters() {
         padding,
         out_channels,
     };
-    let layers = [image(3, 1, 0, 1, 8), image(3, 1, 1, 3, 5), image(5, 2, 2, 2, 4), image(7, 3, 0, 1, 6), image(2, 4, 0, 1, 3)];
+    let layers =
+        [image(3, 1, 0, 1, 8), image(3, 1, 1, 3, 5), image(5, 2, 2, 2, 4), image(7, 3, 0, 1, 6), image(2, 4, 0, 1, 3)];
     for (seed, layer) in layers.into_iter().enumerate() {
         let (encrypted, clear) = both(&owner, layer, Domain::U8, seed as u64, Toy::Refused);
         assert!(encrypted == clear, "{layer:?}");
@@ -103,7 +104,8 @@ fn the_largest_sums_that_weights_can_give_do_not_overflow() {
     let owner = Owner::new(ParameterSet::Glwe2048V1);
     let layer = Layer::Dense { inputs: 784, outputs: 2 };
     let weights: Vec<i8> = [vec![127; 784], vec![-128; 784]].concat();
-    let head = a_head(ParameterSet::Glwe2048V1, vec![(layer, Domain { bits: 4, signed: false }, weights)], Toy::Refused);
+    let head =
+        a_head(ParameterSet::Glwe2048V1, vec![(layer, Domain { bits: 4, signed: false }, weights)], Toy::Refused);
     let found = owner.run(&head, RoundIndex(0), &[15; 784]);
     assert_eq!(found, [127 * 784 * 15, -128 * 784 * 15]);
 }

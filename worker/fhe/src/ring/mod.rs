@@ -195,7 +195,9 @@ impl Ring {
             (Kernel::Spectra(spectra), Instructions::Avx512(l)) => self.multiply_spectra(l, inputs, weights, spectra),
             #[cfg(target_arch = "x86_64")]
             (Kernel::Spectra(spectra), Instructions::Avx2(l)) => self.multiply_spectra(l, inputs, weights, spectra),
-            (Kernel::Spectra(spectra), Instructions::Portable) => self.multiply_spectra(Scalar, inputs, weights, spectra),
+            (Kernel::Spectra(spectra), Instructions::Portable) => {
+                self.multiply_spectra(Scalar, inputs, weights, spectra)
+            }
             (Kernel::Ntt, _) | (_, Instructions::Ntt) => self.all_exact(inputs, weights),
         })
     }
@@ -237,8 +239,7 @@ impl Ring {
         let mut products = vec![Ciphertext::zero(self.parameter_set); weights.outputs()];
         products.par_chunks_mut(2).enumerate().for_each(|(pair, outputs)| {
             let (low, high) = outputs.split_at_mut(1);
-            let residue =
-                spectra.add_products(lanes, &self.transform, &batches, pair, &mut low[0], high.first_mut());
+            let residue = spectra.add_products(lanes, &self.transform, &batches, pair, &mut low[0], high.first_mut());
             if !residue.is_exact() {
                 for (at, output) in outputs.iter_mut().enumerate() {
                     *output = self.exact(inputs, weights, 2 * pair + at);

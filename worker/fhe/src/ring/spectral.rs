@@ -124,9 +124,7 @@ impl Spectra {
             for (lane, (output, input)) in chunk.iter().enumerate() {
                 let place = (input / 2) * LANES + 4 * (output % 2) + input % 2;
                 let spectra = pairs[output / 2].0.chunks_exact_mut(input_pairs * LANES);
-                for ((row, re), im) in
-                    spectra.zip(batch.re.chunks_exact(LANES)).zip(batch.im.chunks_exact(LANES))
-                {
+                for ((row, re), im) in spectra.zip(batch.re.chunks_exact(LANES)).zip(batch.im.chunks_exact(LANES)) {
                     row[place] = re[lane];
                     row[place + 2] = im[lane];
                 }

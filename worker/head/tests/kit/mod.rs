@@ -84,8 +84,7 @@ pub fn pooling_head(rng: &mut StdRng) -> CompiledHead {
         out_channels: 2,
     };
     let small = Domain { bits: 4, signed: false };
-    let weights: Vec<Vec<i8>> =
-        [18, 96].map(|count| (0..count).map(|_| rng.random_range(-9..=9)).collect()).to_vec();
+    let weights: Vec<Vec<i8>> = [18, 96].map(|count| (0..count).map(|_| rng.random_range(-9..=9)).collect()).to_vec();
     let step = ClientStep { pooling: Pooling::Average { size: 2 }, ..relu(vec![5, -5], 1, 6, small) };
     let first = RoundPlan::fitted(set, conv, small, step, &weights[0]).unwrap();
     let dense = Layer::Dense { inputs: 32, outputs: 3 };
