@@ -62,13 +62,8 @@ impl<'a> Draft<'a> {
     pub(crate) fn open(state: &'a State, parent: &Header, now_ms: u64) -> Result<Self, BuildError> {
         let last_ms = state.value(&pallet_timestamp::Now::<Runtime>::hashed_key())?;
         let last_ms = last_ms.and_then(|bytes| u64::decode(&mut bytes.as_slice()).ok()).unwrap_or_default();
-        let header = Header::new(
-            parent.number.saturating_add(1),
-            Hash::zero(),
-            Hash::zero(),
-            parent.hash(),
-            Default::default(),
-        );
+        let header =
+            Header::new(parent.number.saturating_add(1), Hash::zero(), Hash::zero(), parent.hash(), Default::default());
         let mut draft = Self { state, overlay: Overlay::default(), body: Vec::new() };
         draft.call("Core_initialize_block", &header.encode())?;
 

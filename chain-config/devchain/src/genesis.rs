@@ -128,10 +128,7 @@ fn write_genesis(store: &Store, endowments: &Endowments) -> Result<(), GenesisEr
 }
 
 /// The new root and the trie nodes that `overlay` makes on top of `state`.
-pub(crate) fn drain(
-    overlay: &mut Overlay,
-    state: &State,
-) -> Result<(Hash, BackendTransaction<BlakeTwo256>), String> {
+pub(crate) fn drain(overlay: &mut Overlay, state: &State) -> Result<(Hash, BackendTransaction<BlakeTwo256>), String> {
     let changes = overlay.drain_storage_changes(state.backend(), StateVersion::V1)?;
     Ok((changes.transaction_storage_root, changes.transaction))
 }

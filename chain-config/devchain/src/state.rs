@@ -100,9 +100,7 @@ impl State {
             let mut extensions = Extensions::new();
             let mut ext = Ext::new(overlay, &self.backend, Some(&mut extensions));
             guarded(|| {
-                sp_externalities::set_and_run_with_externalities(&mut ext, || {
-                    runtime::api::dispatch(method, arguments)
-                })
+                sp_externalities::set_and_run_with_externalities(&mut ext, || runtime::api::dispatch(method, arguments))
             })
         };
         let outcome = match outcome {
@@ -144,7 +142,9 @@ fn panic_words(payload: Box<dyn Any + Send>) -> String {
     const LIMIT_BYTES: usize = 512;
     let words = match payload.downcast::<String>() {
         Ok(words) => *words,
-        Err(payload) => payload.downcast_ref::<&str>().map_or_else(|| "panic without words".to_owned(), |w| (*w).into()),
+        Err(payload) => {
+            payload.downcast_ref::<&str>().map_or_else(|| "panic without words".to_owned(), |w| (*w).into())
+        }
     };
     // Some panics print the whole input.
     words.char_indices().take_while(|(at, _)| *at < LIMIT_BYTES).map(|(_, c)| c).collect()

@@ -14,7 +14,7 @@ use redb::{
     Database, Durability, ReadOnlyTable, ReadableDatabase, ReadableTable, ReadableTableMetadata, TableDefinition,
     backends::InMemoryBackend,
 };
-use sp_runtime::traits::{BlakeTwo256, Header as _};
+use sp_runtime::traits::BlakeTwo256;
 use sp_state_machine::{BackendTransaction, DBValue, TrieBackendStorage};
 use std::{
     fs, io,
@@ -138,8 +138,7 @@ impl Store {
         let db = match place {
             Place::Memory => builder.create_with_backend(InMemoryBackend::new()).map_err(database("open"))?,
             Place::Folder(folder) => {
-                fs::create_dir_all(folder)
-                    .map_err(|source| StoreError::Folder { folder: folder.clone(), source })?;
+                fs::create_dir_all(folder).map_err(|source| StoreError::Folder { folder: folder.clone(), source })?;
                 builder.create(folder.join(FILE_NAME)).map_err(|error| open_error(folder, error))?
             }
         };

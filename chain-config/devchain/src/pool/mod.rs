@@ -133,12 +133,7 @@ impl Pool {
     ///
     /// # Errors
     /// [`AdmitError`]; the pool is unchanged and the watcher has heard nothing.
-    pub fn admit(
-        &mut self,
-        candidate: Candidate,
-        watcher: Option<Watcher>,
-        now: Instant,
-    ) -> Result<usize, AdmitError> {
+    pub fn admit(&mut self, candidate: Candidate, watcher: Option<Watcher>, now: Instant) -> Result<usize, AdmitError> {
         let Candidate { hash, bytes, verdict, judged_at } = candidate;
         if self.entries.contains_key(&hash) {
             return Err(AdmitError::Duplicate(hash));
@@ -367,34 +362,9 @@ impl Pool {
         Some(entry)
     }
 
-    /// Decides anew which transactions are ready, from the tags alone, and tells watchers whose status changed.
-    /// Linear in the pool: slow and obvious, and the pool is bounded.
+    /// Tells watchers whose transaction became ready or parked, and says how many are ready.
     fn settle(&mut self, now: Instant) -> usize {
-        let mut missing: HashMap<Hash, usize> = HashMap::new();
-        let mut unlocks: HashMap<&TransactionTag, Vec<Hash>> = HashMap::new();
-        let mut queue = Vec::new();
-        for (hash, entry) in &self.entries {
-            if entry.requires.is_empty() {
-                queue.push(*hash);
-            } else {
-                missing.insert(*hash, entry.requires.len());
-            }
-            for tag in &entry.requires {
-                unlocks.entry(tag).or_default().push(*hash);
-            }
-        }
-        let mut ready: HashSet<Hash> = HashSet::new();
-        while let Some(hash) = queue.pop() {
-            ready.insert(hash);
-            let provides = self.entries.get(&hash).map(|entry| entry.provides.as_slice()).unwrap_or_default();
-            for later in provides.iter().filter_map(|tag| unlocks.remove(tag)).flatten() {
-                let Some(left) = missing.get_mut(&later) else { continue };
-                *left = left.saturating_sub(1);
-                if *left == 0 {
-                    queue.push(later);
-                }
-            }
-        }
+        let ready = self.ready_by_tags();
         for (hash, entry) in &mut self.entries {
             match (ready.contains(hash), entry.parked_since) {
                 (true, Some(_)) => {
@@ -409,6 +379,37 @@ impl Pool {
             }
         }
         ready.len()
+    }
+
+    /// Which transactions are ready, decided anew from the tags alone. Linear in the pool: slow and obvious, and the
+    /// pool is bounded.
+    fn ready_by_tags(&self) -> HashSet<Hash> {
+        let mut missing: HashMap<Hash, usize> = HashMap::new();
+        let mut unlocks: HashMap<&TransactionTag, Vec<Hash>> = HashMap::new();
+        let mut queue = Vec::new();
+        for (hash, entry) in &self.entries {
+            if entry.requires.is_empty() {
+                queue.push(*hash);
+            } else {
+                missing.insert(*hash, entry.requires.len());
+            }
+            for tag in &entry.requires {
+                unlocks.entry(tag).or_default().push(*hash);
+            }
+        }
+        let mut ready = HashSet::new();
+        while let Some(hash) = queue.pop() {
+            ready.insert(hash);
+            let provides = self.entries.get(&hash).map(|entry| entry.provides.as_slice()).unwrap_or_default();
+            for later in provides.iter().filter_map(|tag| unlocks.remove(tag)).flatten() {
+                let Some(left) = missing.get_mut(&later) else { continue };
+                *left = left.saturating_sub(1);
+                if *left == 0 {
+                    queue.push(later);
+                }
+            }
+        }
+        ready
     }
 }
 

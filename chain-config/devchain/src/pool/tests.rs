@@ -60,8 +60,7 @@ fn shuffled_nonces_execute_in_order() {
     for nonce in [3, 0, 2, 4, 1] {
         pool.admit(transaction(1, nonce, 0), None, now).unwrap();
     }
-    let order: Vec<_> =
-        pool.execution_order().iter().map(|hash| pool.bytes_of(hash).unwrap().to_vec()).collect();
+    let order: Vec<_> = pool.execution_order().iter().map(|hash| pool.bytes_of(hash).unwrap().to_vec()).collect();
     assert_eq!(order, (0..5).map(|nonce| vec![1, nonce]).collect::<Vec<_>>());
 }
 

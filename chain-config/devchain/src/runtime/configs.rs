@@ -29,8 +29,7 @@ use sp_runtime::{Perbill, traits::One};
 use sp_version::RuntimeVersion;
 
 /// Two seconds of compute and 10 MiB of proof per block, as on Polkadot's system chains.
-const MAXIMUM_BLOCK_WEIGHT: Weight =
-    Weight::from_parts(WEIGHT_REF_TIME_PER_SECOND.saturating_mul(2), 10 * 1024 * 1024);
+const MAXIMUM_BLOCK_WEIGHT: Weight = Weight::from_parts(WEIGHT_REF_TIME_PER_SECOND.saturating_mul(2), 10 * 1024 * 1024);
 
 /// Signed transactions may fill this part of a block.
 const NORMAL_RATIO: Perbill = Perbill::from_percent(75);

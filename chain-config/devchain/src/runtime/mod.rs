@@ -123,13 +123,8 @@ mod composition {
     pub type Revive = pallet_revive::Pallet<Runtime>;
 }
 
-pub type Executive = frame_executive::Executive<
-    Runtime,
-    Block,
-    frame_system::ChainContext<Runtime>,
-    Runtime,
-    AllPalletsWithSystem,
->;
+pub type Executive =
+    frame_executive::Executive<Runtime, Block, frame_system::ChainContext<Runtime>, Runtime, AllPalletsWithSystem>;
 
 pallet_revive::impl_runtime_apis_plus_revive_traits!(
     Runtime,

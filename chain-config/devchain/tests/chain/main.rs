@@ -1,0 +1,10 @@
+//! The embedded chain through the eyes of its clients: subxt, @polkadot/api, raw JSON-RPC, and the shell.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+mod contract;
+mod limits;
+mod polkadot_js;
+mod process;
+mod raw;
+mod subxt_client;
+mod support;
