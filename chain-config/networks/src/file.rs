@@ -304,7 +304,11 @@ impl Keys<'_> {
                 return Err(self.refuse("trust.development_root", words, "nothing where root is \"intel\""));
             }
             ("intel", None, Some(certificate)) => {
-                return Err(self.refuse("trust.development_certificate", certificate, "nothing where root is \"intel\""));
+                return Err(self.refuse(
+                    "trust.development_certificate",
+                    certificate,
+                    "nothing where root is \"intel\"",
+                ));
             }
             ("development", words, certificate) => self.development_root(words, certificate)?,
             (other, ..) => return Err(self.refuse("trust.root", other, "\"intel\" or \"development\"")),
@@ -349,13 +353,16 @@ impl Keys<'_> {
     fn parameters(&self, found: ParametersFile, root: &str) -> Result<Vec<ParameterName>, NetworkError> {
         let sets = self.words("parameters.sets", found.sets, ParameterName::new)?;
         match sets.iter().find(|set| !set.is_production() && root != "development") {
-            Some(toy) => Err(self.refuse("parameters.sets", toy, "sets that protect something, as root is not \"development\"")),
+            Some(toy) => {
+                Err(self.refuse("parameters.sets", toy, "sets that protect something, as root is not \"development\""))
+            }
             None => Ok(sets),
         }
     }
 
     fn amount(&self, key: &'static str, found: &str, decimals: u8) -> Result<Plancks, NetworkError> {
-        parse_amount(found, decimals).map_err(|why| self.refuse(key, found, format!("whole tokens with a point ({why})")))
+        parse_amount(found, decimals)
+            .map_err(|why| self.refuse(key, found, format!("whole tokens with a point ({why})")))
     }
 
     fn params(&self, found: DeploymentFile, decimals: u8) -> Result<Params, NetworkError> {

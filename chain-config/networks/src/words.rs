@@ -120,7 +120,8 @@ impl TcbStatusName {
 
 impl ParameterName {
     fn refused(word: &str) -> Option<&'static str> {
-        (!PARAMETER_SETS.contains(&word)).then_some("glwe-2048-v1, glwe-4096-v1 or, under a development root, toy-256-v1")
+        (!PARAMETER_SETS.contains(&word))
+            .then_some("glwe-2048-v1, glwe-4096-v1 or, under a development root, toy-256-v1")
     }
 
     /// False for sets that protect nothing.

@@ -28,8 +28,20 @@ macro_rules! facts {
 }
 
 facts!(
-    ReadParams, ReadTotals, ReadCounts, ReadGovernance, ReadModel, ReadVersion, ReadSplit, ReadWorker, ReadWorkerAt,
-    ReadMeasurement, ReadJob, ReadCredit, ReadNonce, QuoteJob,
+    ReadParams,
+    ReadTotals,
+    ReadCounts,
+    ReadGovernance,
+    ReadModel,
+    ReadVersion,
+    ReadSplit,
+    ReadWorker,
+    ReadWorkerAt,
+    ReadMeasurement,
+    ReadJob,
+    ReadCredit,
+    ReadNonce,
+    QuoteJob,
 );
 
 /// Messages that answer nothing: success is their outcome.
@@ -44,9 +56,28 @@ macro_rules! silent_acts {
 }
 
 silent_acts!(
-    ClaimJob, CommitHead, SendFeatures, CommitResult, AcceptResult, CancelJob, RefuseFeatures, PokeJob,
-    ActivateVersion, DeprecateVersion, RevokeVersion, AddBond, AskBond, RegisterWorker, AddStake, AskStake,
-    SetCapacity, AllowMeasurement, RevokeMeasurement, SetParams, SetPaused, SetGovernor,
+    ClaimJob,
+    CommitHead,
+    SendFeatures,
+    CommitResult,
+    AcceptResult,
+    CancelJob,
+    RefuseFeatures,
+    PokeJob,
+    ActivateVersion,
+    DeprecateVersion,
+    RevokeVersion,
+    AddBond,
+    AskBond,
+    RegisterWorker,
+    AddStake,
+    AskStake,
+    SetCapacity,
+    AllowMeasurement,
+    RevokeMeasurement,
+    SetParams,
+    SetPaused,
+    SetGovernor,
 );
 
 macro_rules! telling_acts {

@@ -74,7 +74,7 @@ impl Account {
     /// # Errors
     /// [`SubmitError`]; if one entry fails, none has happened.
     pub async fn batch(&self, entries: Vec<Entry>) -> Result<Submitted<()>, SubmitError> {
-        let at = self.client().at_head().await?;
+        let at = self.client().within("say its last block", self.client().at_head()).await?;
         let calls = entries.iter().map(|entry| entry.encoded(self, &at)).collect::<Result<Vec<_>, _>>()?;
         let included = self.send(&dynamic::transaction("Utility", "batch_all", (calls,))).await?;
         included.succeeded("a batch")

@@ -86,8 +86,7 @@ impl Attempt {
         message: &'static str,
     ) -> Result<Tried<Returned>, ReadError> {
         let no_limit = (None::<ChainWeight>, None::<u128>);
-        let arguments =
-            (self.origin.0, self.contract.0, self.value.0, no_limit.0, no_limit.1, self.calldata.clone());
+        let arguments = (self.origin.0, self.contract.0, self.value.0, no_limit.0, no_limit.1, self.calldata.clone());
         let call = dynamic::runtime_api_call::<_, DryRun<Returned>>("ReviveApi", "call", arguments);
         match at.runtime_apis().call(call).await {
             Ok(dry_run) => Tried::of(dry_run, at, message),
@@ -111,7 +110,12 @@ impl<Outcome> Tried<Outcome> {
             ChainDeposit::Charge(plancks) => Plancks(plancks),
             ChainDeposit::Refund(_) => Plancks::ZERO,
         };
-        Ok(Self { weight: Weight { ref_time, proof_size }, deposit: deposit(dry_run.storage_deposit), peak_deposit, outcome })
+        Ok(Self {
+            weight: Weight { ref_time, proof_size },
+            deposit: deposit(dry_run.storage_deposit),
+            peak_deposit,
+            outcome,
+        })
     }
 }
 
@@ -176,7 +180,10 @@ pub(crate) fn decode_answer<C: Call>(
 ///
 /// # Errors
 /// [`ReadError::OtherContract`] if it reverts without a refusal.
-pub(crate) fn constructor_refusal(contract: ContractAddress, returned: &Returned) -> Result<Option<Refusal>, ReadError> {
+pub(crate) fn constructor_refusal(
+    contract: ContractAddress,
+    returned: &Returned,
+) -> Result<Option<Refusal>, ReadError> {
     if returned.flags & 1 == 0 {
         return Ok(None);
     }

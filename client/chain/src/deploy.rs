@@ -39,7 +39,8 @@ impl Account {
         value: Plancks,
         salt: Option<[u8; 32]>,
     ) -> Result<Submitted<ContractAddress>, SubmitError> {
-        let tried = self.client().within("try a constructor", self.try_deploy(&code, &constructor, value, salt)).await?;
+        let tried =
+            self.client().within("try a constructor", self.try_deploy(&code, &constructor, value, salt)).await?;
         let (weight, deposit) = (tried.weight.limit(), deposit_limit(tried.peak_deposit));
         let arguments = (value.0, weight, deposit.0, code, constructor, salt);
         let included = self.send(&dynamic::transaction("Revive", "instantiate_with_code", arguments)).await?;

@@ -283,7 +283,9 @@ impl SubmitError {
             Self::Lost { fault, .. } => fault.class(),
             Self::NotFinal { .. } => Class::TimedOut,
             Self::NoContract | Self::NotThere { .. } => Class::NotFound,
-            Self::Refused { .. } | Self::Funds { .. } | Self::Rejected { .. } | Self::Overtaken { .. } => Class::Refused,
+            Self::Refused { .. } | Self::Funds { .. } | Self::Rejected { .. } | Self::Overtaken { .. } => {
+                Class::Refused
+            }
             Self::OtherContract { .. } | Self::Dispatch { .. } | Self::Dropped { .. } | Self::NoOutcome { .. } => {
                 Class::Failed
             }

@@ -2,7 +2,10 @@
 
 use crate::client::{Block, Client};
 use crate::error::{Fault, ReadError};
-use encompute_protocol::{ContractAddress, event::{Event, decode_emitted}};
+use encompute_protocol::{
+    ContractAddress,
+    event::{Event, decode_emitted},
+};
 use subxt::{
     SubstrateConfig,
     events::{Event as ChainEvent, Phase},

@@ -89,9 +89,11 @@ impl Account {
     pub(crate) async fn send<P: Payload>(&self, payload: &P) -> Result<Included, SubmitError> {
         for attempt in 1.. {
             let numbered = self.numbering.lock().await;
-            let at = self.client().at_head().await?;
-            let birth = block_of(&at).number;
-            let signed = self.client().within("number a transaction", self.sign(&at, payload)).await?;
+            let numbering = async {
+                let at = self.client().at_head().await?;
+                Ok::<_, SubmitError>((block_of(&at).number, self.sign(&at, payload).await?))
+            };
+            let (birth, signed) = self.client().within("number a transaction", numbering).await?;
             let accepted = self.hand_in(&signed).await;
             drop(numbered);
             match accepted {
@@ -122,9 +124,8 @@ impl Account {
             .mortal_from_unchecked(ERA_BLOCKS, at.block_number(), at.block_hash())
             .build();
         let transactions = at.transactions();
-        let mut signable = transactions
-            .create_signable_offline(payload, params)
-            .map_err(|error| self.misunderstood(error))?;
+        let mut signable =
+            transactions.create_signable_offline(payload, params).map_err(|error| self.misunderstood(error))?;
         signable.sign(&self.signer.keypair).map_err(|error| self.misunderstood(error))
     }
 
@@ -171,16 +172,20 @@ impl Account {
         loop {
             let broken = match progress.take() {
                 None => None,
-                Some(progress) => match tokio::time::timeout_at(deadline, final_block(self.client().shared.wire.url(), progress)).await {
-                    Ok(Ok(block)) => match self.included(block, extrinsic).await {
-                        Ok(Some(included)) => return Ok(included),
-                        Ok(None) => None,
-                        Err(fault) => Some(fault),
-                    },
-                    Ok(Err(Broken::Dropped(reason))) => return Err(SubmitError::Dropped { extrinsic, reason }),
-                    Ok(Err(Broken::Fault(fault))) => Some(fault),
-                    Err(_) => return Err(SubmitError::NotFinal { extrinsic, after: FINALITY_PATIENCE }),
-                },
+                Some(progress) => {
+                    match tokio::time::timeout_at(deadline, final_block(self.client().shared.wire.url(), progress))
+                        .await
+                    {
+                        Ok(Ok(block)) => match self.included(block, extrinsic).await {
+                            Ok(Some(included)) => return Ok(included),
+                            Ok(None) => None,
+                            Err(fault) => Some(fault),
+                        },
+                        Ok(Err(Broken::Dropped(reason))) => return Err(SubmitError::Dropped { extrinsic, reason }),
+                        Ok(Err(Broken::Fault(fault))) => Some(fault),
+                        Err(_) => return Err(SubmitError::NotFinal { extrinsic, after: FINALITY_PATIENCE }),
+                    }
+                }
             };
             if Instant::now() >= deadline {
                 return Err(match broken {
@@ -250,7 +255,9 @@ impl Account {
                 for event in events.iter() {
                     let event = event.map_err(|error| client.misread(what, error))?;
                     if event.phase() == Phase::ApplyExtrinsic(index) {
-                        included.take_in(client.contract(), &at, &event).map_err(|error| client.misread(what, error))?;
+                        included
+                            .take_in(client.contract(), &at, &event)
+                            .map_err(|error| client.misread(what, error))?;
                     }
                 }
                 Ok(Some(included))

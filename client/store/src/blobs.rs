@@ -187,7 +187,9 @@ impl PutError {
     /// What kind of failure this is.
     pub fn class(&self) -> Class {
         match self {
-            Self::TooLarge { .. } | Self::OtherDigest { .. } | Self::Full { .. } | Self::Refused { .. } => Class::Refused,
+            Self::TooLarge { .. } | Self::OtherDigest { .. } | Self::Full { .. } | Self::Refused { .. } => {
+                Class::Refused
+            }
             Self::Unreachable { .. } => Class::Unreachable,
             Self::TimedOut { .. } => Class::TimedOut,
             Self::Store { .. } => Class::Failed,

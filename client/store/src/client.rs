@@ -88,9 +88,11 @@ impl Blobs for GatewayClient {
         };
         match answer.status() {
             StatusCode::OK | StatusCode::CREATED => Ok(digest),
-            StatusCode::PAYLOAD_TOO_LARGE => {
-                Err(PutError::TooLarge { digest, found_bytes, limit_bytes: ByteLimit(told(&answer, "encompute-limit-bytes")) })
-            }
+            StatusCode::PAYLOAD_TOO_LARGE => Err(PutError::TooLarge {
+                digest,
+                found_bytes,
+                limit_bytes: ByteLimit(told(&answer, "encompute-limit-bytes")),
+            }),
             StatusCode::INSUFFICIENT_STORAGE => {
                 Err(PutError::Full { needed_bytes: found_bytes, left_bytes: told(&answer, "encompute-left-bytes") })
             }

@@ -3,7 +3,9 @@
 
 use bytes::Bytes;
 use encompute_protocol::BlobDigest;
-use encompute_store::{BlobStore, Blobs, ByteLimit, Class, GatewayClient, GatewayLimits, GetError, PutError, ServeError};
+use encompute_store::{
+    BlobStore, Blobs, ByteLimit, Class, GatewayClient, GatewayLimits, GetError, PutError, ServeError,
+};
 use std::{path::Path, time::Duration};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -60,7 +62,8 @@ fn blob(byte: u8, length: usize) -> Bytes {
 }
 
 fn put(digest: impl std::fmt::Display, length: usize, body: &[u8]) -> Vec<u8> {
-    let head = format!("PUT /v1/blobs/{digest} HTTP/1.1\r\nhost: x\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n");
+    let head =
+        format!("PUT /v1/blobs/{digest} HTTP/1.1\r\nhost: x\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n");
     [head.as_bytes(), body].concat()
 }
 
@@ -140,7 +143,8 @@ async fn a_blob_without_a_length_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let gateway = Gateway::over(folder.path(), small()).await;
     let name = BlobDigest::of(b"blob");
-    let head = format!("PUT /v1/blobs/{name} HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\nconnection: close\r\n\r\n");
+    let head =
+        format!("PUT /v1/blobs/{name} HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\nconnection: close\r\n\r\n");
     let answer = gateway.raw(&[head.as_bytes(), b"4\r\nblob\r\n0\r\n\r\n"].concat()).await;
     assert!(answer.starts_with("HTTP/1.1 411"), "{answer}");
     gateway.stop().await;

@@ -113,7 +113,8 @@ impl Chain {
 async fn start_process(folder: &Path, listen: &str) -> Result<Process, KitError> {
     let state: PathBuf = folder.join("chain");
     let state = state.to_string_lossy();
-    let arguments = ["--listen", listen, "--state", &state, "--seal", "instant", "--block-time", "0s", "--finality-gap", "0ms"];
+    let arguments =
+        ["--listen", listen, "--state", &state, "--seal", "instant", "--block-time", "0s", "--finality-gap", "0ms"];
     Process::start("chain", &program("encompute-devchain")?, &arguments, folder).await
 }
 

@@ -107,7 +107,8 @@ impl Market {
     /// [`KitError::ReadyLine`] for a service that it did not name.
     pub async fn kill_service(&self, name: &str) -> Result<(), KitError> {
         let services = self.process.ready().get("services").and_then(Value::as_array);
-        let service = services.into_iter().flatten().find(|service| service.get("name").and_then(Value::as_str) == Some(name));
+        let service =
+            services.into_iter().flatten().find(|service| service.get("name").and_then(Value::as_str) == Some(name));
         let id = service.and_then(|service| service.get("pid")?.as_u64()).and_then(|id| u32::try_from(id).ok());
         let line = self.process.ready().to_string();
         let id = id.ok_or(KitError::ReadyLine { what: "market".to_owned(), key: name.to_owned(), line })?;
