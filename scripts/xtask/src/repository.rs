@@ -44,3 +44,22 @@ pub fn files(folder: &Path, wanted: &dyn Fn(&Path) -> bool) -> io::Result<Vec<Pa
 pub fn name(path: &Path) -> String {
     path.strip_prefix(root()).unwrap_or(path).display().to_string()
 }
+
+/// The lines of a Rust source that become a program: comments, blank lines and the tests at its end left out.
+pub fn code_of(text: &str) -> String {
+    let tests = text.find("#[cfg(test)]\nmod ").unwrap_or(text.len());
+    let lines = text[..tests].lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with("//"));
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn comments_and_tests_are_no_code() {
+        let code = "/// Old words.\npub struct A(u8);\n\n#[cfg(test)]\nmod tests {}\n";
+        assert_eq!(code_of(code), code_of("// New words.\npub struct A(u8);\n"));
+        assert_ne!(code_of(code), code_of("pub struct A(u16);\n"));
+    }
+}

@@ -18,12 +18,12 @@ pub enum ArtifactsError {
     #[error("{path} is not what a build writes")]
     Json { path: String, #[source] source: serde_json::Error },
     #[error(
-        "the sources have the digest {found}, the artifacts were built from {recorded}: run `xtask contract build` and commit the artifacts"
+        "the sources have the digest {found}, the artifacts were built from {recorded}: build them again and commit them"
     )]
     Stale { found: String, recorded: String },
     #[error("{0} names other code than marketplace.polkavm holds")]
     Mixed(&'static str),
-    #[error("the same compiler ({compiler}) built other {what}; artifacts and sources are not of one commit")]
+    #[error("the same compiler ({compiler}) builds other {what} from these sources: run `xtask contract build` and commit the artifacts")]
     Bytes { what: &'static str, compiler: String },
     #[error("{found} built another interface than {recorded} did: {difference}")]
     Interface { found: String, recorded: String, difference: String },
@@ -79,9 +79,6 @@ pub fn compare(built: &Built) -> Result<(), ArtifactsError> {
     let record: Record = json(RECORD)?;
     let metadata: Value = json(METADATA)?;
     let code = code()?;
-    if record.sources != built.record.sources {
-        return Err(ArtifactsError::Stale { found: built.record.sources.clone(), recorded: record.sources });
-    }
     let hash = format!("0x{}", hex::encode(encompute_protocol::digest::keccak_256(&[&code])));
     if record.code_hash != hash || record.code_bytes != code.len() {
         return Err(ArtifactsError::Mixed(RECORD));
@@ -99,6 +96,9 @@ pub fn compare(built: &Built) -> Result<(), ArtifactsError> {
         }
         eprintln!("xtask: the artifacts are what {} builds, byte for byte", record.compiler);
         return Ok(());
+    }
+    if record.sources != built.record.sources {
+        return Err(ArtifactsError::Stale { found: built.record.sources.clone(), recorded: record.sources });
     }
     let (ours, theirs) = (Interface::of(&built.metadata), Interface::of(&metadata));
     if let Some(difference) = interface::difference(&ours, &theirs) {

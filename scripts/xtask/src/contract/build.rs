@@ -162,7 +162,8 @@ fn describe(metadata: &mut Value, toolchain: &Toolchain, record: &Record) -> Res
     Ok(())
 }
 
-/// BLAKE2b-256 over every file that the code is made of: path, length, bytes.
+/// BLAKE2b-256 over every file that the code is made of: path, length, bytes; of Rust sources only the lines
+/// that become a program.
 ///
 /// # Errors
 /// [`BuildError::File`]
@@ -176,7 +177,10 @@ pub fn sources() -> Result<[u8; 32], BuildError> {
         files.push(folder.join("Cargo.toml"));
         files.extend(Some(folder.join("Cargo.lock")).filter(|lock| lock.exists()));
         for file in files {
-            let content = read(&file)?;
+            let mut content = read(&file)?;
+            if source(&file) {
+                content = repository::code_of(&String::from_utf8_lossy(&content)).into_bytes();
+            }
             bytes.extend_from_slice(repository::name(&file).as_bytes());
             bytes.push(0);
             bytes.extend_from_slice(&(content.len() as u64).to_le_bytes());

@@ -19,12 +19,12 @@ const NEVER: &[(&str, &[&str], &str)] = &[
     ("encompute-protocol", &["encompute-lifecycle", "tokio"], "the protocol is words and bytes"),
 ];
 
-/// Crates that only some of ours may name: `(prefix of the name, who may, who may in tests, why)`.
+/// Crates that only some of ours may name: `(prefix of the name, who may, who may for its tests, why)`.
 const ONLY: &[(&str, &[&str], &[&str], &str)] = &[
     ("ink", &[], &[], "ink! is in the contract alone, outside the workspace"),
     ("subxt", &["encompute-chain"], &["encompute-devchain"], "one crate speaks to the chain"),
     ("tfhe", &["encompute-fhe", "encompute-keys"], &["encompute-head"], "few crates carry ciphertexts"),
-    ("pallet-revive", &["encompute-devchain"], &[], "the chain is one process"),
+    ("pallet-revive", &["encompute-devchain", "encompute-contract-tests"], &[], "the platform is in the chain"),
 ];
 
 /// Names that begin like one of [`ONLY`]'s but are something else.

@@ -1,7 +1,7 @@
 //! `SPEC.md` and the wire types move together: the page holds the hash of the sources it describes.
 
 use super::{Finding, TidyError};
-use crate::repository;
+use crate::repository::{self, code_of};
 use encompute_protocol::digest::blake2b_256;
 use std::path::{Path, PathBuf};
 
@@ -73,22 +73,9 @@ fn hash() -> Result<String, TidyError> {
     Ok(hex::encode(blake2b_256(&bytes)))
 }
 
-fn code_of(text: &str) -> String {
-    let tests = text.find("#[cfg(test)]\nmod ").unwrap_or(text.len());
-    let lines = text[..tests].lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with("//"));
-    lines.collect::<Vec<_>>().join("\n")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn comments_and_tests_are_not_on_the_wire() {
-        let code = "/// Old words.\npub struct A(u8);\n\n#[cfg(test)]\nmod tests {}\n";
-        assert_eq!(code_of(code), code_of("// New words.\npub struct A(u8);\n"));
-        assert_ne!(code_of(code), code_of("pub struct A(u16);\n"));
-    }
 
     #[test]
     fn the_recorded_hash_is_read_back() {

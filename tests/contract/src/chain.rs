@@ -1,0 +1,233 @@
+//! The pallet with the contract in it.
+
+use crate::world::{self, CREATORS, GENESIS, GOVERNOR, PAYOUTS, STRANGER, TREASURY, USERS, WORKERS};
+use codec::{Decode, Encode};
+use encompute_devchain::runtime::{
+    Balances, BalancesConfig, EXISTENTIAL_DEPOSIT, NATIVE_TO_ETH_RATIO, Revive, Runtime, RuntimeEvent,
+    RuntimeGenesisConfig, RuntimeOrigin, System, UNIT,
+};
+use encompute_lifecycle::{Context, Refusal};
+use encompute_protocol::{
+    Address, ContractAddress, Plancks,
+    call::{CONSTRUCTOR, Call},
+    event::{self, Event},
+};
+use frame_support::{
+    storage::{TransactionOutcome, with_transaction},
+    weights::Weight,
+};
+use pallet_revive::{Code, ExecConfig, TransactionLimits};
+use sp_core::{H160, U256};
+use sp_io::{TestExternalities, hashing::twox_128};
+use sp_runtime::{AccountId32, BuildStorage, DispatchError};
+
+/// What every account has at first, far above what tests spend.
+const ENDOWMENT: u128 = 1_000_000 * UNIT;
+/// Half of what a block may use.
+const WEIGHT_LIMIT: Weight = Weight::from_parts(1_000_000_000_000, 5 * 1024 * 1024);
+
+/// A chain with the contract on it.
+pub struct Chain {
+    externalities: TestExternalities,
+    contract: H160,
+}
+
+/// How the platform answered a call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Said {
+    /// The contract returned; the bytes are its answer.
+    Returned(Vec<u8>),
+    /// The contract undid everything; the bytes are its reason.
+    Reverted(Vec<u8>),
+    /// The platform stopped it.
+    Stopped(String),
+}
+
+/// What came of a call.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    pub said: Said,
+    pub events: Vec<Event>,
+    pub weight: Weight,
+}
+
+/// A checked-in artifact of the contract.
+pub fn artifact(name: &str) -> Vec<u8> {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../contracts/marketplace/artifacts/");
+    let path = format!("{folder}{name}");
+    std::fs::read(&path).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+/// The account that the contract sees as `address`: the platform's own form for addresses.
+fn account(address: Address) -> AccountId32 {
+    let mut id = [0xee; 32];
+    id[..20].copy_from_slice(&address.0);
+    AccountId32::new(id)
+}
+
+impl Chain {
+    /// The contract with the world's parameters.
+    pub fn new() -> Self {
+        Self::deployed(&(world::params(), GOVERNOR, GENESIS).encode()).unwrap_or_else(|said| panic!("{said:?}"))
+    }
+
+    /// The contract created with `argument`, or how the platform refused it.
+    pub fn deployed(argument: &[u8]) -> Result<Self, Said> {
+        let everybody = [&USERS[..], &CREATORS, &WORKERS, &PAYOUTS, &[GOVERNOR, TREASURY, STRANGER]].concat();
+        let balances = everybody.into_iter().map(|address| (account(address), ENDOWMENT)).collect();
+        let genesis = RuntimeGenesisConfig { balances: BalancesConfig { balances, ..Default::default() }, ..Default::default() };
+        let mut chain =
+            Self { externalities: TestExternalities::new(genesis.build_storage().unwrap()), contract: H160::zero() };
+        chain.at_block(1);
+        let data = [&CONSTRUCTOR.0[..], argument].concat();
+        let code = Code::Upload(artifact("marketplace.polkavm"));
+        let result = chain.externalities.execute_with(|| {
+            let origin = RuntimeOrigin::signed(account(GOVERNOR));
+            let config = ExecConfig::new_substrate_tx();
+            Revive::bare_instantiate(origin, U256::zero(), limits(), code, data, None, &config).result
+        });
+        match result {
+            Ok(created) if created.result.did_revert() => Err(Said::Reverted(created.result.data)),
+            Ok(created) => {
+                chain.contract = created.addr;
+                Ok(chain)
+            }
+            Err(error) => Err(stopped(error)),
+        }
+    }
+
+    /// The contract's address.
+    pub fn contract(&self) -> ContractAddress {
+        ContractAddress(self.contract.0)
+    }
+
+    /// Moves to a block, six seconds each.
+    pub fn at_block(&mut self, block: u32) {
+        self.externalities.execute_with(|| {
+            System::set_block_number(block);
+            pallet_timestamp::Pallet::<Runtime>::set_timestamp(6_000 * u64::from(block));
+        });
+    }
+
+    /// Sends `calldata` with money as the platform counts it. A call that is stopped or reverted leaves nothing behind.
+    pub fn send(&mut self, caller: Address, value: U256, calldata: Vec<u8>) -> Outcome {
+        let contract = self.contract;
+        self.externalities.execute_with(|| {
+            System::reset_events();
+            let (said, weight) = with_transaction(|| {
+                let origin = RuntimeOrigin::signed(account(caller));
+                let config = ExecConfig::new_substrate_tx();
+                let result = Revive::bare_call(origin, contract, value, limits(), calldata, &config);
+                let weight = result.weight_consumed;
+                let said = match result.result {
+                    Ok(returned) if returned.did_revert() => Said::Reverted(returned.data),
+                    Ok(returned) => Said::Returned(returned.data),
+                    Err(error) => stopped(error),
+                };
+                match said {
+                    Said::Returned(_) => TransactionOutcome::Commit(Ok::<_, DispatchError>((said, weight))),
+                    _ => TransactionOutcome::Rollback(Ok((said, weight))),
+                }
+            })
+            .unwrap();
+            Outcome { said, events: emitted(contract), weight }
+        })
+    }
+
+    /// Makes a call of the protocol, with money in plancks.
+    pub fn call<C: Call>(&mut self, caller: Address, value: Plancks, call: &C) -> Result<C::Answer, Refusal> {
+        answer(&self.send(caller, parts(value), call.calldata()).said)
+    }
+
+    /// Makes the call that `at` describes.
+    pub fn send_at(&mut self, at: &Context, calldata: Vec<u8>) -> Outcome {
+        self.at_block(at.block.0);
+        self.send(at.caller, parts(at.value), calldata)
+    }
+
+    /// Asks the contract.
+    pub fn read<C: Call>(&mut self, call: &C) -> C::Answer {
+        self.call(STRANGER, Plancks::ZERO, call).unwrap()
+    }
+
+    /// What an account has, above what keeps it alive.
+    pub fn free(&mut self, address: Address) -> Plancks {
+        self.externalities.execute_with(|| Plancks(Balances::free_balance(account(address))))
+    }
+
+    /// What the contract has, above what keeps its account alive.
+    pub fn balance(&mut self) -> Plancks {
+        let contract = Address(self.contract.0);
+        let found = self.externalities.execute_with(|| Balances::free_balance(account(contract)));
+        Plancks(found - EXISTENTIAL_DEPOSIT)
+    }
+
+    /// Lengths of the contract's storage items, in bytes.
+    pub fn item_bytes(&mut self) -> Vec<usize> {
+        // The pallet keeps the name of a contract's own trie to itself: its record is one byte of kind, then the name.
+        let record = [&twox_128(b"Revive")[..], &twox_128(b"AccountInfoOf"), &self.contract.0].concat();
+        self.externalities.execute_with(|| {
+            let record = sp_io::storage::get(&record).unwrap();
+            let trie = Vec::<u8>::decode(&mut &record[1..]).unwrap();
+            let mut lengths = Vec::new();
+            let mut key = Vec::new();
+            while let Some(next) = sp_io::default_child_storage::next_key(&trie, &key) {
+                lengths.push(sp_io::default_child_storage::get(&trie, &next).unwrap().len());
+                key = next;
+            }
+            lengths
+        })
+    }
+}
+
+impl Default for Chain {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Money as the platform counts it.
+pub fn parts(value: Plancks) -> U256 {
+    U256::from(value.0) * U256::from(NATIVE_TO_ETH_RATIO)
+}
+
+/// What the contract's bytes mean. Money sent to a message that takes none is stopped by ink! before
+/// the rules can refuse it; the two are one to a caller.
+pub fn answer<A: Decode>(said: &Said) -> Result<A, Refusal> {
+    match said {
+        Said::Returned(bytes) => match Result::<Result<A, Refusal>, ()>::decode(&mut &bytes[..]) {
+            Ok(Ok(answer)) => answer,
+            other => panic!("{bytes:?} is no answer ({})", other.is_ok()),
+        },
+        Said::Reverted(bytes) => match Result::<Result<(), Refusal>, ()>::decode(&mut &bytes[..]) {
+            Ok(Ok(Err(refusal))) => Err(refusal),
+            _ => panic!("{bytes:?} is no refusal"),
+        },
+        Said::Stopped(error) => panic!("the platform stopped the call: {error}"),
+    }
+}
+
+fn limits() -> TransactionLimits<Runtime> {
+    TransactionLimits::WeightAndDeposit { weight_limit: WEIGHT_LIMIT, deposit_limit: 1_000 * UNIT }
+}
+
+fn stopped(error: DispatchError) -> Said {
+    let name: &'static str = error.into();
+    Said::Stopped(name.to_owned())
+}
+
+/// The contract's events of the call that was just made, decoded by their topics.
+fn emitted(contract: H160) -> Vec<Event> {
+    System::events()
+        .into_iter()
+        .filter_map(|record| match record.event {
+            RuntimeEvent::Revive(pallet_revive::Event::ContractEmitted { contract: found, data, topics }) => {
+                assert_eq!(found, contract);
+                let topics: Vec<[u8; 32]> = topics.into_iter().map(|topic| topic.0).collect();
+                let decoded = event::decode_emitted(&topics, &data);
+                Some(decoded.unwrap_or_else(|| panic!("no event of the protocol: {topics:?} {data:?}")))
+            }
+            _ => None,
+        })
+        .collect()
+}

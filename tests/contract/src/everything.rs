@@ -1,0 +1,50 @@
+//! One market in which everything happens.
+
+use crate::world::*;
+use encompute_protocol::{
+    ContractAddress, ModelId, Plancks, SplitIndex, VersionId,
+    call::{
+        AddBond, AddStake, AskBond, AskStake, CancelJob, DeprecateVersion, PokeJob, RefuseFeatures, RevokeMeasurement,
+        RevokeVersion, SetCapacity, SetGovernor, SetParams, SetPaused, TakeBond, TakeStake, WithdrawCredit,
+    },
+};
+
+/// Calls every message that changes something, once at least with success.
+pub fn everything(contract: ContractAddress) -> World {
+    let mut world = World::at_contract(contract);
+    let mut offered = world.request_message(VersionId(1), SplitIndex(0));
+    offered.offer = Some(world.offer(1, USERS[1], &offered));
+    world.send_request(USERS[1], offered).unwrap();
+    for stage in STAGES {
+        world.at_stage(stage);
+    }
+    let refused = world.sent();
+    world.call(CREATORS[0], RefuseFeatures { job: refused }).unwrap();
+    let late = world.claimed();
+    world.past_deadline(late);
+    world.call(STRANGER, PokeJob { job: late }).unwrap();
+    let stopped = world.committed();
+    world.call(USERS[0], CancelJob { job: stopped }).unwrap();
+    world.call(PAYOUTS[0], WithdrawCredit { to: None }).unwrap();
+    world.call(CREATORS[0], WithdrawCredit { to: Some(STRANGER) }).unwrap();
+    world.call(CREATORS[0], WithdrawCredit { to: None }).unwrap_err();
+    world.call(USERS[0], WithdrawCredit { to: Some(STRANGER) }).unwrap();
+    let model = ModelId(2);
+    world.pay(CREATORS[1], Plancks(77), AddBond { model }).unwrap();
+    world.call(CREATORS[1], AskBond { model, amount: Plancks(50) }).unwrap();
+    world.pay(WORKERS[2], Plancks(99), AddStake {}).unwrap();
+    world.call(WORKERS[2], AskStake { amount: Plancks(60) }).unwrap();
+    world.call(WORKERS[2], SetCapacity { capacity: 1 }).unwrap();
+    world.block += params().unbonding.0;
+    world.call(CREATORS[1], TakeBond { model }).unwrap();
+    world.call(WORKERS[2], TakeStake {}).unwrap();
+    world.register(2, Plancks(1)).unwrap();
+    world.call(CREATORS[1], DeprecateVersion { version: VersionId(2) }).unwrap();
+    world.call(GOVERNOR, RevokeVersion { version: VersionId(2) }).unwrap();
+    world.call(GOVERNOR, RevokeMeasurement { measurement: MEASUREMENTS[1] }).unwrap();
+    world.call(GOVERNOR, SetParams { params: params() }).unwrap();
+    world.call(GOVERNOR, SetPaused { paused: true }).unwrap();
+    world.call(GOVERNOR, SetPaused { paused: false }).unwrap();
+    world.call(GOVERNOR, SetGovernor { governor: STRANGER }).unwrap();
+    world
+}

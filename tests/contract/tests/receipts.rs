@@ -1,0 +1,125 @@
+//! Signatures on chain: the platform's precompile decides, and every field counts.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+use encompute_contract_tests::{Chain, world::*};
+use encompute_lifecycle::{Context, ReceiptFacts, Refusal};
+use encompute_protocol::{
+    Address, BlobDigest, BlockNumber, JobId, Plancks, Receipt, Signed, SplitIndex, VersionId,
+    call::{Call, CommitHead, RequestJob},
+    event::Event,
+};
+
+/// A chain and a world with a claimed job on both.
+fn claimed() -> (Chain, World, JobId) {
+    let mut chain = Chain::new();
+    let mut world = World::at_contract(chain.contract());
+    let job = world.claimed();
+    chain.repeat(&world).unwrap_or_else(|difference| panic!("{difference:#?}"));
+    (chain, world, job)
+}
+
+fn receipt(world: &World, job: JobId, output: BlobDigest) -> Receipt {
+    let facts = ReceiptFacts::read(&world.market, GENESIS, world.contract, job).unwrap();
+    facts.receipt(output, BlockNumber(world.block))
+}
+
+/// Sends a commitment signed over `receipt` and gives the refusal.
+fn commit(chain: &mut Chain, job: JobId, signed: &Receipt, said: &Receipt) -> Result<(), Refusal> {
+    let signature = key(0).sign(signed);
+    let message = CommitHead { job, output: said.output, finished_at: said.finished_at, signature };
+    chain.call(WORKERS[0], Plancks::ZERO, &message)
+}
+
+#[test]
+fn an_honest_receipt_is_accepted_and_its_digest_is_in_the_event() {
+    let (mut chain, world, job) = claimed();
+    let receipt = receipt(&world, job, BlobDigest([9; 32]));
+    let message =
+        CommitHead { job, output: receipt.output, finished_at: receipt.finished_at, signature: key(0).sign(&receipt) };
+    let at = Context { caller: WORKERS[0], block: BlockNumber(world.block), ..Context::default() };
+    let outcome = chain.send_at(&at, message.calldata());
+    let committed = outcome.events.iter().find_map(|event| match event {
+        Event::HeadCommitted(committed) => Some(committed.clone()),
+        _ => None,
+    });
+    assert_eq!(committed.unwrap().receipt.0, receipt.digest());
+}
+
+#[test]
+fn a_receipt_with_any_field_altered_is_refused() {
+    let (mut chain, world, job) = claimed();
+    let honest = receipt(&world, job, BlobDigest([9; 32]));
+    let altered: [(&str, fn(&mut Receipt)); 17] = [
+        ("genesis", |receipt| receipt.genesis.0[0] ^= 1),
+        ("contract", |receipt| receipt.contract.0[0] ^= 1),
+        ("job", |receipt| receipt.job.0 += 1),
+        ("version", |receipt| receipt.version.0 += 1),
+        ("manifest", |receipt| receipt.manifest.0[31] ^= 1),
+        ("split", |receipt| receipt.split.0 += 1),
+        ("head", |receipt| receipt.head.0[0] ^= 1),
+        ("input", |receipt| receipt.input.0[0] ^= 1),
+        ("evaluation key", |receipt| receipt.evaluation_key.0[0] ^= 1),
+        ("output", |receipt| receipt.output.0[0] ^= 1),
+        ("tail", |receipt| receipt.tail.0[0] ^= 1),
+        ("worker", |receipt| receipt.worker.0[0] ^= 1),
+        ("measurement", |receipt| receipt.measurement.0[0] ^= 1),
+        ("registration nonce", |receipt| receipt.registration_nonce.0[0] ^= 1),
+        ("claimed at", |receipt| receipt.claimed_at.0 += 1),
+        ("finished at", |receipt| receipt.finished_at.0 += 1),
+        ("expires at", |receipt| receipt.expires_at.0 += 1),
+    ];
+    for (field, alter) in altered {
+        let mut signed = honest;
+        alter(&mut signed);
+        let refused = commit(&mut chain, job, &signed, &honest);
+        assert!(matches!(refused, Err(Refusal::WrongSigner { found: Some(_), .. })), "{field}: {refused:?}");
+    }
+    assert_eq!(commit(&mut chain, job, &honest, &honest), Ok(()));
+}
+
+#[test]
+fn a_signature_with_another_v_or_no_point_is_refused_not_taken_for_zeros() {
+    let (mut chain, world, job) = claimed();
+    let honest = receipt(&world, job, BlobDigest([9; 32]));
+    let good = key(0).sign(&honest);
+    let mut send = |change: &dyn Fn(&mut [u8; 65])| {
+        let mut signature = good;
+        change(&mut signature.0);
+        let message = CommitHead { job, output: honest.output, finished_at: honest.finished_at, signature };
+        chain.call(WORKERS[0], Plancks::ZERO, &message)
+    };
+    for v in [0, 1, 26, 29, 255] {
+        assert!(matches!(send(&|bytes| bytes[64] = v), Err(Refusal::WrongSigner { found: None, .. })), "v {v}");
+    }
+    // r and s of zero recover nobody: the precompile answers success without a word.
+    let refused = send(&|bytes| bytes[..64].fill(0));
+    assert!(matches!(refused, Err(Refusal::WrongSigner { found: None, .. })), "{refused:?}");
+    let refused = send(&|bytes| bytes[64] = 55 - bytes[64]);
+    assert!(matches!(refused, Err(Refusal::WrongSigner { .. })), "{refused:?}");
+}
+
+#[test]
+fn an_offer_is_good_for_one_user_one_input_and_one_contract() {
+    let mut chain = Chain::new();
+    let mut world = World::at_contract(chain.contract());
+    chain.repeat(&world).unwrap_or_else(|difference| panic!("{difference:#?}"));
+    let message = world.request_message(VersionId(1), SplitIndex(0));
+    let escrow = world.escrow(message.version, message.split, message.tip).unwrap();
+    let signed = world.offer(0, USERS[0], &message);
+    let mut request = |user: Address, change: &dyn Fn(&mut RequestJob)| {
+        let mut message = RequestJob { offer: Some(signed.clone()), ..message.clone() };
+        change(&mut message);
+        chain.call(user, escrow, &message)
+    };
+    let input = BlobDigest([0x55; 32]);
+    assert!(matches!(request(USERS[1], &|_| ()), Err(Refusal::OfferMismatch { .. })));
+    assert!(matches!(request(USERS[0], &|message| message.input = input), Err(Refusal::OfferMismatch { .. })));
+    let refused = request(USERS[0], &|message| {
+        message.input = input;
+        if let Some(signed) = &mut message.offer {
+            signed.offer.input = input;
+        }
+    });
+    assert!(matches!(refused, Err(Refusal::WrongSigner { .. })), "{refused:?}");
+    assert_eq!(request(USERS[0], &|_| ()), Ok(JobId(1)));
+}

@@ -1,0 +1,96 @@
+//! Code size and the weight of every message, compared with `artifacts/weights.json`.
+//!
+//! The figures belong to the checked-in code, so they are the same on every machine.
+//! `cargo run -p encompute-xtask -- contract snapshot --write` records new ones.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+use encompute_contract_tests::{
+    Chain, Said, artifact, everything,
+    world::{MEASUREMENTS, STRANGER, TREASURY, WORKERS},
+};
+use encompute_protocol::{
+    JobId, ModelId, SplitIndex, VersionId,
+    call::{
+        Call, MESSAGES, QuoteJob, ReadCounts, ReadCredit, ReadGovernance, ReadJob, ReadMeasurement, ReadModel,
+        ReadNonce, ReadParams, ReadSplit, ReadTotals, ReadVersion, ReadWorker, ReadWorkerAt,
+    },
+};
+use serde_json::{Map, Value, json};
+use sp_core::U256;
+use std::collections::BTreeMap;
+
+/// A block's time is 2 · 10¹² picoseconds, of which transactions get three quarters; no message may
+/// take more than a fortieth of that.
+const MOST_PICOSECONDS: u64 = 37_500_000_000;
+/// A block's proof is 10 MiB; no message may take more than a twentieth.
+const MOST_PROOF_BYTES: u64 = 512 * 1024;
+/// The platform allows a mebibyte.
+const MOST_CODE_BYTES: usize = 512 * 1024;
+
+/// The most that any call of each message weighed: picoseconds, bytes of proof.
+type Weights = BTreeMap<&'static str, (u64, u64)>;
+
+fn weigh(weights: &mut Weights, name: &'static str, weight: (u64, u64)) {
+    let heaviest = weights.entry(name).or_default();
+    *heaviest = (heaviest.0.max(weight.0), heaviest.1.max(weight.1));
+}
+
+fn read<C: Call>(chain: &mut Chain, weights: &mut Weights, call: &C) {
+    let outcome = chain.send(STRANGER, U256::zero(), call.calldata());
+    assert!(matches!(outcome.said, Said::Returned(_)), "{}: {:?}", C::NAME, outcome.said);
+    weigh(weights, C::NAME, (outcome.weight.ref_time(), outcome.weight.proof_size()));
+}
+
+fn measure() -> Weights {
+    let mut chain = Chain::new();
+    let world = everything(chain.contract());
+    let mut weights = Weights::new();
+    for (at, command) in &world.calls {
+        let outcome = chain.send_at(at, command.calldata());
+        if let Said::Returned(_) = outcome.said {
+            weigh(&mut weights, command.name(), (outcome.weight.ref_time(), outcome.weight.proof_size()));
+        }
+    }
+    let (version, split) = (VersionId(1), SplitIndex(0));
+    let account = WORKERS[0];
+    read(&mut chain, &mut weights, &ReadParams {});
+    read(&mut chain, &mut weights, &ReadTotals {});
+    read(&mut chain, &mut weights, &ReadCounts {});
+    read(&mut chain, &mut weights, &ReadGovernance {});
+    read(&mut chain, &mut weights, &ReadModel { model: ModelId(1) });
+    read(&mut chain, &mut weights, &ReadVersion { version });
+    read(&mut chain, &mut weights, &ReadSplit { version, split });
+    read(&mut chain, &mut weights, &ReadWorker { worker: account });
+    read(&mut chain, &mut weights, &ReadWorkerAt { index: 0 });
+    read(&mut chain, &mut weights, &ReadMeasurement { measurement: MEASUREMENTS[0] });
+    read(&mut chain, &mut weights, &ReadJob { job: JobId(1) });
+    read(&mut chain, &mut weights, &ReadCredit { account: TREASURY });
+    read(&mut chain, &mut weights, &ReadNonce { account });
+    read(&mut chain, &mut weights, &QuoteJob { version, split });
+    weights
+}
+
+#[test]
+fn size_and_weights_are_the_recorded_ones_and_far_below_what_a_block_takes() {
+    let weights = measure();
+    let code_bytes = artifact("marketplace.polkavm").len();
+    assert!(code_bytes <= MOST_CODE_BYTES, "{code_bytes} bytes of code");
+    let mut messages = Map::new();
+    for (name, _, _) in MESSAGES {
+        let (picoseconds, proof_bytes) = *weights.get(name).unwrap_or_else(|| panic!("{name} was not weighed"));
+        assert!(picoseconds <= MOST_PICOSECONDS, "{name} takes {picoseconds} ps");
+        assert!(proof_bytes <= MOST_PROOF_BYTES, "{name} takes {proof_bytes} bytes of proof");
+        messages.insert((*name).to_owned(), json!({ "ref_time_ps": picoseconds, "proof_bytes": proof_bytes }));
+    }
+    let found = json!({ "code_bytes": code_bytes, "messages": messages });
+    if std::env::var_os("ENCOMPUTE_WRITE_SNAPSHOT").is_some() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../contracts/marketplace/artifacts/weights.json");
+        std::fs::write(path, format!("{found:#}\n")).unwrap();
+        return;
+    }
+    let recorded: Value = serde_json::from_slice(&artifact("weights.json")).unwrap();
+    for (name, _, _) in MESSAGES {
+        assert_eq!(found["messages"][name], recorded["messages"][name], "{name}");
+    }
+    assert_eq!(found, recorded);
+}
