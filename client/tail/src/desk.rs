@@ -1,10 +1,10 @@
 //! Jobs whose features came: open, check, run the tail, seal the result, commit it.
 
 use crate::features::{self, FeaturesRefused, scores_in_millionths};
-use crate::tail::{Tail, TailError};
 use crate::vault::{Vault, VaultError, VersionMaterial};
 use encompute_chain::{Account, Class, ReadError, SubmitError};
 use encompute_envelope::{Context, OVERHEAD_BYTES, RecipientPublic, RecipientSecret, SealError, Subject, open, seal};
+use encompute_model::{TailError, TailLimits, TailModel};
 use encompute_protocol::call::{CommitResult, ReadJob, ReadVersion, RefuseFeatures};
 use encompute_protocol::manifest::{JobResult, ReleasedFeatures};
 use encompute_protocol::wire::Message;
@@ -40,7 +40,7 @@ pub(crate) struct Desk {
     pub(crate) key: RecipientSecret,
     pub(crate) state: StateDir,
     places: Semaphore,
-    tails: Mutex<BTreeMap<(VersionHash, SplitIndex), (Instant, Arc<Tail>)>>,
+    tails: Mutex<BTreeMap<(VersionHash, SplitIndex), (Instant, Arc<TailModel>)>>,
     counters: Mutex<Counters>,
 }
 
@@ -81,7 +81,7 @@ enum JobError {
     Vault(#[from] VaultError),
     #[error("keep the journal")]
     State(#[from] StateError),
-    #[error(transparent)]
+    #[error("run the tail")]
     Tail(#[from] TailError),
     #[error("seal the result")]
     Seal(#[from] SealError),
@@ -239,7 +239,7 @@ impl Desk {
         let onnx = material.splits.into_iter().nth(at).and_then(|split| split.tail);
         let scores = match onnx {
             Some(onnx) => {
-                let tail = self.tail(manifest, terms.split, onnx, split.features as usize).await?;
+                let tail = self.tail(manifest, terms.split, onnx).await?;
                 tokio::task::spawn_blocking(move || tail.run(&numbers)).await.map_err(|_| JobError::Ended)??
             }
             // Nothing follows the head: its features are the scores.
@@ -270,13 +270,13 @@ impl Desk {
     }
 
     /// The tail, from memory or loaded now.
-    async fn tail(&self, manifest: VersionHash, split: SplitIndex, onnx: Vec<u8>, features: usize) -> Result<Arc<Tail>, JobError> {
+    async fn tail(&self, manifest: VersionHash, split: SplitIndex, onnx: Vec<u8>) -> Result<Arc<TailModel>, JobError> {
         let name = (manifest, split);
         if let Some((used, tail)) = lock(&self.tails).get_mut(&name) {
             *used = Instant::now();
             return Ok(tail.clone());
         }
-        let loaded = tokio::task::spawn_blocking(move || Tail::from_onnx(&onnx, features)).await;
+        let loaded = tokio::task::spawn_blocking(move || TailModel::load(&onnx, TailLimits::default())).await;
         let tail = Arc::new(loaded.map_err(|_| JobError::Ended)??);
         let mut tails = lock(&self.tails);
         if tails.len() >= TAILS {

@@ -1,5 +1,6 @@
 //! Released features: which are accepted, what numbers they stand for, what a score is.
 
+use encompute_model::released_features;
 use encompute_protocol::manifest::ReleasedFeatures;
 use encompute_protocol::wire::{DecodeError, Message};
 use encompute_protocol::{JobId, PolicyId, ReleasePolicy, SplitManifest};
@@ -89,8 +90,7 @@ pub(crate) fn read(
     if let Some(index) = outside {
         return Err(FeaturesRefused::Range { index, bits: policy.bits });
     }
-    let scale = policy.step as f64 / policy.clip.max(1) as f64;
-    Ok(released.codes.iter().map(|code| (f64::from(*code) * scale) as f32).collect())
+    Ok(released_features(&released.codes, policy))
 }
 
 /// Scores as a result carries them: probabilities in millionths. Numbers that are no distribution

@@ -9,7 +9,7 @@
 //! * [`Vault`] keeps what a creator must not lose or show: the envelope key, content keys, tails.
 //!   Publishing a version writes [`VersionMaterial`] into it; the service reads it.
 //! * [`serve`] runs the service with a [`ServeConfig`] until it is told to stop.
-//! * [`Tail`] is the rest of a model, ready to run on released codes.
+//! * [`FeaturesRefused`] says why features that came do not count, in public facts alone.
 
 mod desk;
 mod features;
@@ -18,11 +18,9 @@ mod http;
 mod nonces;
 mod release_log;
 mod service;
-mod tail;
 mod vault;
 mod watch;
 
 pub use features::{FeaturesRefused, scores_in_millionths};
 pub use service::{Ready, ServeConfig, ServeError, serve};
-pub use tail::{Tail, TailError};
 pub use vault::{SplitMaterial, Vault, VaultError, VersionMaterial};
