@@ -79,21 +79,30 @@ impl Chain {
         let mut chain =
             Self { externalities: TestExternalities::new(genesis.build_storage().unwrap()), contract: H160::zero() };
         chain.at_block(1);
+        chain.contract = chain.create(GOVERNOR, argument)?;
+        Ok(chain)
+    }
+
+    /// Creates a contract. Its address follows from its creator's, so everybody creates one.
+    fn create(&mut self, creator: Address, argument: &[u8]) -> Result<H160, Said> {
         let data = [&CONSTRUCTOR.0[..], argument].concat();
         let code = Code::Upload(artifact("marketplace.polkavm"));
-        let result = chain.externalities.execute_with(|| {
-            let origin = RuntimeOrigin::signed(account(GOVERNOR));
+        let result = self.externalities.execute_with(|| {
+            let origin = RuntimeOrigin::signed(account(creator));
             let config = ExecConfig::new_substrate_tx();
             Revive::bare_instantiate(origin, U256::zero(), limits(), code, data, None, &config).result
         });
         match result {
             Ok(created) if created.result.did_revert() => Err(Said::Reverted(created.result.data)),
-            Ok(created) => {
-                chain.contract = created.addr;
-                Ok(chain)
-            }
+            Ok(created) => Ok(created.addr),
             Err(error) => Err(stopped(error)),
         }
+    }
+
+    /// The address of one more contract, which takes no money that comes without a message.
+    pub fn somebody_who_takes_nothing(&mut self) -> Address {
+        let argument = (world::params(), STRANGER, GENESIS).encode();
+        Address(self.create(STRANGER, &argument).unwrap_or_else(|said| panic!("{said:?}")).0)
     }
 
     /// The contract's address.

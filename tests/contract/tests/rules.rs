@@ -5,7 +5,8 @@ use encompute_contract_tests::{
     Chain, everything,
     world::{random::step, *},
 };
-use encompute_lifecycle::ReadState;
+use encompute_devchain::runtime::EXISTENTIAL_DEPOSIT;
+use encompute_lifecycle::{ReadState, Refusal};
 use encompute_protocol::{
     Address, JobId, ModelId, Plancks, Text,
     call::{
@@ -85,10 +86,44 @@ fn a_call_that_the_platform_stops_or_the_rules_refuse_takes_no_money() {
     let user: Address = USERS[0];
     let before = chain.free(user);
     let refused = chain.call(user, Plancks(5), &AddBond { model: ModelId(9) });
-    assert_eq!(refused, Err(encompute_lifecycle::Refusal::UnknownModel { model: ModelId(9) }));
+    assert_eq!(refused, Err(Refusal::UnknownModel { model: ModelId(9) }));
     let refused = chain.call(user, Plancks::ZERO, &ClaimJob { job: JobId(1) });
     assert!(refused.is_err());
     assert_eq!(chain.free(user), before);
     let measurement = MEASUREMENTS[0];
     assert!(chain.call(user, Plancks::ZERO, &AllowMeasurement { measurement }).is_err());
+}
+
+#[test]
+fn a_payee_who_does_not_take_the_money_undoes_the_withdrawal() {
+    let mut chain = Chain::new();
+    let mut world = World::at_contract(chain.contract());
+    let job = world.requested();
+    world.call(USERS[0], CancelJob { job }).unwrap();
+    let owed = world.market.credit(USERS[0]);
+    chain.repeat(&world).unwrap_or_else(|difference| panic!("{difference:#?}"));
+    let to = chain.somebody_who_takes_nothing();
+    let before = chain.balance();
+    let refused = chain.call(USERS[0], Plancks::ZERO, &WithdrawCredit { to: Some(to) });
+    assert_eq!(refused, Err(Refusal::PaymentFailed { to }));
+    assert_eq!(chain.read(&ReadCredit { account: USERS[0] }), owed);
+    assert_eq!(chain.balance(), before);
+}
+
+#[test]
+fn a_payee_who_does_not_exist_yet_comes_into_being() {
+    let mut chain = Chain::new();
+    let mut world = World::at_contract(chain.contract());
+    let job = world.requested();
+    world.call(USERS[0], CancelJob { job }).unwrap();
+    let owed = world.market.credit(USERS[0]);
+    chain.repeat(&world).unwrap_or_else(|difference| panic!("{difference:#?}"));
+    let nobody = Address([0x77; 20]);
+    let (before, paid) = (chain.free(USERS[0]), chain.balance());
+    assert_eq!(chain.call(USERS[0], Plancks::ZERO, &WithdrawCredit { to: Some(nobody) }), Ok(owed));
+    assert_eq!(paid.0 - chain.balance().0, owed.0, "the contract pays the credit and nothing else");
+    // What keeps the new account alive is the caller's, not the market's.
+    assert_eq!(chain.free(nobody).0, owed.0 + EXISTENTIAL_DEPOSIT);
+    let charged = before.0 - chain.free(USERS[0]).0;
+    assert!(charged > 0 && charged < EXISTENTIAL_DEPOSIT, "less only what the removed credit gave back: {charged}");
 }

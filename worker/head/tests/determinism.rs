@@ -98,7 +98,7 @@ fn responses_have_the_recorded_digests_on_every_code_path() {
         })
         .collect();
     // Set this after a change of the format, and look at the difference before committing it.
-    if std::env::var_os("ENCOMPUTE_UPDATE_VECTORS").is_some() {
+    if std::env::var_os("ENCOMPUTE_WRITE_VECTORS").is_some() {
         std::fs::write(&file, serde_json::to_string_pretty(&found).unwrap() + "\n").unwrap();
     }
     let recorded: Vec<Value> = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();

@@ -148,3 +148,33 @@ fn only(metadata: &Metadata) -> Vec<Finding> {
     }
     findings
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn graph(edges: &[(&str, &str)]) -> Graph {
+        let id = |name: &str| PackageId { repr: name.to_owned() };
+        let mut graph = Graph { names: BTreeMap::new(), edges: BTreeMap::new() };
+        for (from, to) in edges {
+            for name in [from, to] {
+                graph.names.insert(id(name), (*name).to_owned());
+            }
+            graph.edges.entry(id(from)).or_default().insert(id(to));
+        }
+        graph
+    }
+
+    #[test]
+    fn a_forbidden_crate_is_found_however_far_away_with_the_way_to_it() {
+        let found = graph(&[("encompute-node", "encompute-head"), ("encompute-head", "encompute-keys")]).never();
+        assert_eq!(found.len(), 1);
+        assert!(found[0].words.contains("encompute-node → encompute-head → encompute-keys"), "{}", found[0].words);
+    }
+
+    #[test]
+    fn the_same_crate_is_no_finding_where_nothing_leads_to_it() {
+        let apart = graph(&[("encompute-node", "encompute-head"), ("encompute-cli", "encompute-keys")]);
+        assert_eq!(apart.never(), []);
+    }
+}
