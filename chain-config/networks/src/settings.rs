@@ -172,6 +172,14 @@ pub fn resolve(flags: &Flags, environment: &dyn Fn(&str) -> Option<String>) -> R
     Ok(Settings { home, network, entries })
 }
 
+/// The folder of configuration, networks, keys and journals alone: for commands that make a network.
+///
+/// # Errors
+/// [`SettingsError::NoHome`].
+pub fn home(flags: &Flags, environment: &dyn Fn(&str) -> Option<String>) -> Result<PathBuf, SettingsError> {
+    home_folder(flags, environment).map(|(home, _)| home)
+}
+
 fn home_folder(
     flags: &Flags,
     environment: &dyn Fn(&str) -> Option<String>,

@@ -5,7 +5,7 @@ use crate::{
     failure::{Doing, Exit, Failure, Outcome, exit_of_chain, exit_of_store},
 };
 use encompute_chain::{Account, Client, Signer};
-use encompute_networks::{Flags, Network, Settings, resolve};
+use encompute_networks::{Flags, Network, Settings, SettingsError, resolve};
 use encompute_store::GatewayClient;
 use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
@@ -29,7 +29,14 @@ impl Context {
             gateway: common.gateway.clone(),
             contract: common.contract.clone(),
         };
-        let settings = resolve(&flags, &|key| std::env::var(key).ok()).doing(Exit::Usage, "read the configuration")?;
+        let resolved = resolve(&flags, &|key| std::env::var(key).ok());
+        let settings = resolved.map_err(|error| match &error {
+            // The default network of a machine on which nobody has started it yet.
+            SettingsError::UnknownNetwork { found, .. } if found == "local" => {
+                Failure::of(Exit::Unreachable, "there is no local market in this home", &error).hint("start one: encompute dev up")
+            }
+            _ => Failure::of(Exit::Usage, "read the configuration", &error),
+        })?;
         Ok(Self { settings })
     }
 

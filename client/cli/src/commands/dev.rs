@@ -15,12 +15,11 @@ use encompute_attest::{
     pki::{CollateralTerms, DevelopmentPki, DevelopmentSeed, PlatformTraits, development_measurement},
 };
 use encompute_chain::{Client, Signer};
-use encompute_networks::{Flags, Network, resolve};
+use encompute_networks::{Flags, LocalServices, Network};
 use serde_json::{Value, json};
 use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
-    time::Duration,
 };
 
 /// What development attestation pretends to measure: the hash of this very program.
@@ -145,9 +144,8 @@ impl Market {
     /// # Errors
     /// With the service that did not start and the last line of its log; what was started is stopped.
     pub async fn start(common: &Common, up: &Up) -> Outcome<Self> {
-        let settings = resolve(&Flags { home: common.home.clone(), ..Flags::default() }, &|key| std::env::var(key).ok())
-            .doing(Exit::Usage, "read the configuration")?;
-        let home = settings.home;
+        let flags = Flags { home: common.home.clone(), ..Flags::default() };
+        let home = encompute_networks::home(&flags, &|key| std::env::var(key).ok()).doing(Exit::Usage, "find the home folder")?;
         let logs = under(&home, &["logs"]);
         let text = |parts: &[&str]| under(&home, parts).display().to_string();
         let program = std::env::current_exe().doing(Exit::Failed, "find this program")?;
@@ -234,15 +232,14 @@ impl Market {
 
 /// The network file of these services.
 fn local_network(chain: &Service, gateway: &Service, attestation: &Service) -> Outcome<Network> {
-    let mut network = Network::bundled("local").ok_or_else(|| Failure::new(Exit::Failed, "the local network is not bundled"))?;
-    network.chain.rpc = chain.ready_text("rpc").or_else(|_| chain.ready_text("listen"))?.parse().map_err(Exit::Failed.saying("the chain's address"))?;
-    network.chain.genesis = None;
-    network.chain.contract = None;
-    network.gateway = Some(gateway.ready_text("listen")?.parse().map_err(Exit::Failed.saying("the gateway's address"))?);
-    network.trust.collateral = attestation.ready_text("listen")?.parse().map_err(Exit::Failed.saying("the attestation's address"))?;
-    let der = hex::decode(attestation.ready_text("root_der")?).doing(Exit::Failed, "read the development root")?;
-    network.trust.root = encompute_networks::Root::development(der);
-    Ok(network)
+    let services = LocalServices {
+        rpc: chain.ready_text("listen")?.parse().map_err(Exit::Failed.saying("the chain's address"))?,
+        genesis: chain.ready_text("genesis")?.parse().map_err(Exit::Failed.saying("the chain's genesis"))?,
+        gateway: gateway.ready_text("listen")?.parse().map_err(Exit::Failed.saying("the gateway's address"))?,
+        collateral: attestation.ready_text("listen")?.parse().map_err(Exit::Failed.saying("the attestation's address"))?,
+        root_der: hex::decode(attestation.ready_text("root_der")?).doing(Exit::Failed, "read the development root")?,
+    };
+    Network::local(services).doing(Exit::Failed, "make the network file")
 }
 
 impl Exit {
@@ -270,11 +267,7 @@ async fn contract(network: &mut Network, home: &Path, attestation: &Service) -> 
             deployment::deploy(&governor, network.deployment.params).await?
         }
     };
-    network.chain.genesis = Some(client.genesis());
     network.chain.contract = Some(address);
     let measurement = attestation.ready_text("measurement")?.parse().map_err(Exit::Failed.saying("the measurement"))?;
     deployment::allow(&client.at_contract(address).signed_by(Signer::from_suri(GOVERNOR).doing(Exit::Failed, "read the governor's key")?), measurement).await
 }
-
-/// How long a started market may take until its worker serves a version.
-pub const SERVING_WITHIN: Duration = Duration::from_secs(60);
