@@ -1,9 +1,7 @@
-//! From seeds to masks, with the generator that encryption used.
+//! From seeds to masks, with the stream that encryption used.
 
-use tfhe::core_crypto::commons::math::random::Seed;
-use tfhe::core_crypto::prelude::{
-    CiphertextModulus, GlweSize, PolynomialSize as TfhePolynomialSize, SeededGlweCiphertextList,
-};
+use aes::cipher::{BlockCipherEncrypt, KeyInit};
+use aes::{Aes128, Block};
 
 use crate::message::{BlindingKey, EncryptedTensor, MaskSeed};
 use crate::params::ParameterSet;
@@ -46,17 +44,65 @@ pub fn expand_blinding_key(key: &BlindingKey) -> Ciphertext {
     all.pop().unwrap_or(Ciphertext { mask: vec![0; size], body: vec![0; size] })
 }
 
+/// Bytes of one AES block.
+const BLOCK_BYTES: usize = 16;
+
+/// The masks that `tfhe` draws from the seed: AES-128 in counter mode from zero, the seed as key, both
+/// little-endian, eight bytes a coefficient, one ciphertext after another.
+///
+/// The library's own expansion gives a byte at a time; a test holds this one to it.
 fn expand(parameter_set: ParameterSet, seed: MaskSeed, bodies: Vec<u64>) -> Vec<Ciphertext> {
     let size = parameter_set.polynomial_size().0;
-    let seeded = SeededGlweCiphertextList::from_container(
-        bodies,
-        GlweSize(2),
-        TfhePolynomialSize(size),
-        Seed(u128::from_le_bytes(seed.0)).into(),
-        CiphertextModulus::new_native(),
-    );
-    let full = seeded.decompress_into_glwe_ciphertext_list().into_container();
-    full.chunks_exact(2 * size)
-        .map(|both| Ciphertext { mask: both[..size].to_vec(), body: both[size..].to_vec() })
+    let cipher = Aes128::new(&seed.0.into());
+    let mut counter = 0u128;
+    let mut blocks = vec![Block::default(); 8 * size / BLOCK_BYTES];
+    bodies
+        .chunks_exact(size)
+        .map(|body| {
+            for block in &mut blocks {
+                *block = counter.to_le_bytes().into();
+                counter += 1;
+            }
+            cipher.encrypt_blocks(&mut blocks);
+            let mut mask = vec![0; size];
+            for (pair, block) in mask.chunks_exact_mut(2).zip(&blocks) {
+                let both = u128::from_le_bytes((*block).into());
+                (pair[0], pair[1]) = (both as u64, (both >> 64) as u64);
+            }
+            Ciphertext { mask, body: body.to_vec() }
+        })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tfhe::core_crypto::commons::math::random::Seed;
+    use tfhe::core_crypto::prelude::{
+        CiphertextModulus, GlweSize, PolynomialSize as TfhePolynomialSize, SeededGlweCiphertextList,
+    };
+
+    #[test]
+    fn masks_are_those_that_the_library_expands() {
+        for set in [ParameterSet::Toy256V1, ParameterSet::Glwe2048V1, ParameterSet::Glwe4096V1] {
+            for byte in [0, 1, 0xa7, 0xff] {
+                let size = set.polynomial_size().0;
+                let seed = MaskSeed(core::array::from_fn(|at| byte ^ (7 * at) as u8));
+                let bodies: Vec<u64> = (0..3 * size as u64).collect();
+                let seeded = SeededGlweCiphertextList::from_container(
+                    bodies.clone(),
+                    GlweSize(2),
+                    TfhePolynomialSize(size),
+                    Seed(u128::from_le_bytes(seed.0)).into(),
+                    CiphertextModulus::new_native(),
+                );
+                let full = seeded.decompress_into_glwe_ciphertext_list().into_container();
+                let wanted: Vec<Ciphertext> = full
+                    .chunks_exact(2 * size)
+                    .map(|both| Ciphertext { mask: both[..size].to_vec(), body: both[size..].to_vec() })
+                    .collect();
+                assert!(expand(set, seed, bodies) == wanted, "{set}");
+            }
+        }
+    }
 }

@@ -4,8 +4,8 @@
 //! the n/2 complex numbers `a[j] + i·a[j + n/2]`, each turned by exp(iπj/n). The forward transform
 //! leaves them in digit-reversed order and the inverse takes them so: products do not care.
 
-use aligned_vec::AVec;
 use core::f64::consts::PI;
+use core::ops::{Deref, DerefMut};
 use pulp::bytemuck::cast_slice_mut;
 
 use super::lanes::{LANES, Lanes};
@@ -13,16 +13,45 @@ use super::lanes::{LANES, Lanes};
 /// Rows of a block that stays in the first-level cache while its smaller stages run.
 const CACHED_ROWS: usize = 256;
 
+/// Doubles whose first lies at the start of a cache line, so that no register straddles two.
+pub(crate) struct Aligned {
+    values: Vec<f64>,
+    start: usize,
+}
+
+impl Aligned {
+    fn zero(len: usize) -> Self {
+        let values = vec![0.0; len + LANES];
+        // An allocator that cannot say is only slower.
+        let start = values.as_ptr().align_offset(64).min(LANES);
+        Self { values, start }
+    }
+}
+
+impl Deref for Aligned {
+    type Target = [f64];
+
+    fn deref(&self) -> &[f64] {
+        &self.values[self.start..][..self.values.len() - LANES]
+    }
+}
+
+impl DerefMut for Aligned {
+    fn deref_mut(&mut self) -> &mut [f64] {
+        let len = self.values.len() - LANES;
+        &mut self.values[self.start..][..len]
+    }
+}
+
 /// One point of eight polynomials per row, real and imaginary parts apart.
-#[derive(Clone)]
 pub(crate) struct Batch {
-    pub re: AVec<f64>,
-    pub im: AVec<f64>,
+    pub re: Aligned,
+    pub im: Aligned,
 }
 
 impl Batch {
     pub fn zero(rows: usize) -> Self {
-        let zeros = || AVec::from_iter(64, core::iter::repeat_n(0.0, rows * LANES));
+        let zeros = || Aligned::zero(rows * LANES);
         Self { re: zeros(), im: zeros() }
     }
 }
