@@ -1,6 +1,6 @@
 //! The embedded chain with the contract on it.
 
-use crate::process::{KitError, Process, program};
+use crate::process::{KitError, Process, built};
 use codec::Encode;
 use encompute_chain::{Account, Client, Signer, development};
 use encompute_networks::{LocalServices, Network, RpcUrl, ServiceUrl, WordError};
@@ -115,7 +115,7 @@ async fn start_process(folder: &Path, listen: &str) -> Result<Process, KitError>
     let state = state.to_string_lossy();
     let arguments =
         ["--listen", listen, "--state", &state, "--seal", "instant", "--block-time", "0s", "--finality-gap", "0ms"];
-    Process::start("chain", &program("encompute-devchain")?, &arguments, folder).await
+    Process::start("chain", &built("encompute-devchain")?, &arguments, folder).await
 }
 
 fn network_of(process: &Process) -> Result<Network, KitError> {

@@ -1,128 +1,172 @@
-//! The whole market, as `encompute dev up` starts it.
+//! The whole market, as `encompute dev up` starts it, and the command line beside it.
 
-use crate::process::{KitError, Process, program, signal};
-use core::time::Duration;
-use encompute_networks::Network;
+use crate::process::built;
 use serde_json::Value;
 use std::{
+    io::{BufRead, BufReader, Read},
     path::{Path, PathBuf},
-    process::{Output, Stdio},
+    process::{Child, Command, Stdio},
 };
 use tempfile::TempDir;
-use tokio::process::Command;
 
-/// How long one command of the command line may take.
-const COMMAND_WITHIN: Duration = Duration::from_secs(300);
+/// What the command line goes by, so that nothing of the caller's configuration reaches it.
+const VARIABLES: [&str; 6] = [
+    "ENCOMPUTE_NETWORK",
+    "ENCOMPUTE_RPC",
+    "ENCOMPUTE_GATEWAY",
+    "ENCOMPUTE_CONTRACT",
+    "ENCOMPUTE_WALLET",
+    "ENCOMPUTE_PASSWORD_FILE",
+];
 
-/// Chain, gateway, attestation, creator and worker, two models on sale, and a home folder for the
-/// command line. Everything is gone when it is dropped.
-pub struct Market {
-    /// What the services and the command line go by.
-    pub network: Network,
-    process: Process,
-    home: TempDir,
-}
-
-/// What a command said and how it ended.
+/// What a command did.
 #[derive(Debug)]
-pub struct Said {
-    /// Its exit code; none if a signal ended it.
-    pub code: Option<i32>,
-    /// Data.
+pub struct Ran {
+    /// Its exit code; -1 if a signal ended it.
+    pub code: i32,
+    /// Its data.
     pub stdout: String,
-    /// Words.
+    /// Its words.
     pub stderr: String,
 }
 
-impl Said {
-    /// The last line of its data as JSON, `Null` if it is none.
+impl Ran {
+    /// The last line of stdout as JSON.
+    ///
+    /// # Panics
+    /// If it is none.
     pub fn json(&self) -> Value {
-        let last = self.stdout.trim().lines().last().unwrap_or_default();
-        serde_json::from_str(self.stdout.trim()).or_else(|_| serde_json::from_str(last)).unwrap_or(Value::Null)
+        let line = self.stdout.lines().last().unwrap_or_default();
+        serde_json::from_str(line).unwrap_or_else(|error| panic!("no JSON ({error}): {self:?}"))
+    }
+
+    /// The same, after making sure that the command succeeded.
+    ///
+    /// # Panics
+    /// If it did not.
+    pub fn done(self) -> Self {
+        assert_eq!(self.code, 0, "{self:?}");
+        self
     }
 }
 
+/// The repository's root.
+///
+/// # Panics
+/// Never: this crate lies two folders below it.
+pub fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap().to_owned()
+}
+
+/// A program that the same build made, or one of those in `ENCOMPUTE_PROGRAMS`.
+///
+/// # Panics
+/// If it was not built.
+pub fn program(name: &str) -> PathBuf {
+    built(name).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// Runs `encompute` on a home folder and waits for it.
+///
+/// # Panics
+/// If it cannot be run.
+pub fn encompute(home: &Path, arguments: &[&str]) -> Ran {
+    let output = command(home, arguments).stdin(Stdio::null()).output().unwrap();
+    Ran {
+        code: output.status.code().unwrap_or(-1),
+        stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+        stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+    }
+}
+
+/// `encompute` on a home folder, not started yet.
+pub fn command(home: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(program("encompute"));
+    command.args(arguments).current_dir(root()).env("ENCOMPUTE_HOME", home).env("NO_COLOR", "1");
+    for variable in VARIABLES {
+        command.env_remove(variable);
+    }
+    command
+}
+
+/// Chain, gateway, attestation, creator and worker, two models on sale. Dropping it stops them all.
+pub struct Market {
+    child: Child,
+    home: TempDir,
+    /// Its ready line.
+    pub ready: Value,
+}
+
 impl Market {
-    /// Starts everything in a folder of its own, publishing the repository's models.
+    /// Starts everything and waits until it is ready.
     ///
-    /// # Errors
-    /// [`KitError`], with the end of the log of what did not start.
-    pub async fn start() -> Result<Self, KitError> {
-        let home = tempfile::tempdir().map_err(|source| KitError::Start { what: "market".to_owned(), source })?;
-        let folder = home.path().to_string_lossy().into_owned();
-        let models = repository().join("scripts/models");
-        let models = models.to_string_lossy();
-        let arguments = ["dev", "up", "--json", "--home", &folder, "--listen", "127.0.0.1:0", "--models", &models];
-        let process = Process::start("market", &program("encompute")?, &arguments, home.path()).await?;
-        let network = Network::load(Path::new(process.said("network")?))?;
-        Ok(Self { network, process, home })
+    /// # Panics
+    /// If something does not start, with its words.
+    pub fn up() -> Self {
+        let home = tempfile::Builder::new().prefix("encompute-test-").tempdir().unwrap();
+        let mut child = command(home.path(), &["dev", "up", "--listen", "127.0.0.1:0", "--json"])
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut stdout = BufReader::new(child.stdout.take().unwrap());
+        let mut line = String::new();
+        stdout.read_line(&mut line).unwrap();
+        let Ok(ready) = serde_json::from_str(&line) else {
+            let mut words = String::new();
+            child.stderr.take().unwrap().read_to_string(&mut words).unwrap();
+            panic!("the market did not start: {words}");
+        };
+        // Words of a running market are in its logs; an unread pipe would block it.
+        let mut stderr = child.stderr.take().unwrap();
+        std::thread::spawn(move || std::io::copy(&mut stderr, &mut std::io::sink()));
+        Self { child, home, ready }
     }
 
-    /// What `dev up` said when everything was ready.
-    pub fn ready(&self) -> &Value {
-        self.process.ready()
-    }
-
-    /// The home folder of its command line: keys, journals, blobs, logs.
+    /// The market's home folder.
     pub fn home(&self) -> &Path {
         self.home.path()
     }
 
-    /// The end of a service's log: `chain`, `gateway`, `attestation`, `creator` or `worker`.
+    /// Runs a verb against it.
+    ///
+    /// # Panics
+    /// If it cannot be run.
+    pub fn encompute(&self, arguments: &[&str]) -> Ran {
+        encompute(self.home(), &[&["--network", "local"], arguments].concat())
+    }
+
+    /// The process id of one of its services: `chain`, `gateway`, `attestation`, `creator`, `worker`.
+    ///
+    /// # Panics
+    /// If there is none of that name.
+    pub fn pid(&self, service: &str) -> u32 {
+        let services = self.ready["services"].as_array().unwrap();
+        let found = services.iter().find(|found| found["name"] == service).unwrap();
+        u32::try_from(found["pid"].as_u64().unwrap()).unwrap()
+    }
+
+    /// Ends one service as a power cut would.
+    ///
+    /// # Panics
+    /// If there is none of that name.
+    pub fn kill(&self, service: &str) {
+        Command::new("kill").args(["-KILL", &self.pid(service).to_string()]).status().unwrap();
+    }
+
+    /// The log of one of its services.
     pub fn log(&self, service: &str) -> String {
-        let log = self.home.path().join("logs").join(format!("{service}.log"));
-        let text = std::fs::read_to_string(log).unwrap_or_default();
-        let from = text.len().saturating_sub(2_000);
-        text.get(from..).unwrap_or(&text).to_owned()
-    }
-
-    /// Runs a command of the command line in this market.
-    ///
-    /// # Errors
-    /// [`KitError`] if it cannot be run or takes too long; that it fails is for the test to judge.
-    pub async fn command(&self, arguments: &[&str]) -> Result<Said, KitError> {
-        let what = format!("encompute {}", arguments.join(" "));
-        let run = Command::new(program("encompute")?)
-            .args(arguments)
-            .env("ENCOMPUTE_HOME", self.home.path())
-            .env("ENCOMPUTE_NETWORK", "local")
-            .current_dir(repository())
-            .stdin(Stdio::null())
-            .kill_on_drop(true)
-            .output();
-        match tokio::time::timeout(COMMAND_WITHIN, run).await {
-            Ok(Ok(Output { status, stdout, stderr })) => Ok(Said {
-                code: status.code(),
-                stdout: String::from_utf8_lossy(&stdout).into_owned(),
-                stderr: String::from_utf8_lossy(&stderr).into_owned(),
-            }),
-            Ok(Err(source)) => Err(KitError::Start { what, source }),
-            Err(_) => Err(KitError::Command { what, why: format!("not done within {} s", COMMAND_WITHIN.as_secs()) }),
-        }
-    }
-
-    /// Ends one service as a power cut would. `dev up` then stops the others.
-    ///
-    /// # Errors
-    /// [`KitError::ReadyLine`] for a service that it did not name.
-    pub async fn kill_service(&self, name: &str) -> Result<(), KitError> {
-        let services = self.process.ready().get("services").and_then(Value::as_array);
-        let service =
-            services.into_iter().flatten().find(|service| service.get("name").and_then(Value::as_str) == Some(name));
-        let id = service.and_then(|service| service.get("pid")?.as_u64()).and_then(|id| u32::try_from(id).ok());
-        let line = self.process.ready().to_string();
-        let id = id.ok_or(KitError::ReadyLine { what: "market".to_owned(), key: name.to_owned(), line })?;
-        signal(id, "-KILL").await;
-        Ok(())
-    }
-
-    /// Stops everything in order. True if all ended well.
-    pub async fn stop(self) -> bool {
-        self.process.stop().await
+        std::fs::read_to_string(self.home().join("logs").join(format!("{service}.log"))).unwrap_or_default()
     }
 }
 
-/// The repository's root, two folders above this crate.
-fn repository() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap_or(Path::new(".")).to_owned()
+impl Drop for Market {
+    fn drop(&mut self) {
+        let asked = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status();
+        if !asked.is_ok_and(|status| status.success()) {
+            let _ = self.child.kill();
+        }
+        let _ = self.child.wait();
+    }
 }

@@ -82,7 +82,7 @@ pub enum KitError {
 ///
 /// # Errors
 /// [`KitError::NotBuilt`].
-pub fn program(name: &str) -> Result<PathBuf, KitError> {
+pub(crate) fn built(name: &str) -> Result<PathBuf, KitError> {
     let folder = match std::env::var_os("ENCOMPUTE_PROGRAMS") {
         Some(folder) => PathBuf::from(folder),
         None => {
@@ -159,7 +159,8 @@ impl Process {
     /// Asks it to stop and waits; kills it if it does not. True if it ended well.
     pub async fn stop(mut self) -> bool {
         if let Some(id) = self.child.id() {
-            signal(id, "-TERM").await;
+            // A process that is gone needs no signal.
+            drop(Command::new("kill").arg("-TERM").arg(id.to_string()).stderr(Stdio::null()).status().await);
         }
         match tokio::time::timeout(STOP_WITHIN, self.child.wait()).await {
             Ok(Ok(status)) => status.success(),
@@ -175,13 +176,6 @@ impl Process {
         // What cannot be killed is gone already.
         let _ = self.child.kill().await;
     }
-}
-
-/// Sends a signal to a process by its id.
-pub(crate) async fn signal(id: u32, name: &str) {
-    let sent = Command::new("kill").arg(name).arg(id.to_string()).stderr(Stdio::null()).status().await;
-    // A process that is gone needs no signal.
-    drop(sent);
 }
 
 async fn ending(child: &mut Child) -> String {
