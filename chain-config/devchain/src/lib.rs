@@ -27,6 +27,7 @@
 
 pub mod block;
 pub mod chain;
+mod depth;
 pub mod genesis;
 pub mod node;
 pub mod pool;

@@ -1,6 +1,7 @@
 //! One root of the state trie, read or executed upon: storage look-ups and runtime calls.
 
 use crate::{
+    depth,
     runtime::{self, Hash},
     store::NodeReader,
 };
@@ -31,7 +32,7 @@ pub enum CallError {
         /// What was asked for.
         method: String,
     },
-    /// The runtime panicked: its way of refusing malformed arguments and wrong inherents.
+    /// The arguments do not decode or nest too deeply, or the runtime panicked: its way of refusing wrong inherents.
     #[error("{method} was refused by the runtime: {reason}")]
     Refused {
         /// What was called.
@@ -94,6 +95,8 @@ impl State {
 
     /// As [`State::call`], but the changes stay in `overlay`. After an error `overlay` is as it was before.
     pub(crate) fn call_on(&self, overlay: &mut Overlay, method: &str, arguments: &[u8]) -> Result<Vec<u8>, CallError> {
+        depth::check(method, arguments)
+            .map_err(|error| CallError::Refused { method: method.into(), reason: error.to_string() })?;
         let depth = overlay.transaction_depth();
         overlay.start_transaction();
         let outcome = {

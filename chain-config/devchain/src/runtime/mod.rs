@@ -229,15 +229,3 @@ pallet_revive::impl_runtime_apis_plus_revive_traits!(
         }
     }
 );
-
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-    use super::*;
-    use frame_support::traits::IntegrityTest;
-
-    #[test]
-    fn the_pallets_accept_each_others_limits() {
-        sp_state_machine::BasicExternalities::default().execute_with(AllPalletsWithSystem::integrity_test);
-    }
-}

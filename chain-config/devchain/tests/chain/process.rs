@@ -10,6 +10,7 @@ use std::{
     path::Path,
     process::{Child, Command, Output, Stdio},
 };
+use subxt::rpcs::{RpcClient, rpc_params};
 use subxt_signer::sr25519::dev;
 use tempfile::TempDir;
 
@@ -84,10 +85,13 @@ fn an_interrupt_keeps_even_parked_transactions() {
     let (_keep, state) = folder();
     let mut node = start(&["--state", &state]);
     run(async {
-        let client = Client::from_insecure_url(&node.url).await.unwrap();
+        let rpc = RpcClient::from_insecure_url(&node.url).await.unwrap();
+        let client = Client::from_rpc_client(rpc.clone()).await.unwrap();
         let mut tx = client.tx().await.unwrap();
         let signed = tx.create_signed(&transfer(&dev::bob(), UNIT), &dev::alice(), with_nonce(1)).await.unwrap();
-        signed.submit().await.unwrap();
+        // Not through subxt's `submit`, which waits until a transaction is ready.
+        let bytes = format!("0x{}", hex::encode(signed.encoded()));
+        rpc.request::<Value>("author_submitExtrinsic", rpc_params![bytes]).await.unwrap();
     });
     assert_eq!(signal(&mut node, "INT"), Some(0));
 

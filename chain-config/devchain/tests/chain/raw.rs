@@ -1,6 +1,7 @@
 //! JSON-RPC without a client library in between: refusals, aliases, subscriptions, limits of arguments.
 
 use crate::support::{self, Client, UNIT, balance, run, shared, transfer, with_nonce};
+use codec::{Compact, Encode};
 use encompute_devchain::{Config, DevChain, Running, Seal};
 use serde_json::{Value, json};
 use std::{
@@ -71,21 +72,45 @@ fn malformed_input_is_an_error_and_the_chain_lives() {
     });
 }
 
+/// `Utility.batch` of one batch of one batch …, as a bare extrinsic with its length prefix.
+fn nested(depth: usize) -> Vec<u8> {
+    // Version 5, bare; pallet 4, call 0, one call inside; in the middle an empty `System.remark`.
+    let mut bytes = vec![5];
+    for _ in 0..depth {
+        bytes.extend_from_slice(&[4, 0, 4]);
+    }
+    bytes.extend_from_slice(&[0, 0, 0]);
+    let mut extrinsic = Compact(bytes.len() as u32).encode();
+    extrinsic.append(&mut bytes);
+    extrinsic
+}
+
 #[test]
-fn deeply_nested_calls_do_not_overflow_the_stack() {
+fn deeply_nested_calls_are_refused_before_they_overflow_the_stack() {
     run(async {
-        let rpc = support::raw(shared()).await;
-        // Utility.batch of one batch of one batch …, 100 000 deep, as a bare extrinsic.
-        let mut bytes = vec![0x05];
-        for _ in 0..100_000 {
-            bytes.extend_from_slice(&[4, 0, 4]);
+        let chain = still();
+        let rpc = support::raw(&chain).await;
+        let deep = nested(100_000);
+        let block = [&[0; 32][..], &[0], &[0; 64], &[0], &[4], &deep].concat();
+        assert_eq!(refused(&rpc, "author_submitExtrinsic", &[hex(&deep)]).await.code, 1001);
+        for (method, arguments) in [
+            ("BlockBuilder_apply_extrinsic", deep.clone()),
+            ("TaggedTransactionQueue_validate_transaction", [&[2], &deep[..], &[0; 32]].concat()),
+            ("TransactionPaymentApi_query_info", [&deep[..], &[0; 4]].concat()),
+            ("TransactionPaymentApi_query_fee_details", [&deep[..], &[0; 4]].concat()),
+            ("Core_execute_block", block.clone()),
+            ("BlockBuilder_check_inherents", [&block[..], &[0]].concat()),
+            ("ReviveApi_trace_block", [&block[..], &[0, 0]].concat()),
+            ("ReviveApi_trace_tx", [&block[..], &[0; 6]].concat()),
+            ("ReviveApi_trace_block_versioned", [&[0], &block[..], &[0, 0]].concat()),
+            ("ReviveApi_trace_tx_versioned", [&[0], &block[..], &[0; 6]].concat()),
+        ] {
+            let error = refused(&rpc, "state_call", &[json!(method), hex(&arguments)]).await;
+            assert_eq!(error.code, 4003, "{method}");
         }
-        bytes.extend_from_slice(&[0, 0, 0]);
-        let mut extrinsic = subxt::ext::codec::Compact(bytes.len() as u32);
-        let mut prefixed = subxt::ext::codec::Encode::encode(&extrinsic);
-        extrinsic.0 = 0;
-        prefixed.extend_from_slice(&bytes);
-        assert_eq!(refused(&rpc, "author_submitExtrinsic", &[hex(&prefixed)]).await.code, 1001);
+        // Within the limit the runtime decodes it, and refuses it as unsigned.
+        assert_ne!(refused(&rpc, "author_submitExtrinsic", &[hex(&nested(200))]).await.code, 1001);
+        chain.stop();
     });
 }
 

@@ -160,14 +160,14 @@ fn the_methods_subxt_calls_are_the_recorded_ones() {
         let chain = DevChain::start(Config::in_memory()).unwrap();
         let default = support::client(&chain).await;
         use_everything(&default).await;
-        let called: BTreeSet<String> = chain.method_counts().snapshot().into_keys().collect();
+        let called = support::called_methods(&chain);
         assert_eq!(called, expected(&["rpc_methods"]), "default backend");
 
         chain.method_counts().clear();
         let backend = LegacyBackend::<SubstrateConfig>::builder().build(support::raw(&chain).await);
         let legacy = Client::from_backend(Arc::new(backend)).await.unwrap();
         use_everything(&legacy).await;
-        let called: BTreeSet<String> = chain.method_counts().snapshot().into_keys().collect();
+        let called = support::called_methods(&chain);
         assert_eq!(called, expected(&[]), "legacy backend");
         chain.stop();
     });

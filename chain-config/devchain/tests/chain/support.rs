@@ -1,7 +1,7 @@
 //! What the tests share: one chain for all that only use it, clients, and calls.
 
 use encompute_devchain::{Config, DevChain, Running};
-use std::sync::LazyLock;
+use std::{collections::BTreeSet, sync::LazyLock};
 use subxt::{
     OnlineClient, SubstrateConfig,
     config::SubstrateExtrinsicParamsBuilder,
@@ -59,4 +59,11 @@ pub async fn balance_at(at: &AtBlock, account: &Keypair) -> u128 {
     let entry = dynamic::storage::<([u8; 32],), Value>("System", "Account");
     let value = at.storage().fetch(entry, (account.public_key().0,)).await.unwrap().decode().unwrap();
     value.at("data").and_then(|data| data.at("free")).and_then(|free| free.as_u128()).unwrap()
+}
+
+/// The methods called so far, but for those that end a subscription: whether a client still sends one when the server
+/// has ended it already is a matter of microseconds.
+pub fn called_methods(chain: &Running) -> BTreeSet<String> {
+    let ends = |name: &String| name.contains("_unsubscribe") || name.contains("_unwatch");
+    chain.method_counts().snapshot().into_keys().filter(|name| !ends(name)).collect()
 }
