@@ -10,12 +10,13 @@ use encompute_release::{CheckedPolicy, obfuscate};
 use rand_chacha::{ChaCha20Rng, rand_core::SeedableRng};
 use std::{path::PathBuf, sync::LazyLock};
 
-const DRAWS: usize = 5;
+const DRAWS: usize = 3;
 
 struct Model {
     bench: Bench,
     split: BenchSplit,
     measured: Measured,
+    tail: TailModel,
 }
 
 static DIGITS: LazyLock<Model> = LazyLock::new(|| model("digits"));
@@ -33,7 +34,8 @@ fn model(name: &str) -> Model {
     let bench = Bench::open(&folder(name)).unwrap();
     let split = bench.split(0).unwrap();
     let measured = bench.measure(&split, &bench.held_out().unwrap()).unwrap();
-    Model { bench, split, measured }
+    let tail = TailModel::load(split.tail.as_deref().unwrap(), TailLimits::default()).unwrap();
+    Model { bench, split, measured, tail }
 }
 
 /// The release that users run, with the seed's noise.
@@ -57,12 +59,9 @@ fn assert_quantised_loses_at_most_a_tenth_of_a_point(model: &Model) {
 }
 
 fn assert_released_loses_at_most_a_point(model: &Model) {
-    for (index, policy) in model.split.policies().iter().enumerate() {
-        let figures = model.measured.evaluation(policy, DRAWS, &mut release(7)).unwrap();
-        let information = model.measured.information(policy);
-        println!("{figures:?} {information:?}");
-        assert!(index > 0 || figures.released >= figures.float - 0.01, "{figures:?}");
-    }
+    let figures = model.measured.evaluation(&model.split.policies()[0], DRAWS, &mut release(7)).unwrap();
+    println!("{figures:?}");
+    assert!(figures.released >= figures.float - 0.01, "{figures:?}");
 }
 
 #[test]
@@ -122,14 +121,16 @@ fn quantising_twice_gives_the_same_head() {
     assert_eq!(again.compiled.digest(), BREAST_CANCER.split.compiled.digest());
 }
 
+fn fixture(file: &str) -> Vec<u8> {
+    std::fs::read(repository().join("tests/fixtures").join(file)).unwrap()
+}
+
 /// What the model answers on a file, without release.
-fn answer(model: &Model, file: &str) -> String {
-    let bytes = std::fs::read(repository().join("tests/fixtures").join(file)).unwrap();
-    let tensor = model.bench.card().preamble.read(&bytes).unwrap();
+fn answer(model: &Model, bytes: &[u8]) -> String {
+    let tensor = model.bench.card().preamble.read(bytes).unwrap();
     let features = clear_features(&model.split.compiled, &tensor).unwrap();
     let row: Vec<f32> = features.iter().map(|value| *value as f32 / CLIP_UNITS as f32).collect();
-    let tail = TailModel::load(model.split.tail.as_deref().unwrap(), TailLimits::default()).unwrap();
-    let scores = tail.run(&row).unwrap();
+    let scores = model.tail.run(&row).unwrap();
     assert!((scores.iter().sum::<f32>() - 1.0).abs() < 1e-3, "scores are probabilities");
     let best = (0..scores.len()).max_by(|a, b| scores[*a].total_cmp(&scores[*b])).unwrap();
     model.bench.card().labels[best].as_str().to_owned()
@@ -143,14 +144,37 @@ fn demonstration_pictures_of_every_kind_are_read_as_their_digit() {
         ("digits/photo-320x240-5.png", "5"),
         ("digits/photo-800x600-2.jpg", "2"),
     ] {
-        assert_eq!(answer(&DIGITS, file), digit, "{file}");
+        assert_eq!(answer(&DIGITS, &fixture(file)), digit, "{file}");
     }
+}
+
+#[test]
+fn digits_written_large_on_paper_are_read() {
+    let sheet = image::load_from_memory(&fixture("digits/held-out.png")).unwrap().to_luma8();
+    let labels = String::from_utf8(fixture("digits/held-out.labels")).unwrap();
+    let mut right = 0;
+    for (index, label) in labels.lines().enumerate().step_by(40) {
+        let (x, y) = (index as u32 % 50 * 28, index as u32 / 50 * 28);
+        let digit = image::imageops::crop_imm(&sheet, x, y, 28, 28).to_image();
+        let large = image::imageops::resize(&digit, 224, 224, image::imageops::FilterType::Triangle);
+        let paper = image::RgbImage::from_fn(400, 300, |x, y| {
+            let ink = x.checked_sub(90).zip(y.checked_sub(40)).and_then(|(x, y)| large.get_pixel_checked(x, y));
+            let ink = ink.map_or(0, |pixel| u32::from(pixel[0]));
+            image::Rgb([230u32, 225, 205].map(|paper| ((paper * (255 - ink) + 40 * ink) / 255) as u8))
+        });
+        let mut file = std::io::Cursor::new(Vec::new());
+        paper.write_to(&mut file, image::ImageFormat::Png).unwrap();
+        right += usize::from(answer(&DIGITS, file.get_ref()) == label);
+    }
+    println!("{right} of 50");
+    assert!(right >= 47, "{right} of 50");
 }
 
 #[test]
 fn demonstration_patients_get_their_diagnosis() {
     for diagnosis in ["malignant", "benign"] {
-        assert_eq!(answer(&BREAST_CANCER, &format!("breast-cancer/patient-{diagnosis}.csv")), diagnosis);
+        let file = fixture(&format!("breast-cancer/patient-{diagnosis}.csv"));
+        assert_eq!(answer(&BREAST_CANCER, &file), diagnosis);
     }
 }
 

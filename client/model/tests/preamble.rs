@@ -44,10 +44,15 @@ fn image_error(file: &[u8]) -> ImageError {
     }
 }
 
-/// Share of ink that two digits have in common, 0 to 1.
-fn overlap(a: &Tensor, b: &[u8]) -> f64 {
-    let pairs = || a.values().iter().zip(b).map(|(a, b)| (f64::from(*a), f64::from(*b)));
-    pairs().map(|(a, b)| a.min(b)).sum::<f64>() / pairs().map(|(a, b)| a.max(b)).sum::<f64>()
+/// Ground is 0, ink is strong, and its centre of mass lies within a pixel of the middle.
+fn assert_centred(tensor: &Tensor) {
+    let ink = |index: usize| f64::from(tensor.values()[index]);
+    let mass: f64 = (0..784).map(ink).sum();
+    let across: f64 = (0..784).map(|index| ink(index) * ((index % 28) as f64 + 0.5)).sum::<f64>() / mass;
+    let down: f64 = (0..784).map(|index| ink(index) * ((index / 28) as f64 + 0.5)).sum::<f64>() / mass;
+    assert!((across - 14.0).abs() <= 1.0 && (down - 14.0).abs() <= 1.0, "{across} {down}");
+    assert!([0, 27, 756, 783].iter().all(|corner| tensor.values()[*corner] == 0));
+    assert!(tensor.values().iter().any(|value| *value > 200));
 }
 
 #[test]
@@ -69,23 +74,26 @@ fn a_grey_digit_saved_in_colour_passes_unchanged() {
 }
 
 #[test]
-fn dark_ink_on_light_paper_is_turned_over() {
-    for digit in held_out_digits().iter().step_by(200) {
-        let mut paper = GrayImage::from_pixel(48, 48, Luma([255]));
-        for (x, y, pixel) in digit.enumerate_pixels() {
-            paper.put_pixel(x + 4, y + 12, Luma([255 - pixel[0]]));
-        }
-        let tensor = digits().read(&png(paper)).unwrap();
-        assert!(overlap(&tensor, digit.as_raw()) > 0.6, "{}", overlap(&tensor, digit.as_raw()));
+fn dark_ink_on_light_paper_is_read_like_light_ink_on_dark() {
+    for digit in held_out_digits().iter().step_by(100) {
+        let light = image::imageops::resize(digit, 560, 420, image::imageops::FilterType::Triangle);
+        let mut dark = light.clone();
+        image::imageops::invert(&mut dark);
+        let (light, dark) = (digits().read(&png(light)).unwrap(), digits().read(&png(dark)).unwrap());
+        assert!(light == dark);
+        assert_centred(&light);
     }
 }
 
 #[test]
-fn a_large_light_digit_on_a_dark_ground_is_scaled_down() {
-    for digit in held_out_digits().iter().step_by(200) {
-        let large = image::imageops::resize(digit, 560, 560, image::imageops::FilterType::Triangle);
-        let tensor = digits().read(&png(large)).unwrap();
-        assert!(overlap(&tensor, digit.as_raw()) > 0.6, "{}", overlap(&tensor, digit.as_raw()));
+fn a_small_mark_in_the_corner_of_a_page_is_brought_to_the_middle() {
+    for digit in held_out_digits().iter().step_by(100) {
+        let small = image::imageops::resize(digit, 84, 84, image::imageops::FilterType::Triangle);
+        let mut page = GrayImage::from_pixel(900, 700, Luma([250]));
+        for (x, y, pixel) in small.enumerate_pixels() {
+            page.put_pixel(x + 20, y + 590, Luma([250 - pixel[0] / 5 * 4]));
+        }
+        assert_centred(&digits().read(&png(page)).unwrap());
     }
 }
 

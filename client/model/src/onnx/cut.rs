@@ -10,8 +10,10 @@ use tract_onnx::pb::{
 
 /// Name of the tail's input.
 const FEATURES: &str = "released-features";
-/// Name of the clip norm, and of the node that multiplies by it.
+/// Name of the clip norm.
 const CLIP: &str = "clip-norm";
+/// Name of the node that multiplies by it.
+const SCALING: &str = "in-units-of-the-model";
 
 impl OnnxModel {
     /// Everything after node `after`, as an ONNX file: input `released-features` `[batch, width]` in units of the clip norm,
@@ -55,7 +57,7 @@ fn scaling(to: &str) -> NodeProto {
     NodeProto {
         input: vec![FEATURES.to_owned(), CLIP.to_owned()],
         output: vec![to.to_owned()],
-        name: CLIP.to_owned(),
+        name: SCALING.to_owned(),
         op_type: "Mul".to_owned(),
         ..NodeProto::default()
     }
