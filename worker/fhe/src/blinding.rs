@@ -54,7 +54,10 @@ impl Draw {
         ChaCha20::new(&seed.0.into(), &nonce.into()).apply_keystream(&mut stream);
         let (bits, rest) = stream.split_at(size / 8);
         let (mask, body) = rest.split_at(4 * size);
-        let noise = |bytes: &[u8]| bytes.chunks_exact(4).map(|word| t_uniform(parameter_set, word)).collect();
+        let noise = |bytes: &[u8]| {
+            let words = bytes.as_chunks::<4>().0;
+            words.iter().map(|word| t_uniform(parameter_set, u32::from_le_bytes(*word))).collect()
+        };
         let draw = Self {
             binary: bits.iter().flat_map(|byte| (0..8).map(move |bit| (byte >> bit & 1) as i8)).collect(),
             noise: Ciphertext { mask: noise(mask), body: noise(body) },
@@ -65,8 +68,8 @@ impl Draw {
 }
 
 /// Uniform on ±2^b, the two ends half as likely: a uniform value of b + 1 bits, plus a coin.
-fn t_uniform(parameter_set: ParameterSet, word: &[u8]) -> u64 {
-    let word = word.iter().rev().fold(0u64, |value, byte| value << 8 | u64::from(*byte));
+fn t_uniform(parameter_set: ParameterSet, word: u32) -> u64 {
+    let word = u64::from(word);
     let bound = 1u64 << parameter_set.noise_bound_log2();
     (word & (2 * bound - 1)).wrapping_add(word >> 31).wrapping_sub(bound)
 }

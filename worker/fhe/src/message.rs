@@ -6,7 +6,7 @@
 use codec::{Compact, Decode, Encode};
 use encompute_protocol::{BlobDigest, wire};
 
-use crate::packing::{pack, packed_len, padding_is_zero, unpack};
+use crate::packing::{Packer, packed_len, padding_is_zero, unpack};
 use crate::params::{ParameterSet, ResponseBits, UploadBits};
 
 /// The public seed from which both sides expand the masks of one message. One seed, one use.
@@ -166,7 +166,9 @@ fn ciphertext_bytes(parameter_set: ParameterSet, bits: UploadBits) -> usize {
 fn round_and_pack(bodies: &[u64], bits: UploadBits) -> Vec<u8> {
     let drop_bits = 64 - u32::from(bits.0);
     let mut packed = Vec::with_capacity(packed_len(bodies.len(), bits.0));
-    pack(bodies.iter().map(|body| body.wrapping_add(1 << (drop_bits - 1)) >> drop_bits), bits.0, &mut packed);
+    let mut packer = Packer::new(&mut packed, bits.0);
+    bodies.iter().for_each(|body| packer.push(body.wrapping_add(1 << (drop_bits - 1)) >> drop_bits));
+    packer.finish();
     packed
 }
 
@@ -338,12 +340,16 @@ impl EncryptedFeatures {
 
     /// The response that holds `pieces`, whose values are below 2^`response_bits`.
     pub(crate) fn from_pieces(parameter_set: ParameterSet, response_bits: ResponseBits, pieces: &[Piece]) -> Self {
-        let mut packed = Vec::new();
-        let mut body_counts = Vec::with_capacity(pieces.len());
+        let coefficients = |piece: &Piece| piece.mask.len() + piece.bodies.len();
+        let bytes = pieces.iter().map(|piece| packed_len(coefficients(piece), response_bits.0)).sum();
+        let mut packed = Vec::with_capacity(bytes);
         for piece in pieces {
-            body_counts.push(piece.bodies.len() as u16);
-            pack(piece.mask.iter().chain(&piece.bodies).copied(), response_bits.0, &mut packed);
+            let mut packer = Packer::new(&mut packed, response_bits.0);
+            piece.mask.iter().for_each(|value| packer.push(*value));
+            piece.bodies.iter().for_each(|value| packer.push(*value));
+            packer.finish();
         }
+        let body_counts = pieces.iter().map(|piece| piece.bodies.len() as u16).collect();
         Self { parameter_set, response_bits, body_counts, packed }
     }
 
