@@ -131,7 +131,7 @@ impl Store {
     /// Opens or makes the store and its tables.
     ///
     /// # Errors
-    /// [`StoreError::Taken`], [`StoreError::Folder`], [`StoreError::Format`] or a database failure; nothing was written.
+    /// [`StoreError::Taken`], [`StoreError::Folder`], [`StoreError::Format`] or a database failure; nothing is written.
     pub fn open(place: &Place) -> Result<Self, StoreError> {
         let mut builder = Database::builder();
         builder.set_cache_size(CACHE_BYTES);

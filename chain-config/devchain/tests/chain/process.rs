@@ -20,6 +20,14 @@ struct Node {
     block: u64,
 }
 
+impl Drop for Node {
+    /// A failed test leaves no process behind.
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
 fn command(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_encompute-devchain"));
     command.args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped());
