@@ -59,8 +59,13 @@ impl Wire {
 
     /// Connects, unless it stands.
     pub(crate) async fn connect(&self) -> Result<(), Fault> {
-        let unreachable = |error: rpcs::Error| Fault::Unreachable { url: self.url.clone(), reason: error.to_string() };
-        self.live().await.map(drop).map_err(unreachable)
+        self.live().await.map(drop).map_err(|error| Fault::Unreachable {
+            url: self.url.clone(),
+            reason: match error {
+                rpcs::Error::Client(cause) => cause.to_string(),
+                error => error.to_string(),
+            },
+        })
     }
 
     async fn live(&self) -> Result<Arc<Socket>, rpcs::Error> {
