@@ -12,7 +12,7 @@ pub use self::lanes::CodePath;
 use self::lanes::{Instructions, Lanes, Scalar};
 use self::spectral::Spectra;
 use self::taps::Taps;
-use self::transform::{Batch, Transform};
+use self::transform::{Batch, Scratch, Transform};
 use crate::expand::Ciphertext;
 use crate::params::ParameterSet;
 
@@ -130,6 +130,7 @@ pub struct Ring {
     parameter_set: ParameterSet,
     path: CodePath,
     transform: Transform,
+    scratch: Scratch,
     ntt: Option<Plan32>,
 }
 
@@ -137,7 +138,13 @@ impl Ring {
     /// The ring of `parameter_set`, computing on `path`.
     pub fn new(parameter_set: ParameterSet, path: CodePath) -> Self {
         let size = parameter_set.polynomial_size().0;
-        Self { parameter_set, path, transform: Transform::new(size), ntt: Plan32::try_new(size) }
+        Self {
+            parameter_set,
+            path,
+            transform: Transform::new(size),
+            scratch: Scratch::default(),
+            ntt: Plan32::try_new(size),
+        }
     }
 
     /// The set whose ciphertexts it multiplies.
@@ -232,20 +239,26 @@ impl Ring {
         weights: &PreparedWeights,
         spectra: &Spectra,
     ) -> Vec<Ciphertext> {
+        let rows = self.transform.rows();
         let batches: Vec<Batch> = inputs
             .par_chunks(2)
-            .map(|pair| spectral::forward_pair(lanes, &self.transform, pair.first(), pair.get(1)))
+            .map(|pair| {
+                let batch = self.scratch.take(rows);
+                spectral::forward_pair(lanes, &self.transform, batch, pair.first(), pair.get(1))
+            })
             .collect();
         let mut products = vec![Ciphertext::zero(self.parameter_set); weights.outputs()];
         products.par_chunks_mut(2).enumerate().for_each(|(pair, outputs)| {
-            let (low, high) = outputs.split_at_mut(1);
-            let residue = spectra.add_products(lanes, &self.transform, &batches, pair, &mut low[0], high.first_mut());
+            let mut sums = self.scratch.take(rows);
+            let residue = spectra.add_products(lanes, &self.transform, &batches, pair, &mut sums, outputs);
+            self.scratch.give([sums]);
             if !residue.is_exact() {
                 for (at, output) in outputs.iter_mut().enumerate() {
                     *output = self.exact(inputs, weights, 2 * pair + at);
                 }
             }
         });
+        self.scratch.give(batches);
         products
     }
 

@@ -49,9 +49,14 @@ impl Residue {
     }
 }
 
-/// Transforms two ciphertexts.
-pub(crate) fn forward_pair<L: Lanes>(l: L, transform: &Transform, low: Source<'_>, high: Source<'_>) -> Batch {
-    let mut batch = Batch::zero(transform.rows());
+/// Transforms two ciphertexts, in a batch of any content.
+pub(crate) fn forward_pair<L: Lanes>(
+    l: L,
+    transform: &Transform,
+    mut batch: Batch,
+    low: Source<'_>,
+    high: Source<'_>,
+) -> Batch {
     l.run(
         #[inline(always)]
         || load(&mut batch, low, high),
@@ -65,11 +70,16 @@ pub(crate) fn forward_pair<L: Lanes>(l: L, transform: &Transform, low: Source<'_
 fn load(batch: &mut Batch, low: Source<'_>, high: Source<'_>) {
     let rows = batch.re.len() / LANES;
     for (half, source) in [low, high].into_iter().enumerate() {
-        let Some(source) = source else { continue };
+        let lanes = 4 * half..4 * half + 4;
+        let Some(source) = source else {
+            for row in batch.re.chunks_exact_mut(LANES).chain(batch.im.chunks_exact_mut(LANES)) {
+                row[lanes.clone()].fill(0.0);
+            }
+            continue;
+        };
         let halves = source.mask.split_at(rows);
         let bodies = source.body.split_at(rows);
         for (part, mask, body) in [(&mut batch.re, halves.0, bodies.0), (&mut batch.im, halves.1, bodies.1)] {
-            let lanes = 4 * half..4 * half + 4;
             for ((row, mask), body) in part.chunks_exact_mut(LANES).zip(mask).zip(body) {
                 let limbs = [low_limb(*mask), high_limb(*mask), low_limb(*body), high_limb(*body)];
                 row[lanes.clone()].copy_from_slice(&limbs);
@@ -135,25 +145,25 @@ impl Spectra {
 
     /// Adds the products of all inputs with the weights of outputs `2·pair` and `2·pair + 1`.
     ///
-    /// Nothing is promised about `low` and `high` unless the residue says that they are exact.
+    /// `sums` may hold anything; `outputs` are one or two. Nothing is promised about them unless the residue says that they are exact.
     pub fn add_products<L: Lanes>(
         &self,
         l: L,
         transform: &Transform,
         inputs: &[Batch],
         pair: usize,
-        low: &mut Ciphertext,
-        high: Option<&mut Ciphertext>,
+        sums: &mut Batch,
+        outputs: &mut [Ciphertext],
     ) -> Residue {
-        let mut high = high;
+        let (low, high) = outputs.split_at_mut(1);
+        let (low, mut high) = (&mut low[0], high.first_mut());
         let mut worst = Residue { distance: 0.0, magnitude: 0.0 };
-        let mut sums = Batch::zero(transform.rows());
         for group in &self.groups {
             l.run(
                 #[inline(always)]
-                || accumulate(l, &self.pairs[pair].0, self.input_pairs, &inputs[..], group.clone(), &mut sums),
+                || accumulate(l, &self.pairs[pair].0, self.input_pairs, &inputs[..], group.clone(), sums),
             );
-            let residue = add_back(l, transform, &mut sums, low, high.as_deref_mut());
+            let residue = add_back(l, transform, sums, low, high.as_deref_mut());
             worst.distance = worst.distance.max(residue.distance);
             worst.magnitude = worst.magnitude.max(residue.magnitude);
         }

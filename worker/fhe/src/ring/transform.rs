@@ -7,6 +7,7 @@
 use core::f64::consts::PI;
 use core::ops::{Deref, DerefMut};
 use pulp::bytemuck::cast_slice_mut;
+use std::sync::{Mutex, PoisonError};
 
 use super::lanes::{LANES, Lanes};
 
@@ -53,6 +54,29 @@ impl Batch {
     pub fn zero(rows: usize) -> Self {
         let zeros = || Aligned::zero(rows * LANES);
         Self { re: zeros(), im: zeros() }
+    }
+}
+
+/// Batches that were used before: fresh memory costs a page fault for every four kilobytes, which is
+/// as much as the transforms themselves. They hold parts of ciphertexts, never of keys.
+#[derive(Default)]
+pub(crate) struct Scratch(Mutex<Vec<Batch>>);
+
+impl Scratch {
+    /// Batches kept for later, at most.
+    const LIMIT: usize = 64;
+
+    /// A batch of any content.
+    pub fn take(&self, rows: usize) -> Batch {
+        let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        kept.unwrap_or_else(|| Batch::zero(rows))
+    }
+
+    /// Keeps batches for later.
+    pub fn give(&self, batches: impl IntoIterator<Item = Batch>) {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let room = Self::LIMIT.saturating_sub(kept.len());
+        kept.extend(batches.into_iter().take(room));
     }
 }
 
