@@ -379,9 +379,34 @@ impl<M: SubmitJob> Runner<M> {
         Ok(())
     }
 
+    /// The transcript that the chain names.
+    async fn transcript(&self, progress: &JobProgress) -> Result<Vec<u8>, JobError> {
+        let digest = progress.output.unwrap_or_default();
+        let limit = ByteLimit(encompute_protocol::Transcript::LIMIT_BYTES as u64);
+        let bytes = self.services.blobs.get(digest, limit).await;
+        bytes.map(Into::into).map_err(|source| JobError::Fetch { what: "the transcript", digest, source })
+    }
+
+    /// A head of one round may be committed before the client asks for its answer: it is in the store then,
+    /// and is checked like one that the worker sends.
+    async fn adopt_single_round(&self, journal: &mut Journal, trip: &RoundTrip<'_>, transcript: &[u8]) -> Result<(), JobError> {
+        let round = RoundIndex(0);
+        let digest = trip.response_in(round, transcript)?;
+        let limit = ByteLimit(encompute_fhe::EncryptedFeatures::LIMIT_BYTES as u64);
+        let response = self.services.blobs.get(digest, limit).await;
+        let response = response.map_err(|source| JobError::Fetch { what: "the worker's response", digest, source })?;
+        let verified = trip.recheck(round, &[], journal.record().tensor, &response, transcript)?;
+        journal.keep(&response)?;
+        journal.update(|record| {
+            record.rounds.push(RoundTrip::done(&verified, BlobDigest::of(&[])));
+            record.bytes.1 += verified.bytes as u64;
+        })
+        .map_err(JobError::Journal)
+    }
+
     async fn sealed_features(
         &self,
-        journal: &Journal,
+        journal: &mut Journal,
         job: JobId,
         terms: JobTerms,
         progress: JobProgress,
@@ -390,16 +415,16 @@ impl<M: SubmitJob> Runner<M> {
         let split = split_of(manifest, terms.split)?;
         let plan = plan_of(split)?;
         let (facts, worker) = self.facts(job, terms, progress).await?;
-        let output = progress.output.unwrap_or_default();
-        let limit = ByteLimit(encompute_protocol::Transcript::LIMIT_BYTES as u64);
-        let transcript = self.services.blobs.get(output, limit).await;
-        let transcript = transcript.map_err(|source| JobError::Fetch { what: "the transcript", digest: output, source })?;
-        let rounds = &journal.record().rounds;
-        let last = rounds.last().copied().ok_or_else(|| JobError::Plan { found: "no round of this job was seen".into() })?;
-        verify_commitment(&facts, &transcript, plan.rounds().len(), last.link)?;
+        let transcript = self.transcript(&progress).await?;
         let (key, secrets) = (journal.key(&self.machine)?, journal.secrets()?);
         let session = session(&secrets)?;
         let trip = RoundTrip { facts: &facts, plan: &plan, key: &key, session: &session, url: &worker.url, http: &self.services.http };
+        if journal.record().rounds.is_empty() {
+            self.adopt_single_round(journal, &trip, &transcript).await?;
+        }
+        let rounds = &journal.record().rounds;
+        let last = rounds.last().copied().ok_or_else(|| JobError::Plan { found: "no round of this job was seen".into() })?;
+        verify_commitment(&facts, &transcript, plan.rounds().len(), last.link)?;
         let index = RoundIndex(rounds.len() as u16 - 1);
         let verified = trip.recheck(index, rounds, journal.record().tensor, &journal.kept(&last.response)?, &transcript)?;
         let features = trip.decrypt(index, &verified)?;

@@ -6,7 +6,7 @@ use encompute_fhe::{EncryptedFeatures, EncryptedTensor};
 use encompute_head::{HeadPlan, RoundPlan, client_step};
 use encompute_keys::{SecretFeatures, SecretKey, VerifiedResponse};
 use encompute_protocol::{
-    BlobDigest, RoundIndex, RoundReceiptDigest, Transcript,
+    BlobDigest, RoundIndex, RoundReceipt, RoundReceiptDigest, Signature, Transcript,
     receipt::{RoundAnswer, RoundCall, RoundOrder},
     signing::SigningKey,
     wire::Message,
@@ -106,14 +106,19 @@ impl RoundTrip<'_> {
         response: &[u8],
         transcript: &[u8],
     ) -> Result<Verified, JobError> {
-        let what = "the transcript";
-        let transcript = Transcript::from_wire(transcript).map_err(|source| JobError::Message { what, source })?;
-        let found = transcript.rounds.get(usize::from(round.0)).copied();
-        let (receipt, signature) = found.ok_or_else(|| JobError::Plan { found: format!("the transcript has no round {round}") })?;
+        let (receipt, signature) = signed_round(round, transcript)?;
         let before = round.0.checked_sub(1).and_then(|index| done.get(usize::from(index)));
         let (previous, request) = before.map_or((RoundReceiptDigest::default(), first), |done| (done.link, done.next));
         let answer = RoundAnswer { receipt, signature, response: response.to_vec() };
         self.check(round, request, previous, &answer.to_wire())
+    }
+
+    /// Digest of the response that a transcript names for a round.
+    ///
+    /// # Errors
+    /// [`JobError`] for bytes that are no transcript, or one without that round.
+    pub fn response_in(&self, round: RoundIndex, transcript: &[u8]) -> Result<BlobDigest, JobError> {
+        signed_round(round, transcript).map(|(receipt, _)| receipt.response)
     }
 
     /// Decrypts a verified response.
@@ -148,6 +153,12 @@ impl RoundTrip<'_> {
     fn round(&self, round: RoundIndex) -> Result<&RoundPlan, JobError> {
         round_of(self.plan, round)
     }
+}
+
+fn signed_round(round: RoundIndex, transcript: &[u8]) -> Result<(RoundReceipt, Signature), JobError> {
+    let transcript = Transcript::from_wire(transcript).map_err(|source| JobError::Message { what: "the transcript", source })?;
+    let found = transcript.rounds.get(usize::from(round.0)).copied();
+    found.ok_or_else(|| JobError::Plan { found: format!("the transcript has no round {round}") })
 }
 
 pub(crate) fn round_of(plan: &HeadPlan, round: RoundIndex) -> Result<&RoundPlan, JobError> {
