@@ -252,6 +252,13 @@ proptest! {
     }
 
     #[test]
+    fn no_strip_makes_the_fitting_panic(width in 8u32..12, height in 500u32..3_000, at in 0u32..500, turned in any::<bool>()) {
+        let mut strip = GrayImage::from_pixel(width, height, Luma([220]));
+        (at..at + 40).for_each(|y| strip.put_pixel(width / 2, y.min(height - 1), Luma([10])));
+        let _ = digits().read(&png(if turned { image::imageops::rotate90(&strip) } else { strip }));
+    }
+
+    #[test]
     fn no_text_makes_the_table_reader_panic(text in ".{0,200}") {
         let _ = table().read(text.as_bytes());
     }
