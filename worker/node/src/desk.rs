@@ -94,6 +94,9 @@ pub enum ServeError {
     /// The head cannot be run.
     #[error("head cannot be run here")]
     Head(#[from] LoadError),
+    /// A head that takes no input; the compiler refuses such heads.
+    #[error("the head's first round has no layout")]
+    NoLayout,
     /// The version is not for sale.
     #[error("version is not active")]
     Inactive,
@@ -205,6 +208,9 @@ impl Desk {
             return Ok(prepared.clone());
         }
         let head = self.heads.load(name).await?;
+        let plan = head.compiled.plan();
+        let layout = plan.rounds()[0].input_layout(plan.parameter_set());
+        let layout = layout.map_err(|_| ServeError::NoLayout)?;
         let facts = RequestFacts {
             genesis: self.world.genesis(),
             contract: self.world.contract,
@@ -212,7 +218,9 @@ impl Desk {
             manifest: head.version.manifest,
             split: name.1,
             input,
-            parameter_set: head.compiled.plan().parameter_set(),
+            parameter_set: plan.parameter_set(),
+            ciphertexts: layout.ciphertext_count(),
+            upload_bits: layout.upload_bits(),
         };
         let bytes = self.world.gateway.get(input, ByteLimit(JobRequest::LIMIT_BYTES as u64)).await?;
         let request = self.pool.run(move || OpenedRequest::open(&bytes, &facts)).await??;

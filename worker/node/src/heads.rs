@@ -176,8 +176,8 @@ impl Heads {
         let started = Instant::now();
         match self.fetch(name).await {
             Ok(head) => {
-                let (head, bytes) = (Arc::new(head), 0);
-                let bytes = head.memory_bytes().max(bytes);
+                let head = Arc::new(head);
+                let bytes = head.memory_bytes();
                 self.loaded.lock().unwrap_or_else(PoisonError::into_inner).put(name, head.clone(), bytes);
                 self.loading.lock().unwrap_or_else(PoisonError::into_inner).remove(&name);
                 info!(version = name.0.0, split = name.1.0, bytes, ms = started.elapsed().as_millis() as u64, "head ready");

@@ -14,6 +14,7 @@ use crate::desk::{Desk, ServeError};
 use crate::health::Health;
 use crate::rounds::OrderRefused;
 use axum::body::Body;
+use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -35,7 +36,7 @@ const PERMIT_BYTES: usize = 4096;
 /// How long a body may take to arrive.
 const BODY_TIME: Duration = Duration::from_secs(60);
 /// Jobs looked up on chain at once because somebody asked for them.
-const LOOKUPS: usize = 16;
+const LOOKUPS: usize = 64;
 
 /// What the routes share.
 #[derive(Clone)]
@@ -74,6 +75,12 @@ impl IntoResponse for Refusal {
     }
 }
 
+impl From<PathRejection> for Refusal {
+    fn from(_: PathRejection) -> Self {
+        Self::new(StatusCode::NOT_FOUND, "no-route", "jobs and rounds are named by numbers")
+    }
+}
+
 impl From<ServeError> for Refusal {
     fn from(error: ServeError) -> Self {
         let (status, code) = match &error {
@@ -86,7 +93,7 @@ impl From<ServeError> for Refusal {
             ServeError::Pool(_) => (StatusCode::SERVICE_UNAVAILABLE, "busy"),
             ServeError::Inactive => (StatusCode::CONFLICT, "inactive"),
             ServeError::Fetch(error) if error.class() == encompute_store::Class::NotFound => (StatusCode::BAD_REQUEST, "no-request"),
-            ServeError::Head(_) | ServeError::Fetch(_) | ServeError::Read(_) => (StatusCode::SERVICE_UNAVAILABLE, "cannot-run"),
+            ServeError::Head(_) | ServeError::NoLayout | ServeError::Fetch(_) | ServeError::Read(_) => (StatusCode::SERVICE_UNAVAILABLE, "cannot-run"),
             ServeError::Journal(_) => (StatusCode::INTERNAL_SERVER_ERROR, "journal"),
         };
         if status.is_server_error() {
@@ -129,17 +136,19 @@ async fn offer(State(service): State<Service>, headers: HeaderMap, body: Body) -
     Ok(octets(service.desk.offer(&call).await?.to_wire()))
 }
 
-async fn answer(State(service): State<Service>, Path((job, round)): Path<(u64, u16)>) -> Result<Response, Refusal> {
+async fn answer(State(service): State<Service>, path: Result<Path<(u64, u16)>, PathRejection>) -> Result<Response, Refusal> {
+    let Path((job, round)) = path?;
     let _place = service.lookups.clone().try_acquire_owned().map_err(|_| Refusal::busy("too many jobs are looked up"))?;
     Ok(octets(service.desk.answer(JobId(job), RoundIndex(round)).await?))
 }
 
 async fn order(
     State(service): State<Service>,
-    Path((job, round)): Path<(u64, u16)>,
+    path: Result<Path<(u64, u16)>, PathRejection>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Refusal> {
+    let Path((job, round)) = path?;
     let (bytes, room) = service.read(&headers, body, ROUND_LIMIT_BYTES).await?;
     let call = RoundCall::from_wire(&bytes).map_err(|why| Refusal::new(StatusCode::BAD_REQUEST, "encoding", why))?;
     drop(bytes);

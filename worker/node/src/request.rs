@@ -1,7 +1,7 @@
 //! A job's request blob, opened: limit, version, conformance, digest, then what it says.
 
 use encompute_envelope::{PublicKeyError, RecipientPublic};
-use encompute_fhe::{BlindingKey, EncryptedTensor, MessageError, ParameterSet};
+use encompute_fhe::{BlindingKey, EncryptedTensor, MessageError, ParameterSet, UploadBits};
 use encompute_protocol::wire::{DecodeError, Message};
 use encompute_protocol::{Address, BlobDigest, ContractAddress, GenesisHash, JobRequest, SplitIndex, VersionHash};
 
@@ -22,6 +22,10 @@ pub struct RequestFacts {
     pub input: BlobDigest,
     /// The set that the head takes.
     pub parameter_set: ParameterSet,
+    /// How many ciphertexts its first round takes.
+    pub ciphertexts: usize,
+    /// How wide their bodies are.
+    pub upload_bits: UploadBits,
 }
 
 /// A request that passed every check.
@@ -99,6 +103,9 @@ impl OpenedRequest {
         for set in [tensor.parameter_set(), blinding.parameter_set()] {
             same("parameter set", set, facts.parameter_set)?;
         }
+        // A tensor that the head cannot take would cost the worker its stake once the job is claimed.
+        same("number of ciphertexts", tensor.ciphertext_count(), facts.ciphertexts)?;
+        same("width of bodies", tensor.upload_bits().0, facts.upload_bits.0)?;
         let tensor_digest = BlobDigest::of(request.tensor.as_slice());
         Ok(Self { input: found, session_key: request.session_key, blinding, tensor, tensor_digest })
     }
@@ -154,6 +161,8 @@ pub(crate) mod tests {
             split: request.split,
             input: BlobDigest::of(&request.to_wire()),
             parameter_set: SET,
+            ciphertexts: 1,
+            upload_bits: EncryptedTensor::from_bytes(request.tensor.as_slice()).unwrap().upload_bits(),
         }
     }
 
@@ -188,6 +197,8 @@ pub(crate) mod tests {
             ("version", RequestFacts { manifest: VersionHash([0; 32]), ..facts }),
             ("split", RequestFacts { split: SplitIndex(1), ..facts }),
             ("parameter set", RequestFacts { parameter_set: ParameterSet::Glwe2048V1, ..facts }),
+            ("number of ciphertexts", RequestFacts { ciphertexts: 2, ..facts }),
+            ("width of bodies", RequestFacts { upload_bits: UploadBits(facts.upload_bits.0 - 1), ..facts }),
         ];
         for (wanted, facts) in others {
             match OpenedRequest::open(&request.to_wire(), &facts) {
