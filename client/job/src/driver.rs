@@ -2,24 +2,23 @@
 
 use crate::{
     error::JobError,
-    journal::{JobSecrets, Journal, Record},
-    order::{Order, plan_of, split_of},
+    journal::{JobSecrets, Journal},
+    order::{plan_of, split_of},
     report::{Answer, Bytes, Ending, Step, Watch},
-    rounds::{NoAnswer, RoundTrip, Verified, encrypt},
-    workers::{CheckedWorker, checked_worker, find_offer},
+    rounds::{NoAnswer, RoundTrip, Verified},
+    workers::{CheckedWorker, checked_worker},
 };
 use encompute_audit::{JobFacts, verify_commitment};
-use encompute_chain::{Submit, SubmitJob};
+use encompute_chain::SubmitJob;
 use encompute_envelope::{Context, RecipientPublic, RecipientSecret, SecretSeed, Subject};
-use encompute_keys::{MachineSecret, SecretKey};
+use encompute_keys::MachineSecret;
 use encompute_networks::Network;
 use encompute_protocol::{
-    BlobDigest, BlockNumber, Fees, HeadDigest, JobId, JobProgress, JobRequest, JobTerms, Plancks, RoundIndex,
+    BlobDigest, BlockNumber, HeadDigest, JobId, JobProgress, JobTerms, Plancks, RoundIndex,
     RoundReceiptDigest, Stage, VersionManifest,
-    call::{AcceptResult, PokeJob, QuoteJob, ReadJob, ReadSplit, RequestJob, SendFeatures},
+    call::{AcceptResult, PokeJob, ReadJob, ReadSplit, SendFeatures},
     event::Event,
     manifest::{JobResult, ReleasedFeatures},
-    receipt::OfferCall,
     signing::SigningKey,
     wire::Message,
 };
@@ -29,7 +28,6 @@ use std::{
     path::PathBuf,
     time::{Duration, Instant},
 };
-use zeroize::Zeroizing;
 
 /// What a run talks to.
 pub struct Services<M> {
@@ -61,132 +59,6 @@ pub struct Runner<M> {
 const ASK_AGAIN: Duration = Duration::from_millis(100);
 
 impl<M: SubmitJob> Runner<M> {
-    /// Encrypts, writes the journal, uploads the request blob. Nothing has been paid yet.
-    ///
-    /// # Errors
-    /// [`JobError`]; what was written can be dropped.
-    pub async fn prepare(&self, order: &Order, watch: &mut (impl Watch + Send)) -> Result<Journal, JobError> {
-        let (plan, _) = order.check(&self.services.network)?;
-        let began = begin(watch, Step::Encrypt);
-        let head = self.services.market.head().await.map_err(JobError::Read)?;
-        let key = SecretKey::generate(plan.parameter_set());
-        let values: Zeroizing<Vec<i64>> = Zeroizing::new(order.tensor.iter().map(|value| i64::from(*value)).collect());
-        let tensor = encrypt(&key, &plan, RoundIndex(0), &values)?;
-        let secrets = JobSecrets { session: random().into(), result: random().into() };
-        let request = self.request_blob(order, &key, &secrets, &tensor.to_bytes())?;
-        let blob = request.to_wire();
-        let input = BlobDigest::of(&blob);
-        let market = &self.services.market;
-        let record = Record {
-            genesis: market.genesis(),
-            contract: request.contract,
-            user: request.user,
-            model: order.manifest.name.as_str().into(),
-            version: order.version,
-            manifest: request.manifest,
-            split: order.split,
-            policy: order.policy,
-            tip: order.tip,
-            input,
-            tensor: tensor.digest(),
-            identity: InputIdentity::of_tensor(&order.tensor).to_bytes(),
-            prepared_at: head.number,
-            job: None,
-            rounds: Vec::new(),
-            features: None,
-            scores: None,
-            bytes: (blob.len() as u64, 0),
-        };
-        let journal = Journal::create(&self.home, record, &key, &secrets, &self.machine)?;
-        journal.keep(&blob)?;
-        end(watch, Step::Encrypt, began);
-        let began = begin(watch, Step::Upload);
-        self.put("the request", blob).await?;
-        end(watch, Step::Upload, began);
-        Ok(journal)
-    }
-
-    fn request_blob(&self, order: &Order, key: &SecretKey, secrets: &JobSecrets, tensor: &[u8]) -> Result<JobRequest, JobError> {
-        let market = &self.services.market;
-        let too_long = |what| move |error: encompute_protocol::text::BoundError| JobError::Plan { found: format!("{what}: {error}") };
-        Ok(JobRequest {
-            genesis: market.genesis(),
-            contract: market.contract().ok_or_else(|| JobError::Plan { found: "the network names no contract".into() })?,
-            user: Submit::<RequestJob>::address(market),
-            manifest: order.hash(),
-            split: order.split,
-            policy: order.policy,
-            session_key: session(secrets)?.public_key(),
-            result_key: encompute_protocol::Bytes::new(result_key(secrets).public().to_bytes().to_vec()).map_err(too_long("result key"))?,
-            rerandomisation: encompute_protocol::Bytes::new(key.blinding_key().to_bytes()).map_err(too_long("blinding key"))?,
-            salt: random(),
-            tensor: encompute_protocol::Bytes::new(tensor.to_vec()).map_err(too_long("tensor"))?,
-        })
-    }
-
-    /// Buys the run: with a worker's offer if one offers, openly if none does. If an earlier call was cut
-    /// off, finds the job that it made.
-    ///
-    /// # Errors
-    /// [`JobError`]; if the transaction was made after all, the next call finds it.
-    pub async fn request(&self, journal: &mut Journal, watch: &mut (impl Watch + Send)) -> Result<JobId, JobError> {
-        if let Some(job) = self.already_requested(journal).await? {
-            return Ok(job);
-        }
-        let Services { market, blobs, http, network } = &self.services;
-        let record = journal.record().clone();
-        let Record { version, split, policy, input, user, tip, .. } = record;
-        // The upload of an interrupted run may be missing.
-        if !blobs.has(input).await.unwrap_or(false) {
-            self.put("the request", journal.kept(&input)?).await?;
-        }
-        let began = begin(watch, Step::Offer);
-        let call = OfferCall { user, version, split, policy, input };
-        let (offer, passed_over) = find_offer(market, blobs, http, network, &call).await?;
-        passed_over.iter().for_each(|reason| tracing::info!(reason, "worker passed over"));
-        end(watch, Step::Offer, began);
-        let began = begin(watch, Step::Request);
-        let fees = self.quote(&record).await?;
-        let value = fees.total().ok_or_else(|| JobError::Plan { found: "the price is beyond all numbers".into() })?;
-        let call = RequestJob { version, split, policy, input, tip, offer: offer.map(|(_, signed)| signed) };
-        let submitted = market.submit(call, value).await;
-        let submitted = submitted.map_err(|source| JobError::Submit { doing: "request the job", source })?;
-        let job = submitted.answer;
-        journal.update(|record| record.job = Some(job))?;
-        end(watch, Step::Request, began);
-        Ok(job)
-    }
-
-    /// The escrow of a record's run, tip included.
-    async fn quote(&self, record: &Record) -> Result<Fees, JobError> {
-        let quote = self.services.market.read(QuoteJob { version: record.version, split: record.split }).await;
-        let (fees, _) = quote.map_err(JobError::Read)?.ok_or_else(|| JobError::Plan { found: "the split is not for sale".into() })?;
-        Ok(Fees { tip: record.tip, ..fees })
-    }
-
-    /// A job's input is unique, so an interrupted request is found by it.
-    async fn already_requested(&self, journal: &mut Journal) -> Result<Option<JobId>, JobError> {
-        if let Some(job) = journal.record().job {
-            return Ok(Some(job));
-        }
-        let market = &self.services.market;
-        let head = market.head().await.map_err(JobError::Read)?.number;
-        let from = journal.record().prepared_at;
-        if head <= from {
-            return Ok(None);
-        }
-        let input = journal.record().input;
-        let blocks = market.events_in(from..=head).await.map_err(JobError::Read)?;
-        let found = blocks.iter().flat_map(|block| &block.events).find_map(|emitted| match &emitted.event {
-            Event::JobRequested(requested) if requested.input == input => Some(requested.job),
-            _ => None,
-        });
-        if let Some(job) = found {
-            journal.update(|record| record.job = Some(job))?;
-        }
-        Ok(found)
-    }
-
     /// Takes the job on from wherever it stands until it ends, or until `patience` is over.
     ///
     /// # Errors
@@ -494,7 +366,7 @@ impl<M: SubmitJob> Runner<M> {
         VersionManifest::from_wire(&bytes).map_err(|source| JobError::Message { what: "the manifest", source })
     }
 
-    async fn put(&self, what: &'static str, bytes: Vec<u8>) -> Result<(), JobError> {
+    pub(crate) async fn put(&self, what: &'static str, bytes: Vec<u8>) -> Result<(), JobError> {
         self.services.blobs.put(bytes.into()).await.map(drop).map_err(|source| JobError::Store { what, source })
     }
 }
@@ -516,25 +388,19 @@ fn awaited(stage: Stage) -> Option<Step> {
     }
 }
 
-fn begin(watch: &mut impl Watch, step: Step) -> Instant {
+pub(crate) fn begin(watch: &mut impl Watch, step: Step) -> Instant {
     watch.begins(step);
     Instant::now()
 }
 
-fn end(watch: &mut impl Watch, step: Step, began: Instant) {
+pub(crate) fn end(watch: &mut impl Watch, step: Step, began: Instant) {
     watch.ended(step, began.elapsed());
 }
 
-fn random<const LEN: usize>() -> [u8; LEN] {
-    let mut bytes = [0; LEN];
-    rand::fill(&mut bytes);
-    bytes
-}
-
-fn session(secrets: &JobSecrets) -> Result<SigningKey, JobError> {
+pub(crate) fn session(secrets: &JobSecrets) -> Result<SigningKey, JobError> {
     SigningKey::from_secret(&secrets.session).map_err(|error| JobError::Crypto { doing: "read the session key", found: error.to_string() })
 }
 
-fn result_key(secrets: &JobSecrets) -> RecipientSecret {
+pub(crate) fn result_key(secrets: &JobSecrets) -> RecipientSecret {
     SecretSeed::from_bytes(*secrets.result).recipient()
 }

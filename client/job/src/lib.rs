@@ -13,6 +13,7 @@ mod error;
 mod journal;
 mod order;
 mod report;
+mod request;
 mod rounds;
 mod workers;
 
