@@ -5,16 +5,28 @@
 ///
 /// `⌈√Σz²⌉` is used for the norm, so scaling never leaves the ball by more than that rounding.
 pub fn clip(features: &mut [i64], clip: u64) {
-    let square: u128 = features.iter().map(|z| u128::from(z.unsigned_abs()).pow(2)).fold(0, u128::saturating_add);
-    if square <= u128::from(clip).pow(2) {
+    let norm = norm_above(features);
+    if norm <= u128::from(clip) {
         return;
     }
-    let floor = square.isqrt();
-    let norm = if floor * floor == square { floor } else { floor + 1 };
     for z in features {
         let scaled = scale(z.unsigned_abs(), clip, norm);
         *z = if *z < 0 { -scaled } else { scaled };
     }
+}
+
+/// `⌈√Σz²⌉`, or a little above it where the squares of very long features would not fit: those are
+/// measured in units of a power of two, each rounded up.
+fn norm_above(features: &[i64]) -> u128 {
+    const FITTING_BITS: u32 = 48;
+    let largest = features.iter().map(|z| z.unsigned_abs()).max().unwrap_or(0);
+    let shift = (u64::BITS - largest.leading_zeros()).saturating_sub(FITTING_BITS);
+    let unit = 1u64 << shift;
+    // At most 2⁹⁶ each: 2³² features fit.
+    let square: u128 = features.iter().map(|z| u128::from(z.unsigned_abs().div_ceil(unit)).pow(2)).sum();
+    let floor = square.isqrt();
+    let norm = if floor * floor == square { floor } else { floor + 1 };
+    norm << shift
 }
 
 /// `round(z × clip / norm)` for `z ≤ norm`, hence at most `clip`.
@@ -42,6 +54,14 @@ mod tests {
         let mut features = [300, -400];
         clip(&mut features, 5);
         assert_eq!(features, [3, -4]);
+    }
+
+    #[test]
+    fn the_longest_features_that_there_are_do_not_overflow() {
+        let mut features = [i64::MIN; 32];
+        clip(&mut features, 1_000_000);
+        let each = 1e6 / 32f64.sqrt();
+        assert!(features.iter().all(|z| (-*z as f64 - each).abs() < 1.0), "{features:?}");
     }
 
     proptest! {
