@@ -71,7 +71,11 @@ impl Demo {
         let home = common.home.clone().unwrap_or_else(|| folder.path().to_owned());
         let common = Common { home: Some(home.clone()), network: Some("local".into()), ..common.clone() };
         let up = Up { listen: ([127, 0, 0, 1], 0).into(), block_time: 6, models: self.models.clone(), in_memory: false };
-        let market = Market::start(&Common { network: None, ..common.clone() }, &up).await?;
+        let starting = Common { network: None, ..common.clone() };
+        let market = tokio::select! {
+            market = Market::start(&starting, &up) => market?,
+            () = crate::context::stop_signal() => return Err(Failure::new(Exit::Failed, "stopped while starting")),
+        };
         let outcome = tokio::select! {
             outcome = self.jobs(&common) => outcome,
             () = crate::context::stop_signal() => Err(Failure::new(Exit::Failed, "stopped")),

@@ -84,7 +84,11 @@ impl Dev {
     pub async fn run(self, common: &Common) -> Outcome {
         match self {
             Self::Up(up) => {
-                let mut market = Market::start(common, &up).await?;
+                // Dropping a half-started market ends what it has started.
+                let mut market = tokio::select! {
+                    market = Market::start(common, &up) => market?,
+                    () = stop_signal() => return Err(Failure::new(Exit::Failed, "stopped while starting")),
+                };
                 market.announce(common)?;
                 let ended = tokio::select! {
                     () = stop_signal() => None,
