@@ -33,7 +33,8 @@ impl Context {
         let settings = resolved.map_err(|error| match &error {
             // The default network of a machine on which nobody has started it yet.
             SettingsError::UnknownNetwork { found, .. } if found == "local" => {
-                Failure::of(Exit::Unreachable, "there is no local market in this home", &error).hint("start one: encompute dev up")
+                Failure::of(Exit::Unreachable, "there is no local market in this home", &error)
+                    .hint("start one: encompute dev up")
             }
             _ => Failure::of(Exit::Usage, "read the configuration", &error),
         })?;
@@ -81,7 +82,9 @@ impl Context {
     /// wallet that is not there; [`Exit::Failed`] for a wrong password.
     pub fn signer(&self, identity: &Identity) -> Outcome<Signer> {
         match (&identity.suri, &identity.wallet) {
-            (Some(suri), _) if self.network().is_development() => Signer::from_suri(suri).doing(Exit::Usage, "read --suri"),
+            (Some(suri), _) if self.network().is_development() => {
+                Signer::from_suri(suri).doing(Exit::Usage, "read --suri")
+            }
             (Some(_), _) => Err(Failure::new(
                 Exit::Usage,
                 format!("--suri is for development networks, {} is none", self.network().name),
@@ -112,7 +115,8 @@ impl Context {
 /// When there is neither.
 pub fn password(file: Option<&Path>, prompt: &str) -> Outcome<Zeroizing<String>> {
     if let Some(path) = file {
-        let text = std::fs::read_to_string(path).doing(Exit::Failed, &format!("read password file {}", path.display()))?;
+        let text =
+            std::fs::read_to_string(path).doing(Exit::Failed, &format!("read password file {}", path.display()))?;
         return Ok(Zeroizing::new(text.trim_end_matches(['\n', '\r']).to_owned()));
     }
     rpassword::prompt_password(prompt)

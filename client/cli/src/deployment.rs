@@ -21,7 +21,10 @@ pub fn constructor(params: &Params, governor: Address, genesis: GenesisHash) -> 
 /// # Errors
 /// As the chain refuses.
 pub async fn deploy(account: &Account, params: Params) -> Outcome<ContractAddress> {
-    let params = Params { treasury: if params.treasury == Address::default() { account.address() } else { params.treasury }, ..params };
+    let params = Params {
+        treasury: if params.treasury == Address::default() { account.address() } else { params.treasury },
+        ..params
+    };
     let data = constructor(&params, account.address(), account.client().genesis());
     let deployed: Submitted<ContractAddress> = account
         .deploy(CODE.to_vec(), data, Plancks::ZERO, None)
@@ -50,10 +53,14 @@ pub async fn allow(account: &Account, measurement: MeasurementId) -> Outcome {
 /// Usage, with what was found.
 pub fn parse_address(text: &str) -> Outcome<Address> {
     if text.starts_with("//") {
-        return encompute_chain::Signer::from_suri(text).map(|signer| signer.address()).doing(Exit::Usage, "read the account");
+        return encompute_chain::Signer::from_suri(text)
+            .map(|signer| signer.address())
+            .doing(Exit::Usage, "read the account");
     }
     if let Ok(bytes) = text.parse::<ContractAddress>() {
         return Ok(Address(bytes.0));
     }
-    text.parse::<encompute_chain::AccountId>().map(|id| id.address()).doing(Exit::Usage, &format!("read account {text:?}"))
+    text.parse::<encompute_chain::AccountId>()
+        .map(|id| id.address())
+        .doing(Exit::Usage, &format!("read account {text:?}"))
 }

@@ -17,10 +17,9 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let subscriber = tracing_subscriber::fmt()
-        .json()
-        .with_writer(std::io::stderr)
-        .with_env_filter(tracing_subscriber::EnvFilter::try_from_env("ENCOMPUTE_LOG").unwrap_or_else(|_| log_level(&arguments).into()));
+    let subscriber = tracing_subscriber::fmt().json().with_writer(std::io::stderr).with_env_filter(
+        tracing_subscriber::EnvFilter::try_from_env("ENCOMPUTE_LOG").unwrap_or_else(|_| log_level(&arguments).into()),
+    );
     subscriber.init();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
@@ -35,7 +34,9 @@ fn main() -> ExitCode {
 /// Services log what they do; commands for people speak for themselves.
 fn log_level(arguments: &Arguments) -> &'static str {
     match arguments.command {
-        Command::Gateway(_) | Command::Creator(commands::creator::Creator::Serve(_)) | Command::Dev(commands::dev::Dev::Attest(_)) => "info",
+        Command::Gateway(_)
+        | Command::Creator(commands::creator::Creator::Serve(_))
+        | Command::Dev(commands::dev::Dev::Attest(_)) => "info",
         _ => "off",
     }
 }

@@ -101,14 +101,19 @@ impl Prepared {
     pub async fn send(self, account: &Account, blobs: &GatewayClient) -> Outcome<(VersionId, Value)> {
         let summary = self.summary(None);
         let tails = self.package.splits.iter().map(|split| split.tail.clone());
-        let splits = self.keys.into_iter().zip(tails).map(|(content_key, tail)| SplitMaterial { content_key, tail }).collect();
+        let splits =
+            self.keys.into_iter().zip(tails).map(|(content_key, tail)| SplitMaterial { content_key, tail }).collect();
         // Secrets are kept before anything public refers to them.
-        self.vault.add(&VersionMaterial { manifest: self.manifest.clone(), splits }).doing(Exit::Failed, "keep the version's secrets")?;
+        self.vault
+            .add(&VersionMaterial { manifest: self.manifest.clone(), splits })
+            .doing(Exit::Failed, "keep the version's secrets")?;
         for bytes in self.sealed.into_iter().chain([self.manifest.to_wire()]) {
             let put = blobs.put(bytes.into()).await;
             put.map_err(|error| Failure::of(exit_of_store(error.class()), "upload", &error))?;
         }
-        let refused = |doing: &'static str| move |error: encompute_chain::SubmitError| Failure::of(exit_of_chain(error.class()), doing, &error);
+        let refused = |doing: &'static str| {
+            move |error: encompute_chain::SubmitError| Failure::of(exit_of_chain(error.class()), doing, &error)
+        };
         let model = match own_model(account, self.manifest.name.as_str()).await? {
             Some(model) => model,
             None => {
@@ -159,12 +164,28 @@ impl Prepared {
 
     /// The same in words.
     pub fn words(&self) -> String {
-        let mut lines = vec![format!("{}: version hash {}, tail fee {}, bond {}", self.manifest.name, self.manifest.hash(), self.package.tail_fee, self.bond)];
+        let mut lines = vec![format!(
+            "{}: version hash {}, tail fee {}, bond {}",
+            self.manifest.name,
+            self.manifest.hash(),
+            self.package.tail_fee,
+            self.bond
+        )];
         for split in &self.manifest.splits {
-            lines.push(format!("  split {} ({}): {} cost units, wrong with probability at most 2^-{}", split.name, market::mode_name(split.mode), split.cost.units.0, split.failure_bits));
+            lines.push(format!(
+                "  split {} ({}): {} cost units, wrong with probability at most 2^-{}",
+                split.name,
+                market::mode_name(split.mode),
+                split.cost.units.0,
+                split.failure_bits
+            ));
             for policy in &split.policies {
                 let accuracy = f64::from(policy.accuracy.0) / 100.0;
-                lines.push(format!("    {}: at most {:.1} bits, {accuracy:.2} % right", policy.name, f64::from(policy.information_millibits) / 1000.0));
+                lines.push(format!(
+                    "    {}: at most {:.1} bits, {accuracy:.2} % right",
+                    policy.name,
+                    f64::from(policy.information_millibits) / 1000.0
+                ));
             }
         }
         lines.join("\n")
@@ -190,16 +211,24 @@ async fn own_model(account: &Account, name: &str) -> Outcome<Option<ModelId>> {
 ///
 /// # Errors
 /// With the model that could not be published.
-pub async fn publish_all(network: &Network, models: &Path, suri: &str, vault: &Path, creator_url: &str) -> Outcome<Vec<Value>> {
+pub async fn publish_all(
+    network: &Network,
+    models: &Path,
+    suri: &str,
+    vault: &Path,
+    creator_url: &str,
+) -> Outcome<Vec<Value>> {
     let connected = Client::connect(network).await;
-    let client = connected.map_err(|error| Failure::of(exit_of_chain(error.class()), "connect to the chain", &error))?;
+    let client =
+        connected.map_err(|error| Failure::of(exit_of_chain(error.class()), "connect to the chain", &error))?;
     let account = client.signed_by(Signer::from_suri(suri).doing(Exit::Failed, "read the creator's key")?);
     let gateway = network.gateway.as_ref().ok_or_else(|| Failure::new(Exit::Usage, "the network names no gateway"))?;
     let blobs = GatewayClient::new(gateway.as_str()).doing(Exit::Failed, "open the gateway")?;
     let mut published = Vec::new();
     for folder in folders(models)? {
         let bond = Plancks(100_000_000_000_000);
-        let card = encompute_model::ModelCard::read(&folder).doing(Exit::Failed, &format!("read {}", folder.display()))?;
+        let card =
+            encompute_model::ModelCard::read(&folder).doing(Exit::Failed, &format!("read {}", folder.display()))?;
         if let Some((version, manifest)) = on_sale(&account, &blobs, card.name.as_str()).await?
             && manifest.creator_url.as_str() == creator_url
         {
@@ -213,13 +242,20 @@ pub async fn publish_all(network: &Network, models: &Path, suri: &str, vault: &P
     Ok(published)
 }
 
-async fn on_sale(account: &Account, blobs: &GatewayClient, name: &str) -> Outcome<Option<(VersionId, VersionManifest)>> {
+async fn on_sale(
+    account: &Account,
+    blobs: &GatewayClient,
+    name: &str,
+) -> Outcome<Option<(VersionId, VersionManifest)>> {
     let Some(model) = own_model(account, name).await? else { return Ok(None) };
     let record = market::read(account.client(), ReadModel { model }).await?;
     let Some(version) = record.and_then(|(record, _)| record.current) else { return Ok(None) };
     let Some(record) = market::read(account.client(), ReadVersion { version }).await? else { return Ok(None) };
     let limit = encompute_store::ByteLimit(VersionManifest::LIMIT_BYTES as u64);
-    let bytes = blobs.get(BlobDigest(record.manifest.0), limit).await.map_err(|error| blob_failure("fetch a manifest", &error))?;
+    let bytes = blobs
+        .get(BlobDigest(record.manifest.0), limit)
+        .await
+        .map_err(|error| blob_failure("fetch a manifest", &error))?;
     let manifest = VersionManifest::from_wire(&bytes).doing(Exit::Verification, "read a manifest")?;
     Ok(Some((version, manifest)))
 }
@@ -228,7 +264,8 @@ async fn on_sale(account: &Account, blobs: &GatewayClient, name: &str) -> Outcom
 fn folders(models: &Path) -> Outcome<Vec<PathBuf>> {
     let entries = std::fs::read_dir(models).doing(Exit::NotFound, &format!("read the models in {}", models.display()));
     let entries = entries.map_err(|failure| failure.hint("run from the repository's root, or give --models DIR"))?;
-    let mut folders: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).filter(|path| path.join("model.toml").is_file()).collect();
+    let mut folders: Vec<PathBuf> =
+        entries.filter_map(|entry| Some(entry.ok()?.path())).filter(|path| path.join("model.toml").is_file()).collect();
     folders.sort();
     match folders.is_empty() {
         true => Err(Failure::new(Exit::NotFound, format!("{} has no model folders", models.display()))),
@@ -271,7 +308,8 @@ pub fn evaluate(models: &Path, model: &str, policy: Option<&str>) -> Outcome<Fig
     let chosen = policies.iter().find(|found| policy.is_none_or(|name| found.name.as_str() == name));
     let chosen = chosen.ok_or_else(|| {
         let known: Vec<_> = policies.iter().map(|policy| policy.name.as_str()).collect();
-        Failure::new(Exit::NotFound, format!("{model} has no policy {:?}", policy.unwrap_or_default())).hint(format!("it has: {}", known.join(", ")))
+        Failure::new(Exit::NotFound, format!("{model} has no policy {:?}", policy.unwrap_or_default()))
+            .hint(format!("it has: {}", known.join(", ")))
     })?;
     let evaluation = measured.evaluation(chosen, DRAWS, &mut measuring()).map_err(failed)?;
     Ok(Figures {
@@ -291,7 +329,14 @@ impl Figures {
     pub fn words(&self) -> String {
         format!(
             "{} (split {}), {} held-out samples\n  float      {:.2} %\n  quantised  {:.2} %\n  released   {:.2} % (policy {}, at most {:.1} bits)",
-            self.model, self.split, self.samples, self.float * 100.0, self.quantised * 100.0, self.released * 100.0, self.policy, self.information_bits,
+            self.model,
+            self.split,
+            self.samples,
+            self.float * 100.0,
+            self.quantised * 100.0,
+            self.released * 100.0,
+            self.policy,
+            self.information_bits,
         )
     }
 }

@@ -38,7 +38,8 @@ impl Rail {
 
     /// Milliseconds per step, and from the request to the head's commitment.
     pub fn steps_ms(&self) -> Value {
-        let mut map: Map<String, Value> = self.steps.iter().map(|(step, took)| (step.name().into(), millis(*took))).collect();
+        let mut map: Map<String, Value> =
+            self.steps.iter().map(|(step, took)| (step.name().into(), millis(*took))).collect();
         if let (Some(requested), Some(committed)) = (self.requested, self.head_committed) {
             map.insert("request_to_head".into(), millis(committed.saturating_sub(requested)));
         }
@@ -98,7 +99,8 @@ impl Watch for Rail {
         }
         if self.terminal {
             let spinner = ProgressBar::new_spinner().with_message(words(step));
-            let style = ProgressStyle::with_template("        {spinner} {msg} {elapsed}").unwrap_or_else(|_| ProgressStyle::default_spinner());
+            let style = ProgressStyle::with_template("        {spinner} {msg} {elapsed}")
+                .unwrap_or_else(|_| ProgressStyle::default_spinner());
             spinner.set_style(style);
             spinner.enable_steady_tick(Duration::from_millis(100));
             self.spinner = Some(spinner);

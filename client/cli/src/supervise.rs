@@ -56,7 +56,12 @@ impl Service {
         let ready = match tokio::time::timeout(READY_WITHIN, lines.next_line()).await {
             Ok(Ok(Some(line))) => serde_json::from_str(&line).doing(Exit::Failed, &format!("ready line of {name}"))?,
             Ok(_) => return Err(Failure::new(Exit::Failed, format!("{name} ended early: {}", last_line(&log)))),
-            Err(_) => return Err(Failure::new(Exit::TimedOut, format!("{name} is not ready after {READY_WITHIN:?}: {}", last_line(&log)))),
+            Err(_) => {
+                return Err(Failure::new(
+                    Exit::TimedOut,
+                    format!("{name} is not ready after {READY_WITHIN:?}: {}", last_line(&log)),
+                ));
+            }
         };
         // Later lines are for nobody, but an unread pipe would block the service.
         tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
@@ -69,7 +74,9 @@ impl Service {
     /// When the line has no such text.
     pub fn ready_text(&self, key: &str) -> Outcome<String> {
         let found = self.ready.get(key).and_then(Value::as_str);
-        found.map(str::to_owned).ok_or_else(|| Failure::new(Exit::Failed, format!("ready line of {} has no {key:?}", self.name)))
+        found
+            .map(str::to_owned)
+            .ok_or_else(|| Failure::new(Exit::Failed, format!("ready line of {} has no {key:?}", self.name)))
     }
 
     /// Waits until the process ends by itself.

@@ -14,8 +14,8 @@ use encompute_envelope::{Context, RecipientPublic, RecipientSecret, SecretSeed, 
 use encompute_keys::MachineSecret;
 use encompute_networks::Network;
 use encompute_protocol::{
-    BlobDigest, BlockNumber, HeadDigest, JobId, JobProgress, JobTerms, Plancks, RoundIndex,
-    RoundReceiptDigest, Stage, VersionManifest,
+    BlobDigest, BlockNumber, HeadDigest, JobId, JobProgress, JobTerms, Plancks, RoundIndex, RoundReceiptDigest, Stage,
+    VersionManifest,
     call::{AcceptResult, PokeJob, ReadJob, ReadSplit, SendFeatures},
     event::Event,
     manifest::{JobResult, ReleasedFeatures},
@@ -63,8 +63,14 @@ impl<M: SubmitJob> Runner<M> {
     ///
     /// # Errors
     /// [`JobError`]; the job stays where it is and a later call goes on.
-    pub async fn drive(&self, journal: &mut Journal, patience: Duration, watch: &mut (impl Watch + Send)) -> Result<Ending, JobError> {
-        let job = journal.record().job.ok_or_else(|| JobError::Plan { found: "the job was not requested yet".into() })?;
+    pub async fn drive(
+        &self,
+        journal: &mut Journal,
+        patience: Duration,
+        watch: &mut (impl Watch + Send),
+    ) -> Result<Ending, JobError> {
+        let job =
+            journal.record().job.ok_or_else(|| JobError::Plan { found: "the job was not requested yet".into() })?;
         let until = Instant::now() + patience;
         let head = self.services.market.head().await.map_err(JobError::Read)?.number;
         let mut follow = self.services.market.follow(head);
@@ -117,7 +123,8 @@ impl<M: SubmitJob> Runner<M> {
         loop {
             let left = until.saturating_duration_since(Instant::now());
             let timed_out = || JobError::TimedOut { job, stage: progress.stage, seconds: patience.as_secs() };
-            let block = tokio::time::timeout(left, follow.next()).await.map_err(|_| timed_out())?.map_err(JobError::Read)?;
+            let block =
+                tokio::time::timeout(left, follow.next()).await.map_err(|_| timed_out())?.map_err(JobError::Read)?;
             let concerns = |event: &Event| matches!(event, Event::JobStageChanged(changed) if changed.job == job);
             if block.events.iter().any(|emitted| concerns(&emitted.event)) {
                 return Ok(());
@@ -137,11 +144,17 @@ impl<M: SubmitJob> Runner<M> {
     }
 
     /// What the chain says of the job and of the worker that holds it, its evidence verified.
-    async fn facts(&self, job: JobId, terms: JobTerms, progress: JobProgress) -> Result<(JobFacts, CheckedWorker), JobError> {
+    async fn facts(
+        &self,
+        job: JobId,
+        terms: JobTerms,
+        progress: JobProgress,
+    ) -> Result<(JobFacts, CheckedWorker), JobError> {
         let Services { market, blobs, network, .. } = &self.services;
         let account = progress.worker.ok_or(JobError::NoJob(job))?;
         let worker = checked_worker(market, blobs, network, account, progress.claimed_at).await?;
-        let split = market.read(ReadSplit { version: terms.version, split: terms.split }).await.map_err(JobError::Read)?;
+        let split =
+            market.read(ReadSplit { version: terms.version, split: terms.split }).await.map_err(JobError::Read)?;
         let head = split.map(|split| split.head).unwrap_or(HeadDigest::default());
         let facts = JobFacts {
             genesis: market.genesis(),
@@ -175,7 +188,14 @@ impl<M: SubmitJob> Runner<M> {
         let (facts, worker) = self.facts(job, terms, progress).await?;
         let (key, secrets) = (journal.key(&self.machine)?, journal.secrets()?);
         let session = session(&secrets)?;
-        let trip = RoundTrip { facts: &facts, plan: &plan, key: &key, session: &session, url: &worker.url, http: &self.services.http };
+        let trip = RoundTrip {
+            facts: &facts,
+            plan: &plan,
+            key: &key,
+            session: &session,
+            url: &worker.url,
+            http: &self.services.http,
+        };
         // Another worker starts over: its receipts do not continue the first one's.
         let same_worker = journal.record().rounds.is_empty() || self.still_answers(journal, &trip).await;
         if !same_worker {
@@ -208,9 +228,16 @@ impl<M: SubmitJob> Runner<M> {
     }
 
     /// Asks for a round until there is an answer; none when the job moved on or its window closed.
-    async fn ask(&self, journal: &Journal, trip: &RoundTrip<'_>, round: RoundIndex, deadline: BlockNumber) -> Result<Option<Verified>, JobError> {
+    async fn ask(
+        &self,
+        journal: &Journal,
+        trip: &RoundTrip<'_>,
+        round: RoundIndex,
+        deadline: BlockNumber,
+    ) -> Result<Option<Verified>, JobError> {
         let before = round.0.checked_sub(1).and_then(|index| journal.record().rounds.get(usize::from(index)).copied());
-        let (previous, digest) = before.map_or((RoundReceiptDigest::default(), journal.record().tensor), |done| (done.link, done.next));
+        let (previous, digest) =
+            before.map_or((RoundReceiptDigest::default(), journal.record().tensor), |done| (done.link, done.next));
         let request = if before.is_some() { journal.kept(&digest)? } else { Vec::new() };
         loop {
             match trip.ask(round, &request, digest, previous).await {
@@ -245,7 +272,8 @@ impl<M: SubmitJob> Runner<M> {
         let Some(features) = journal.record().features else { return Ok(()) };
         let began = begin(watch, Step::Send);
         self.put("the sealed features", journal.kept(&features)?).await?;
-        let sent = self.services.market.submit(SendFeatures { job, policy: terms.policy, features }, Plancks::ZERO).await;
+        let sent =
+            self.services.market.submit(SendFeatures { job, policy: terms.policy, features }, Plancks::ZERO).await;
         sent.map_err(|source| JobError::Submit { doing: "send the features", source })?;
         end(watch, Step::Send, began);
         Ok(())
@@ -261,7 +289,12 @@ impl<M: SubmitJob> Runner<M> {
 
     /// A head of one round may be committed before the client asks for its answer: it is in the store then,
     /// and is checked like one that the worker sends.
-    async fn adopt_single_round(&self, journal: &mut Journal, trip: &RoundTrip<'_>, transcript: &[u8]) -> Result<(), JobError> {
+    async fn adopt_single_round(
+        &self,
+        journal: &mut Journal,
+        trip: &RoundTrip<'_>,
+        transcript: &[u8],
+    ) -> Result<(), JobError> {
         let round = RoundIndex(0);
         let digest = trip.response_in(round, transcript)?;
         let limit = ByteLimit(encompute_fhe::EncryptedFeatures::LIMIT_BYTES as u64);
@@ -269,11 +302,12 @@ impl<M: SubmitJob> Runner<M> {
         let response = response.map_err(|source| JobError::Fetch { what: "the worker's response", digest, source })?;
         let verified = trip.recheck(round, &[], journal.record().tensor, &response, transcript)?;
         journal.keep(&response)?;
-        journal.update(|record| {
-            record.rounds.push(RoundTrip::done(&verified, BlobDigest::of(&[])));
-            record.bytes.1 += verified.bytes as u64;
-        })
-        .map_err(JobError::Journal)
+        journal
+            .update(|record| {
+                record.rounds.push(RoundTrip::done(&verified, BlobDigest::of(&[])));
+                record.bytes.1 += verified.bytes as u64;
+            })
+            .map_err(JobError::Journal)
     }
 
     async fn sealed_features(
@@ -290,31 +324,49 @@ impl<M: SubmitJob> Runner<M> {
         let transcript = self.transcript(&progress).await?;
         let (key, secrets) = (journal.key(&self.machine)?, journal.secrets()?);
         let session = session(&secrets)?;
-        let trip = RoundTrip { facts: &facts, plan: &plan, key: &key, session: &session, url: &worker.url, http: &self.services.http };
+        let trip = RoundTrip {
+            facts: &facts,
+            plan: &plan,
+            key: &key,
+            session: &session,
+            url: &worker.url,
+            http: &self.services.http,
+        };
         if journal.record().rounds.is_empty() {
             self.adopt_single_round(journal, &trip, &transcript).await?;
         }
         let rounds = &journal.record().rounds;
-        let last = rounds.last().copied().ok_or_else(|| JobError::Plan { found: "no round of this job was seen".into() })?;
+        let last =
+            rounds.last().copied().ok_or_else(|| JobError::Plan { found: "no round of this job was seen".into() })?;
         verify_commitment(&facts, &transcript, plan.rounds().len(), last.link)?;
         let index = RoundIndex(rounds.len() as u16 - 1);
-        let verified = trip.recheck(index, rounds, journal.record().tensor, &journal.kept(&last.response)?, &transcript)?;
+        let verified =
+            trip.recheck(index, rounds, journal.record().tensor, &journal.kept(&last.response)?, &transcript)?;
         let features = trip.decrypt(index, &verified)?;
         let policy = CheckedPolicy::of_split(split, terms.policy).map_err(JobError::Policy)?;
         let context = ReleaseContext { version: manifest.hash(), split: terms.split, policy: terms.policy };
         let identity = InputIdentity::from_bytes(journal.record().identity);
         let last_round = crate::rounds::round_of(&plan, index)?;
-        let released = self.releaser.release(features, last_round, &identity, &context, &policy).map_err(JobError::Release)?;
+        let released =
+            self.releaser.release(features, last_round, &identity, &context, &policy).map_err(JobError::Release)?;
         let message = ReleasedFeatures { job, policy: terms.policy, codes: released.codes };
         let sealing = |found: String| JobError::Crypto { doing: "seal the features", found };
-        let creator = RecipientPublic::from_bytes(manifest.creator_key.as_slice()).map_err(|error| sealing(error.to_string()))?;
+        let creator =
+            RecipientPublic::from_bytes(manifest.creator_key.as_slice()).map_err(|error| sealing(error.to_string()))?;
         let context = Context { genesis: facts.genesis, contract: facts.contract, subject: Subject::Features { job } };
-        let envelope = encompute_envelope::seal(&creator, &context, &message.to_wire()).map_err(|error| sealing(error.to_string()))?;
+        let envelope = encompute_envelope::seal(&creator, &context, &message.to_wire())
+            .map_err(|error| sealing(error.to_string()))?;
         Ok(envelope.as_bytes().to_vec())
     }
 
     /// Fetches and opens the result, and accepts it.
-    async fn take_result(&self, journal: &mut Journal, job: JobId, progress: JobProgress, watch: &mut (impl Watch + Send)) -> Result<(), JobError> {
+    async fn take_result(
+        &self,
+        journal: &mut Journal,
+        job: JobId,
+        progress: JobProgress,
+        watch: &mut (impl Watch + Send),
+    ) -> Result<(), JobError> {
         let began = begin(watch, Step::Accept);
         if journal.record().scores.is_none() {
             let digest = progress.result.unwrap_or_default();
@@ -336,13 +388,20 @@ impl<M: SubmitJob> Runner<M> {
         Ok(())
     }
 
-    fn open_result(&self, journal: &Journal, job: JobId, progress: JobProgress, sealed: &[u8]) -> Result<Vec<u32>, JobError> {
+    fn open_result(
+        &self,
+        journal: &Journal,
+        job: JobId,
+        progress: JobProgress,
+        sealed: &[u8],
+    ) -> Result<Vec<u32>, JobError> {
         let record = journal.record();
         let context = Context { genesis: record.genesis, contract: record.contract, subject: Subject::Result { job } };
         let secret = result_key(&journal.secrets()?);
         let opened = encompute_envelope::open(&secret, &context, sealed, JobResult::LIMIT_BYTES);
         let opened = opened.map_err(|error| JobError::Result { found: error.to_string() })?;
-        let result = JobResult::from_wire(&opened).map_err(|source| JobError::Message { what: "the creator's result", source })?;
+        let result = JobResult::from_wire(&opened)
+            .map_err(|source| JobError::Message { what: "the creator's result", source })?;
         match result.job == job && Some(result.features) == progress.features {
             true => Ok(result.scores),
             false => Err(JobError::Result { found: "it is for another job or other features".into() }),
@@ -374,7 +433,11 @@ impl<M: SubmitJob> Runner<M> {
 /// The classes' scores as an answer.
 fn answer(scores: &[u32], manifest: &VersionManifest) -> Answer {
     // The first of equals, so that two clients say the same.
-    let best = scores.iter().enumerate().max_by_key(|(index, score)| (**score, std::cmp::Reverse(*index))).map_or(0, |(index, _)| index);
+    let best = scores
+        .iter()
+        .enumerate()
+        .max_by_key(|(index, score)| (**score, std::cmp::Reverse(*index)))
+        .map_or(0, |(index, _)| index);
     let label = manifest.labels.get(best).map(|label| label.as_str().to_owned()).unwrap_or_default();
     Answer { best, label, scores: scores.to_vec() }
 }
@@ -398,7 +461,8 @@ pub(crate) fn end(watch: &mut impl Watch, step: Step, began: Instant) {
 }
 
 pub(crate) fn session(secrets: &JobSecrets) -> Result<SigningKey, JobError> {
-    SigningKey::from_secret(&secrets.session).map_err(|error| JobError::Crypto { doing: "read the session key", found: error.to_string() })
+    SigningKey::from_secret(&secrets.session)
+        .map_err(|error| JobError::Crypto { doing: "read the session key", found: error.to_string() })
 }
 
 pub(crate) fn result_key(secrets: &JobSecrets) -> RecipientSecret {

@@ -159,10 +159,15 @@ impl Journal {
     ///
     /// # Errors
     /// [`JournalError`].
-    pub fn find(home: &Path, genesis: GenesisHash, contract: ContractAddress, job: JobId) -> Result<Option<Self>, JournalError> {
-        let found = Self::list(home)?.into_iter().find(|record| {
-            record.genesis == genesis && record.contract == contract && record.job == Some(job)
-        });
+    pub fn find(
+        home: &Path,
+        genesis: GenesisHash,
+        contract: ContractAddress,
+        job: JobId,
+    ) -> Result<Option<Self>, JournalError> {
+        let found = Self::list(home)?
+            .into_iter()
+            .find(|record| record.genesis == genesis && record.contract == contract && record.job == Some(job));
         found.map(|record| Self::open(&folder_of(home, &record.input))).transpose()
     }
 
@@ -232,7 +237,8 @@ impl Journal {
     /// [`JournalError`].
     pub fn secrets(&self) -> Result<JobSecrets, JournalError> {
         let path = self.folder.join(SECRETS);
-        let bytes = Zeroizing::new(fs::read(&path).map_err(|source| JournalError::File { path: path.clone(), source })?);
+        let bytes =
+            Zeroizing::new(fs::read(&path).map_err(|source| JournalError::File { path: path.clone(), source })?);
         let half = |at: usize| bytes.get(at..at + 32).and_then(|half| <[u8; 32]>::try_from(half).ok());
         match (half(0), half(32), bytes.len()) {
             (Some(session), Some(result), 64) => Ok(JobSecrets { session: session.into(), result: result.into() }),
@@ -346,7 +352,8 @@ mod tests {
         first.update(|record| record.job = Some(JobId(7))).unwrap();
         let digest = first.keep(b"a request").unwrap();
         drop(first);
-        let again = Journal::find(home.path(), GenesisHash([1; 32]), ContractAddress([2; 20]), JobId(7)).unwrap().unwrap();
+        let again =
+            Journal::find(home.path(), GenesisHash([1; 32]), ContractAddress([2; 20]), JobId(7)).unwrap().unwrap();
         assert_eq!(again.record().job, Some(JobId(7)));
         assert_eq!(again.kept(&digest).unwrap(), b"a request");
         assert_eq!(*again.secrets().unwrap().result, [9; 32]);

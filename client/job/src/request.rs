@@ -68,12 +68,22 @@ impl<M: SubmitJob> Runner<M> {
         Ok(journal)
     }
 
-    fn request_blob(&self, order: &Order, key: &SecretKey, secrets: &JobSecrets, tensor: &[u8]) -> Result<JobRequest, JobError> {
+    fn request_blob(
+        &self,
+        order: &Order,
+        key: &SecretKey,
+        secrets: &JobSecrets,
+        tensor: &[u8],
+    ) -> Result<JobRequest, JobError> {
         let market = &self.services.market;
-        let too_long = |what| move |error: encompute_protocol::text::BoundError| JobError::Plan { found: format!("{what}: {error}") };
+        let too_long = |what| {
+            move |error: encompute_protocol::text::BoundError| JobError::Plan { found: format!("{what}: {error}") }
+        };
         Ok(JobRequest {
             genesis: market.genesis(),
-            contract: market.contract().ok_or_else(|| JobError::Plan { found: "the network names no contract".into() })?,
+            contract: market
+                .contract()
+                .ok_or_else(|| JobError::Plan { found: "the network names no contract".into() })?,
             user: Submit::<RequestJob>::address(market),
             manifest: order.hash(),
             split: order.split,
@@ -122,7 +132,9 @@ impl<M: SubmitJob> Runner<M> {
     /// The escrow of a record's run, tip included.
     async fn quote(&self, record: &Record) -> Result<Fees, JobError> {
         let quote = self.services.market.read(QuoteJob { version: record.version, split: record.split }).await;
-        let (fees, _) = quote.map_err(JobError::Read)?.ok_or_else(|| JobError::Plan { found: "the split is not for sale".into() })?;
+        let (fees, _) = quote
+            .map_err(JobError::Read)?
+            .ok_or_else(|| JobError::Plan { found: "the split is not for sale".into() })?;
         Ok(Fees { tip: record.tip, ..fees })
     }
 

@@ -87,10 +87,18 @@ impl RoundTrip<'_> {
         self.check(round, digest, previous, &body).map_err(NoAnswer::Never)
     }
 
-    fn check(&self, round: RoundIndex, request: BlobDigest, previous: RoundReceiptDigest, body: &[u8]) -> Result<Verified, JobError> {
-        let answer = RoundAnswer::from_wire(body).map_err(|source| JobError::Message { what: "the worker's answer", source })?;
+    fn check(
+        &self,
+        round: RoundIndex,
+        request: BlobDigest,
+        previous: RoundReceiptDigest,
+        body: &[u8],
+    ) -> Result<Verified, JobError> {
+        let answer =
+            RoundAnswer::from_wire(body).map_err(|source| JobError::Message { what: "the worker's answer", source })?;
         let verified = verify_round(self.facts, round, request, previous, &answer)?;
-        let features = EncryptedFeatures::from_bytes(&answer.response).map_err(|source| JobError::Response { round, source })?;
+        let features =
+            EncryptedFeatures::from_bytes(&answer.response).map_err(|source| JobError::Response { round, source })?;
         Ok(Verified { round: verified, features, bytes: answer.response.len() })
     }
 
@@ -141,7 +149,8 @@ impl RoundTrip<'_> {
     pub fn next_request(&self, round: RoundIndex, verified: &Verified) -> Result<EncryptedTensor, JobError> {
         let sums = self.decrypt(round, verified)?;
         let failed = |found: String| JobError::Crypto { doing: "encrypt a round", found };
-        let values = client_step(self.round(round)?, sums.expose_to_client_step()).map_err(|error| failed(error.to_string()))?;
+        let values =
+            client_step(self.round(round)?, sums.expose_to_client_step()).map_err(|error| failed(error.to_string()))?;
         encrypt(self.key, self.plan, RoundIndex(round.0 + 1), values.expose())
     }
 
@@ -156,7 +165,8 @@ impl RoundTrip<'_> {
 }
 
 fn signed_round(round: RoundIndex, transcript: &[u8]) -> Result<(RoundReceipt, Signature), JobError> {
-    let transcript = Transcript::from_wire(transcript).map_err(|source| JobError::Message { what: "the transcript", source })?;
+    let transcript =
+        Transcript::from_wire(transcript).map_err(|source| JobError::Message { what: "the transcript", source })?;
     let found = transcript.rounds.get(usize::from(round.0)).copied();
     found.ok_or_else(|| JobError::Plan { found: format!("the transcript has no round {round}") })
 }
@@ -167,7 +177,12 @@ pub(crate) fn round_of(plan: &HeadPlan, round: RoundIndex) -> Result<&RoundPlan,
 }
 
 /// Encrypts values as a round of the plan takes them.
-pub(crate) fn encrypt(key: &SecretKey, plan: &HeadPlan, round: RoundIndex, values: &[i64]) -> Result<EncryptedTensor, JobError> {
+pub(crate) fn encrypt(
+    key: &SecretKey,
+    plan: &HeadPlan,
+    round: RoundIndex,
+    values: &[i64],
+) -> Result<EncryptedTensor, JobError> {
     let failed = |found: String| JobError::Crypto { doing: "encrypt a round", found };
     let round = round_of(plan, round)?;
     let layout = round.input_layout(plan.parameter_set()).map_err(|error| failed(error.to_string()))?;

@@ -43,7 +43,12 @@ pub async fn checked_worker<M: ReadMarket>(
     account: Address,
     at: BlockNumber,
 ) -> Result<CheckedWorker, JobError> {
-    let refused = |check, expected: &str, actual: String| JobError::Unattested { worker: account, check, expected: expected.into(), actual };
+    let refused = |check, expected: &str, actual: String| JobError::Unattested {
+        worker: account,
+        check,
+        expected: expected.into(),
+        actual,
+    };
     let found = market.read(ReadWorker { worker: account }).await.map_err(JobError::Read)?;
     let (record, url) = found.ok_or_else(|| refused("registration", "a registered worker", "none".into()))?;
     let measurement = market.read(ReadMeasurement { measurement: record.measurement }).await.map_err(JobError::Read)?;
@@ -53,7 +58,11 @@ pub async fn checked_worker<M: ReadMarket>(
     }
     let judge = Judge::of_network(network, [record.measurement])?;
     let evidence = blobs.get(record.evidence, EVIDENCE_LIMIT).await;
-    let evidence = evidence.map_err(|source| JobError::Fetch { what: "the worker's evidence", digest: record.evidence, source })?;
+    let evidence = evidence.map_err(|source| JobError::Fetch {
+        what: "the worker's evidence",
+        digest: record.evidence,
+        source,
+    })?;
     let contract = market.contract().ok_or_else(|| refused("contract", "one in the network file", "none".into()))?;
     let facts = RegistrationFacts { genesis: market.genesis(), contract, account, record: &record, at };
     let appraisal = appraise_registration(&evidence, &facts, &judge.root, &judge.policy, UnixSeconds::now());
@@ -112,7 +121,8 @@ async fn ask(
     at: BlockNumber,
 ) -> Result<SignedOffer, String> {
     let url = format!("{}/v1/offers", worker.url.trim_end_matches('/'));
-    let request = http.post(url).timeout(OFFER_WITHIN).header("content-type", "application/octet-stream").body(call.to_wire());
+    let request =
+        http.post(url).timeout(OFFER_WITHIN).header("content-type", "application/octet-stream").body(call.to_wire());
     let answer = request.send().await.map_err(|error| error.to_string())?;
     let status = answer.status();
     let body = read_limited(answer, 4096).await?;

@@ -41,7 +41,8 @@ impl DiscreteGaussian {
     /// γ = (|y| − σ²/t)² / 2σ² as a fraction: with σ² = v/d it is (|y|·t·d − v)² / (2·v·t²·d).
     fn rejection(&self, magnitude: u64) -> (BigUint, BigUint) {
         let scaled = BigUint::from(magnitude) * self.laplace_scale * VARIANCE_DEN;
-        let distance = if scaled >= self.variance_num { scaled - &self.variance_num } else { &self.variance_num - scaled };
+        let distance =
+            if scaled >= self.variance_num { scaled - &self.variance_num } else { &self.variance_num - scaled };
         let den = BigUint::from(2u8) * &self.variance_num * self.laplace_scale * self.laplace_scale * VARIANCE_DEN;
         (&distance * &distance, den)
     }

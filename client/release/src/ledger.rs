@@ -130,7 +130,9 @@ impl Ledger {
 
     fn read(&self, path: &Path) -> Result<Page, LedgerError> {
         match fs::read(path) {
-            Ok(bytes) => Page::from_wire(&bytes).map_err(|source| LedgerError::Damaged { path: path.to_owned(), source }),
+            Ok(bytes) => {
+                Page::from_wire(&bytes).map_err(|source| LedgerError::Damaged { path: path.to_owned(), source })
+            }
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Page::default()),
             Err(source) => Err(LedgerError::File { path: path.to_owned(), source }),
         }

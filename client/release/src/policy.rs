@@ -41,7 +41,9 @@ pub enum PolicyError {
         found: u8,
     },
     /// More information than any policy may promise.
-    #[error("release policy {policy:?} gives away {found_millibits} thousandths of a bit, at most {limit_millibits} are allowed")]
+    #[error(
+        "release policy {policy:?} gives away {found_millibits} thousandths of a bit, at most {limit_millibits} are allowed"
+    )]
     Information {
         /// The policy's name.
         policy: String,
@@ -125,7 +127,10 @@ pub(crate) mod tests {
     #[test]
     fn a_policy_without_noise_is_refused() {
         let silent = ReleasePolicy { sigma_milli: 0, ..policy() };
-        assert_eq!(CheckedPolicy::new(silent).unwrap_err(), PolicyError::Zero { policy: "balanced".into(), field: "sigma" });
+        assert_eq!(
+            CheckedPolicy::new(silent).unwrap_err(),
+            PolicyError::Zero { policy: "balanced".into(), field: "sigma" }
+        );
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! Memoised noise: the same input under the same policy gives the same release, on every run.
 
+use encompute_keys::SecretFileError;
 use encompute_protocol::{PolicyId, SplitIndex, VersionHash};
 use hmac::{Hmac, Mac};
-use encompute_keys::SecretFileError;
 use sha2::Sha256;
 use std::{fs, io, io::Write, path::Path};
 use zeroize::{Zeroize, ZeroizeOnDrop};

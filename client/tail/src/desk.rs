@@ -9,7 +9,8 @@ use encompute_protocol::call::{CommitResult, ReadJob, ReadVersion, RefuseFeature
 use encompute_protocol::manifest::{JobResult, ReleasedFeatures};
 use encompute_protocol::wire::Message;
 use encompute_protocol::{
-    BlobDigest, BlockNumber, ContractAddress, JobId, JobProgress, JobRequest, JobTerms, Plancks, SplitIndex, Stage, VersionHash,
+    BlobDigest, BlockNumber, ContractAddress, JobId, JobProgress, JobRequest, JobTerms, Plancks, SplitIndex, Stage,
+    VersionHash,
 };
 use encompute_store::{Blobs, ByteLimit, Class as StoreClass, GatewayClient, GetError, PutError, StateDir, StateError};
 use serde::Serialize;
@@ -118,7 +119,14 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Desk {
-    pub(crate) fn new(account: Account, contract: ContractAddress, gateway: GatewayClient, vault: Vault, key: RecipientSecret, state: StateDir) -> Self {
+    pub(crate) fn new(
+        account: Account,
+        contract: ContractAddress,
+        gateway: GatewayClient,
+        vault: Vault,
+        key: RecipientSecret,
+        state: StateDir,
+    ) -> Self {
         let (tails, counters) = (Mutex::default(), Mutex::default());
         Self { account, contract, gateway, vault, key, state, places: Semaphore::new(AT_ONCE), tails, counters }
     }
@@ -188,8 +196,12 @@ impl Desk {
     async fn finish(&self, job: JobId) -> Result<Done, JobError> {
         let client = self.account.client();
         let Some((terms, progress)) = client.read(ReadJob { job }).await? else { return Ok(Done::Nothing) };
-        let (Stage::FeaturesSent, Some(features)) = (progress.stage, progress.features) else { return Ok(Done::Nothing) };
-        let Some(version) = client.read(ReadVersion { version: terms.version }).await? else { return Ok(Done::Nothing) };
+        let (Stage::FeaturesSent, Some(features)) = (progress.stage, progress.features) else {
+            return Ok(Done::Nothing);
+        };
+        let Some(version) = client.read(ReadVersion { version: terms.version }).await? else {
+            return Ok(Done::Nothing);
+        };
         let Some(material) = self.vault.find(version.manifest)? else { return Ok(Done::Nothing) };
         let folder = format!("jobs/{job:020}");
         let file = format!("{folder}/result");
@@ -249,13 +261,20 @@ impl Desk {
         Ok(seal(&recipient, &context(Subject::Result { job }), &result.to_wire())?.into_bytes())
     }
 
-    async fn sealed_features(&self, features: BlobDigest, count: u32, deadline: BlockNumber) -> Result<bytes::Bytes, JobError> {
+    async fn sealed_features(
+        &self,
+        features: BlobDigest,
+        count: u32,
+        deadline: BlockNumber,
+    ) -> Result<bytes::Bytes, JobError> {
         // Two bytes a code, and a page for envelope and header.
         let limit_bytes = u64::from(count) * 2 + OVERHEAD_BYTES as u64 + 4096;
         match self.gateway.get(features, ByteLimit(limit_bytes)).await {
             Ok(sealed) => Ok(sealed),
             Err(GetError::TooLarge { .. }) => Err(FeaturesRefused::TooLong { limit_bytes }.into()),
-            Err(GetError::NotFound { .. }) if self.account.client().head().await?.number.0 + LAST_BLOCKS >= deadline.0 => {
+            Err(GetError::NotFound { .. })
+                if self.account.client().head().await?.number.0 + LAST_BLOCKS >= deadline.0 =>
+            {
                 Err(FeaturesRefused::Missing.into())
             }
             Err(error) => Err(error.into()),

@@ -13,8 +13,8 @@ use encompute_protocol::call::{ReadMeasurement, ReadModel, ReadVersion, ReadWork
 use encompute_protocol::statement::TeeKind;
 use encompute_protocol::wire::{DecodeError, Message};
 use encompute_protocol::{
-    Address, BlockNumber, Bytes, ContractAddress, HeadKeyAnswer, HeadKeyCall, HeadKeyStatement, MeasurementId, Nonce, SplitIndex,
-    VersionId, VersionStatus, WorkerRecord,
+    Address, BlockNumber, Bytes, ContractAddress, HeadKeyAnswer, HeadKeyCall, HeadKeyStatement, MeasurementId, Nonce,
+    SplitIndex, VersionId, VersionStatus, WorkerRecord,
 };
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
@@ -119,7 +119,8 @@ impl HeadKeys {
         let attested = appraisal.into_attested(&evidence)?;
         let recipient = RecipientPublic::from_bytes(&attested.hpke_key.0)?;
         let (genesis, contract) = (expected.genesis, self.contract);
-        let envelope = key.seal_to(&recipient, &Context { genesis, contract, subject: Subject::Head { version, split } })?;
+        let envelope =
+            key.seal_to(&recipient, &Context { genesis, contract, subject: Subject::Head { version, split } })?;
         self.nonces().consume(&nonce, self.now())?;
         self.log.record(account, version, split, &attested.verdict, now.0)?;
         info!(worker = %account, version = version.0, split = split.0, quote = %attested.verdict.claims.quote, "head key released");

@@ -54,7 +54,9 @@ impl From<ReleaseRefused> for Refusal {
         let (status, code) = match &refused {
             ReleaseRefused::Encoding(_) => (StatusCode::BAD_REQUEST, "encoding"),
             ReleaseRefused::Nonce(_) => (StatusCode::FORBIDDEN, "nonce"),
-            ReleaseRefused::NotRegistered { .. } | ReleaseRefused::Expired { .. } => (StatusCode::FORBIDDEN, "not-registered"),
+            ReleaseRefused::NotRegistered { .. } | ReleaseRefused::Expired { .. } => {
+                (StatusCode::FORBIDDEN, "not-registered")
+            }
             ReleaseRefused::Measurement { .. } => (StatusCode::FORBIDDEN, "measurement"),
             ReleaseRefused::NotOurs { .. } | ReleaseRefused::Status { .. } => (StatusCode::FORBIDDEN, "version"),
             ReleaseRefused::Signature => (StatusCode::FORBIDDEN, "signature"),
@@ -96,7 +98,9 @@ async fn head_key(State(service): State<Service>, headers: HeaderMap, body: Body
     }
     let body = match tokio::time::timeout(BODY_TIME, axum::body::to_bytes(body, limit)).await {
         Ok(Ok(body)) => body,
-        Ok(Err(_)) => return Err(Refusal(StatusCode::BAD_REQUEST, "body", "the body does not arrive whole".to_owned())),
+        Ok(Err(_)) => {
+            return Err(Refusal(StatusCode::BAD_REQUEST, "body", "the body does not arrive whole".to_owned()));
+        }
         Err(_) => return Err(Refusal(StatusCode::REQUEST_TIMEOUT, "too-slow", "the body takes too long".to_owned())),
     };
     let answer = service.keys.release(&body).await?;

@@ -21,7 +21,14 @@ impl ReleaseLog {
     }
 
     /// Writes that the key of a head goes to `worker`, by the word of `verdict`, at `now` in Unix seconds.
-    pub(crate) fn record(&self, worker: Address, version: VersionId, split: SplitIndex, verdict: &Verdict, now: u64) -> std::io::Result<()> {
+    pub(crate) fn record(
+        &self,
+        worker: Address,
+        version: VersionId,
+        split: SplitIndex,
+        verdict: &Verdict,
+        now: u64,
+    ) -> std::io::Result<()> {
         let line = json!({
             "at": now,
             "worker": worker.to_string(),

@@ -162,7 +162,10 @@ async fn drain(desk: &Desk) {
 /// Listens. Manifests name the address for ever, so a restart takes the same port if it can.
 async fn listen(state: &StateDir, wanted: SocketAddr) -> Result<(TcpListener, SocketAddr), ServeError> {
     const FILE: &str = "port";
-    let last = state.read(FILE, 5)?.and_then(|bytes| String::from_utf8(bytes).ok()?.parse().ok()).filter(|_| wanted.port() == 0);
+    let last = state
+        .read(FILE, 5)?
+        .and_then(|bytes| String::from_utf8(bytes).ok()?.parse().ok())
+        .filter(|_| wanted.port() == 0);
     let again = match last {
         Some(port) => TcpListener::bind((wanted.ip(), port)).await.ok(),
         None => None,

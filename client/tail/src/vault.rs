@@ -167,7 +167,8 @@ impl Vault {
             return Err(damaged());
         }
         let splits = file.splits.iter_mut();
-        let splits = splits.map(|(key, tail)| SplitMaterial { content_key: ContentKey::from_bytes(*key), tail: tail.take() });
+        let splits =
+            splits.map(|(key, tail)| SplitMaterial { content_key: ContentKey::from_bytes(*key), tail: tail.take() });
         let material = VersionMaterial { manifest: file.manifest.clone(), splits: splits.collect() };
         file.wipe();
         check(&material)?;

@@ -20,8 +20,8 @@ mod marketplace {
     use encompute_lifecycle::{Decide, Refusal, View};
     // Not `Address`: ink! gives this module one of its own.
     use encompute_protocol::{
-        Fees, GenesisHash, JobId, JobProgress, JobTerms, ModelId, ModelRecord, Nonce, Params, Plancks,
-        SplitRecord, Text, VersionId, VersionRecord, Windows, WorkerRecord,
+        Fees, GenesisHash, JobId, JobProgress, JobTerms, ModelId, ModelRecord, Nonce, Params, Plancks, SplitRecord,
+        Text, VersionId, VersionRecord, Windows, WorkerRecord,
         call::*,
         ids,
         market::{Counts, MeasurementRecord, Totals},

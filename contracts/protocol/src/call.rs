@@ -4,9 +4,9 @@
 //! the calldata's length with its argument's; [`Call::calldata`] is the only way to be accepted.
 
 use crate::{
-    Address, BlobDigest, BlockNumber, CostUnits, HeadDigest, JobId, KeyDigest, MeasurementId, Mode, ModelId,
-    Params, Plancks, PolicyId, QuoteIdentity, Signature, SigningAddress, SplitIndex, TailDigest, Text, VersionHash,
-    VersionId, receipt::SignedOffer, statement::TeeKind,
+    Address, BlobDigest, BlockNumber, CostUnits, HeadDigest, JobId, KeyDigest, MeasurementId, Mode, ModelId, Params,
+    Plancks, PolicyId, QuoteIdentity, Signature, SigningAddress, SplitIndex, TailDigest, Text, VersionHash, VersionId,
+    receipt::SignedOffer, statement::TeeKind,
 };
 use alloc::vec::Vec;
 use codec::{Decode, Encode};

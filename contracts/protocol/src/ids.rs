@@ -60,7 +60,9 @@ impl BlockNumber {
 }
 
 /// An account as the contract sees it: 20 bytes, Keccak-256 of the 32-byte account id, its last 20.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode, MaxEncodedLen, TypeInfo)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode, MaxEncodedLen, TypeInfo,
+)]
 pub struct Address(pub [u8; 20]);
 
 impl Address {

@@ -38,15 +38,15 @@ pub mod wire;
 
 pub use amount::{BasisPoints, CostUnits, Plancks};
 pub use digest::{
-    BlobDigest, ContractAddress, GenesisHash, HeadDigest, KeyDigest, MeasurementId, Nonce,
-    QuoteIdentity, ReceiptDigest, RoundReceiptDigest, SigningAddress, TailDigest, VersionHash,
+    BlobDigest, ContractAddress, GenesisHash, HeadDigest, KeyDigest, MeasurementId, Nonce, QuoteIdentity,
+    ReceiptDigest, RoundReceiptDigest, SigningAddress, TailDigest, VersionHash,
 };
 pub use headkey::{HeadKeyAnswer, HeadKeyCall};
 pub use ids::{Address, BlockNumber, Blocks, JobId, ModelId, PolicyId, RoundIndex, SplitIndex, VersionId};
 pub use manifest::{JobRequest, ReleasePolicy, SplitManifest, VersionManifest};
 pub use market::{
-    Fees, JobProgress, JobTerms, Mode, ModelRecord, Params, Reason, SplitRecord, Stage,
-    VersionRecord, VersionStatus, Windows, WorkerRecord,
+    Fees, JobProgress, JobTerms, Mode, ModelRecord, Params, Reason, SplitRecord, Stage, VersionRecord, VersionStatus,
+    Windows, WorkerRecord,
 };
 pub use receipt::{Offer, Receipt, RoundReceipt, Signature, Signed, Transcript};
 pub use statement::{HeadKeyStatement, RegistrationStatement};

@@ -1,8 +1,8 @@
 //! What travels as blobs: a version's manifest, a job's request, features, a result.
 
 use crate::{
-    Address, BasisPoints, BlobDigest, Bytes, ContractAddress, CostUnits, GenesisHash, HeadDigest, Mode, JobId, PolicyId,
-    SplitIndex, TailDigest, Text, VersionHash, wire::Message,
+    Address, BasisPoints, BlobDigest, Bytes, ContractAddress, CostUnits, GenesisHash, HeadDigest, JobId, Mode,
+    PolicyId, SplitIndex, TailDigest, Text, VersionHash, wire::Message,
 };
 use alloc::vec::Vec;
 use codec::{Decode, Encode};

@@ -4,8 +4,8 @@
 //! Tags keep one statement from being read as another; genesis and contract keep it on one chain.
 
 use crate::{
-    Address, BlobDigest, BlockNumber, ContractAddress, GenesisHash, HeadDigest, JobId, MeasurementId, Nonce,
-    PolicyId, RoundIndex, RoundReceiptDigest, SplitIndex, TailDigest, VersionHash, VersionId, wire::Message,
+    Address, BlobDigest, BlockNumber, ContractAddress, GenesisHash, HeadDigest, JobId, MeasurementId, Nonce, PolicyId,
+    RoundIndex, RoundReceiptDigest, SplitIndex, TailDigest, VersionHash, VersionId, wire::Message,
 };
 use alloc::vec::Vec;
 use codec::{Decode, Encode, MaxEncodedLen};

@@ -158,7 +158,9 @@ impl<const LIMIT: u32> TypeInfo for Bytes<LIMIT> {
     type Identity = Self;
 
     fn type_info() -> Type {
-        Type::builder().path(Path::new("Bytes", module_path!())).composite(Fields::unnamed().field(|f| f.ty::<Vec<u8>>()))
+        Type::builder()
+            .path(Path::new("Bytes", module_path!()))
+            .composite(Fields::unnamed().field(|f| f.ty::<Vec<u8>>()))
     }
 }
 

@@ -36,7 +36,10 @@ fn hold(file: &str, found: &Value) {
     let wanted = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     // As values: whether an object's members are sorted depends on features that other crates ask for.
     let wanted: Value = serde_json::from_str(&wanted).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-    assert!(wanted == *found, "{file} differs; if that is meant, run `cargo xtask vectors --write` and read the change");
+    assert!(
+        wanted == *found,
+        "{file} differs; if that is meant, run `cargo xtask vectors --write` and read the change"
+    );
 }
 
 fn message<M: Message + PartialEq + std::fmt::Debug>(name: &str, value: &M) -> Value {
@@ -174,14 +177,8 @@ fn records_have_the_bytes_of_their_vectors() {
 fn hashes_are_the_ones_that_other_tools_give() {
     use encompute_protocol::digest::{blake2b_256, keccak_256};
     // BLAKE2b-256 and Keccak-256 of nothing, as every other implementation prints them.
-    assert_eq!(
-        hex::encode(blake2b_256(b"")),
-        "0e5751c026e543b2e8ab2eb06099daa1d1e5df47778f7787faab45cdf12fe3a8"
-    );
-    assert_eq!(
-        hex::encode(keccak_256(&[])),
-        "c5d2460186f7233c927e7db2dcc703c0e500b653ca82273b7bfad8045d85a470"
-    );
+    assert_eq!(hex::encode(blake2b_256(b"")), "0e5751c026e543b2e8ab2eb06099daa1d1e5df47778f7787faab45cdf12fe3a8");
+    assert_eq!(hex::encode(keccak_256(&[])), "c5d2460186f7233c927e7db2dcc703c0e500b653ca82273b7bfad8045d85a470");
     hold(
         "digests.json",
         &json!({

@@ -28,7 +28,8 @@ pub fn files(folder: &Path, wanted: &dyn Fn(&Path) -> bool) -> io::Result<Vec<Pa
             let (path, name) = (entry.path(), entry.file_name());
             let name = name.to_string_lossy();
             if entry.file_type()?.is_dir() {
-                if name != "target" && name != "node_modules" && !name.starts_with('.') && !name.starts_with("target-") {
+                if name != "target" && name != "node_modules" && !name.starts_with('.') && !name.starts_with("target-")
+                {
                     folders.push(path);
                 }
             } else if wanted(&path) {

@@ -75,7 +75,8 @@ impl Chain {
     pub fn deployed(argument: &[u8]) -> Result<Self, Said> {
         let everybody = [&USERS[..], &CREATORS, &WORKERS, &PAYOUTS, &[GOVERNOR, TREASURY, STRANGER]].concat();
         let balances = everybody.into_iter().map(|address| (account(address), ENDOWMENT)).collect();
-        let genesis = RuntimeGenesisConfig { balances: BalancesConfig { balances, ..Default::default() }, ..Default::default() };
+        let genesis =
+            RuntimeGenesisConfig { balances: BalancesConfig { balances, ..Default::default() }, ..Default::default() };
         let mut chain =
             Self { externalities: TestExternalities::new(genesis.build_storage().unwrap()), contract: H160::zero() };
         chain.at_block(1);

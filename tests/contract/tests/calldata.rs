@@ -58,7 +58,10 @@ fn no_message_takes_one_zero_for_its_argument() {
             said if ["withdraw_credit", "list_model", "set_paused"].contains(name) => drop(refusal(said)),
             said => {
                 let found = refusal(said);
-                assert!(matches!(found, Refusal::CalldataLength { found: 5, wanted } if wanted != 5), "{name}: {found:?}");
+                assert!(
+                    matches!(found, Refusal::CalldataLength { found: 5, wanted } if wanted != 5),
+                    "{name}: {found:?}"
+                );
             }
         }
     }

@@ -25,8 +25,11 @@ fn every_event_in_the_metadata_is_one_of_the_protocol_with_its_topics() {
         let event = events.iter().find(|event| event["label"] == *name).unwrap_or_else(|| panic!("{name} is missing"));
         assert_eq!(event["signature_topic"], hex(&signature_topic(name).unwrap()).as_str(), "{name}");
         let fields = event["args"].as_array().unwrap();
-        let indexed: Vec<_> =
-            fields.iter().filter(|field| field["indexed"] == true).map(|field| field["label"].as_str().unwrap()).collect();
+        let indexed: Vec<_> = fields
+            .iter()
+            .filter(|field| field["indexed"] == true)
+            .map(|field| field["label"].as_str().unwrap())
+            .collect();
         let mut wanted = topics.to_vec();
         wanted.sort_by_key(|topic| fields.iter().position(|field| field["label"] == *topic));
         assert_eq!(indexed, wanted, "{name}");
@@ -40,7 +43,8 @@ fn every_message_in_the_metadata_is_one_of_the_protocol() {
     let messages = metadata["spec"]["messages"].as_array().unwrap();
     assert_eq!(messages.len(), MESSAGES.len());
     for (name, selector, payable) in MESSAGES {
-        let message = messages.iter().find(|message| message["label"] == *name).unwrap_or_else(|| panic!("{name} is missing"));
+        let message =
+            messages.iter().find(|message| message["label"] == *name).unwrap_or_else(|| panic!("{name} is missing"));
         assert_eq!(message["selector"], hex(&selector.0).as_str(), "{name}");
         assert_eq!(message["payable"], *payable, "{name}");
         assert_eq!(message["mutates"], selector.0[3] < 0x80, "{name}");

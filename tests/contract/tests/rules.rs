@@ -29,7 +29,8 @@ fn a_contract_and_the_rules_agree_on_random_calls_event_for_event_and_planck_for
     let mut chain = Chain::new();
     let mut done = 0;
     for seed in 0..SEQUENCES {
-        let mut runner = TestRunner::new_with_rng(Config::default(), TestRng::from_seed(RngAlgorithm::ChaCha, &[seed; 32]));
+        let mut runner =
+            TestRunner::new_with_rng(Config::default(), TestRng::from_seed(RngAlgorithm::ChaCha, &[seed; 32]));
         let mut world = World::at_contract(chain.contract());
         for _ in 0..STEPS {
             world.take(&step().new_tree(&mut runner).unwrap().current());
@@ -45,7 +46,8 @@ fn every_message_that_changes_something_is_reached_and_does_what_the_rules_say()
     let mut chain = Chain::new();
     let world = everything(chain.contract());
     let called: BTreeSet<&str> = world.calls.iter().map(|(_, command)| command.name()).collect();
-    let missing: Vec<_> = MESSAGES.iter().filter(|(name, selector, _)| selector.0[3] < 0x80 && !called.contains(name)).collect();
+    let missing: Vec<_> =
+        MESSAGES.iter().filter(|(name, selector, _)| selector.0[3] < 0x80 && !called.contains(name)).collect();
     assert!(missing.is_empty(), "{missing:?}");
     chain.repeat(&world).unwrap_or_else(|difference| panic!("{difference:#?}"));
 }

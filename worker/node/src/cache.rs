@@ -38,7 +38,9 @@ impl<K: Ord + Copy, V> ByteCache<K, V> {
             return;
         }
         while self.held_bytes + bytes > self.limit_bytes {
-            let Some(oldest) = self.entries.iter().min_by_key(|(_, entry)| entry.used).map(|(key, _)| *key) else { break };
+            let Some(oldest) = self.entries.iter().min_by_key(|(_, entry)| entry.used).map(|(key, _)| *key) else {
+                break;
+            };
             self.remove(&oldest);
         }
         self.clock += 1;

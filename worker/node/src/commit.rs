@@ -59,12 +59,16 @@ impl Desk {
                         desk.committed(job);
                         return info!(job = job.0, "head committed");
                     }
-                    Ok(Outcome::Overtaken) => return warn!(job = job.0, "the job moved on before its receipt was accepted"),
+                    Ok(Outcome::Overtaken) => {
+                        return warn!(job = job.0, "the job moved on before its receipt was accepted");
+                    }
                     Err(error) if error.is_passing() => {
                         warn!(job = job.0, error = &error as &dyn std::error::Error, "receipt not submitted yet");
                         tokio::time::sleep(RETRY_AFTER).await;
                     }
-                    Err(error) => return error!(job = job.0, error = &error as &dyn std::error::Error, "receipt refused"),
+                    Err(error) => {
+                        return error!(job = job.0, error = &error as &dyn std::error::Error, "receipt refused");
+                    }
                 }
             }
         });
@@ -78,7 +82,12 @@ impl Desk {
             let Ok(Ok(mut held)) = slot.held(job).map(|held| held.try_lock()) else { continue };
             let run = &mut held.run;
             if run.answered() > 0 && !run.is_closed() && !run.is_complete() && is_overdue(run, now) {
-                warn!(job = job.0, answered = run.answered(), rounds = run.facts().rounds, "the client stopped; committing what was answered");
+                warn!(
+                    job = job.0,
+                    answered = run.answered(),
+                    rounds = run.facts().rounds,
+                    "the client stopped; committing what was answered"
+                );
                 run.close();
                 self.commit_soon(job);
             }
@@ -98,7 +107,8 @@ impl Desk {
             _ => return Ok(Outcome::Overtaken),
         }
         let Commitment { output, finished_at, signature } = commitment;
-        let submitted = self.world.account.submit(CommitHead { job, output, finished_at, signature }, Plancks::ZERO).await;
+        let submitted =
+            self.world.account.submit(CommitHead { job, output, finished_at, signature }, Plancks::ZERO).await;
         match submitted {
             Ok(_) => Ok(Outcome::Committed),
             // The transaction may have got through although its answer did not.

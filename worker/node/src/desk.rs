@@ -6,7 +6,6 @@ use crate::offers::{NoPlace, OFFER_LIFE, Places, Reserved};
 use crate::pool::{Pool, PoolError};
 use crate::request::{OpenedRequest, RequestFacts, RequestRefused};
 use crate::rounds::{JobFacts, JobRun, OrderRefused, OrderVerdict};
-use encompute_store::StateError;
 use crate::world::World;
 use encompute_chain::ReadError;
 use encompute_fhe::{EncryptedTensor, MessageError};
@@ -17,6 +16,7 @@ use encompute_protocol::wire::Message;
 use encompute_protocol::{
     Address, BlobDigest, BlockNumber, JobId, JobRequest, Offer, RoundIndex, Stage, VersionStatus, WorkerRecord,
 };
+use encompute_store::StateError;
 use encompute_store::{Blobs, ByteLimit, GetError};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
@@ -305,7 +305,13 @@ impl Desk {
         };
         self.journal.begin(&facts)?;
         self.places().claimed(job, terms.input);
-        info!(job = job.0, version = terms.version.0, rounds = facts.rounds, deadline = facts.deadline.0, "job in hand");
+        info!(
+            job = job.0,
+            version = terms.version.0,
+            rounds = facts.rounds,
+            deadline = facts.deadline.0,
+            "job in hand"
+        );
         Ok(tokio::sync::Mutex::new(Held { run: JobRun::new(facts), prepared: Some(prepared) }))
     }
 
@@ -332,7 +338,12 @@ impl Desk {
     ///
     /// # Errors
     /// [`ServeError`]; the round counts as answered only once its answer is in the journal.
-    pub async fn order(self: &Arc<Self>, job: JobId, round: RoundIndex, call: RoundCall) -> Result<Vec<u8>, ServeError> {
+    pub async fn order(
+        self: &Arc<Self>,
+        job: JobId,
+        round: RoundIndex,
+        call: RoundCall,
+    ) -> Result<Vec<u8>, ServeError> {
         let slot = self.hold(job).await?;
         let mut held = slot.held(job)?.lock().await;
         let digest = BlobDigest::of(&call.request);
@@ -375,7 +386,13 @@ impl Desk {
             return Ok(prepared.clone());
         }
         let facts = held.run.facts();
-        let (terms, _) = self.world.account.client().read(ReadJob { job: facts.job }).await?.ok_or(ServeError::NotHeld { job: facts.job })?;
+        let (terms, _) = self
+            .world
+            .account
+            .client()
+            .read(ReadJob { job: facts.job })
+            .await?
+            .ok_or(ServeError::NotHeld { job: facts.job })?;
         let prepared = self.prepare(terms.user, (facts.version, facts.split), facts.input).await?;
         held.prepared = Some(prepared.clone());
         Ok(prepared)

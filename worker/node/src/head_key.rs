@@ -14,11 +14,17 @@ impl World {
     ///
     /// # Errors
     /// [`LoadError::Attest`], [`LoadError::Creator`], [`LoadError::Open`].
-    pub async fn head_key(&self, name: HeadName, manifest: VersionHash, creator_url: &str) -> Result<ContentKey, LoadError> {
+    pub async fn head_key(
+        &self,
+        name: HeadName,
+        manifest: VersionHash,
+        creator_url: &str,
+    ) -> Result<ContentKey, LoadError> {
         let (version, split) = name;
         let base = creator_url.trim_end_matches('/');
         let refused = |reason: &str| LoadError::Creator { url: base.to_owned(), reason: reason.to_owned() };
-        let nonce = self.ask(self.http.get(format!("{base}/v1/head-key/nonce"))).await.map_err(|reason| refused(&reason))?;
+        let nonce =
+            self.ask(self.http.get(format!("{base}/v1/head-key/nonce"))).await.map_err(|reason| refused(&reason))?;
         let nonce: Nonce = decode_exact(&nonce, 32).map_err(|_| refused("it gave no nonce"))?;
         let statement = HeadKeyStatement {
             genesis: self.genesis(),
@@ -36,7 +42,8 @@ impl World {
         let request = self.http.post(format!("{base}/v1/head-key")).body(call.to_wire());
         let answer = self.ask(request).await.map_err(|reason| refused(&reason))?;
         let answer = HeadKeyAnswer::from_wire(&answer).map_err(|_| refused("it gave no envelope"))?;
-        let context = Context { genesis: self.genesis(), contract: self.contract, subject: Subject::Head { version, split } };
+        let context =
+            Context { genesis: self.genesis(), contract: self.contract, subject: Subject::Head { version, split } };
         ContentKey::open_from(self.keys.recipient(), &context, answer.envelope.as_slice())
             .map_err(|source| LoadError::Open { what: "head's key", source })
     }

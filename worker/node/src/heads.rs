@@ -6,12 +6,14 @@ use crate::pool::{Pool, PoolError};
 use crate::world::{AttestError, World};
 use encompute_chain::ReadError;
 use encompute_envelope::{ContentKey, OpenError, unlock};
-use encompute_head::{CompileError, CompileOptions, CompiledHead, HeadPlan, HeadWeights, PlanError, WeightsError, compile};
+use encompute_head::{
+    CompileError, CompileOptions, CompiledHead, HeadPlan, HeadWeights, PlanError, WeightsError, compile,
+};
 use encompute_protocol::call::{ReadSplit, ReadVersion};
 use encompute_protocol::wire::{DecodeError, Message};
 use encompute_protocol::{
-    BlobDigest, CostUnits, Mode, SplitIndex, SplitManifest, SplitRecord, VersionHash, VersionId, VersionManifest, VersionRecord,
-    VersionStatus,
+    BlobDigest, CostUnits, Mode, SplitIndex, SplitManifest, SplitRecord, VersionHash, VersionId, VersionManifest,
+    VersionRecord, VersionStatus,
 };
 use encompute_store::{Blobs, ByteLimit, GetError};
 use std::collections::BTreeMap;
@@ -180,7 +182,13 @@ impl Heads {
                 let bytes = head.memory_bytes();
                 self.loaded.lock().unwrap_or_else(PoisonError::into_inner).put(name, head.clone(), bytes);
                 self.loading.lock().unwrap_or_else(PoisonError::into_inner).remove(&name);
-                info!(version = name.0.0, split = name.1.0, bytes, ms = started.elapsed().as_millis() as u64, "head ready");
+                info!(
+                    version = name.0.0,
+                    split = name.1.0,
+                    bytes,
+                    ms = started.elapsed().as_millis() as u64,
+                    "head ready"
+                );
                 Ok(head)
             }
             Err(error) => {
@@ -197,7 +205,8 @@ impl Heads {
     async fn fetch(&self, name: HeadName) -> Result<LoadedHead, LoadError> {
         let (version, record) = self.on_chain(name).await?;
         let manifest = self.manifest(version.manifest).await?;
-        let published = manifest.splits.get(usize::from(name.1.0)).ok_or(LoadError::Differs { field: "number of splits" })?;
+        let published =
+            manifest.splits.get(usize::from(name.1.0)).ok_or(LoadError::Differs { field: "number of splits" })?;
         same_split(published, &record)?;
         let plan = HeadPlan::from_bytes(published.plan.as_slice())?;
         let set = plan.parameter_set();
@@ -259,7 +268,12 @@ impl LoadedHead {
     }
 }
 
-fn open_and_compile(plan: HeadPlan, key: &ContentKey, sealed: &[u8], allow_toy_parameters: bool) -> Result<CompiledHead, LoadError> {
+fn open_and_compile(
+    plan: HeadPlan,
+    key: &ContentKey,
+    sealed: &[u8],
+    allow_toy_parameters: bool,
+) -> Result<CompiledHead, LoadError> {
     let opened = unlock(key, sealed, HeadWeights::LIMIT_BYTES);
     let opened = opened.map_err(|source| LoadError::Open { what: "weights", source })?;
     let weights = HeadWeights::from_bytes(&opened)?;

@@ -72,7 +72,12 @@ impl Health {
             jobs_in_hand: places.jobs(),
             offers: places.offers(),
             rounds_waiting: desk.pool.waiting(),
-            heads: desk.heads.held().into_iter().map(|(version, split)| HeldHead { version: version.0, split: split.0 }).collect(),
+            heads: desk
+                .heads
+                .held()
+                .into_iter()
+                .map(|(version, split)| HeldHead { version: version.0, split: split.0 })
+                .collect(),
         }
     }
 }

@@ -92,8 +92,12 @@ impl From<ServeError> for Refusal {
             ServeError::NoPlace(_) => (StatusCode::SERVICE_UNAVAILABLE, "no-place"),
             ServeError::Pool(_) => (StatusCode::SERVICE_UNAVAILABLE, "busy"),
             ServeError::Inactive => (StatusCode::CONFLICT, "inactive"),
-            ServeError::Fetch(error) if error.class() == encompute_store::Class::NotFound => (StatusCode::BAD_REQUEST, "no-request"),
-            ServeError::Head(_) | ServeError::NoLayout | ServeError::Fetch(_) | ServeError::Read(_) => (StatusCode::SERVICE_UNAVAILABLE, "cannot-run"),
+            ServeError::Fetch(error) if error.class() == encompute_store::Class::NotFound => {
+                (StatusCode::BAD_REQUEST, "no-request")
+            }
+            ServeError::Head(_) | ServeError::NoLayout | ServeError::Fetch(_) | ServeError::Read(_) => {
+                (StatusCode::SERVICE_UNAVAILABLE, "cannot-run")
+            }
             ServeError::Journal(_) => (StatusCode::INTERNAL_SERVER_ERROR, "journal"),
         };
         if status.is_server_error() {
@@ -108,9 +112,10 @@ fn order_status(refused: &OrderRefused) -> StatusCode {
         OrderRefused::Signature => StatusCode::FORBIDDEN,
         OrderRefused::Field { .. } | OrderRefused::Digest { .. } => StatusCode::BAD_REQUEST,
         OrderRefused::NoRound { .. } => StatusCode::NOT_FOUND,
-        OrderRefused::TooEarly { .. } | OrderRefused::Previous { .. } | OrderRefused::Answered { .. } | OrderRefused::Closed => {
-            StatusCode::CONFLICT
-        }
+        OrderRefused::TooEarly { .. }
+        | OrderRefused::Previous { .. }
+        | OrderRefused::Answered { .. }
+        | OrderRefused::Closed => StatusCode::CONFLICT,
     }
 }
 
@@ -136,9 +141,13 @@ async fn offer(State(service): State<Service>, headers: HeaderMap, body: Body) -
     Ok(octets(service.desk.offer(&call).await?.to_wire()))
 }
 
-async fn answer(State(service): State<Service>, path: Result<Path<(u64, u16)>, PathRejection>) -> Result<Response, Refusal> {
+async fn answer(
+    State(service): State<Service>,
+    path: Result<Path<(u64, u16)>, PathRejection>,
+) -> Result<Response, Refusal> {
     let Path((job, round)) = path?;
-    let _place = service.lookups.clone().try_acquire_owned().map_err(|_| Refusal::busy("too many jobs are looked up"))?;
+    let _place =
+        service.lookups.clone().try_acquire_owned().map_err(|_| Refusal::busy("too many jobs are looked up"))?;
     Ok(octets(service.desk.answer(JobId(job), RoundIndex(round)).await?))
 }
 
@@ -175,9 +184,15 @@ fn octets(bytes: Vec<u8>) -> Response {
 
 impl Service {
     /// The body, and the room in memory that it takes until the room is dropped.
-    async fn read(&self, headers: &HeaderMap, body: Body, limit: usize) -> Result<(bytes::Bytes, OwnedSemaphorePermit), Refusal> {
+    async fn read(
+        &self,
+        headers: &HeaderMap,
+        body: Body,
+        limit: usize,
+    ) -> Result<(bytes::Bytes, OwnedSemaphorePermit), Refusal> {
         let length = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
-        let length = length.ok_or_else(|| Refusal::new(StatusCode::LENGTH_REQUIRED, "no-length", "Content-Length is missing"))?;
+        let length = length
+            .ok_or_else(|| Refusal::new(StatusCode::LENGTH_REQUIRED, "no-length", "Content-Length is missing"))?;
         if length > limit {
             let message = format!("{length} bytes, at most {limit} are allowed");
             return Err(Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, "too-long", message));

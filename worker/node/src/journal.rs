@@ -4,11 +4,11 @@
 //! crash the worker says the same again and never something else.
 
 use crate::rounds::{JobFacts, JobRun};
-use encompute_store::{StateDir, StateError};
 use codec::{Decode, Encode};
-use encompute_protocol::wire::{self, Message};
 use encompute_protocol::receipt::RoundAnswer;
+use encompute_protocol::wire::{self, Message};
 use encompute_protocol::{BlobDigest, BlockNumber, JobId, RoundIndex, Signature};
+use encompute_store::{StateDir, StateError};
 use std::sync::Arc;
 
 const FACTS_LIMIT_BYTES: usize = 4 * 1024;
@@ -176,7 +176,10 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
     use encompute_protocol::signing::SigningKey;
-    use encompute_protocol::{Address, ContractAddress, GenesisHash, HeadDigest, MeasurementId, Nonce, SplitIndex, TailDigest, VersionHash, VersionId};
+    use encompute_protocol::{
+        Address, ContractAddress, GenesisHash, HeadDigest, MeasurementId, Nonce, SplitIndex, TailDigest, VersionHash,
+        VersionId,
+    };
 
     fn facts() -> JobFacts {
         JobFacts {
@@ -246,7 +249,8 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let journal = journal(root.path());
         journal.begin(&facts()).unwrap();
-        let commitment = Commitment { output: BlobDigest([1; 32]), finished_at: BlockNumber(12), signature: Signature([3; 65]) };
+        let commitment =
+            Commitment { output: BlobDigest([1; 32]), finished_at: BlockNumber(12), signature: Signature([3; 65]) };
         journal.commit(JobId(7), &commitment).unwrap();
         assert!(journal.resume(JobId(7)).unwrap().unwrap().is_closed());
         assert_eq!(journal.commitment(JobId(7)).unwrap(), Some(commitment));

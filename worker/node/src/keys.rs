@@ -1,11 +1,13 @@
 //! The worker's keys: what its quote speaks for.
 
-use encompute_store::{StateDir, StateError};
 use codec::{Decode, Encode};
 use encompute_attest::HpkeKey;
 use encompute_envelope::{RecipientSecret, SecretSeed};
 use encompute_fhe::BlindingSeed;
-use encompute_protocol::{BlobDigest, RoundIndex, Signature, Signed, SigningAddress, digest::keccak_256, signing::SigningKey, wire};
+use encompute_protocol::{
+    BlobDigest, RoundIndex, Signature, Signed, SigningAddress, digest::keccak_256, signing::SigningKey, wire,
+};
+use encompute_store::{StateDir, StateError};
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 const FILE: &str = "keys";

@@ -77,7 +77,8 @@ fn configuration(options: Run) -> Result<WorkerConfig, Failure> {
         }
         (Some(suri), ..) => Signer::from_suri(suri).map_err(|error| usage(words(&error)))?,
         (None, Some(account), Some(password)) => {
-            let json = std::fs::read_to_string(account).map_err(|error| usage(format!("read {}: {error}", account.display())))?;
+            let json = std::fs::read_to_string(account)
+                .map_err(|error| usage(format!("read {}: {error}", account.display())))?;
             let read = std::fs::read_to_string(password).map(Zeroizing::new);
             let read = read.map_err(|error| usage(format!("read {}: {error}", password.display())))?;
             Signer::from_json(&json, read.trim_end_matches(['\r', '\n'])).map_err(|error| usage(words(&error)))?
@@ -138,7 +139,9 @@ fn exit_code(error: &RunError) -> u8 {
     match error {
         RunError::Connect(error) if error.class() == Class::Unreachable => UNREACHABLE,
         RunError::Read(error) if error.class() == Class::Unreachable => UNREACHABLE,
-        RunError::Register(RegisterError::Attest(AttestError::Refused(_) | AttestError::Measurement { .. })) => NOT_VERIFIED,
+        RunError::Register(RegisterError::Attest(AttestError::Refused(_) | AttestError::Measurement { .. })) => {
+            NOT_VERIFIED
+        }
         RunError::NoContract | RunError::NoGateway | RunError::Url | RunError::Trust(_) => USAGE,
         _ => FAILED,
     }
@@ -149,7 +152,12 @@ fn status(options: &Status) -> Result<(), Failure> {
     let failed = |error: &dyn std::error::Error| Failure(FAILED, format!("ask {url}: {}", words(error)));
     let report: HealthReport = runtime()?.block_on(async {
         let http = encompute_store::http_client().map_err(|error| failed(&error))?;
-        let answer = http.get(&url).send().await.and_then(reqwest::Response::error_for_status).map_err(|error| failed(&error))?;
+        let answer = http
+            .get(&url)
+            .send()
+            .await
+            .and_then(reqwest::Response::error_for_status)
+            .map_err(|error| failed(&error))?;
         answer.json().await.map_err(|error| failed(&error))
     })?;
     let text = if options.json {

@@ -144,7 +144,9 @@ impl Places {
         let (jobs, offers) = (self.jobs.len(), self.offers.len());
         match () {
             () if self.closed => Err(NoPlace::Closed),
-            () if jobs + offers >= usize::from(self.capacity) => Err(NoPlace::Full { capacity: self.capacity, jobs, offers }),
+            () if jobs + offers >= usize::from(self.capacity) => {
+                Err(NoPlace::Full { capacity: self.capacity, jobs, offers })
+            }
             () => Ok(()),
         }
     }

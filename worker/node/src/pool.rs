@@ -112,11 +112,17 @@ mod tests {
     async fn work_beyond_the_queue_is_refused_at_once() {
         let pool = Pool::new(limits(Duration::from_secs(60)));
         let (release, held) = mpsc::channel::<()>();
-        let running = tokio::spawn({ let pool = pool.clone(); async move { pool.run(move || held.recv()).await } });
+        let running = tokio::spawn({
+            let pool = pool.clone();
+            async move { pool.run(move || held.recv()).await }
+        });
         while pool.is_idle() {
             tokio::task::yield_now().await;
         }
-        let waiting = tokio::spawn({ let pool = pool.clone(); async move { pool.run(|| 2).await } });
+        let waiting = tokio::spawn({
+            let pool = pool.clone();
+            async move { pool.run(|| 2).await }
+        });
         while pool.waiting() == 0 {
             tokio::task::yield_now().await;
         }

@@ -45,7 +45,9 @@ pub enum RegisterError {
         source: SubmitError,
     },
     /// Another worker's keys hold this account while it has jobs in hand.
-    #[error("account {account} is registered with other keys and holds {in_flight} jobs; use its state folder, or wait")]
+    #[error(
+        "account {account} is registered with other keys and holds {in_flight} jobs; use its state folder, or wait"
+    )]
     OtherKeys {
         /// The account.
         account: Address,
@@ -81,7 +83,9 @@ impl World {
         let now = client.head().await?.number;
         let found = client.read(ReadWorker { worker: self.address() }).await?;
         let ours = |record: &WorkerRecord| {
-            record.signing == self.keys.signing_address() && record.hpke == self.keys.hpke_key().digest() && record.payout == wish.payout
+            record.signing == self.keys.signing_address()
+                && record.hpke == self.keys.hpke_key().digest()
+                && record.payout == wish.payout
         };
         let step = match &found {
             None => Step::Register,
@@ -92,7 +96,11 @@ impl World {
                 return Err(RegisterError::OtherKeys { account: self.address(), in_flight: record.in_flight });
             }
             (Step::KeepOldUrl, Some((_, url))) => {
-                warn!(on_chain = url.as_str(), here = wish.url.as_str(), "jobs in hand: the address on chain changes once they are done");
+                warn!(
+                    on_chain = url.as_str(),
+                    here = wish.url.as_str(),
+                    "jobs in hand: the address on chain changes once they are done"
+                );
             }
             (Step::Keep, _) => info!("the registration on chain serves"),
             (_, found) => self.register(wish, &params, now, found.map(|(record, _)| record)).await?,

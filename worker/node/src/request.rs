@@ -88,7 +88,8 @@ impl OpenedRequest {
     pub fn open(bytes: &[u8], facts: &RequestFacts) -> Result<Self, RequestRefused> {
         let request = JobRequest::from_wire(bytes).map_err(RequestRefused::Encoding)?;
         let tensor = EncryptedTensor::from_bytes(request.tensor.as_slice()).map_err(malformed("tensor"))?;
-        let blinding = BlindingKey::from_bytes(request.rerandomisation.as_slice()).map_err(malformed("blinding key"))?;
+        let blinding =
+            BlindingKey::from_bytes(request.rerandomisation.as_slice()).map_err(malformed("blinding key"))?;
         // A result that cannot be sealed would cost the creator its bond, after the worker was paid.
         RecipientPublic::from_bytes(request.result_key.as_slice())?;
         let found = BlobDigest::of(bytes);

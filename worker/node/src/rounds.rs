@@ -7,8 +7,9 @@ use codec::{Decode, Encode};
 use encompute_protocol::receipt::RoundOrder;
 use encompute_protocol::wire::Message;
 use encompute_protocol::{
-    Address, BlobDigest, BlockNumber, ContractAddress, GenesisHash, HeadDigest, JobId, MeasurementId, Nonce, Receipt, RoundIndex,
-    RoundReceipt, RoundReceiptDigest, Signature, SplitIndex, TailDigest, Transcript, VersionHash, VersionId,
+    Address, BlobDigest, BlockNumber, ContractAddress, GenesisHash, HeadDigest, JobId, MeasurementId, Nonce, Receipt,
+    RoundIndex, RoundReceipt, RoundReceiptDigest, Signature, SplitIndex, TailDigest, Transcript, VersionHash,
+    VersionId,
 };
 
 /// Everything about a claimed job that its receipts name.

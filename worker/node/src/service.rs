@@ -1,14 +1,13 @@
 //! The worker as one process: from a configuration to a worker that serves, and down again.
 
 use crate::desk::Desk;
-use crate::health::Health;
 use crate::heads::Heads;
+use crate::health::Health;
 use crate::http::router;
 use crate::journal::Journal;
 use crate::keys::WorkerKeys;
 use crate::pool::{Pool, PoolLimits};
 use crate::registration::{RegisterError, Wish};
-use encompute_store::{StateDir, StateError};
 use crate::watch::Watch;
 use crate::world::World;
 use encompute_attest::client::{CollateralService, FetchError, GuestAgent, GuestError};
@@ -18,6 +17,7 @@ use encompute_networks::Network;
 use encompute_protocol::call::ReadParams;
 use encompute_protocol::{Address, CostUnits, Plancks, Text};
 use encompute_store::{ClientError, GatewayClient, LimitedListener};
+use encompute_store::{StateDir, StateError};
 use std::future::Future;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -218,13 +218,26 @@ async fn world(config: &WorkerConfig, keys: WorkerKeys) -> Result<World, RunErro
         warn!("the network trusts a development root: quotes prove nothing about any machine");
     }
     let account = Client::connect(&network).await?.signed_by(config.signer.clone());
-    Ok(World { root, account, contract, gateway, guest, collateral, http: encompute_store::http_client()?, keys, network })
+    Ok(World {
+        root,
+        account,
+        contract,
+        gateway,
+        guest,
+        collateral,
+        http: encompute_store::http_client()?,
+        keys,
+        network,
+    })
 }
 
 /// Listens. The registration on chain names the address, so a restart takes the same port if it can.
 async fn listen(state: &StateDir, wanted: SocketAddr) -> Result<(TcpListener, SocketAddr), RunError> {
     const FILE: &str = "port";
-    let last = state.read(FILE, 5)?.and_then(|bytes| String::from_utf8(bytes).ok()?.parse().ok()).filter(|_| wanted.port() == 0);
+    let last = state
+        .read(FILE, 5)?
+        .and_then(|bytes| String::from_utf8(bytes).ok()?.parse().ok())
+        .filter(|_| wanted.port() == 0);
     let again = match last {
         Some(port) => TcpListener::bind((wanted.ip(), port)).await.ok(),
         None => None,

@@ -133,7 +133,9 @@ impl Watch {
             match desk.resume(job).await {
                 Ok(()) => {}
                 Err(ServeError::NotHeld { .. }) => desk.put_away(job),
-                Err(error) => warn!(job = job.0, error = &error as &dyn std::error::Error, "job cannot be run at the moment"),
+                Err(error) => {
+                    warn!(job = job.0, error = &error as &dyn std::error::Error, "job cannot be run at the moment")
+                }
             }
         });
     }
@@ -172,7 +174,12 @@ impl Watch {
             for split in (0..record.splits).map(SplitIndex) {
                 let Ok(Some(_)) = client.read(ReadSplit { version, split }).await else { continue };
                 if let Err(error) = desk.heads.load((version, split)).await {
-                    warn!(version = version.0, split = split.0, error = &error as &dyn std::error::Error, "head cannot be run here");
+                    warn!(
+                        version = version.0,
+                        split = split.0,
+                        error = &error as &dyn std::error::Error,
+                        "head cannot be run here"
+                    );
                 }
             }
         });
@@ -203,7 +210,9 @@ impl Watch {
                 }
                 info!(until = record.expires_at.0, "registration renewed");
             }
-            Err(error) => error!(error = &error as &dyn std::error::Error, "registration not renewed; no new jobs until it is"),
+            Err(error) => {
+                error!(error = &error as &dyn std::error::Error, "registration not renewed; no new jobs until it is")
+            }
         }
     }
 }

@@ -2,8 +2,8 @@
 
 use crate::keys::WorkerKeys;
 use encompute_attest::client::{CollateralService, GuestAgent};
-use encompute_attest::{Evidence, Refusal, TrustRoot, UnixSeconds, Verdict, bound, unverified_measurement, verify};
 use encompute_attest::network::{TrustError, policy_of};
+use encompute_attest::{Evidence, Refusal, TrustRoot, UnixSeconds, Verdict, bound, unverified_measurement, verify};
 use encompute_chain::{Account, ReadError};
 use encompute_networks::Network;
 use encompute_protocol::call::ReadMeasurement;

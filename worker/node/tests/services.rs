@@ -20,8 +20,8 @@ use encompute_protocol::receipt::{OfferCall, RoundAnswer, RoundCall, RoundOrder,
 use encompute_protocol::signing::SigningKey;
 use encompute_protocol::wire::Message;
 use encompute_protocol::{
-    BlobDigest, Bytes, HeadKeyCall, HeadKeyStatement, JobId, JobRequest, Mode, Nonce, PolicyId, RoundIndex, RoundReceipt, SplitIndex,
-    Text, VersionHash, VersionId, VersionManifest,
+    BlobDigest, Bytes, HeadKeyCall, HeadKeyStatement, JobId, JobRequest, Mode, Nonce, PolicyId, RoundIndex,
+    RoundReceipt, SplitIndex, Text, VersionHash, VersionId, VersionManifest,
 };
 use encompute_store::{Blobs, ByteLimit, GatewayClient, StateDir};
 
@@ -86,7 +86,8 @@ impl Stranger {
             policy: PolicyId(1),
             session_key: session.public_key(),
             result_key: Bytes::new(RecipientSecret::generate().public().to_bytes()).unwrap(),
-            rerandomisation: Bytes::new(BlindingKey::from_body(set, MaskSeed([9; 16]), &body).unwrap().to_bytes()).unwrap(),
+            rerandomisation: Bytes::new(BlindingKey::from_body(set, MaskSeed([9; 16]), &body).unwrap().to_bytes())
+                .unwrap(),
             salt: [1; 32],
             tensor: Bytes::new(self.tensor(0, 1)).unwrap(),
         }
@@ -121,7 +122,12 @@ async fn a_worker_answers_each_round_once_and_only_to_the_jobs_own_session() {
     altered.manifest = VersionHash([7; 32]);
     let altered = stranger.gateway.put(altered.to_wire().into()).await.unwrap();
     let mut misfit = stranger.request(&session);
-    misfit.tensor = Bytes::new(EncryptedTensor::from_bodies(encompute_fhe::ParameterSet::Glwe2048V1, MaskSeed([1; 16]), &[1; 8 * 2048]).unwrap().to_bytes()).unwrap();
+    misfit.tensor = Bytes::new(
+        EncryptedTensor::from_bodies(encompute_fhe::ParameterSet::Glwe2048V1, MaskSeed([1; 16]), &[1; 8 * 2048])
+            .unwrap()
+            .to_bytes(),
+    )
+    .unwrap();
     let misfit = stranger.gateway.put(misfit.to_wire().into()).await.unwrap();
     for (call, wanted) in [
         (OfferCall { input: altered, ..call }, "request"),
@@ -176,9 +182,17 @@ async fn a_worker_answers_each_round_once_and_only_to_the_jobs_own_session() {
     let honest = order(1, &first.receipt, &session, &second).to_wire();
     let (status, answer) = stranger.post(format!("{rounds}/1"), honest.clone()).await;
     assert_eq!(status, 200, "{}", String::from_utf8_lossy(&answer[..answer.len().min(200)]));
-    assert_eq!(stranger.post(format!("{rounds}/1"), honest).await, (200, answer.clone()), "a repeat gives the same bytes");
+    assert_eq!(
+        stranger.post(format!("{rounds}/1"), honest).await,
+        (200, answer.clone()),
+        "a repeat gives the same bytes"
+    );
     let another = order(1, &first.receipt, &session, &stranger.tensor(1, 8));
-    assert_eq!(stranger.post(format!("{rounds}/1"), another.to_wire()).await.0, 409, "another tensor for an answered round");
+    assert_eq!(
+        stranger.post(format!("{rounds}/1"), another.to_wire()).await.0,
+        409,
+        "another tensor for an answered round"
+    );
 
     let answer = RoundAnswer::from_wire(&answer).unwrap();
     let last = order(2, &answer.receipt, &session, &third);
@@ -186,7 +200,10 @@ async fn a_worker_answers_each_round_once_and_only_to_the_jobs_own_session() {
     let mut follow = stranger.account.client().follow(paid.block.number);
     let committed = |event: &Event| matches!(event, Event::HeadCommitted(head) if head.job == job);
     while !follow.next().await.unwrap().events.iter().any(|emitted| committed(&emitted.event)) {}
-    assert_eq!(stranger.http.get(format!("{worker}/v1/jobs/{}/rounds/0", JobId(99))).send().await.unwrap().status(), 404);
+    assert_eq!(
+        stranger.http.get(format!("{worker}/v1/jobs/{}/rounds/0", JobId(99))).send().await.unwrap().status(),
+        404
+    );
 }
 
 /// A worker of our own on the market, whose keys and quotes are ours to misuse.
@@ -242,7 +259,8 @@ async fn a_heads_key_is_released_only_to_a_registered_worker_with_a_fresh_quote_
         };
         let nonce = nonce().await;
         let quote = guest.quote(bound(&statement, &nonce)).await.unwrap().quote;
-        let collateral = CollateralService::at(stranger.network.trust.collateral.as_str()).unwrap().fetch(&quote).await.unwrap();
+        let collateral =
+            CollateralService::at(stranger.network.trust.collateral.as_str()).unwrap().fetch(&quote).await.unwrap();
         let (quote, collateral) = (Bytes::new(quote).unwrap(), Bytes::new(collateral.to_json()).unwrap());
         let evidence = HeadKeyEvidence { quote, collateral, statement, nonce, hpke_key: keys.hpke_key() };
         assert_eq!(ask(evidence, keys.sign(&statement)).await, (403, "not-registered".to_owned()));

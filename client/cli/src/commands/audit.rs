@@ -24,7 +24,9 @@ use std::{collections::BTreeMap, path::PathBuf};
 #[derive(Subcommand)]
 pub enum Audit {
     /// One job: chain, blobs and quotes held against each other; exit code 5 if anything does not hold
-    #[command(after_help = "Examples:\n  encompute audit job 7\n  encompute audit job 7 --json\n  encompute audit job 7 --trust-root intel")]
+    #[command(
+        after_help = "Examples:\n  encompute audit job 7\n  encompute audit job 7 --json\n  encompute audit job 7 --trust-root intel"
+    )]
     Job {
         /// The job
         id: u64,
@@ -52,10 +54,13 @@ impl Audit {
                     true => output::json(&report)?,
                     false => print(&report, JobId(id))?,
                 }
-                let failed: Vec<_> = report.checks.iter().filter(|check| !check.pass).map(|check| check.id.as_str()).collect();
+                let failed: Vec<_> =
+                    report.checks.iter().filter(|check| !check.pass).map(|check| check.id.as_str()).collect();
                 match failed.is_empty() {
                     true => Ok(()),
-                    false => Err(Failure::new(Exit::Verification, format!("job {id} does not hold: {}", failed.join(", ")))),
+                    false => {
+                        Err(Failure::new(Exit::Verification, format!("job {id} does not hold: {}", failed.join(", "))))
+                    }
                 }
             }
             Self::Ledger => {
@@ -66,7 +71,10 @@ impl Audit {
                 }
                 match report.balanced {
                     true => Ok(()),
-                    false => Err(Failure::new(Exit::Verification, format!("the books do not balance: {}", report.differences.join("; ")))),
+                    false => Err(Failure::new(
+                        Exit::Verification,
+                        format!("the books do not balance: {}", report.differences.join("; ")),
+                    )),
                 }
             }
         }
@@ -80,7 +88,8 @@ impl Audit {
 pub async fn judge_job(context: &Context, client: &Client, job: JobId, trust_root: Option<&str>) -> Outcome<Report> {
     let bundle = gather(client, &context.gateway()?, job).await?;
     let measurements = bundle.worker.iter().map(|(_, record)| record.measurement);
-    let mut judge = Judge::of_network(context.network(), measurements).doing(Exit::Usage, "read the network's trust")?;
+    let mut judge =
+        Judge::of_network(context.network(), measurements).doing(Exit::Usage, "read the network's trust")?;
     match trust_root {
         None => {}
         Some("intel") => judge.root = TrustRoot::intel(),
@@ -108,31 +117,43 @@ fn concerns(event: &Event, job: JobId) -> bool {
 
 /// Events of a range of blocks, in order.
 async fn events(client: &Client, first: BlockNumber, last: BlockNumber) -> Outcome<Vec<(BlockNumber, Event)>> {
-    let blocks = client.events_in(first..=last).await.map_err(|error| Failure::of(exit_of_chain(error.class()), "read the events", &error))?;
-    Ok(blocks.into_iter().flat_map(|block| block.events.into_iter().map(move |emitted| (block.block.number, emitted.event))).collect())
+    let blocks = client
+        .events_in(first..=last)
+        .await
+        .map_err(|error| Failure::of(exit_of_chain(error.class()), "read the events", &error))?;
+    Ok(blocks
+        .into_iter()
+        .flat_map(|block| block.events.into_iter().map(move |emitted| (block.block.number, emitted.event)))
+        .collect())
 }
 
 async fn gather(client: &Client, blobs: &GatewayClient, job: JobId) -> Outcome<JobBundle> {
     let missing = |what: &str| Failure::new(Exit::NotFound, format!("there is no {what}"));
     let (terms, progress) = read(client, ReadJob { job }).await?.ok_or_else(|| missing(&format!("job {job}")))?;
     let version = read(client, ReadVersion { version: terms.version }).await?.ok_or_else(|| missing("such version"))?;
-    let split = read(client, ReadSplit { version: terms.version, split: terms.split }).await?.ok_or_else(|| missing("such split"))?;
+    let split = read(client, ReadSplit { version: terms.version, split: terms.split })
+        .await?
+        .ok_or_else(|| missing("such split"))?;
     let (model, _) = read(client, ReadModel { model: terms.model }).await?.ok_or_else(|| missing("such model"))?;
     let params = read(client, ReadParams {}).await?;
     // From the request on, for parameters may have changed after it; a job's own events end with it.
-    let head = client.head().await.map_err(|error| Failure::of(exit_of_chain(error.class()), "read the chain", &error))?;
+    let head =
+        client.head().await.map_err(|error| Failure::of(exit_of_chain(error.class()), "read the chain", &error))?;
     let all = events(client, terms.requested_at, head.number).await?;
-    let params_changed_at = all.iter().rev().find(|(_, event)| matches!(event, Event::ParamsChanged(_))).map(|(block, _)| *block);
+    let params_changed_at =
+        all.iter().rev().find(|(_, event)| matches!(event, Event::ParamsChanged(_))).map(|(block, _)| *block);
     let events: Vec<_> = all.into_iter().filter(|(_, event)| concerns(event, job)).collect();
     let (worker, measurement) = match progress.worker {
         None => (None, None),
         Some(account) => {
             // The registration as it was when the worker committed, or now while it has not.
-            let committed = events.iter().find(|(_, event)| matches!(event, Event::HeadCommitted(_))).map(|(block, _)| *block);
+            let committed =
+                events.iter().find(|(_, event)| matches!(event, Event::HeadCommitted(_))).map(|(block, _)| *block);
             let at = client.block(committed.unwrap_or(head.number)).await;
             let at = at.map_err(|error| Failure::of(exit_of_chain(error.class()), "read the chain", &error))?;
             let record = client.read_at(ReadWorker { worker: account }, at.hash).await;
-            let record = record.map_err(|error| Failure::of(exit_of_chain(error.class()), "read the worker", &error))?;
+            let record =
+                record.map_err(|error| Failure::of(exit_of_chain(error.class()), "read the worker", &error))?;
             let record = record.map(|(record, _)| record).ok_or_else(|| missing("such worker"))?;
             (Some((account, record)), read(client, ReadMeasurement { measurement: record.measurement }).await?)
         }
@@ -140,7 +161,17 @@ async fn gather(client: &Client, blobs: &GatewayClient, job: JobId) -> Outcome<J
     let mut bundle = JobBundle {
         genesis: client.genesis(),
         contract: client.contract().unwrap_or_default(),
-        job, terms, progress, events, version, split, creator: model.creator, params, params_changed_at, worker, measurement,
+        job,
+        terms,
+        progress,
+        events,
+        version,
+        split,
+        creator: model.creator,
+        params,
+        params_changed_at,
+        worker,
+        measurement,
         blobs: BTreeMap::new(),
     };
     fetch(&mut bundle, blobs).await?;
@@ -174,7 +205,13 @@ async fn fetch(bundle: &mut JobBundle, blobs: &GatewayClient) -> Outcome {
 
 fn print(report: &Report, job: JobId) -> Outcome {
     let mut rows = vec![["", "check", "expected", "found", "from"].map(String::from).to_vec()];
-    let short = |text: &str| if text.chars().count() > 44 { format!("{}…", text.chars().take(43).collect::<String>()) } else { text.to_owned() };
+    let short = |text: &str| {
+        if text.chars().count() > 44 {
+            format!("{}…", text.chars().take(43).collect::<String>())
+        } else {
+            text.to_owned()
+        }
+    };
     rows.extend(report.checks.iter().map(|check| {
         let mark = if check.pass { "ok" } else { "FAIL" };
         // A failure is shown whole: it is what the auditor came for.
@@ -185,12 +222,20 @@ fn print(report: &Report, job: JobId) -> Outcome {
     output::text("")?;
     report.limits.iter().try_for_each(|limit| output::text(&format!("  {limit}")))?;
     let root = &report.trust_root;
-    output::text(&format!("\njob {job}: {} ({} checks), under {} ({})", report.verdict, report.checks.len(), root.name, root.fingerprint))
+    output::text(&format!(
+        "\njob {job}: {} ({} checks), under {} ({})",
+        report.verdict,
+        report.checks.len(),
+        root.name,
+        root.fingerprint
+    ))
 }
 
 /// What the platform keeps of an account's free balance; not the contract's to pay out.
 async fn contract_balance(client: &Client, contract: ContractAddress) -> Outcome<Plancks> {
-    let fail = |error: encompute_chain::ReadError| Failure::of(exit_of_chain(error.class()), "read the contract's balance", &error);
+    let fail = |error: encompute_chain::ReadError| {
+        Failure::of(exit_of_chain(error.class()), "read the contract's balance", &error)
+    };
     // An address without an account of its own is mapped to its 20 bytes and twelve times 0xee.
     let mut account = [0xee; 32];
     account[..20].copy_from_slice(&contract.0);
@@ -219,7 +264,12 @@ fn print_ledger(report: &LedgerReport) -> Outcome {
     let rows: Vec<_> = report
         .totals
         .iter()
-        .map(|(name, amount)| vec![(*name).to_owned(), amount.parse().map(|plancks| encompute_protocol::Plancks(plancks).to_string()).unwrap_or_default()])
+        .map(|(name, amount)| {
+            vec![
+                (*name).to_owned(),
+                amount.parse().map(|plancks| encompute_protocol::Plancks(plancks).to_string()).unwrap_or_default(),
+            ]
+        })
         .collect();
     output::text(&output::table(&rows))?;
     report.differences.iter().try_for_each(|difference| output::text(&format!("DIFFERS  {difference}")))?;

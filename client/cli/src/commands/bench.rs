@@ -70,11 +70,21 @@ fn machine() -> String {
 struct Owner(SecretKey);
 
 impl TensorOwner for Owner {
-    fn encrypt(&self, values: &[i64], layout: &InputLayout, bits: AccumulatorBits) -> Result<EncryptedTensor, OwnerError> {
+    fn encrypt(
+        &self,
+        values: &[i64],
+        layout: &InputLayout,
+        bits: AccumulatorBits,
+    ) -> Result<EncryptedTensor, OwnerError> {
         Ok(self.0.encrypt(values, layout, bits)?)
     }
 
-    fn decrypt(&self, features: &EncryptedFeatures, layout: &OutputLayout, bits: AccumulatorBits) -> Result<Vec<i64>, OwnerError> {
+    fn decrypt(
+        &self,
+        features: &EncryptedFeatures,
+        layout: &OutputLayout,
+        bits: AccumulatorBits,
+    ) -> Result<Vec<i64>, OwnerError> {
         let permission = VerifiedResponse::after_receipt_verification(features.digest());
         Ok(self.0.decrypt(features, layout, bits, &permission)?.expose_to_client_step().to_vec())
     }

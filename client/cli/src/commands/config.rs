@@ -21,7 +21,10 @@ impl Config {
             return output::json(&json!({ "settings": settings.entries }));
         }
         let head = ["setting", "value", "from"].map(String::from).to_vec();
-        let rows = settings.entries.iter().map(|entry| vec![entry.key.to_owned(), entry.value.clone(), entry.origin.to_string()]);
+        let rows = settings
+            .entries
+            .iter()
+            .map(|entry| vec![entry.key.to_owned(), entry.value.clone(), entry.origin.to_string()]);
         output::text(&output::table(&std::iter::once(head).chain(rows).collect::<Vec<_>>()))
     }
 }

@@ -19,7 +19,9 @@ use std::{net::SocketAddr, path::PathBuf};
 #[derive(Subcommand)]
 pub enum Creator {
     /// Release head keys to attested workers, finish jobs, until stopped
-    #[command(after_help = "Examples:\n  encompute creator serve --suri //Charlie\n  encompute creator serve --wallet clinic --listen 0.0.0.0:8700")]
+    #[command(
+        after_help = "Examples:\n  encompute creator serve --suri //Charlie\n  encompute creator serve --wallet clinic --listen 0.0.0.0:8700"
+    )]
     Serve(Serve),
     /// What an account has earned: credit, bonds, open jobs
     #[command(after_help = "Examples:\n  encompute creator earnings --suri //Charlie --json")]
@@ -29,7 +31,9 @@ pub enum Creator {
         identity: Identity,
     },
     /// Take the credit of an account out of the contract (any role: creators, workers, users)
-    #[command(after_help = "Examples:\n  encompute creator withdraw --suri //Charlie\n  encompute creator withdraw --suri //Charlie --to //Ferdie")]
+    #[command(
+        after_help = "Examples:\n  encompute creator withdraw --suri //Charlie\n  encompute creator withdraw --suri //Charlie --to //Ferdie"
+    )]
     Withdraw {
         /// Whose
         #[command(flatten)]
@@ -107,11 +111,16 @@ async fn earnings(context: &Context, identity: &Identity, common: &Common) -> Ou
                 json!({ "id": id, "name": name.as_str(), "bond": market::plancks(record.bond), "bond_locked": market::plancks(record.bond_locked), "open_jobs": record.open_jobs })
             })
             .collect();
-        return output::json(&json!({ "account": account.to_string(), "credit": market::plancks(credit), "models": models }));
+        return output::json(
+            &json!({ "account": account.to_string(), "credit": market::plancks(credit), "models": models }),
+        );
     }
     output::text(&format!("{account} may withdraw {credit}"))?;
     models.iter().try_for_each(|(id, name, record)| {
-        output::text(&format!("  model {id} {name}: bond {}, {} of it held by {} open jobs", record.bond, record.bond_locked, record.open_jobs))
+        output::text(&format!(
+            "  model {id} {name}: bond {}, {} of it held by {} open jobs",
+            record.bond, record.bond_locked, record.open_jobs
+        ))
     })
 }
 
@@ -121,7 +130,12 @@ async fn withdraw(context: &Context, identity: &Identity, to: Option<&str>, comm
     let taken = account.submit(WithdrawCredit { to }, Plancks::ZERO).await;
     let taken = taken.map_err(|error| Failure::of(exit_of_chain(error.class()), "withdraw", &error))?;
     if common.json {
-        return output::json(&json!({ "withdrawn": market::plancks(taken.answer), "fee": market::plancks(taken.fee), "block": taken.block.number.0 }));
+        return output::json(
+            &json!({ "withdrawn": market::plancks(taken.answer), "fee": market::plancks(taken.fee), "block": taken.block.number.0 }),
+        );
     }
-    output::text(&format!("withdrew {} in block {}; the transaction cost {}", taken.answer, taken.block.number, taken.fee))
+    output::text(&format!(
+        "withdrew {} in block {}; the transaction cost {}",
+        taken.answer, taken.block.number, taken.fee
+    ))
 }

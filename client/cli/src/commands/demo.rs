@@ -30,7 +30,9 @@ const USER: &str = "//Dave";
 
 /// Run two real jobs end to end on an embedded chain, and show what everybody saw and earned
 #[derive(Args)]
-#[command(after_help = "Examples:\n  encompute demo\n  encompute demo --json\n  encompute demo --input my-seven.jpg --model digits")]
+#[command(
+    after_help = "Examples:\n  encompute demo\n  encompute demo --json\n  encompute demo --input my-seven.jpg --model digits"
+)]
 pub struct Demo {
     /// A file of your own instead of the two samples
     #[arg(long, value_name = "FILE", requires = "model")]
@@ -67,10 +69,12 @@ struct Done {
 impl Demo {
     /// Runs it.
     pub async fn run(self, common: &Common) -> Outcome {
-        let folder = tempfile::Builder::new().prefix("encompute-demo-").tempdir().doing(Exit::Failed, "make a folder")?;
+        let folder =
+            tempfile::Builder::new().prefix("encompute-demo-").tempdir().doing(Exit::Failed, "make a folder")?;
         let home = common.home.clone().unwrap_or_else(|| folder.path().to_owned());
         let common = Common { home: Some(home.clone()), network: Some("local".into()), ..common.clone() };
-        let up = Up { listen: ([127, 0, 0, 1], 0).into(), block_time: 6, models: self.models.clone(), in_memory: false };
+        let up =
+            Up { listen: ([127, 0, 0, 1], 0).into(), block_time: 6, models: self.models.clone(), in_memory: false };
         let starting = Common { network: None, ..common.clone() };
         let market = tokio::select! {
             market = Market::start(&starting, &up) => market?,
@@ -109,7 +113,11 @@ impl Demo {
                 done.push(self.one(&context, &client, &model, &input).await?);
             }
         }
-        let head = client.head().await.map_err(|error| Failure::of(exit_of_chain(error.class()), "read the chain", &error))?.number;
+        let head = client
+            .head()
+            .await
+            .map_err(|error| Failure::of(exit_of_chain(error.class()), "read the chain", &error))?
+            .number;
         let books = Books::read(&client, head).await?;
         if common.json {
             let jobs: Vec<Value> = done.iter().map(|done| done.value.clone()).collect();
@@ -165,7 +173,11 @@ impl Books {
             for emitted in block.events {
                 let job = match &emitted.event {
                     Event::Credited(credited) => {
-                        books.credits.entry(credited.job).or_default().push((credited.account, credited.cause, credited.amount));
+                        books.credits.entry(credited.job).or_default().push((
+                            credited.account,
+                            credited.cause,
+                            credited.amount,
+                        ));
                         credited.job
                     }
                     Event::JobStageChanged(changed) => changed.job,
@@ -185,7 +197,10 @@ impl Books {
 fn closing(done: &Done, books: &Books) -> Outcome {
     let value = &done.value;
     let number = |value: &Value| value.as_f64().map(|number| format!("{number:.1}")).unwrap_or_default();
-    let mut rows = vec![vec!["job".to_owned(), format!("{} ({} / {}, {})", done.job, text(&value["model"]), text(&value["split"]), text(&value["mode"]))]];
+    let mut rows = vec![vec![
+        "job".to_owned(),
+        format!("{} ({} / {}, {})", done.job, text(&value["model"]), text(&value["split"]), text(&value["mode"])),
+    ]];
     rows.push(vec!["input".into(), done.input.display().to_string()]);
     for (at, line) in done.words.lines().enumerate() {
         rows.push(vec![if at == 0 { "prediction".into() } else { String::new() }, line.to_owned()]);
@@ -196,7 +211,10 @@ fn closing(done: &Done, books: &Books) -> Outcome {
     let steps = value["steps_ms"].as_object().cloned().unwrap_or_default();
     let steps: Vec<_> = steps.iter().map(|(step, took)| format!("{step} {}", number(took))).collect();
     rows.push(vec!["ms".into(), steps.join(", ")]);
-    rows.push(vec!["ciphertext".into(), format!("{} bytes up, {} down, evaluation key 0", value["bytes"]["up"], value["bytes"]["down"])]);
+    rows.push(vec![
+        "ciphertext".into(),
+        format!("{} bytes up, {} down, evaluation key 0", value["bytes"]["up"], value["bytes"]["down"]),
+    ]);
     for (account, cause, amount) in books.credits.get(&done.job).into_iter().flatten() {
         rows.push(vec!["credited".into(), format!("{amount} to {account} ({cause:?})")]);
     }
@@ -204,7 +222,10 @@ fn closing(done: &Done, books: &Books) -> Outcome {
     let failed = done.audit.checks.iter().filter(|check| !check.pass).count();
     let root = &done.audit.trust_root;
     let simulated = if root.development { " — DEVELOPMENT root: attestation is simulated" } else { "" };
-    rows.push(vec!["audit".into(), format!("{} ({} checks, {failed} failed)", done.audit.verdict, done.audit.checks.len())]);
+    rows.push(vec![
+        "audit".into(),
+        format!("{} ({} checks, {failed} failed)", done.audit.verdict, done.audit.checks.len()),
+    ]);
     rows.push(vec!["trust root".into(), format!("{}{simulated}", root.name)]);
     output::text(&format!("\n{}", output::table(&rows)))
 }

@@ -38,7 +38,9 @@ pub const CREATOR: &str = "//Charlie";
 #[derive(Subcommand)]
 pub enum Dev {
     /// Start chain, gateway, attestation, worker and creator, list two models, and run until Ctrl-C
-    #[command(after_help = "Examples:\n  encompute dev up\n  encompute dev up --home ./play --listen 127.0.0.1:9944\n  encompute job submit --model digits --input 7.png --suri //Dave   (in another shell)")]
+    #[command(
+        after_help = "Examples:\n  encompute dev up\n  encompute dev up --home ./play --listen 127.0.0.1:9944\n  encompute job submit --model digits --input 7.png --suri //Dave   (in another shell)"
+    )]
     Up(Up),
     /// Serve development quotes and their collateral; they prove nothing about a machine
     #[command(after_help = "Examples:\n  encompute dev attest --listen 127.0.0.1:8600")]
@@ -106,7 +108,8 @@ impl Dev {
 fn pretended() -> Outcome<DevServiceConfig> {
     // The hash of the worker's program stands where the compose file's stands in a real enclave: another
     // build is another measurement, as it would be there.
-    let program = sibling("encompute-worker").and_then(|path| std::fs::read(&path).doing(Exit::Failed, "read the worker's program"))?;
+    let program = sibling("encompute-worker")
+        .and_then(|path| std::fs::read(&path).doing(Exit::Failed, "read the worker's program"))?;
     Ok(DevServiceConfig {
         seed: DevelopmentSeed::from_label(SEED_LABEL),
         app_name: APP_NAME.into(),
@@ -119,8 +122,11 @@ fn pretended() -> Outcome<DevServiceConfig> {
 
 async fn serve_attestation(attest: Attest) -> Outcome {
     let config = pretended()?;
-    let pki = DevelopmentPki::from_seed(DevelopmentSeed::from_label(SEED_LABEL)).doing(Exit::Failed, "make the development PKI")?;
-    let listener = tokio::net::TcpListener::bind(attest.listen).await.doing(Exit::Failed, &format!("listen on {}", attest.listen))?;
+    let pki = DevelopmentPki::from_seed(DevelopmentSeed::from_label(SEED_LABEL))
+        .doing(Exit::Failed, "make the development PKI")?;
+    let listener = tokio::net::TcpListener::bind(attest.listen)
+        .await
+        .doing(Exit::Failed, &format!("listen on {}", attest.listen))?;
     let address = listener.local_addr().doing(Exit::Failed, "read the address listened on")?;
     output::json(&json!({
         "ready": true, "service": "attestation", "listen": format!("http://{address}"),
@@ -149,13 +155,15 @@ impl Market {
     /// With the service that did not start and the last line of its log; what was started is stopped.
     pub async fn start(common: &Common, up: &Up) -> Outcome<Self> {
         let flags = Flags { home: common.home.clone(), ..Flags::default() };
-        let home = encompute_networks::home(&flags, &|key| std::env::var(key).ok()).doing(Exit::Usage, "find the home folder")?;
+        let home = encompute_networks::home(&flags, &|key| std::env::var(key).ok())
+            .doing(Exit::Usage, "find the home folder")?;
         let logs = under(&home, &["logs"]);
         let text = |parts: &[&str]| under(&home, parts).display().to_string();
         let program = std::env::current_exe().doing(Exit::Failed, "find this program")?;
 
         output::say("starting the embedded chain …");
-        let mut chain = vec!["--listen".into(), up.listen.to_string(), "--block-time".into(), format!("{}s", up.block_time)];
+        let mut chain =
+            vec!["--listen".into(), up.listen.to_string(), "--block-time".into(), format!("{}s", up.block_time)];
         match up.in_memory {
             true => chain.push("--in-memory".into()),
             false => chain.extend(["--state".into(), text(&["chain"])]),
@@ -164,7 +172,13 @@ impl Market {
         output::say("starting gateway and development attestation …");
         let gateway = ["gateway", "serve", "--listen", &up.beside(1), "--store", &text(&["blobs"])].map(String::from);
         let gateway = Service::start("gateway", &program, &gateway, &logs).await?;
-        let attestation = Service::start("attestation", &program, &["dev", "attest", "--listen", &up.beside(2)].map(String::from), &logs).await?;
+        let attestation = Service::start(
+            "attestation",
+            &program,
+            &["dev", "attest", "--listen", &up.beside(2)].map(String::from),
+            &logs,
+        )
+        .await?;
 
         let mut network = local_network(&chain, &gateway, &attestation)?;
         contract(&mut network, &home, &attestation).await?;
@@ -180,16 +194,41 @@ impl Market {
         let network = file.display().to_string();
         let vault = text(&["creator"]);
         output::say("starting the creator's service …");
-        let creator = ["creator", "serve", "--network", &network, "--suri", CREATOR, "--vault", &vault, "--listen", &up.beside(3)].map(String::from);
+        let creator = [
+            "creator",
+            "serve",
+            "--network",
+            &network,
+            "--suri",
+            CREATOR,
+            "--vault",
+            &vault,
+            "--listen",
+            &up.beside(3),
+        ]
+        .map(String::from);
         let creator = Service::start("creator", program, &creator, logs).await?;
         let creator_url = creator.ready_text("listen")?;
         self.services.push(creator);
-        self.models = super::model::publish_all(&self.network, &up.models, CREATOR, Path::new(&vault), &creator_url).await?;
+        self.models =
+            super::model::publish_all(&self.network, &up.models, CREATOR, Path::new(&vault), &creator_url).await?;
         output::say("starting the worker: quote, registration, head keys …");
         let attestation = self.services[2].ready_text("listen")?;
         let state = text(&["worker"]);
         let listen = up.beside(4);
-        let worker = ["run", "--network", &network, "--suri", WORKER, "--state", &state, "--guest-agent", &attestation, "--listen", &listen];
+        let worker = [
+            "run",
+            "--network",
+            &network,
+            "--suri",
+            WORKER,
+            "--state",
+            &state,
+            "--guest-agent",
+            &attestation,
+            "--listen",
+            &listen,
+        ];
         let worker = worker.map(String::from);
         let worker = Service::start("worker", &sibling("encompute-worker")?, &worker, logs).await?;
         self.services.push(worker);
@@ -240,7 +279,10 @@ fn local_network(chain: &Service, gateway: &Service, attestation: &Service) -> O
         rpc: chain.ready_text("listen")?.parse().map_err(Exit::Failed.saying("the chain's address"))?,
         genesis: chain.ready_text("genesis")?.parse().map_err(Exit::Failed.saying("the chain's genesis"))?,
         gateway: gateway.ready_text("listen")?.parse().map_err(Exit::Failed.saying("the gateway's address"))?,
-        collateral: attestation.ready_text("listen")?.parse().map_err(Exit::Failed.saying("the attestation's address"))?,
+        collateral: attestation
+            .ready_text("listen")?
+            .parse()
+            .map_err(Exit::Failed.saying("the attestation's address"))?,
         root_der: hex::decode(attestation.ready_text("root_der")?).doing(Exit::Failed, "read the development root")?,
     };
     Network::local(services).doing(Exit::Failed, "make the network file")
@@ -255,13 +297,19 @@ impl Exit {
 
 /// Finds the contract of an earlier start on this chain, or deploys one; announces the measurement.
 async fn contract(network: &mut Network, home: &Path, attestation: &Service) -> Outcome {
-    let connect = |error: encompute_chain::ConnectError| Failure::of(exit_of_chain(error.class()), "connect to the embedded chain", &error);
+    let connect = |error: encompute_chain::ConnectError| {
+        Failure::of(exit_of_chain(error.class()), "connect to the embedded chain", &error)
+    };
     let client = Client::connect(network).await.map_err(connect)?;
     let governor = client.signed_by(Signer::from_suri(GOVERNOR).doing(Exit::Failed, "read the governor's key")?);
     let earlier = Network::load(&under(home, &["networks", "local.toml"])).ok();
-    let earlier = earlier.filter(|earlier| earlier.chain.genesis == Some(client.genesis())).and_then(|earlier| earlier.chain.contract);
+    let earlier = earlier
+        .filter(|earlier| earlier.chain.genesis == Some(client.genesis()))
+        .and_then(|earlier| earlier.chain.contract);
     let known = match earlier {
-        Some(address) => client.at_contract(address).read(encompute_protocol::call::ReadCounts {}).await.is_ok().then_some(address),
+        Some(address) => {
+            client.at_contract(address).read(encompute_protocol::call::ReadCounts {}).await.is_ok().then_some(address)
+        }
         None => None,
     };
     let address = match known {
@@ -273,5 +321,11 @@ async fn contract(network: &mut Network, home: &Path, attestation: &Service) -> 
     };
     network.chain.contract = Some(address);
     let measurement = attestation.ready_text("measurement")?.parse().map_err(Exit::Failed.saying("the measurement"))?;
-    deployment::allow(&client.at_contract(address).signed_by(Signer::from_suri(GOVERNOR).doing(Exit::Failed, "read the governor's key")?), measurement).await
+    deployment::allow(
+        &client
+            .at_contract(address)
+            .signed_by(Signer::from_suri(GOVERNOR).doing(Exit::Failed, "read the governor's key")?),
+        measurement,
+    )
+    .await
 }

@@ -67,10 +67,14 @@ fn bad(id: &'static str, found: impl Into<String>, advice: &str) -> Finding {
 fn home(context: &Context) -> Finding {
     let home = context.home();
     let probe = home.join(".doctor");
-    let written = std::fs::create_dir_all(home).and_then(|()| std::fs::File::create(&probe)?.write_all(b"ok")).and_then(|()| std::fs::remove_file(&probe));
+    let written = std::fs::create_dir_all(home)
+        .and_then(|()| std::fs::File::create(&probe)?.write_all(b"ok"))
+        .and_then(|()| std::fs::remove_file(&probe));
     match written {
         Ok(()) => good("home", format!("{} can be written", home.display())),
-        Err(error) => bad("home", format!("{}: {error}", home.display()), "make it writable, free some space, or give --home"),
+        Err(error) => {
+            bad("home", format!("{}: {error}", home.display()), "make it writable, free some space, or give --home")
+        }
     }
 }
 
@@ -89,7 +93,11 @@ fn trust(context: &Context) -> Finding {
             good("trust", format!("DEVELOPMENT root {}: proves nothing about a machine", judge.root.fingerprint()))
         }
         Ok(judge) => good("trust", format!("root {}", judge.root.fingerprint())),
-        Err(error) => bad("trust", Failure::of(Exit::Failed, "network file", &error).text, "mend the network file: encompute config show"),
+        Err(error) => bad(
+            "trust",
+            Failure::of(Exit::Failed, "network file", &error).text,
+            "mend the network file: encompute config show",
+        ),
     }
 }
 
@@ -100,7 +108,9 @@ async fn gateway(context: &Context) -> Finding {
     };
     match client.has(encompute_protocol::BlobDigest::of(b"doctor")).await {
         Ok(_) => good("gateway", "answers"),
-        Err(error) => bad("gateway", Failure::of(Exit::Failed, "ask", &error).text, "start one: encompute gateway serve"),
+        Err(error) => {
+            bad("gateway", Failure::of(Exit::Failed, "ask", &error).text, "start one: encompute gateway serve")
+        }
     }
 }
 
@@ -114,13 +124,27 @@ async fn chain(context: &Context, findings: &mut Vec<Finding>) {
     };
     match client.head().await {
         Ok(head) => findings.push(good("chain", format!("block {}, genesis {}", head.number, client.genesis()))),
-        Err(error) => return findings.push(bad("chain", Failure::of(Exit::Unreachable, "read", &error).text, "look at the node's log")),
+        Err(error) => {
+            return findings.push(bad(
+                "chain",
+                Failure::of(Exit::Unreachable, "read", &error).text,
+                "look at the node's log",
+            ));
+        }
     }
     let counts = match market::read(&client, ReadCounts {}).await {
         Ok(counts) => counts,
-        Err(failure) => return findings.push(bad("contract", failure.text, "check `chain.contract` in the network file")),
+        Err(failure) => {
+            return findings.push(bad("contract", failure.text, "check `chain.contract` in the network file"));
+        }
     };
-    findings.push(good("contract", format!("{} models, {} versions, {} workers, {} jobs", counts.models, counts.versions, counts.workers, counts.jobs)));
+    findings.push(good(
+        "contract",
+        format!(
+            "{} models, {} versions, {} workers, {} jobs",
+            counts.models, counts.versions, counts.workers, counts.jobs
+        ),
+    ));
     let mut registered = 0;
     let now = client.head().await.map(|head| head.number).unwrap_or_default();
     for index in 0..counts.workers.min(100) {

@@ -15,7 +15,9 @@ use std::net::SocketAddr;
 #[derive(Subcommand)]
 pub enum Gateway {
     /// Serve blobs from a folder until stopped
-    #[command(after_help = "Examples:\n  encompute gateway serve\n  encompute gateway serve --listen 0.0.0.0:8400 --store /var/lib/encompute/blobs")]
+    #[command(
+        after_help = "Examples:\n  encompute gateway serve\n  encompute gateway serve --listen 0.0.0.0:8400 --store /var/lib/encompute/blobs"
+    )]
     Serve(Serve),
 }
 
@@ -53,7 +55,9 @@ impl Gateway {
             quota: ByteLimit(serve.quota.saturating_mul(MIB)),
             ..GatewayLimits::default()
         };
-        let listener = tokio::net::TcpListener::bind(serve.listen).await.doing(Exit::Failed, &format!("listen on {}", serve.listen))?;
+        let listener = tokio::net::TcpListener::bind(serve.listen)
+            .await
+            .doing(Exit::Failed, &format!("listen on {}", serve.listen))?;
         let address = listener.local_addr().doing(Exit::Failed, "read the address listened on")?;
         output::json(&json!({ "ready": true, "service": "gateway", "listen": format!("http://{address}") }))?;
         encompute_store::serve(listener, store, limits, stop_signal()).await.doing(Exit::Failed, "serve blobs")

@@ -28,10 +28,14 @@ const BUDGET_MILLIBITS: u32 = encompute_release::policy::INFORMATION_LIMIT_MILLI
 #[derive(Subcommand)]
 pub enum Job {
     /// Price, time, bytes and the refund table of one run; nothing is sent
-    #[command(after_help = "Examples:\n  encompute job quote --model digits\n  encompute job quote --model digits --policy private --json")]
+    #[command(
+        after_help = "Examples:\n  encompute job quote --model digits\n  encompute job quote --model digits --policy private --json"
+    )]
     Quote(Choice),
     /// Encrypt a file, pay for one run, and take it to its result
-    #[command(after_help = "Examples:\n  encompute job submit --model digits --input 7.png --suri //Dave\n  encompute job submit --model breast-cancer --input row.csv --wallet anna --dry-run")]
+    #[command(
+        after_help = "Examples:\n  encompute job submit --model digits --input 7.png --suri //Dave\n  encompute job submit --model breast-cancer --input row.csv --wallet anna --dry-run"
+    )]
     Submit(Submit),
     /// Follow a job until it ends
     #[command(after_help = "Examples:\n  encompute job watch 7\n  encompute job watch 7 --json")]
@@ -183,8 +187,13 @@ pub fn job_failure(error: &JobError) -> Failure {
         JobError::Fetch { source, .. } => crate::failure::exit_of_store(source.class()),
         JobError::Store { source, .. } => crate::failure::exit_of_store(source.class()),
         JobError::NoJob(_) => Exit::NotFound,
-        JobError::Unattested { .. } | JobError::Round(_) | JobError::Commitment(_) | JobError::Message { .. } | JobError::Response { .. }
-        | JobError::Result { .. } | JobError::Trust(_) => Exit::Verification,
+        JobError::Unattested { .. }
+        | JobError::Round(_)
+        | JobError::Commitment(_)
+        | JobError::Message { .. }
+        | JobError::Response { .. }
+        | JobError::Result { .. }
+        | JobError::Trust(_) => Exit::Verification,
         JobError::Release(_) | JobError::Policy(_) => Exit::Privacy,
         JobError::TimedOut { .. } | JobError::WorkerSilent { .. } => Exit::TimedOut,
         JobError::Input { .. } | JobError::NoTail(_) | JobError::Parameters { .. } => Exit::Usage,
@@ -192,8 +201,12 @@ pub fn job_failure(error: &JobError) -> Failure {
     };
     let failure = Failure::of(exit, "job", error);
     match error {
-        JobError::TimedOut { job, .. } => failure.hint(format!("nothing is lost; go on with: encompute job resume {job}")),
-        JobError::Submit { source, .. } if source.class() == Class::Refused => failure.hint("see what it costs: encompute job quote"),
+        JobError::TimedOut { job, .. } => {
+            failure.hint(format!("nothing is lost; go on with: encompute job resume {job}"))
+        }
+        JobError::Submit { source, .. } if source.class() == Class::Refused => {
+            failure.hint("see what it costs: encompute job quote")
+        }
         _ => failure,
     }
 }
@@ -204,7 +217,8 @@ pub fn job_failure(error: &JobError) -> Failure {
 /// When secrets cannot be read or made, or services are not configured.
 pub fn runner(context: &Context, account: Account, accept: bool) -> Outcome<Runner<Account>> {
     let home = context.home();
-    let secret = ReleaseSecret::open_or_create(&under(home, &["release.secret"])).doing(Exit::Failed, "open the release secret")?;
+    let secret = ReleaseSecret::open_or_create(&under(home, &["release.secret"]))
+        .doing(Exit::Failed, "open the release secret")?;
     let ledger = Ledger::open(&under(home, &["ledger"])).doing(Exit::Failed, "open the release ledger")?;
     let machine = machine_secret(context)?;
     let services = Services {
@@ -213,12 +227,19 @@ pub fn runner(context: &Context, account: Account, accept: bool) -> Outcome<Runn
         http: encompute_store::http_client().doing(Exit::Failed, "make an HTTP client")?,
         network: context.network().clone(),
     };
-    Ok(Runner { services, releaser: Releaser::new(secret, ledger, BUDGET_MILLIBITS), machine, home: home.to_owned(), accept })
+    Ok(Runner {
+        services,
+        releaser: Releaser::new(secret, ledger, BUDGET_MILLIBITS),
+        machine,
+        home: home.to_owned(),
+        accept,
+    })
 }
 
 /// The secret under which job keys are sealed on this machine; made at first use, for its owner alone.
 fn machine_secret(context: &Context) -> Outcome<MachineSecret> {
-    MachineSecret::open_or_create(&under(context.home(), &["machine.secret"])).doing(Exit::Failed, "open the machine secret")
+    MachineSecret::open_or_create(&under(context.home(), &["machine.secret"]))
+        .doing(Exit::Failed, "open the machine secret")
 }
 
 impl Submit {
@@ -265,21 +286,26 @@ impl Resume {
         let account = context.account(&self.identity).await?;
         let (genesis, contract) = (account.client().genesis(), account.client().contract());
         let records = Journal::list(context.home()).doing(Exit::Failed, "read the jobs of this home")?;
-        let ours = records.into_iter().filter(|record| record.genesis == genesis && Some(record.contract) == contract && record.user == account.address());
-        let wanted: Vec<_> = ours.filter(|record| self.id.is_none() || record.job.map(|job| job.0) == self.id).collect();
+        let ours = records.into_iter().filter(|record| {
+            record.genesis == genesis && Some(record.contract) == contract && record.user == account.address()
+        });
+        let wanted: Vec<_> =
+            ours.filter(|record| self.id.is_none() || record.job.map(|job| job.0) == self.id).collect();
         if let (true, Some(id)) = (wanted.is_empty(), self.id) {
             return Err(Failure::new(Exit::NotFound, format!("this home has no job {id} of this account")));
         }
         let runner = runner(context, account, true)?;
         for record in wanted {
             let mut rail = Rail::new();
-            let mut journal = Journal::open_input(context.home(), &record.input).doing(Exit::Failed, "open the job's journal")?;
+            let mut journal =
+                Journal::open_input(context.home(), &record.input).doing(Exit::Failed, "open the job's journal")?;
             let run = async {
                 runner.request(&mut journal, &mut rail).await?;
                 runner.drive(&mut journal, Duration::from_secs(self.patience), &mut rail).await
             };
             let ending = run.await.map_err(|error| job_failure(&error))?;
-            let listing = market::of_version(runner.services.market.client(), &runner.services.blobs, record.version).await?;
+            let listing =
+                market::of_version(runner.services.market.client(), &runner.services.blobs, record.version).await?;
             print_ending(&ending, &listing, &rail, common)?;
         }
         Ok(())
@@ -309,8 +335,14 @@ impl List {
             return Ok(());
         }
         let head = ["id", "version", "stage", "reason", "escrow", "changed at"].map(String::from).to_vec();
-        let cell = |value: &Value| value.as_str().map_or_else(|| if value.is_null() { String::new() } else { value.to_string() }, str::to_owned);
-        let rows = jobs.iter().map(|job| ["id", "version", "stage", "reason", "escrow", "changed_at"].map(|key| cell(&job[key])).to_vec());
+        let cell = |value: &Value| {
+            value
+                .as_str()
+                .map_or_else(|| if value.is_null() { String::new() } else { value.to_string() }, str::to_owned)
+        };
+        let rows = jobs.iter().map(|job| {
+            ["id", "version", "stage", "reason", "escrow", "changed_at"].map(|key| cell(&job[key])).to_vec()
+        });
         output::text(&output::table(&std::iter::once(head).chain(rows).collect::<Vec<_>>()))
     }
 }
@@ -330,7 +362,8 @@ async fn watch(context: &Context, one: One, common: &Common) -> Outcome {
     let job = JobId(one.id);
     let mut rail = Rail::new();
     let until = tokio::time::Instant::now() + Duration::from_secs(one.patience);
-    let head = client.head().await.map_err(|error| Failure::of(exit_of_chain(error.class()), "read the chain", &error))?;
+    let head =
+        client.head().await.map_err(|error| Failure::of(exit_of_chain(error.class()), "read the chain", &error))?;
     let mut follow = client.follow(head.number);
     loop {
         let found = market::read(&client, ReadJob { job }).await?;
@@ -342,7 +375,12 @@ async fn watch(context: &Context, one: One, common: &Common) -> Outcome {
         match tokio::time::timeout_at(until, follow.next()).await {
             Ok(Ok(_)) => {}
             Ok(Err(error)) => return Err(Failure::of(exit_of_chain(error.class()), "follow the chain", &error)),
-            Err(_) => return Err(Failure::new(Exit::TimedOut, format!("job {job} is still {:?} after {} s", progress.stage, one.patience))),
+            Err(_) => {
+                return Err(Failure::new(
+                    Exit::TimedOut,
+                    format!("job {job} is still {:?} after {} s", progress.stage, one.patience),
+                ));
+            }
         }
     }
 }
@@ -350,11 +388,17 @@ async fn watch(context: &Context, one: One, common: &Common) -> Outcome {
 async fn result(context: &Context, job: JobId, common: &Common) -> Outcome {
     let client = context.chain().await?;
     let records = Journal::list(context.home()).doing(Exit::Failed, "read the jobs of this home")?;
-    let here = |record: &&encompute_job::Record| record.genesis == client.genesis() && Some(record.contract) == client.contract();
+    let here = |record: &&encompute_job::Record| {
+        record.genesis == client.genesis() && Some(record.contract) == client.contract()
+    };
     let record = records.iter().filter(here).find(|record| record.job == Some(job));
-    let record = record.ok_or_else(|| Failure::new(Exit::NotFound, format!("this home has no job {job}")).hint("results are with the home that submitted: --home"))?;
+    let record = record.ok_or_else(|| {
+        Failure::new(Exit::NotFound, format!("this home has no job {job}"))
+            .hint("results are with the home that submitted: --home")
+    })?;
     let Some(scores) = &record.scores else {
-        return Err(Failure::new(Exit::NotFound, format!("job {job} has no result yet")).hint(format!("go on with: encompute job resume {job}")));
+        return Err(Failure::new(Exit::NotFound, format!("job {job} has no result yet"))
+            .hint(format!("go on with: encompute job resume {job}")));
     };
     let listing = market::of_version(&client, &context.gateway()?, record.version).await?;
     let prediction = listing.prediction(scores);
@@ -404,4 +448,3 @@ pub fn ending_json(ending: &Ending, listing: &Listing, rail: &Rail) -> Value {
         "bytes": { "up": ending.bytes.up, "down": ending.bytes.down },
     })
 }
-

@@ -8,8 +8,8 @@ use crate::{
 use encompute_chain::{Client, Fact};
 use encompute_model::Preamble;
 use encompute_protocol::{
-    BasisPoints, BlobDigest, Fees, JobId, JobProgress, JobTerms, Plancks, ReleasePolicy, SplitIndex, SplitManifest, Stage,
-    VersionId, VersionManifest, VersionStatus, Windows,
+    BasisPoints, BlobDigest, Fees, JobId, JobProgress, JobTerms, Plancks, ReleasePolicy, SplitIndex, SplitManifest,
+    Stage, VersionId, VersionManifest, VersionStatus, Windows,
     call::{QuoteJob, ReadCounts, ReadModel, ReadVersion},
     wire::Message,
 };
@@ -49,7 +49,8 @@ pub async fn of_version(client: &Client, blobs: &GatewayClient, version: Version
     // The manifest's hash is its blob's name, so a store cannot hand out another.
     let bytes = blobs.get(BlobDigest(record.manifest.0), limit).await;
     let bytes = bytes.map_err(|error| blob_failure(&format!("fetch the manifest of version {version}"), &error))?;
-    let manifest = VersionManifest::from_wire(&bytes).doing(Exit::Verification, &format!("read the manifest of version {version}"))?;
+    let manifest = VersionManifest::from_wire(&bytes)
+        .doing(Exit::Verification, &format!("read the manifest of version {version}"))?;
     Ok(Listing { version, status: record.status, manifest })
 }
 
@@ -95,9 +96,10 @@ impl Listing {
         let splits = &self.manifest.splits;
         let index = match split {
             None => 0,
-            Some(name) => splits.iter().position(|split| split.name.as_str() == name).ok_or_else(|| {
-                missing("split", name, splits.iter().map(|split| split.name.as_str()))
-            })?,
+            Some(name) => splits
+                .iter()
+                .position(|split| split.name.as_str() == name)
+                .ok_or_else(|| missing("split", name, splits.iter().map(|split| split.name.as_str())))?,
         };
         let chosen = splits.get(index).ok_or_else(|| Failure::new(Exit::Verification, "the manifest has no splits"))?;
         let policies = &chosen.policies;
@@ -105,7 +107,9 @@ impl Listing {
             None => policies.first(),
             Some(name) => policies.iter().find(|policy| policy.name.as_str() == name),
         };
-        let found = found.ok_or_else(|| missing("policy", policy.unwrap_or("default"), policies.iter().map(|policy| policy.name.as_str())))?;
+        let found = found.ok_or_else(|| {
+            missing("policy", policy.unwrap_or("default"), policies.iter().map(|policy| policy.name.as_str()))
+        })?;
         Ok((SplitIndex(u8::try_from(index).unwrap_or(u8::MAX)), found.clone()))
     }
 
@@ -136,7 +140,11 @@ impl Listing {
 }
 
 fn best_of(scores: &[u32]) -> usize {
-    scores.iter().enumerate().max_by_key(|(index, score)| (**score, std::cmp::Reverse(*index))).map_or(0, |(index, _)| index)
+    scores
+        .iter()
+        .enumerate()
+        .max_by_key(|(index, score)| (**score, std::cmp::Reverse(*index)))
+        .map_or(0, |(index, _)| index)
 }
 
 fn missing<'a>(what: &str, name: &str, known: impl Iterator<Item = &'a str>) -> Failure {
@@ -149,7 +157,8 @@ fn missing<'a>(what: &str, name: &str, known: impl Iterator<Item = &'a str>) -> 
 /// # Errors
 /// [`Exit::NotFound`] for a file that is not there, [`Exit::Usage`] for one that the preamble refuses.
 pub fn read_input(listing: &Listing, path: &Path) -> Outcome<Vec<u8>> {
-    let preamble = Preamble::from_wire(listing.manifest.preamble.as_slice()).doing(Exit::Verification, "read the model's preamble")?;
+    let preamble = Preamble::from_wire(listing.manifest.preamble.as_slice())
+        .doing(Exit::Verification, "read the model's preamble")?;
     let metadata = std::fs::metadata(path).doing(Exit::NotFound, &format!("read {}", path.display()))?;
     if metadata.len() > INPUT_LIMIT_BYTES {
         return Err(Failure::new(
@@ -180,7 +189,8 @@ pub struct Quote {
 pub async fn quote(client: &Client, listing: &Listing, split: Option<&str>, policy: Option<&str>) -> Outcome<Quote> {
     let (index, policy) = listing.choose(split, policy)?;
     let quoted = read(client, QuoteJob { version: listing.version, split: index }).await?;
-    let (fees, windows) = quoted.ok_or_else(|| Failure::new(Exit::NotFound, format!("version {} is not on sale", listing.version)))?;
+    let (fees, windows) =
+        quoted.ok_or_else(|| Failure::new(Exit::NotFound, format!("version {} is not on sale", listing.version)))?;
     let params = read(client, encompute_protocol::call::ReadParams {}).await?;
     let split = listing.split(index).cloned().ok_or_else(|| Failure::new(Exit::NotFound, "no such split"))?;
     let model = listing.manifest.name.as_str().to_owned();
@@ -213,12 +223,17 @@ impl Quote {
         let stop = tail.share_floor(self.stop_fee).unwrap_or_default();
         let paid = head.checked_add(stop).unwrap_or_default();
         let fee = paid.share_ceil(self.protocol_fee).unwrap_or_default().min(protocol);
-        let sum = |parts: &[Plancks]| parts.iter().try_fold(Plancks::ZERO, |sum, part| sum.checked_add(*part)).unwrap_or_default();
+        let sum = |parts: &[Plancks]| {
+            parts.iter().try_fold(Plancks::ZERO, |sum, part| sum.checked_add(*part)).unwrap_or_default()
+        };
         vec![
             ("settled", Plancks::ZERO),
             ("no worker, cancelled in time, version revoked", total),
             ("worker failed (and half of its slashed stake)", total),
-            ("stopped after the head, or never sent features", total.checked_sub(sum(&[head, stop, fee])).unwrap_or_default()),
+            (
+                "stopped after the head, or never sent features",
+                total.checked_sub(sum(&[head, stop, fee])).unwrap_or_default(),
+            ),
             ("creator failed (head fee from its bond)", sum(&[head, tail, protocol, tip])),
         ]
     }
@@ -232,11 +247,23 @@ impl Quote {
             "{} / {} ({}), release policy {}\n  price      {} (head {}, tail {}, protocol {})\n  work       {:.1} ms estimated, {} bytes up, {} down, \
              {} of evaluation key\n  exact      wrong with probability at most 2^-{}\n  tells      at most {:.1} bits about the input\n  accuracy   {:.2} % released, \
              {:.2} % float, over {} held-out samples\n\n{}",
-            self.model, split.name, mode_name(split.mode), policy.name,
-            fees.total().unwrap_or_default(), fees.head, fees.tail, fees.protocol,
-            split.cost.micros as f64 / 1000.0, split.cost.bytes_up, split.cost.bytes_down, split.cost.key_bytes,
-            split.failure_bits, f64::from(policy.information_millibits) / 1000.0,
-            f64::from(policy.accuracy.0) / 100.0, f64::from(split.accuracy.float.0) / 100.0, split.accuracy.samples,
+            self.model,
+            split.name,
+            mode_name(split.mode),
+            policy.name,
+            fees.total().unwrap_or_default(),
+            fees.head,
+            fees.tail,
+            fees.protocol,
+            split.cost.micros as f64 / 1000.0,
+            split.cost.bytes_up,
+            split.cost.bytes_down,
+            split.cost.key_bytes,
+            split.failure_bits,
+            f64::from(policy.information_millibits) / 1000.0,
+            f64::from(policy.accuracy.0) / 100.0,
+            f64::from(split.accuracy.float.0) / 100.0,
+            split.accuracy.samples,
             output::table(&rows),
         )
     }

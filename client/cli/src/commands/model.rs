@@ -27,10 +27,14 @@ pub enum Model {
         model: String,
     },
     /// Quantise, compile, seal, upload and list a model
-    #[command(after_help = "Examples:\n  encompute model publish scripts/models/digits --suri //Charlie --creator-url http://127.0.0.1:8700 --dry-run\n  encompute model publish scripts/models/digits --suri //Charlie --creator-url http://127.0.0.1:8700")]
+    #[command(
+        after_help = "Examples:\n  encompute model publish scripts/models/digits --suri //Charlie --creator-url http://127.0.0.1:8700 --dry-run\n  encompute model publish scripts/models/digits --suri //Charlie --creator-url http://127.0.0.1:8700"
+    )]
     Publish(Publish),
     /// Accuracy over the whole held-out set: float, quantised, released
-    #[command(after_help = "Examples:\n  encompute model eval digits --json\n  encompute model eval breast-cancer --policy private")]
+    #[command(
+        after_help = "Examples:\n  encompute model eval digits --json\n  encompute model eval breast-cancer --policy private"
+    )]
     Eval(Eval),
 }
 
@@ -100,8 +104,19 @@ async fn list(context: &Context, common: &Common) -> Outcome {
     }
     let mut rows = vec![["version", "model", "status", "splits", "task"].map(String::from).to_vec()];
     rows.extend(listings.iter().map(|listing| {
-        let splits: Vec<_> = listing.manifest.splits.iter().map(|split| format!("{} ({})", split.name, market::mode_name(split.mode))).collect();
-        vec![listing.version.to_string(), listing.manifest.name.to_string(), status(listing.status).into(), splits.join(", "), listing.manifest.task.to_string()]
+        let splits: Vec<_> = listing
+            .manifest
+            .splits
+            .iter()
+            .map(|split| format!("{} ({})", split.name, market::mode_name(split.mode)))
+            .collect();
+        vec![
+            listing.version.to_string(),
+            listing.manifest.name.to_string(),
+            status(listing.status).into(),
+            splits.join(", "),
+            listing.manifest.task.to_string(),
+        ]
     }));
     output::text(&output::table(&rows))
 }
@@ -197,6 +212,12 @@ impl Publish {
 ///
 /// # Errors
 /// With the model that could not be published.
-pub async fn publish_all(network: &Network, models: &Path, suri: &str, vault: &Path, creator_url: &str) -> Outcome<Vec<Value>> {
+pub async fn publish_all(
+    network: &Network,
+    models: &Path,
+    suri: &str,
+    vault: &Path,
+    creator_url: &str,
+) -> Outcome<Vec<Value>> {
     publish::publish_all(network, models, suri, vault, creator_url).await
 }

@@ -18,10 +18,14 @@ use zeroize::Zeroizing;
 #[derive(Subcommand)]
 pub enum Wallet {
     /// Make a new key and keep it under a password
-    #[command(after_help = "Examples:\n  encompute wallet new anna\n  encompute wallet new anna --password-file pw.txt --show-phrase")]
+    #[command(
+        after_help = "Examples:\n  encompute wallet new anna\n  encompute wallet new anna --password-file pw.txt --show-phrase"
+    )]
     New(New),
     /// Bring a key along: a phrase, a 32-byte seed, or a polkadot.js JSON file
-    #[command(after_help = "Examples:\n  encompute wallet import anna --phrase-file words.txt\n  encompute wallet import anna --polkadot-js account.json")]
+    #[command(
+        after_help = "Examples:\n  encompute wallet import anna --phrase-file words.txt\n  encompute wallet import anna --polkadot-js account.json"
+    )]
     Import(Import),
     /// Show wallets and their accounts; never a key
     #[command(after_help = "Examples:\n  encompute wallet show\n  encompute wallet show anna --json")]
@@ -78,7 +82,9 @@ impl New {
         let password = new_password(self.password_file.as_deref())?;
         let secret = WalletSecret::new_mnemonic();
         let account = store(context, &secret, &password, &path)?;
-        if self.show_phrase && let WalletSecret::MnemonicEntropy(entropy) = &secret {
+        if self.show_phrase
+            && let WalletSecret::MnemonicEntropy(entropy) = &secret
+        {
             let phrase = phrase(entropy)?;
             output::say(&format!("Write these words down and keep them away from this machine:\n  {}", *phrase));
         }
@@ -92,15 +98,19 @@ impl Import {
         if let Some(file) = &self.polkadot_js {
             let text = std::fs::read_to_string(file).doing(Exit::NotFound, &format!("read {}", file.display()))?;
             let password = password(self.password_file.as_deref(), "Password of the file: ")?;
-            let signer = Signer::from_json(&text, &password).doing(Exit::Failed, &format!("open {}", file.display()))?;
+            let signer =
+                Signer::from_json(&text, &password).doing(Exit::Failed, &format!("open {}", file.display()))?;
             write_new(&path, text.as_bytes())?;
             return said(&self.name, &label(context, &signer).0, &path, common);
         }
         let Some(file) = &self.phrase_file else {
             return Err(Failure::new(Exit::Usage, "nothing to import: give --phrase-file or --polkadot-js"));
         };
-        let text = std::fs::read_to_string(file).map(Zeroizing::new).doing(Exit::NotFound, &format!("read {}", file.display()))?;
-        let secret = secret_of(text.trim()).map_err(|failure| Failure { text: format!("{}: {}", file.display(), failure.text), ..failure })?;
+        let text = std::fs::read_to_string(file)
+            .map(Zeroizing::new)
+            .doing(Exit::NotFound, &format!("read {}", file.display()))?;
+        let secret = secret_of(text.trim())
+            .map_err(|failure| Failure { text: format!("{}: {}", file.display(), failure.text), ..failure })?;
         let password = new_password(self.password_file.as_deref())?;
         let account = store(context, &secret, &password, &path)?;
         said(&self.name, &account, &path, common)
@@ -110,7 +120,9 @@ impl Import {
 fn secret_of(text: &str) -> Outcome<WalletSecret> {
     if let Some(digits) = text.strip_prefix("0x") {
         let seed = hex::decode(digits).ok().and_then(|bytes| <[u8; 32]>::try_from(bytes).ok());
-        return seed.map(WalletSecret::Seed).ok_or_else(|| Failure::new(Exit::Usage, "a seed is 0x and 64 hexadecimal digits"));
+        return seed
+            .map(WalletSecret::Seed)
+            .ok_or_else(|| Failure::new(Exit::Usage, "a seed is 0x and 64 hexadecimal digits"));
     }
     let mnemonic = Mnemonic::parse_normalized(text).doing(Exit::Usage, "not a phrase of 12 to 24 words")?;
     Ok(WalletSecret::MnemonicEntropy(mnemonic.to_entropy()))
@@ -172,14 +184,20 @@ fn wallet_path(home: &Path, name: &str) -> Outcome<PathBuf> {
     let plain = |letter: char| letter.is_ascii_alphanumeric() || letter == '-' || letter == '_';
     match !name.is_empty() && name.len() <= 64 && name.chars().all(plain) {
         true => Ok(under(home, &["wallets", &format!("{name}.json")])),
-        false => Err(Failure::new(Exit::Usage, format!("wallet name {name:?}: 1 to 64 letters, digits, - and _ are allowed"))),
+        false => Err(Failure::new(
+            Exit::Usage,
+            format!("wallet name {name:?}: 1 to 64 letters, digits, - and _ are allowed"),
+        )),
     }
 }
 
 fn free_path(home: &Path, name: &str) -> Outcome<PathBuf> {
     let path = wallet_path(home, name)?;
     match path.exists() {
-        true => Err(Failure::new(Exit::Failed, format!("wallet {name} exists already ({}); it is never overwritten", path.display()))),
+        true => Err(Failure::new(
+            Exit::Failed,
+            format!("wallet {name} exists already ({}); it is never overwritten", path.display()),
+        )),
         false => Ok(path),
     }
 }
@@ -191,7 +209,8 @@ fn free_path(home: &Path, name: &str) -> Outcome<PathBuf> {
 pub fn open(home: &Path, name: &str, password_file: Option<&Path>) -> Outcome<Signer> {
     let path = wallet_path(home, name)?;
     if !path.exists() {
-        return Err(Failure::new(Exit::NotFound, format!("there is no wallet {name}")).hint(format!("make one: encompute wallet new {name}")));
+        return Err(Failure::new(Exit::NotFound, format!("there is no wallet {name}"))
+            .hint(format!("make one: encompute wallet new {name}")));
     }
     let password = password(password_file, &format!("Password of {name}: "))?;
     match Keystore::read(&path) {

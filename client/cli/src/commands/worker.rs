@@ -11,7 +11,9 @@ use clap::{Args, Subcommand};
 #[derive(Subcommand)]
 pub enum Worker {
     /// Attest, register, and serve until stopped (starts `encompute-worker run`)
-    #[command(after_help = "Examples:\n  encompute worker run --network local --suri //Bob --state ./worker\n  encompute-worker run --help")]
+    #[command(
+        after_help = "Examples:\n  encompute worker run --network local --suri //Bob --state ./worker\n  encompute-worker run --help"
+    )]
     Run(PassOn),
     /// What a running worker says of itself (starts `encompute-worker status`)
     #[command(after_help = "Examples:\n  encompute worker status --url http://127.0.0.1:8500")]

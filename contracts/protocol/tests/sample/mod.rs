@@ -314,8 +314,14 @@ pub fn calls() -> Vec<(&'static str, Vec<u8>)> {
     let (job, model, version) = (JobId(7), ModelId(3), VersionId(5));
     let measurement = MeasurementId(b32(12));
     let signed = SignedOffer { offer: offer(), signature: signature() };
-    let request =
-        RequestJob { version, split: SplitIndex(1), policy: PolicyId(2), input: BlobDigest(b32(6)), tip: Plancks(1), offer: None };
+    let request = RequestJob {
+        version,
+        split: SplitIndex(1),
+        policy: PolicyId(2),
+        input: BlobDigest(b32(6)),
+        tip: Plancks(1),
+        offer: None,
+    };
     let registration = registration();
     vec![
         one(request.clone()),

@@ -14,16 +14,26 @@ use std::{io, path::PathBuf};
 #[non_exhaustive]
 pub enum ArtifactsError {
     #[error("read or write {path}")]
-    File { path: String, #[source] source: io::Error },
+    File {
+        path: String,
+        #[source]
+        source: io::Error,
+    },
     #[error("{path} is not what a build writes")]
-    Json { path: String, #[source] source: serde_json::Error },
+    Json {
+        path: String,
+        #[source]
+        source: serde_json::Error,
+    },
     #[error(
         "the sources have the digest {found}, the artifacts were built from {recorded}: build them again and commit them"
     )]
     Stale { found: String, recorded: String },
     #[error("{0} names other code than marketplace.polkavm holds")]
     Mixed(&'static str),
-    #[error("the same compiler ({compiler}) builds other {what} from these sources: run `xtask contract build` and commit the artifacts")]
+    #[error(
+        "the same compiler ({compiler}) builds other {what} from these sources: run `xtask contract build` and commit the artifacts"
+    )]
     Bytes { what: &'static str, compiler: String },
     #[error("{found} built another interface than {recorded} did: {difference}")]
     Interface { found: String, recorded: String, difference: String },
@@ -102,7 +112,11 @@ pub fn compare(built: &Built) -> Result<(), ArtifactsError> {
     }
     let (ours, theirs) = (Interface::of(&built.metadata), Interface::of(&metadata));
     if let Some(difference) = interface::difference(&ours, &theirs) {
-        return Err(ArtifactsError::Interface { found: built.record.compiler.clone(), recorded: record.compiler, difference });
+        return Err(ArtifactsError::Interface {
+            found: built.record.compiler.clone(),
+            recorded: record.compiler,
+            difference,
+        });
     }
     let (ours, theirs) = (imports::names(&built.code)?, imports::names(&code)?);
     if ours != theirs {

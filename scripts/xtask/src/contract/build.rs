@@ -42,9 +42,17 @@ pub struct Record {
 #[non_exhaustive]
 pub enum BuildError {
     #[error("read or write {path}")]
-    File { path: String, #[source] source: io::Error },
+    File {
+        path: String,
+        #[source]
+        source: io::Error,
+    },
     #[error("start {program}")]
-    Start { program: String, #[source] source: io::Error },
+    Start {
+        program: String,
+        #[source]
+        source: io::Error,
+    },
     #[error("cargo ended with {status} while it built {what}")]
     Cargo { what: &'static str, status: ExitStatus },
     #[error("the PolkaVM linker refused the ELF file")]
@@ -100,7 +108,8 @@ pub fn build(toolchain: &Toolchain, metadata: Option<Value>) -> Result<Built, Bu
 
 /// Where builds go: beside the workspace's own.
 fn output_folder() -> PathBuf {
-    let workspace = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| repository::root().join("target"), PathBuf::from);
+    let workspace =
+        std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| repository::root().join("target"), PathBuf::from);
     repository::root().join(workspace).join("contract")
 }
 

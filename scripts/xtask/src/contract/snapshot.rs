@@ -9,7 +9,9 @@ use std::{io, process::ExitStatus};
 pub enum SnapshotError {
     #[error("start cargo")]
     Start(#[from] io::Error),
-    #[error("measured sizes and weights differ from weights.json, or could not be measured ({0}); --write records them")]
+    #[error(
+        "measured sizes and weights differ from weights.json, or could not be measured ({0}); --write records them"
+    )]
     Differs(ExitStatus),
 }
 

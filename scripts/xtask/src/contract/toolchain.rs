@@ -67,8 +67,21 @@ impl Toolchain {
         let mut command = Command::new(self.folder.join("cargo"));
         for (name, _) in std::env::vars_os() {
             let text = name.to_string_lossy();
-            let ours = ["RUSTC", "RUSTFLAGS", "RUSTDOC", "RUSTUP_", "CARGO_PKG_", "CARGO_MANIFEST", "CARGO_PROFILE_",
-                "CARGO_BUILD_", "CARGO_ENCODED", "CARGO_TARGET_", "CARGO_INCREMENTAL", "INK_", "LD_LIBRARY_PATH"];
+            let ours = [
+                "RUSTC",
+                "RUSTFLAGS",
+                "RUSTDOC",
+                "RUSTUP_",
+                "CARGO_PKG_",
+                "CARGO_MANIFEST",
+                "CARGO_PROFILE_",
+                "CARGO_BUILD_",
+                "CARGO_ENCODED",
+                "CARGO_TARGET_",
+                "CARGO_INCREMENTAL",
+                "INK_",
+                "LD_LIBRARY_PATH",
+            ];
             if text == "CARGO" || ours.iter().any(|prefix| text.starts_with(prefix)) {
                 command.env_remove(&name);
             }

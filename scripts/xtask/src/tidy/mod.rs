@@ -19,7 +19,11 @@ pub struct Arguments {
 #[non_exhaustive]
 pub enum TidyError {
     #[error("read {path}")]
-    Read { path: String, #[source] source: io::Error },
+    Read {
+        path: String,
+        #[source]
+        source: io::Error,
+    },
     #[error("ask cargo for the crates")]
     Metadata(#[from] cargo_metadata::Error),
     #[error("{0} broken house rules, listed above")]

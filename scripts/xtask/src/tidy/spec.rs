@@ -59,9 +59,14 @@ fn recorded(text: &str) -> Option<&str> {
 fn hash() -> Result<String, TidyError> {
     let folder = repository::root().join("contracts/protocol/src");
     let module = |path: &Path| {
-        path.extension().is_some_and(|ending| ending == "rs") && !path.ends_with("lib.rs") && !path.ends_with("signing.rs")
+        path.extension().is_some_and(|ending| ending == "rs")
+            && !path.ends_with("lib.rs")
+            && !path.ends_with("signing.rs")
     };
-    let failed = |path: &Path| { let path = repository::name(path); move |source| TidyError::Read { path, source } };
+    let failed = |path: &Path| {
+        let path = repository::name(path);
+        move |source| TidyError::Read { path, source }
+    };
     let mut bytes = Vec::new();
     for file in repository::files(&folder, &module).map_err(failed(&folder))? {
         let text = std::fs::read_to_string(&file).map_err(failed(&file))?;

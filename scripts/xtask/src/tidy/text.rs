@@ -75,7 +75,8 @@ fn findings_in(name: &str, text: &str) -> Vec<Finding> {
     let lines = text.lines().count();
     let limit = if path.ends_with("src/lib.rs") { LIB_LINES } else { FILE_LINES };
     if code && lines > limit && !LONGER.iter().any(|(longer, _)| *longer == name) {
-        findings.push(Finding { place: name.to_owned(), words: format!("has {lines} lines, at most {limit} are allowed") });
+        findings
+            .push(Finding { place: name.to_owned(), words: format!("has {lines} lines, at most {limit} are allowed") });
     }
     // In a file of sources tests stand last.
     let mut tests = name.split('/').any(|part| part == "tests") || name.ends_with("tests.rs");
