@@ -175,6 +175,13 @@ fn a_row_is_put_on_the_grid_in_the_models_order() {
 }
 
 #[test]
+fn a_table_is_read_as_other_programs_write_it() {
+    for file in ["\u{feff}\"radius\",\"area\"\r\n\"10.26\",\"12.5\"\r\n", "radius,area\n\n 10.26 , 12.5 \n\n  \n"] {
+        assert!(table().read(file.as_bytes()).unwrap().values() == [1, 10], "{file:?}");
+    }
+}
+
+#[test]
 fn values_off_the_grid_take_its_ends() {
     let tensor = table().read(b"radius,area\n0,100\n").unwrap();
     assert!(tensor.values() == [0, 255]);

@@ -125,12 +125,13 @@ impl TablePreamble {
     /// Every row of a CSV file, columns brought into the model's order and checked; columns in `aside` are
     /// returned as text beside it.
     pub(crate) fn rows(&self, text: &str, aside: &[&str]) -> Result<Rows, TableError> {
-        let mut lines = text.lines().filter(|line| !line.trim().is_empty()).map(cells);
-        let header = lines.next().ok_or(TableError::Empty)?;
+        let mut lines = lines(text);
+        let header = lines.next().ok_or(TableError::Empty)??;
         let order = self.order(&header, aside)?;
         let beside: Vec<Option<usize>> = aside.iter().map(|name| position(&header, name)).collect();
         let mut rows = Rows { values: Vec::new(), aside: Vec::new() };
         for (index, line) in lines.enumerate() {
+            let line = line?;
             if line.len() != header.len() {
                 return Err(TableError::Width { row: index + 1, found: line.len(), expected: header.len() });
             }
@@ -197,17 +198,16 @@ fn brief(text: &str) -> String {
     text.chars().filter(|c| !c.is_control()).take(32).collect()
 }
 
-/// The cells of a line: commas apart, blanks around them dropped, double quotes around a cell that holds commas.
-fn cells(line: &str) -> Vec<String> {
-    let mut cells = vec![String::new()];
-    let mut quoted = false;
-    for character in line.trim_start_matches('\u{feff}').chars() {
-        match (character, cells.last_mut()) {
-            ('"', _) => quoted = !quoted,
-            (',', _) if !quoted => cells.push(String::new()),
-            (_, Some(cell)) => cell.push(character),
-            (_, None) => {}
-        }
-    }
-    cells.into_iter().map(|cell| cell.trim().to_owned()).collect()
+/// The cells of every line that is not blank (RFC 4180), blanks around each dropped.
+fn lines(text: &str) -> impl Iterator<Item = Result<Vec<String>, TableError>> + '_ {
+    let reader = csv::ReaderBuilder::new()
+        .has_headers(false)
+        .flexible(true) // rows of another width are refused by ours, with their number
+        .trim(csv::Trim::All)
+        .from_reader(text.as_bytes());
+    reader.into_records().filter_map(|record| match record {
+        Ok(record) if record.iter().all(str::is_empty) && record.len() <= 1 => None,
+        Ok(record) => Some(Ok(record.iter().map(str::to_owned).collect())),
+        Err(_) => Some(Err(TableError::NotText)),
+    })
 }
