@@ -2,7 +2,7 @@
 
 use crate::failure::{Doing, Exit, Outcome};
 use serde::Serialize;
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 
 /// Version of every `--json` shape; it changes when a field changes its meaning or goes away.
 pub const SCHEMA: u32 = 1;
@@ -10,7 +10,7 @@ pub const SCHEMA: u32 = 1;
 /// One JSON value on one line, with its schema version beside its own fields.
 ///
 /// # Errors
-/// When stdout is closed.
+/// As [`text`].
 pub fn json(value: &impl Serialize) -> Outcome {
     let mut value = serde_json::to_value(value).doing(Exit::Failed, "encode JSON")?;
     if let Some(object) = value.as_object_mut() {
@@ -19,12 +19,15 @@ pub fn json(value: &impl Serialize) -> Outcome {
     text(&value.to_string())
 }
 
-/// One line of data.
+/// One line of data. A reader that has seen enough (`| head`) is no failure of ours.
 ///
 /// # Errors
-/// When stdout is closed.
+/// When stdout cannot be written for another reason.
 pub fn text(line: &str) -> Outcome {
-    writeln!(std::io::stdout(), "{line}").doing(Exit::Failed, "write to stdout")
+    match writeln!(std::io::stdout(), "{line}") {
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        written => written.doing(Exit::Failed, "write to stdout"),
+    }
 }
 
 /// A line for people.

@@ -6,6 +6,7 @@ use crate::{
     order::{plan_of, split_of},
     report::{Answer, Bytes, Ending, Step, Watch},
     rounds::{NoAnswer, RoundTrip, Verified},
+    told::Told,
     workers::{CheckedWorker, checked_worker},
 };
 use encompute_audit::{JobFacts, verify_commitment};
@@ -75,13 +76,10 @@ impl<M: SubmitJob> Runner<M> {
         let head = self.services.market.head().await.map_err(JobError::Read)?.number;
         let mut follow = self.services.market.follow(head);
         let mut waiting: Option<(Step, Instant)> = None;
-        let mut seen = None;
+        let mut told = Told::nothing(job, self.job(job).await?.0.requested_at);
         loop {
             let (terms, progress) = self.job(job).await?;
-            if seen != Some((progress.stage, progress.changed_at)) {
-                seen = Some((progress.stage, progress.changed_at));
-                watch.stage(job, progress.stage, progress.changed_at, progress.deadline);
-            }
+            told.tell(&self.services.market, &progress, watch).await?;
             let waits_for = awaited(progress.stage);
             if waiting.is_some_and(|(step, _)| Some(step) != waits_for)
                 && let Some((step, began)) = waiting.take()

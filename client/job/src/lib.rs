@@ -15,6 +15,7 @@ mod order;
 mod report;
 mod request;
 mod rounds;
+mod told;
 mod workers;
 
 pub use driver::{Runner, Services};
