@@ -2,14 +2,15 @@
 
 use crate::world::{self, CREATORS, GENESIS, GOVERNOR, PAYOUTS, STRANGER, TREASURY, USERS, WORKERS};
 use codec::{Decode, Encode};
+use encompute_audit::{LedgerReport, audit_ledger};
 use encompute_devchain::runtime::{
     Balances, BalancesConfig, EXISTENTIAL_DEPOSIT, NATIVE_TO_ETH_RATIO, Revive, Runtime, RuntimeEvent,
     RuntimeGenesisConfig, RuntimeOrigin, System, UNIT,
 };
 use encompute_lifecycle::{Context, Refusal};
 use encompute_protocol::{
-    Address, ContractAddress, Plancks,
-    call::{CONSTRUCTOR, Call},
+    Address, BlockNumber, ContractAddress, Plancks,
+    call::{CONSTRUCTOR, Call, ReadTotals},
     event::{self, Event},
 };
 use frame_support::{
@@ -30,6 +31,8 @@ const WEIGHT_LIMIT: Weight = Weight::from_parts(1_000_000_000_000, 5 * 1024 * 10
 pub struct Chain {
     externalities: TestExternalities,
     contract: H160,
+    /// Everything that the contract has said, with its block.
+    history: Vec<(BlockNumber, Event)>,
 }
 
 /// How the platform answered a call.
@@ -77,8 +80,8 @@ impl Chain {
         let balances = everybody.into_iter().map(|address| (account(address), ENDOWMENT)).collect();
         let genesis =
             RuntimeGenesisConfig { balances: BalancesConfig { balances, ..Default::default() }, ..Default::default() };
-        let mut chain =
-            Self { externalities: TestExternalities::new(genesis.build_storage().unwrap()), contract: H160::zero() };
+        let externalities = TestExternalities::new(genesis.build_storage().unwrap());
+        let mut chain = Self { externalities, contract: H160::zero(), history: Vec::new() };
         chain.at_block(1);
         chain.contract = chain.create(GOVERNOR, argument)?;
         Ok(chain)
@@ -122,7 +125,7 @@ impl Chain {
     /// Sends `calldata` with money as the platform counts it. A call that is stopped or reverted leaves nothing behind.
     pub fn send(&mut self, caller: Address, value: U256, calldata: Vec<u8>) -> Outcome {
         let contract = self.contract;
-        self.externalities.execute_with(|| {
+        let (block, outcome) = self.externalities.execute_with(|| {
             System::reset_events();
             let (said, weight) = with_transaction(|| {
                 let origin = RuntimeOrigin::signed(account(caller));
@@ -140,8 +143,17 @@ impl Chain {
                 }
             })
             .unwrap();
-            Outcome { said, events: emitted(contract), weight }
-        })
+            (BlockNumber(System::block_number()), Outcome { said, events: emitted(contract), weight })
+        });
+        self.history.extend(outcome.events.iter().map(|event| (block, event.clone())));
+        outcome
+    }
+
+    /// What an auditor finds who has the contract's events, its own sums and its balance, nothing else.
+    pub fn audit(&mut self) -> LedgerReport {
+        let (stated, balance) = (self.read(&ReadTotals {}), self.balance());
+        let last = self.history.last().map_or(BlockNumber(1), |(block, _)| *block);
+        audit_ledger(&self.history, last, &stated, balance)
     }
 
     /// Makes a call of the protocol, with money in plancks.

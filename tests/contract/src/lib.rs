@@ -6,12 +6,14 @@
 //! did the same.
 #![allow(missing_docs, clippy::unwrap_used, clippy::panic, reason = "a test's kit fails loudly")]
 
+mod alterations;
 mod chain;
 mod everything;
 mod repeat;
 #[path = "../../../contracts/lifecycle/tests/world/mod.rs"]
 pub mod world;
 
+pub use alterations::{ALTERATIONS, Alteration};
 pub use chain::{Chain, Said, artifact};
 pub use everything::everything;
 pub use repeat::Difference;

@@ -1,7 +1,7 @@
 //! Signatures on chain: the platform's precompile decides, and every field counts.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-use encompute_contract_tests::{Chain, world::*};
+use encompute_contract_tests::{ALTERATIONS, Chain, world::*};
 use encompute_lifecycle::{Context, ReceiptFacts, Refusal};
 use encompute_protocol::{
     Address, BlobDigest, BlockNumber, JobId, Plancks, Receipt, Signed, SplitIndex, VersionId,
@@ -49,26 +49,7 @@ fn an_honest_receipt_is_accepted_and_its_digest_is_in_the_event() {
 fn a_receipt_with_any_field_altered_is_refused() {
     let (mut chain, world, job) = claimed();
     let honest = receipt(&world, job, BlobDigest([9; 32]));
-    let altered: [(&str, fn(&mut Receipt)); 17] = [
-        ("genesis", |receipt| receipt.genesis.0[0] ^= 1),
-        ("contract", |receipt| receipt.contract.0[0] ^= 1),
-        ("job", |receipt| receipt.job.0 += 1),
-        ("version", |receipt| receipt.version.0 += 1),
-        ("manifest", |receipt| receipt.manifest.0[31] ^= 1),
-        ("split", |receipt| receipt.split.0 += 1),
-        ("head", |receipt| receipt.head.0[0] ^= 1),
-        ("input", |receipt| receipt.input.0[0] ^= 1),
-        ("evaluation key", |receipt| receipt.evaluation_key.0[0] ^= 1),
-        ("output", |receipt| receipt.output.0[0] ^= 1),
-        ("tail", |receipt| receipt.tail.0[0] ^= 1),
-        ("worker", |receipt| receipt.worker.0[0] ^= 1),
-        ("measurement", |receipt| receipt.measurement.0[0] ^= 1),
-        ("registration nonce", |receipt| receipt.registration_nonce.0[0] ^= 1),
-        ("claimed at", |receipt| receipt.claimed_at.0 += 1),
-        ("finished at", |receipt| receipt.finished_at.0 += 1),
-        ("expires at", |receipt| receipt.expires_at.0 += 1),
-    ];
-    for (field, alter) in altered {
+    for (field, alter) in ALTERATIONS {
         let mut signed = honest;
         alter(&mut signed);
         let refused = commit(&mut chain, job, &signed, &honest);
