@@ -90,6 +90,14 @@ impl BlobStore {
         Ok(Self { objects, prefix: Place::default(), chunk_bytes: FOLDER_CHUNK_BYTES })
     }
 
+    /// Throws a blob out.
+    ///
+    /// # Errors
+    /// What the store says; the blob may be there still.
+    pub(crate) async fn discard(&self, digest: BlobDigest) -> Result<(), Source> {
+        Ok(self.objects.delete(&self.place(digest)).await?)
+    }
+
     /// The store at a URL: `file:///folder`, a plain path or, with the feature `s3`,
     /// `s3://bucket/prefix` with the usual `AWS_*` variables.
     ///

@@ -195,6 +195,20 @@ async fn a_blob_damaged_on_the_disk_breaks_off_before_its_end() {
 }
 
 #[tokio::test]
+async fn a_damaged_blob_is_thrown_out_once_it_is_found_so_that_whoever_has_it_can_put_it_there_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let gateway = Gateway::over(folder.path(), small()).await;
+    let digest = gateway.client().put(blob(6, 1_000)).await.unwrap();
+    let name = digest.to_string().trim_start_matches("0x").to_owned();
+    std::fs::write(folder.path().join(&name[..2]).join(&name), vec![9; 1_000]).unwrap();
+    gateway.client().get(digest, LIMIT).await.unwrap_err();
+    assert!(!gateway.client().has(digest).await.unwrap());
+    gateway.client().put(blob(6, 1_000)).await.unwrap();
+    assert_eq!(gateway.client().get(digest, LIMIT).await.unwrap(), blob(6, 1_000));
+    gateway.stop().await;
+}
+
+#[tokio::test]
 async fn the_callers_limit_stops_a_longer_blob() {
     let folder = tempfile::tempdir().unwrap();
     let gateway = Gateway::over(folder.path(), small()).await;

@@ -32,6 +32,12 @@ impl Quota {
         }
     }
 
+    /// Frees the room of a blob that was kept and is kept no longer.
+    pub(super) fn give_back(&self, bytes: u64) {
+        let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
+        *used = used.saturating_sub(bytes);
+    }
+
     pub(super) fn used(&self) -> u64 {
         *self.used.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -50,8 +56,7 @@ impl Room {
 
 impl Drop for Room {
     fn drop(&mut self) {
-        let mut used = self.quota.used.lock().unwrap_or_else(PoisonError::into_inner);
-        *used = used.saturating_sub(self.bytes);
+        self.quota.give_back(self.bytes);
     }
 }
 

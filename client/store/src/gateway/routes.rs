@@ -116,7 +116,7 @@ async fn fetch(State(gateway): State<Gateway>, Path(name): Path<String>) -> Resu
     let digest = named(&name)?;
     let blob = gateway.store.open(digest).await?;
     let length = blob.length_bytes;
-    Ok(blob_response(digest, length, Body::from_stream(checked(digest, blob))))
+    Ok(blob_response(digest, length, Body::from_stream(checked(gateway, digest, blob))))
 }
 
 fn blob_response(digest: BlobDigest, length: u64, body: Body) -> Response {
@@ -132,24 +132,30 @@ fn blob_response(digest: BlobDigest, length: u64, body: Body) -> Response {
     response
 }
 
-/// The blob's bytes, the last piece held back until the whole has its digest.
-fn checked(digest: BlobDigest, blob: BlobStream) -> impl Stream<Item = Result<Bytes, Source>> {
-    let state = (blob.bytes, Blake2b::<U32>::new(), None::<Bytes>);
+/// The blob's bytes, the last piece held back until the whole has its digest. One that has another is thrown
+/// out: while it lay there, nobody who still has the right bytes could put them in its place.
+fn checked(gateway: Gateway, digest: BlobDigest, blob: BlobStream) -> impl Stream<Item = Result<Bytes, Source>> {
+    let length = blob.length_bytes;
+    let state = (gateway, blob.bytes, Blake2b::<U32>::new(), None::<Bytes>);
     stream::unfold(Some(state), move |state| async move {
-        let (mut bytes, mut hasher, mut held) = state?;
+        let (gateway, mut bytes, mut hasher, mut held) = state?;
         loop {
             match bytes.next().await {
                 Some(Ok(piece)) => {
                     hasher.update(&piece);
                     if let Some(ready) = held.replace(piece) {
-                        return Some((Ok(ready), Some((bytes, hasher, held))));
+                        return Some((Ok(ready), Some((gateway, bytes, hasher, held))));
                     }
                 }
                 Some(Err(error)) => return Some((Err(error), None)),
                 None => {
                     let found = BlobDigest(hasher.finalize().into());
                     if found != digest {
-                        tracing::error!(%digest, %found, "blob is damaged");
+                        tracing::error!(%digest, %found, "blob is damaged; it is thrown out");
+                        match gateway.store.discard(digest).await {
+                            Ok(()) => gateway.quota.give_back(length),
+                            Err(error) => tracing::error!(%digest, error, "damaged blob stays"),
+                        }
                         return Some((Err(GetError::Damaged { digest, found }.into()), None));
                     }
                     return held.map(|last| (Ok(last), None));
