@@ -111,6 +111,18 @@ pub enum ServeError {
     Journal(#[from] StateError),
 }
 
+/// A place held for an offer; dropping it gives the place back unless the offer is out.
+struct HeldPlace<'a> {
+    desk: &'a Desk,
+    call: &'a OfferCall,
+}
+
+impl Drop for HeldPlace<'_> {
+    fn drop(&mut self) {
+        self.desk.places().release(self.call);
+    }
+}
+
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -160,11 +172,13 @@ impl Desk {
             Reserved::Repeat(offer) => return Ok(offer),
             Reserved::New => {}
         }
+        // Whoever asked may hang up, and this with it: the place is given back all the same.
+        let place = HeldPlace { desk: self, call };
         let made = self.make_offer(call).await;
-        match &made {
-            Ok(offer) => self.places().offered(call, *offer),
-            Err(_) => self.places().release(call),
+        if let Ok(offer) = &made {
+            self.places().offered(call, *offer);
         }
+        drop(place);
         made
     }
 
