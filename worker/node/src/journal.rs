@@ -48,11 +48,13 @@ impl Journal {
         Self(state)
     }
 
-    /// Writes that a job is in hand.
+    /// Writes that a job is in hand. What an earlier claim of the same job left is forgotten: its receipt names
+    /// another claim, and would be refused for ever.
     ///
     /// # Errors
     /// [`StateError`].
     pub fn begin(&self, facts: &JobFacts) -> Result<(), StateError> {
+        self.forget(facts.job)?;
         self.0.write(&format!("{}/facts", folder(facts.job)), &(VERSION, facts).encode())
     }
 
@@ -230,6 +232,20 @@ mod tests {
         assert_eq!(again.response, b"two");
         journal.forget(JobId(7)).unwrap();
         assert_eq!(journal.resume(JobId(7)).unwrap(), None);
+    }
+
+    #[test]
+    fn a_job_claimed_anew_begins_without_the_answers_and_the_receipt_of_the_claim_before() {
+        let root = tempfile::tempdir().unwrap();
+        let journal = journal(root.path());
+        journal.begin(&facts()).unwrap();
+        journal.answer(&answer(&JobRun::new(facts()), b"one"), None).unwrap();
+        let commitment =
+            Commitment { output: BlobDigest([1; 32]), finished_at: BlockNumber(12), signature: Signature([3; 65]) };
+        journal.commit(JobId(7), &commitment).unwrap();
+        let again = JobFacts { claimed_at: BlockNumber(50), deadline: BlockNumber(70), ..facts() };
+        journal.begin(&again).unwrap();
+        assert_eq!(journal.resume(JobId(7)).unwrap(), Some(JobRun::new(again)));
     }
 
     #[test]
