@@ -17,6 +17,9 @@ const PRELOADED_VERSIONS: u32 = 16;
 const RENEW_RETRY: Duration = Duration::from_secs(15);
 /// How long to wait after the chain could not be read.
 const READ_RETRY: Duration = Duration::from_secs(1);
+/// How long to wait before an open job that could not be claimed is tried again, and how often it is tried.
+const CLAIM_RETRY: Duration = Duration::from_secs(1);
+const CLAIM_TRIES: u32 = 20;
 /// The cursor is written at least this often, in blocks.
 const CURSOR_EVERY: u32 = 32;
 
@@ -140,14 +143,18 @@ impl Watch {
         });
     }
 
-    /// Claims an open job if it can be run here.
+    /// Claims an open job as soon as it can be run here, for a while.
     fn consider(&self, job: JobId) {
         let desk = self.desk.clone();
         tokio::spawn(async move {
-            match desk.claim(job).await {
-                Ok(true) => info!(job = job.0, "claimed"),
-                Ok(false) => {}
-                Err(error) => debug!(job = job.0, error = &*error, "not claimed"),
+            // A store that is away or a desk that is full now may be back or free before the window is over.
+            for _ in 0..CLAIM_TRIES {
+                match desk.claim(job).await {
+                    Ok(true) => return info!(job = job.0, "claimed"),
+                    Ok(false) => return,
+                    Err(error) => debug!(job = job.0, error = &*error, "not claimed"),
+                }
+                tokio::time::sleep(CLAIM_RETRY).await;
             }
         });
     }
