@@ -9,21 +9,21 @@ use crate::{
     told::Told,
     workers::{CheckedWorker, checked_worker},
 };
-use encompute_audit::{JobFacts, verify_commitment};
+use encompute_audit::JobFacts;
 use encompute_chain::SubmitJob;
-use encompute_envelope::{Context, RecipientPublic, RecipientSecret, SecretSeed, Subject};
+use encompute_envelope::{Context, RecipientSecret, SecretSeed, Subject};
 use encompute_keys::MachineSecret;
 use encompute_networks::Network;
 use encompute_protocol::{
     BlobDigest, BlockNumber, HeadDigest, JobId, JobProgress, JobTerms, Plancks, RoundIndex, RoundReceiptDigest, Stage,
     VersionManifest,
-    call::{AcceptResult, PokeJob, ReadJob, ReadSplit, SendFeatures},
+    call::{AcceptResult, PokeJob, ReadJob, ReadSplit},
     event::Event,
-    manifest::{JobResult, ReleasedFeatures},
+    manifest::JobResult,
     signing::SigningKey,
     wire::Message,
 };
-use encompute_release::{CheckedPolicy, InputIdentity, ReleaseContext, Releaser};
+use encompute_release::Releaser;
 use encompute_store::{Blobs, ByteLimit, GatewayClient};
 use std::{
     path::PathBuf,
@@ -58,6 +58,8 @@ pub struct Runner<M> {
 
 /// Pause before a worker is asked again.
 const ASK_AGAIN: Duration = Duration::from_millis(100);
+/// So many times it is asked between two looks at whether it can have what it needs.
+const ASKED_PER_LOOK: u32 = 10;
 
 impl<M: SubmitJob> Runner<M> {
     /// Takes the job on from wherever it stands until it ends, or until `patience` is over.
@@ -77,6 +79,7 @@ impl<M: SubmitJob> Runner<M> {
         let mut follow = self.services.market.follow(head);
         let mut waiting: Option<(Step, Instant)> = None;
         let mut told = Told::nothing(job, self.job(job).await?.0.requested_at);
+        let mut agreed = None;
         loop {
             let (terms, progress) = self.job(job).await?;
             told.tell(&self.services.market, &progress, watch).await?;
@@ -88,11 +91,17 @@ impl<M: SubmitJob> Runner<M> {
             }
             match progress.stage {
                 Stage::Requested => {}
-                Stage::Claimed => self.rounds(journal, job, terms, progress, watch).await?,
+                Stage::Claimed => self.rounds(journal, job, terms, progress, &mut agreed, watch).await?,
+                Stage::HeadCommitted if self.is_late(&progress).await? => self.poke(job).await,
                 Stage::HeadCommitted => self.release(journal, job, terms, progress, watch).await?,
                 Stage::FeaturesSent => {}
                 Stage::ResultCommitted => self.take_result(journal, job, progress, watch).await?,
-                Stage::Settled | Stage::Failed | Stage::Cancelled => return self.ending(journal, job, progress).await,
+                Stage::Settled => {
+                    // It may have settled by itself while nobody was here to open what was paid for.
+                    self.open_result(journal, job, progress).await?;
+                    return self.ending(journal, job, progress).await;
+                }
+                Stage::Failed | Stage::Cancelled => return self.ending(journal, job, progress).await,
             }
             if progress.stage == Stage::ResultCommitted && !self.accept {
                 return self.ending(journal, job, progress).await;
@@ -104,13 +113,14 @@ impl<M: SubmitJob> Runner<M> {
             if matches!(progress.stage, Stage::HeadCommitted | Stage::ResultCommitted) {
                 continue;
             }
-            self.wait(job, progress, &mut follow, until, patience).await?;
+            self.wait(journal, job, progress, &mut follow, until, patience).await?;
         }
     }
 
     /// Waits for the next block that concerns the job; pokes it when its actor is late.
     async fn wait(
         &self,
+        journal: &Journal,
         job: JobId,
         progress: JobProgress,
         follow: &mut M::Follow,
@@ -127,13 +137,24 @@ impl<M: SubmitJob> Runner<M> {
             if block.events.iter().any(|emitted| concerns(&emitted.event)) {
                 return Ok(());
             }
+            self.keep_request_in_store(journal, progress.stage).await;
             if block.block.number > progress.deadline {
-                // Somebody else may have poked meanwhile; the chain then says so, and we look again.
-                if let Err(error) = self.services.market.submit(PokeJob { job }, Plancks::ZERO).await {
-                    tracing::info!(%job, %error, "poke was not taken");
-                }
+                self.poke(job).await;
                 return Ok(());
             }
+        }
+    }
+
+    /// True once the job's actor is late.
+    async fn is_late(&self, progress: &JobProgress) -> Result<bool, JobError> {
+        Ok(self.services.market.head().await.map_err(JobError::Read)?.number > progress.deadline)
+    }
+
+    /// Moves an overdue job on. Somebody else may have done so meanwhile; the chain then says so, and the caller
+    /// looks again.
+    async fn poke(&self, job: JobId) {
+        if let Err(error) = self.services.market.submit(PokeJob { job }, Plancks::ZERO).await {
+            tracing::info!(%job, %error, "poke was not taken");
         }
     }
 
@@ -142,7 +163,7 @@ impl<M: SubmitJob> Runner<M> {
     }
 
     /// What the chain says of the job and of the worker that holds it, its evidence verified.
-    async fn facts(
+    pub(crate) async fn facts(
         &self,
         job: JobId,
         terms: JobTerms,
@@ -174,12 +195,13 @@ impl<M: SubmitJob> Runner<M> {
         job: JobId,
         terms: JobTerms,
         progress: JobProgress,
+        agreed: &mut Option<BlockNumber>,
         watch: &mut (impl Watch + Send),
     ) -> Result<(), JobError> {
         let manifest = self.manifest(journal).await?;
         let plan = plan_of(split_of(&manifest, terms.split)?)?;
         let count = plan.rounds().len();
-        if journal.record().rounds.len() >= count {
+        if *agreed == Some(progress.claimed_at) && journal.record().rounds.len() >= count {
             return Ok(());
         }
         let began = begin(watch, Step::Rounds);
@@ -194,10 +216,10 @@ impl<M: SubmitJob> Runner<M> {
             url: &worker.url,
             http: &self.services.http,
         };
-        // Another worker starts over: its receipts do not continue the first one's.
-        let same_worker = journal.record().rounds.is_empty() || self.still_answers(journal, &trip).await;
-        if !same_worker {
-            journal.update(|record| record.rounds.clear())?;
+        if *agreed != Some(progress.claimed_at) {
+            let Some(common) = self.agree(journal, &trip, progress.deadline).await? else { return Ok(()) };
+            journal.update(|record| record.rounds.truncate(common))?;
+            *agreed = Some(progress.claimed_at);
         }
         while journal.record().rounds.len() < count {
             let round = RoundIndex(journal.record().rounds.len() as u16);
@@ -219,10 +241,41 @@ impl<M: SubmitJob> Runner<M> {
         Ok(())
     }
 
-    /// True when the worker that holds the job now gives the first round's receipt that we have.
-    async fn still_answers(&self, journal: &Journal, trip: &RoundTrip<'_>) -> bool {
-        let first = trip.ask(RoundIndex(0), &[], journal.record().tensor, RoundReceiptDigest::default()).await;
-        matches!((first, journal.record().rounds.first()), (Ok(verified), Some(done)) if verified.round.link() == done.link)
+    /// How many rounds the worker that holds the job now has answered as the journal says; none when its window
+    /// closed meanwhile. Another worker's receipts differ from the first on. One that holds the job anew has
+    /// forgotten what it answered: it is asked everything again in turn, with the very bytes of the first time,
+    /// for a round that was answered is never answered for other bytes.
+    async fn agree(
+        &self,
+        journal: &Journal,
+        trip: &RoundTrip<'_>,
+        deadline: BlockNumber,
+    ) -> Result<Option<usize>, JobError> {
+        let done = &journal.record().rounds;
+        for (index, round) in done.iter().enumerate() {
+            let Some(verified) = self.ask(journal, trip, RoundIndex(index as u16), deadline).await? else {
+                return Ok(None);
+            };
+            if verified.round.link() != round.link {
+                return Ok(Some(index));
+            }
+        }
+        Ok(Some(done.len()))
+    }
+
+    /// Puts the request blob back where it is gone from the store: whoever acts next may need it, and whoever
+    /// cannot act pays for it.
+    async fn keep_request_in_store(&self, journal: &Journal, stage: Stage) {
+        if !matches!(stage, Stage::Requested | Stage::Claimed | Stage::FeaturesSent) {
+            return;
+        }
+        let input = journal.record().input;
+        if let Ok(false) = self.services.blobs.has(input).await
+            && let Ok(bytes) = journal.kept(&input)
+        {
+            let put = self.put("the request", bytes).await;
+            tracing::warn!(%input, ok = put.is_ok(), "the request blob was gone from the store; it is put there again");
+        }
     }
 
     /// Asks for a round until there is an answer; none when the job moved on or its window closed.
@@ -237,124 +290,21 @@ impl<M: SubmitJob> Runner<M> {
         let (previous, digest) =
             before.map_or((RoundReceiptDigest::default(), journal.record().tensor), |done| (done.link, done.next));
         let request = if before.is_some() { journal.kept(&digest)? } else { Vec::new() };
-        loop {
+        for asked in 0u32.. {
             match trip.ask(round, &request, digest, previous).await {
                 Ok(verified) => return Ok(Some(verified)),
                 Err(NoAnswer::Never(error)) => return Err(error),
                 Err(NoAnswer::Later(found)) => tracing::info!(job = %trip.facts.job, %round, found, "no answer yet"),
+            }
+            if asked % ASKED_PER_LOOK == 0 {
+                self.keep_request_in_store(journal, Stage::Claimed).await;
             }
             if self.services.market.head().await.map_err(JobError::Read)?.number > deadline {
                 return Ok(None);
             }
             tokio::time::sleep(ASK_AGAIN).await;
         }
-    }
-
-    /// Verifies the commitment, decrypts the last response, releases, seals and sends.
-    async fn release(
-        &self,
-        journal: &mut Journal,
-        job: JobId,
-        terms: JobTerms,
-        progress: JobProgress,
-        watch: &mut (impl Watch + Send),
-    ) -> Result<(), JobError> {
-        let manifest = self.manifest(journal).await?;
-        if journal.record().features.is_none() {
-            let began = begin(watch, Step::Release);
-            let sealed = self.sealed_features(journal, job, terms, progress, &manifest).await?;
-            let digest = journal.keep(&sealed)?;
-            journal.update(|record| record.features = Some(digest))?;
-            end(watch, Step::Release, began);
-        }
-        let Some(features) = journal.record().features else { return Ok(()) };
-        let began = begin(watch, Step::Send);
-        self.put("the sealed features", journal.kept(&features)?).await?;
-        let sent =
-            self.services.market.submit(SendFeatures { job, policy: terms.policy, features }, Plancks::ZERO).await;
-        sent.map_err(|source| JobError::Submit { doing: "send the features", source })?;
-        end(watch, Step::Send, began);
-        Ok(())
-    }
-
-    /// The transcript that the chain names.
-    async fn transcript(&self, progress: &JobProgress) -> Result<Vec<u8>, JobError> {
-        let digest = progress.output.unwrap_or_default();
-        let limit = ByteLimit(encompute_protocol::Transcript::LIMIT_BYTES as u64);
-        let bytes = self.services.blobs.get(digest, limit).await;
-        bytes.map(Into::into).map_err(|source| JobError::Fetch { what: "the transcript", digest, source })
-    }
-
-    /// A head of one round may be committed before the client asks for its answer: it is in the store then,
-    /// and is checked like one that the worker sends.
-    async fn adopt_single_round(
-        &self,
-        journal: &mut Journal,
-        trip: &RoundTrip<'_>,
-        transcript: &[u8],
-    ) -> Result<(), JobError> {
-        let round = RoundIndex(0);
-        let digest = trip.response_in(round, transcript)?;
-        let limit = ByteLimit(encompute_fhe::EncryptedFeatures::LIMIT_BYTES as u64);
-        let response = self.services.blobs.get(digest, limit).await;
-        let response = response.map_err(|source| JobError::Fetch { what: "the worker's response", digest, source })?;
-        let verified = trip.recheck(round, &[], journal.record().tensor, &response, transcript)?;
-        journal.keep(&response)?;
-        journal
-            .update(|record| {
-                record.rounds.push(RoundTrip::done(&verified, BlobDigest::of(&[])));
-                record.bytes.1 += verified.bytes as u64;
-            })
-            .map_err(JobError::Journal)
-    }
-
-    async fn sealed_features(
-        &self,
-        journal: &mut Journal,
-        job: JobId,
-        terms: JobTerms,
-        progress: JobProgress,
-        manifest: &VersionManifest,
-    ) -> Result<Vec<u8>, JobError> {
-        let split = split_of(manifest, terms.split)?;
-        let plan = plan_of(split)?;
-        let (facts, worker) = self.facts(job, terms, progress).await?;
-        let transcript = self.transcript(&progress).await?;
-        let (key, secrets) = (journal.key(&self.machine)?, journal.secrets()?);
-        let session = session(&secrets)?;
-        let trip = RoundTrip {
-            facts: &facts,
-            plan: &plan,
-            key: &key,
-            session: &session,
-            url: &worker.url,
-            http: &self.services.http,
-        };
-        if journal.record().rounds.is_empty() {
-            self.adopt_single_round(journal, &trip, &transcript).await?;
-        }
-        let rounds = &journal.record().rounds;
-        let last =
-            rounds.last().copied().ok_or_else(|| JobError::Plan { found: "no round of this job was seen".into() })?;
-        verify_commitment(&facts, &transcript, plan.rounds().len(), last.link)?;
-        let index = RoundIndex(rounds.len() as u16 - 1);
-        let verified =
-            trip.recheck(index, rounds, journal.record().tensor, &journal.kept(&last.response)?, &transcript)?;
-        let features = trip.decrypt(index, &verified)?;
-        let policy = CheckedPolicy::of_split(split, terms.policy).map_err(JobError::Policy)?;
-        let context = ReleaseContext { version: manifest.hash(), split: terms.split, policy: terms.policy };
-        let identity = InputIdentity::from_bytes(journal.record().identity);
-        let last_round = crate::rounds::round_of(&plan, index)?;
-        let released =
-            self.releaser.release(features, last_round, &identity, &context, &policy).map_err(JobError::Release)?;
-        let message = ReleasedFeatures { job, policy: terms.policy, codes: released.codes };
-        let sealing = |found: String| JobError::Crypto { doing: "seal the features", found };
-        let creator =
-            RecipientPublic::from_bytes(manifest.creator_key.as_slice()).map_err(|error| sealing(error.to_string()))?;
-        let context = Context { genesis: facts.genesis, contract: facts.contract, subject: Subject::Features { job } };
-        let envelope = encompute_envelope::seal(&creator, &context, &message.to_wire())
-            .map_err(|error| sealing(error.to_string()))?;
-        Ok(envelope.as_bytes().to_vec())
+        unreachable!("a window closes before a count of this size runs out; qed")
     }
 
     /// Fetches and opens the result, and accepts it.
@@ -366,18 +316,7 @@ impl<M: SubmitJob> Runner<M> {
         watch: &mut (impl Watch + Send),
     ) -> Result<(), JobError> {
         let began = begin(watch, Step::Accept);
-        if journal.record().scores.is_none() {
-            let digest = progress.result.unwrap_or_default();
-            let limit = ByteLimit(JobResult::LIMIT_BYTES as u64 + 64 * 1024);
-            let sealed = self.services.blobs.get(digest, limit).await;
-            let sealed = sealed.map_err(|source| JobError::Fetch { what: "the sealed result", digest, source })?;
-            let scores = self.open_result(journal, job, progress, &sealed)?;
-            let classes = self.manifest(journal).await?.labels.len();
-            if scores.len() != classes {
-                return Err(JobError::Result { found: format!("{} scores for {classes} classes", scores.len()) });
-            }
-            journal.update(|record| record.scores = Some(scores))?;
-        }
+        self.open_result(journal, job, progress).await?;
         if self.accept {
             let accepted = self.services.market.submit(AcceptResult { job }, Plancks::ZERO).await;
             accepted.map_err(|source| JobError::Submit { doing: "accept the result", source })?;
@@ -386,7 +325,21 @@ impl<M: SubmitJob> Runner<M> {
         Ok(())
     }
 
-    fn open_result(
+    /// Fetches and opens the result, unless that is done.
+    async fn open_result(&self, journal: &mut Journal, job: JobId, progress: JobProgress) -> Result<(), JobError> {
+        let (None, Some(digest)) = (&journal.record().scores, progress.result) else { return Ok(()) };
+        let limit = ByteLimit(JobResult::LIMIT_BYTES as u64 + 64 * 1024);
+        let sealed = self.services.blobs.get(digest, limit).await;
+        let sealed = sealed.map_err(|source| JobError::Fetch { what: "the sealed result", digest, source })?;
+        let scores = self.scores(journal, job, progress, &sealed)?;
+        let classes = self.manifest(journal).await?.labels.len();
+        if scores.len() != classes {
+            return Err(JobError::Result { found: format!("{} scores for {classes} classes", scores.len()) });
+        }
+        journal.update(|record| record.scores = Some(scores)).map_err(JobError::Journal)
+    }
+
+    fn scores(
         &self,
         journal: &Journal,
         job: JobId,
@@ -416,7 +369,7 @@ impl<M: SubmitJob> Runner<M> {
     }
 
     /// The version's manifest: its hash is its blob's digest, so the store cannot swap it.
-    async fn manifest(&self, journal: &Journal) -> Result<VersionManifest, JobError> {
+    pub(crate) async fn manifest(&self, journal: &Journal) -> Result<VersionManifest, JobError> {
         let digest = BlobDigest(journal.record().manifest.0);
         let bytes = self.services.blobs.get(digest, ByteLimit(VersionManifest::LIMIT_BYTES as u64)).await;
         let bytes = bytes.map_err(|source| JobError::Fetch { what: "the manifest", digest, source })?;

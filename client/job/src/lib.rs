@@ -8,6 +8,7 @@
 //! through [`encompute_release::Releaser`], and nothing here reacts to a decrypted value: only to
 //! signatures, digests, sizes and windows.
 
+mod commitment;
 mod driver;
 mod error;
 mod journal;

@@ -1,0 +1,136 @@
+//! The head is committed: verify, decrypt, release, seal, send.
+
+use crate::{
+    driver::{Runner, begin, end, session},
+    error::JobError,
+    journal::{Journal, Record},
+    order::{plan_of, split_of},
+    report::{Step, Watch},
+    rounds::RoundTrip,
+};
+use encompute_audit::verify_commitment;
+use encompute_chain::SubmitJob;
+use encompute_envelope::{Context, RecipientPublic, Subject};
+use encompute_protocol::{
+    BlobDigest, JobId, JobProgress, JobTerms, Plancks, RoundIndex, VersionManifest, call::SendFeatures,
+    manifest::ReleasedFeatures, wire::Message,
+};
+use encompute_release::{CheckedPolicy, InputIdentity, ReleaseContext};
+use encompute_store::{Blobs, ByteLimit};
+
+impl<M: SubmitJob> Runner<M> {
+    /// Verifies the commitment, decrypts the last response, releases, seals and sends.
+    pub(crate) async fn release(
+        &self,
+        journal: &mut Journal,
+        job: JobId,
+        terms: JobTerms,
+        progress: JobProgress,
+        watch: &mut (impl Watch + Send),
+    ) -> Result<(), JobError> {
+        let manifest = self.manifest(journal).await?;
+        if journal.record().features.is_none() {
+            let began = begin(watch, Step::Release);
+            let sealed = self.sealed_features(journal, job, terms, progress, &manifest).await?;
+            let digest = journal.keep(&sealed)?;
+            journal.update(|record| record.features = Some(digest))?;
+            end(watch, Step::Release, began);
+        }
+        let Some(features) = journal.record().features else { return Ok(()) };
+        let began = begin(watch, Step::Send);
+        self.put("the sealed features", journal.kept(&features)?).await?;
+        let sent =
+            self.services.market.submit(SendFeatures { job, policy: terms.policy, features }, Plancks::ZERO).await;
+        sent.map_err(|source| JobError::Submit { doing: "send the features", source })?;
+        end(watch, Step::Send, began);
+        Ok(())
+    }
+
+    /// The transcript that the chain names.
+    async fn transcript(&self, progress: &JobProgress) -> Result<Vec<u8>, JobError> {
+        let digest = progress.output.unwrap_or_default();
+        let limit = ByteLimit(encompute_protocol::Transcript::LIMIT_BYTES as u64);
+        let bytes = self.services.blobs.get(digest, limit).await;
+        bytes.map(Into::into).map_err(|source| JobError::Fetch { what: "the transcript", digest, source })
+    }
+
+    /// A head may be committed before the client has its last answer: it need not ask for the only one, and
+    /// may have been cut off while it waited. The answer is in the store then, and is checked like one that
+    /// the worker sends. `count` rounds are at least one.
+    async fn adopt_last_round(
+        &self,
+        journal: &mut Journal,
+        trip: &RoundTrip<'_>,
+        count: usize,
+        transcript: &[u8],
+    ) -> Result<(), JobError> {
+        let round = RoundIndex(count as u16 - 1);
+        let digest = trip.response_in(round, transcript)?;
+        let limit = ByteLimit(encompute_fhe::EncryptedFeatures::LIMIT_BYTES as u64);
+        let response = self.services.blobs.get(digest, limit).await;
+        let response = response.map_err(|source| JobError::Fetch { what: "the worker's response", digest, source })?;
+        let Record { rounds, tensor, .. } = journal.record();
+        let verified = trip.recheck(round, rounds, *tensor, &response, transcript)?;
+        journal.keep(&response)?;
+        journal
+            .update(|record| {
+                record.rounds.truncate(count - 1);
+                record.rounds.push(RoundTrip::done(&verified, BlobDigest::of(&[])));
+                record.bytes.1 += verified.bytes as u64;
+            })
+            .map_err(JobError::Journal)
+    }
+
+    async fn sealed_features(
+        &self,
+        journal: &mut Journal,
+        job: JobId,
+        terms: JobTerms,
+        progress: JobProgress,
+        manifest: &VersionManifest,
+    ) -> Result<Vec<u8>, JobError> {
+        let split = split_of(manifest, terms.split)?;
+        let plan = plan_of(split)?;
+        let (facts, worker) = self.facts(job, terms, progress).await?;
+        let transcript = self.transcript(&progress).await?;
+        let (key, secrets) = (journal.key(&self.machine)?, journal.secrets()?);
+        let session = session(&secrets)?;
+        let trip = RoundTrip {
+            facts: &facts,
+            plan: &plan,
+            key: &key,
+            session: &session,
+            url: &worker.url,
+            http: &self.services.http,
+        };
+        let (done, count) = (&journal.record().rounds, plan.rounds().len());
+        // A worker that took over has answered the only round without being asked.
+        let other =
+            count == 1 && done.first().map(|done| done.response) != Some(trip.response_in(RoundIndex(0), &transcript)?);
+        if done.len() + 1 == count || other {
+            self.adopt_last_round(journal, &trip, count, &transcript).await?;
+        }
+        let rounds = &journal.record().rounds;
+        let last =
+            rounds.last().copied().ok_or_else(|| JobError::Plan { found: "no round of this job was seen".into() })?;
+        verify_commitment(&facts, &transcript, plan.rounds().len(), last.link)?;
+        let index = RoundIndex(rounds.len() as u16 - 1);
+        let verified =
+            trip.recheck(index, rounds, journal.record().tensor, &journal.kept(&last.response)?, &transcript)?;
+        let features = trip.decrypt(index, &verified)?;
+        let policy = CheckedPolicy::of_split(split, terms.policy).map_err(JobError::Policy)?;
+        let context = ReleaseContext { version: manifest.hash(), split: terms.split, policy: terms.policy };
+        let identity = InputIdentity::from_bytes(journal.record().identity);
+        let last_round = crate::rounds::round_of(&plan, index)?;
+        let released =
+            self.releaser.release(features, last_round, &identity, &context, &policy).map_err(JobError::Release)?;
+        let message = ReleasedFeatures { job, policy: terms.policy, codes: released.codes };
+        let sealing = |found: String| JobError::Crypto { doing: "seal the features", found };
+        let creator =
+            RecipientPublic::from_bytes(manifest.creator_key.as_slice()).map_err(|error| sealing(error.to_string()))?;
+        let context = Context { genesis: facts.genesis, contract: facts.contract, subject: Subject::Features { job } };
+        let envelope = encompute_envelope::seal(&creator, &context, &message.to_wire())
+            .map_err(|error| sealing(error.to_string()))?;
+        Ok(envelope.as_bytes().to_vec())
+    }
+}
