@@ -10,7 +10,7 @@ use crate::{
 };
 use clap::{Args, Subcommand};
 use encompute_chain::{Account, Class, Client};
-use encompute_job::{Ending, JobError, Journal, Order, Runner, Services};
+use encompute_job::{Ending, JobError, Journal, Order, Record, Runner, Services};
 use encompute_keys::MachineSecret;
 use encompute_protocol::{
     JobId, Plancks, PolicyId, Stage,
@@ -289,27 +289,62 @@ impl Resume {
         let ours = records.into_iter().filter(|record| {
             record.genesis == genesis && Some(record.contract) == contract && record.user == account.address()
         });
-        let wanted: Vec<_> =
-            ours.filter(|record| self.id.is_none() || record.job.map(|job| job.0) == self.id).collect();
+        // A home that was cut off while it paid does not know the job's number yet, but its input.
+        let input = match self.id {
+            Some(id) => market::read(account.client(), ReadJob { job: JobId(id) }).await?.map(|(terms, _)| terms.input),
+            None => None,
+        };
+        let asked = |record: &Record| match record.job {
+            Some(job) => Some(job.0) == self.id,
+            None => Some(record.input) == input,
+        };
+        let wanted: Vec<_> = ours.filter(|record| self.id.is_none() || asked(record)).collect();
         if let (true, Some(id)) = (wanted.is_empty(), self.id) {
             return Err(Failure::new(Exit::NotFound, format!("this home has no job {id} of this account")));
         }
         let runner = runner(context, account, true)?;
+        let mut first_failure = None;
         for record in wanted {
-            let mut rail = Rail::new();
-            let mut journal =
-                Journal::open_input(context.home(), &record.input).doing(Exit::Failed, "open the job's journal")?;
-            let run = async {
-                runner.request(&mut journal, &mut rail).await?;
-                runner.drive(&mut journal, Duration::from_secs(self.patience), &mut rail).await
-            };
-            let ending = run.await.map_err(|error| job_failure(&error))?;
-            let listing =
-                market::of_version(runner.services.market.client(), &runner.services.blobs, record.version).await?;
-            print_ending(&ending, &listing, &rail, common)?;
+            // What has ended needs nobody, unless it was asked for.
+            if self.id.is_none() && has_ended(&runner, &record).await? {
+                continue;
+            }
+            match self.one(context, common, &runner, &record).await {
+                Ok(()) => {}
+                Err(failure) if self.id.is_some() => return Err(failure),
+                // The others can still go on.
+                Err(failure) => {
+                    output::say(&failure.text);
+                    first_failure.get_or_insert(failure);
+                }
+            }
         }
-        Ok(())
+        first_failure.map_or(Ok(()), Err)
     }
+
+    async fn one(&self, context: &Context, common: &Common, runner: &Runner<Account>, record: &Record) -> Outcome {
+        let mut rail = Rail::new();
+        let mut journal =
+            Journal::open_input(context.home(), &record.input).doing(Exit::Failed, "open the job's journal")?;
+        let run = async {
+            runner.request(&mut journal, &mut rail).await?;
+            runner.drive(&mut journal, Duration::from_secs(self.patience), &mut rail).await
+        };
+        let ending = run.await.map_err(|error| job_failure(&error))?;
+        let market = &runner.services.market;
+        let listing = market::of_version(market.client(), &runner.services.blobs, record.version).await?;
+        print_ending(&ending, &listing, &rail, common)
+    }
+}
+
+/// True for a job of which nothing is left to do: it has ended, and a result that was paid for is opened.
+async fn has_ended(runner: &Runner<Account>, record: &Record) -> Outcome<bool> {
+    let Some(job) = record.job else { return Ok(false) };
+    let found = market::read(runner.services.market.client(), ReadJob { job }).await?;
+    Ok(found.is_some_and(|(_, progress)| match progress.stage {
+        Stage::Settled => record.scores.is_some() || progress.result.is_none(),
+        stage => stage.is_terminal(),
+    }))
 }
 
 impl List {
