@@ -4,14 +4,14 @@ use crate::process::{KitError, Process, built};
 use codec::Encode;
 use encompute_chain::{Account, Client, Signer, development};
 use encompute_networks::{LocalServices, Network, RpcUrl, ServiceUrl, WordError};
-use encompute_protocol::{BlockNumber, Blocks, Params, Plancks, call::CONSTRUCTOR};
+use encompute_protocol::{BlockNumber, Blocks, ContractAddress, Params, Plancks, call::CONSTRUCTOR};
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
 /// The contract as it is checked in; tests of the contract rebuild and compare it.
 const CODE: &[u8] = include_bytes!("../../../contracts/marketplace/artifacts/marketplace.polkavm");
 /// Who deploys and governs.
-const GOVERNOR: &str = "//Alice";
+pub(crate) const GOVERNOR: &str = "//Alice";
 /// A root certificate's outline: tests of the chain alone never judge a quote.
 const NO_ROOT: [u8; 5] = [0x30, 0x82, 0, 1, 0];
 
@@ -39,13 +39,9 @@ impl Chain {
     /// [`KitError`]; parameters outside their bounds are refused by the contract.
     pub async fn start_with(adjust: impl FnOnce(&mut Params)) -> Result<Self, KitError> {
         let mut chain = Self::start_bare().await?;
-        let governor = chain.account(GOVERNOR);
-        let mut params = Params { treasury: governor.address(), ..chain.network.deployment.params };
-        adjust(&mut params);
-        let constructor = (CONSTRUCTOR.0, params, governor.address(), chain.client.genesis()).encode();
-        let deployed = governor.deploy(CODE.to_vec(), constructor, Plancks::ZERO, None).await?;
-        chain.network.chain.contract = Some(deployed.answer);
-        chain.client = chain.client.at_contract(deployed.answer);
+        let contract = deploy(&chain.client, chain.network.deployment.params, adjust).await?;
+        chain.network.chain.contract = Some(contract);
+        chain.client = chain.client.at_contract(contract);
         Ok(chain)
     }
 
@@ -71,7 +67,7 @@ impl Chain {
     /// # Panics
     /// If `suri` is none: a test's mistake.
     pub fn account(&self, suri: &str) -> Account {
-        self.client.signed_by(Signer::from_suri(suri).expect("tests name development keys that exist; qed"))
+        signed(&self.client, suri)
     }
 
     /// Seals empty blocks, so that windows pass.
@@ -108,6 +104,24 @@ impl Chain {
         self.process = Some(start_process(self.folder.path(), &listen).await?);
         Ok(())
     }
+}
+
+/// Puts the contract on a chain, governed by [`GOVERNOR`].
+pub(crate) async fn deploy(
+    client: &Client,
+    params: Params,
+    adjust: impl FnOnce(&mut Params),
+) -> Result<ContractAddress, KitError> {
+    let governor = signed(client, GOVERNOR);
+    let mut params = Params { treasury: governor.address(), ..params };
+    adjust(&mut params);
+    let constructor = (CONSTRUCTOR.0, params, governor.address(), client.genesis()).encode();
+    Ok(governor.deploy(CODE.to_vec(), constructor, Plancks::ZERO, None).await?.answer)
+}
+
+/// The chain as a development key.
+pub(crate) fn signed(client: &Client, suri: &str) -> Account {
+    client.signed_by(Signer::from_suri(suri).expect("tests name development keys that exist; qed"))
 }
 
 async fn start_process(folder: &Path, listen: &str) -> Result<Process, KitError> {

@@ -3,11 +3,13 @@
 //! Nothing is imitated and nothing is shared between tests: each starts its own processes on free
 //! ports in a folder of its own, and they are gone when it ends.
 //!
-//! The three types to know, and how they meet:
+//! The types to know, and how they meet:
 //!
 //! * [`Process`] is one program that has said it is ready.
 //! * [`Chain`] is the embedded chain with the contract deployed: what a client needs.
 //! * [`Market`] is everything that `encompute dev up` starts, and the command line beside it.
+//! * [`Services`] is the same as processes of the test's own, each of which can be killed, stopped and
+//!   started again alone, on its folder and its port.
 //!
 //! The programs are those that the same build made, or those in `ENCOMPUTE_PROGRAMS`.
 //!
@@ -24,7 +26,9 @@
 mod chain;
 mod market;
 mod process;
+mod services;
 
 pub use chain::Chain;
 pub use market::{Market, Ran, command, encompute, program, root};
 pub use process::{KitError, Process};
+pub use services::{Habits, Services};

@@ -156,6 +156,11 @@ impl Process {
         end_of(&self.log)
     }
 
+    /// Its process id, while it runs.
+    pub fn id(&self) -> Option<u32> {
+        self.child.id()
+    }
+
     /// Asks it to stop and waits; kills it if it does not. True if it ended well.
     pub async fn stop(mut self) -> bool {
         if let Some(id) = self.child.id() {

@@ -1,0 +1,284 @@
+//! The whole market as processes that a test ends and starts again one by one.
+
+use crate::{
+    chain::{GOVERNOR, deploy, signed},
+    market::command,
+    process::{KitError, Process, built},
+};
+use encompute_chain::{Account, Client, development};
+use encompute_networks::{LocalServices, Network};
+use encompute_protocol::{BlockNumber, Blocks, MeasurementId, Params, Plancks, call::AllowMeasurement};
+use serde_json::Value;
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    process::Stdio,
+    str::FromStr,
+};
+use tempfile::TempDir;
+
+/// How the market is started.
+#[derive(Clone, Copy, Debug)]
+pub struct Habits {
+    /// Workers, named `worker-1` on; their accounts are `//Bob`, `//Bob/2`, ….
+    pub workers: u16,
+    /// Creators, named `creator-1` on; their accounts are `//Charlie`, `//Charlie/2`, ….
+    pub creators: u16,
+    /// Jobs that each worker holds at once.
+    pub capacity: u16,
+    /// Pause before an empty block is made, in milliseconds; 0 for never.
+    pub heartbeat_ms: u32,
+}
+
+impl Default for Habits {
+    fn default() -> Self {
+        Self { workers: 1, creators: 1, capacity: 8, heartbeat_ms: 500 }
+    }
+}
+
+/// One program, how it was started, and the process while there is one.
+struct Service {
+    program: PathBuf,
+    arguments: Vec<String>,
+    process: Option<Process>,
+    ready: Value,
+}
+
+/// Chain, gateway, attestation, creators and workers, models on sale. Dropping it kills them all.
+pub struct Services {
+    /// The network, for clients.
+    pub network: Network,
+    client: Client,
+    services: BTreeMap<String, Service>,
+    home: TempDir,
+}
+
+/// Each program's argument that names the address it listens on.
+const LISTEN: &str = "--listen";
+
+impl Services {
+    /// Starts everything, deploys with the local network's parameters as `adjust` leaves them, and
+    /// publishes each of `models`, folders of the repository, for every creator.
+    ///
+    /// # Errors
+    /// [`KitError`], with the end of the log of what did not start.
+    pub async fn start(habits: Habits, models: &[&str], adjust: impl FnOnce(&mut Params)) -> Result<Self, KitError> {
+        let home = tempfile::Builder::new().prefix("encompute-services-").tempdir();
+        let home = home.map_err(|source| KitError::Start { what: "market".to_owned(), source })?;
+        let text = |name: &str| home.path().join(name).display().to_string();
+        let block_time = format!("{}ms", habits.heartbeat_ms);
+        let mut started = BTreeMap::new();
+        let chain =
+            ["--seal", "instant", "--finality-gap", "0ms", "--block-time", &block_time, "--state", &text("chain")];
+        start_one(&mut started, home.path(), "chain", "encompute-devchain", &chain).await?;
+        let gateway = ["gateway", "serve", "--store", &text("blobs")];
+        start_one(&mut started, home.path(), "gateway", "encompute", &gateway).await?;
+        start_one(&mut started, home.path(), "attestation", "encompute", &["dev", "attest"]).await?;
+        let mut network = local_network(&started)?;
+        let client = Client::connect(&network).await?;
+        let contract = deploy(&client, network.deployment.params, adjust).await?;
+        network.chain.contract = Some(contract);
+        let client = client.at_contract(contract);
+        let measurement: MeasurementId = parsed(&started, "attestation", "measurement")?;
+        signed(&client, GOVERNOR).submit(AllowMeasurement { measurement }, Plancks::ZERO).await?;
+        let written = network.write(&home.path().join("networks").join("local.toml"));
+        written.map_err(|error| KitError::Command {
+            what: "writing the network file".to_owned(),
+            why: error.to_string(),
+        })?;
+        let mut market = Self { network, client, services: started, home };
+        for number in 1..=habits.creators {
+            market.start_creator(number, models).await?;
+        }
+        for number in 1..=habits.workers {
+            market.start_worker(number, habits.capacity).await?;
+        }
+        Ok(market)
+    }
+
+    async fn start_creator(&mut self, number: u16, models: &[&str]) -> Result<(), KitError> {
+        let (name, suri) = (format!("creator-{number}"), numbered("//Charlie", number));
+        let (network, vault) = (self.network_file(), self.home.path().join(&name).display().to_string());
+        let who = ["--network", &network, "--suri", &suri, "--vault", &vault];
+        if number > 1 {
+            self.fund(&suri).await?;
+        }
+        let serve = [&["creator", "serve"], &who[..]].concat();
+        start_one(&mut self.services, self.home.path(), &name, "encompute", &serve).await?;
+        let url = said(&self.services, &name, "listen")?.to_owned();
+        for model in models {
+            let publish = [&["model", "publish", model, "--creator-url", &url], &who[..]].concat();
+            self.run(&publish)?;
+        }
+        Ok(())
+    }
+
+    async fn start_worker(&mut self, number: u16, capacity: u16) -> Result<(), KitError> {
+        let (name, suri, capacity) = (format!("worker-{number}"), numbered("//Bob", number), capacity.to_string());
+        let (network, state) = (self.network_file(), self.home.path().join(&name).display().to_string());
+        let agent = said(&self.services, "attestation", "listen")?.to_owned();
+        let who = ["run", "--network", &network, "--suri", &suri, "--state", &state];
+        let how = ["--guest-agent", &agent, "--capacity", &capacity];
+        let arguments = [&who[..], &how[..]].concat();
+        if number > 1 {
+            self.fund(&suri).await?;
+        }
+        start_one(&mut self.services, self.home.path(), &name, "encompute-worker", &arguments).await
+    }
+
+    /// Gives a derived development account money; the plain ones have theirs at genesis.
+    ///
+    /// # Errors
+    /// [`KitError`].
+    pub async fn fund(&self, suri: &str) -> Result<(), KitError> {
+        const GIFT: Plancks = Plancks(10_000_000_000_000_000);
+        let to = self.account(suri).id();
+        self.account("//Ferdie").transfer(&to, GIFT).await?;
+        Ok(())
+    }
+
+    fn network_file(&self) -> String {
+        self.home.path().join("networks").join("local.toml").display().to_string()
+    }
+
+    fn run(&self, arguments: &[&str]) -> Result<(), KitError> {
+        let failed = |why: String| KitError::Command { what: arguments.join(" "), why };
+        let ran = command(self.home.path(), arguments).stdin(Stdio::null()).output();
+        let ran = ran.map_err(|error| failed(error.to_string()))?;
+        match ran.status.success() {
+            true => Ok(()),
+            false => Err(failed(String::from_utf8_lossy(&ran.stderr).into_owned())),
+        }
+    }
+
+    /// Folder of everything: `blobs`, `creator-1`, `worker-1`, logs.
+    pub fn home(&self) -> &Path {
+        self.home.path()
+    }
+
+    /// A client about the contract.
+    pub fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// The account of a development key.
+    ///
+    /// # Panics
+    /// If `suri` is none: a test's mistake.
+    pub fn account(&self, suri: &str) -> Account {
+        signed(&self.client, suri)
+    }
+
+    /// Names of all services, in order.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.services.keys().map(String::as_str)
+    }
+
+    /// `encompute` on a home of its own below the market's, knowing the market's network; not started yet.
+    pub fn encompute(&self, home: &str, arguments: &[&str]) -> std::process::Command {
+        let network = self.network_file();
+        command(&self.home.path().join(home), &[&["--network", &network], arguments].concat())
+    }
+
+    /// Process id of a service that runs.
+    pub fn id(&self, name: &str) -> Option<u32> {
+        self.services.get(name)?.process.as_ref()?.id()
+    }
+
+    /// Ends a service as a power cut would.
+    pub async fn kill(&mut self, name: &str) {
+        if let Some(process) = self.services.get_mut(name).and_then(|service| service.process.take()) {
+            process.kill().await;
+        }
+    }
+
+    /// Asks a service to end, as an operator would; true if it did so by itself.
+    pub async fn stop(&mut self, name: &str) -> bool {
+        match self.services.get_mut(name).and_then(|service| service.process.take()) {
+            Some(process) => process.stop().await,
+            None => true,
+        }
+    }
+
+    /// Starts a service that was ended, on its folder and its port.
+    ///
+    /// # Errors
+    /// [`KitError`], with the end of its log.
+    pub async fn restart(&mut self, name: &str) -> Result<(), KitError> {
+        let unknown = || KitError::Command { what: format!("starting {name}"), why: "there is no such service".into() };
+        let service = self.services.get_mut(name).ok_or_else(unknown)?;
+        let arguments: Vec<&str> = service.arguments.iter().map(String::as_str).collect();
+        service.process = Some(Process::start(name, &service.program, &arguments, self.home.path()).await?);
+        Ok(())
+    }
+
+    /// Seals empty blocks, so that windows pass.
+    ///
+    /// # Errors
+    /// [`KitError::Command`].
+    pub async fn seal(&self, blocks: Blocks) -> Result<BlockNumber, KitError> {
+        let sealed = development::seal_blocks(&self.client, blocks).await;
+        sealed.map_err(|error| KitError::Command { what: "sealing blocks".to_owned(), why: error.to_string() })
+    }
+}
+
+fn numbered(suri: &str, number: u16) -> String {
+    if number == 1 { suri.to_owned() } else { format!("{suri}/{number}") }
+}
+
+/// Starts a program on a free port, which it keeps when it is started again.
+async fn start_one(
+    services: &mut BTreeMap<String, Service>,
+    folder: &Path,
+    name: &str,
+    program: &str,
+    arguments: &[&str],
+) -> Result<(), KitError> {
+    let program = built(program)?;
+    let first = [arguments, &[LISTEN, "127.0.0.1:0"]].concat();
+    let process = Process::start(name, &program, &first, folder).await?;
+    let address = process.said("listen")?.trim_start_matches("http://").trim_start_matches("ws://");
+    let again = [arguments, &[LISTEN, address]].concat().into_iter().map(str::to_owned).collect();
+    let ready = process.ready().clone();
+    services.insert(name.to_owned(), Service { program, arguments: again, process: Some(process), ready });
+    Ok(())
+}
+
+fn said<'a>(services: &'a BTreeMap<String, Service>, name: &str, key: &str) -> Result<&'a str, KitError> {
+    let ready = services.get(name).map(|service| &service.ready);
+    let missing = || KitError::ReadyLine {
+        what: name.to_owned(),
+        key: key.to_owned(),
+        line: ready.map(Value::to_string).unwrap_or_default(),
+    };
+    ready.and_then(|ready| ready.get(key)).and_then(Value::as_str).ok_or_else(missing)
+}
+
+fn parsed<T: FromStr<Err: std::fmt::Display>>(
+    services: &BTreeMap<String, Service>,
+    name: &str,
+    key: &str,
+) -> Result<T, KitError> {
+    let unread = |error: T::Err| KitError::Command { what: format!("reading {key} of {name}"), why: error.to_string() };
+    said(services, name, key)?.parse().map_err(unread)
+}
+
+fn local_network(services: &BTreeMap<String, Service>) -> Result<Network, KitError> {
+    let root = said(services, "attestation", "root_der")?;
+    let unread = |error: hex::FromHexError| KitError::Command {
+        what: "reading the development root".to_owned(),
+        why: error.to_string(),
+    };
+    let rpc = said(services, "chain", "listen")?.replacen("http://", "ws://", 1);
+    let bad_rpc = |error: encompute_networks::WordError| KitError::Command {
+        what: "reading the chain's address".to_owned(),
+        why: error.to_string(),
+    };
+    Ok(Network::local(LocalServices {
+        rpc: rpc.parse().map_err(bad_rpc)?,
+        genesis: parsed(services, "chain", "genesis")?,
+        gateway: parsed(services, "gateway", "listen")?,
+        collateral: parsed(services, "attestation", "listen")?,
+        root_der: hex::decode(root).map_err(unread)?,
+    })?)
+}
