@@ -6,8 +6,8 @@ use encompute_chain::{BlockEvents, Class};
 use encompute_protocol::call::{ClaimJob, ReadCounts, ReadJob, ReadParams, ReadSplit, ReadVersion};
 use encompute_protocol::event::{Event, JobStageChanged};
 use encompute_protocol::{BlockNumber, JobId, Params, Plancks, SplitIndex, Stage, VersionId, VersionStatus};
-use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::collections::{BTreeMap, btree_map::Entry};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tracing::{debug, error, info, warn};
 
@@ -29,12 +29,16 @@ pub struct Watch {
     wish: Wish,
     params: Params,
     renewed_at: Option<Instant>,
+    considered: Considered,
 }
+
+/// Open jobs that are being considered, each with the block that said it is open.
+type Considered = Arc<Mutex<BTreeMap<JobId, BlockNumber>>>;
 
 impl Watch {
     /// A watch over a desk whose worker is registered.
     pub fn new(desk: Arc<Desk>, wish: Wish, params: Params) -> Self {
-        Self { desk, wish, params, renewed_at: None }
+        Self { desk, wish, params, renewed_at: None, considered: Considered::default() }
     }
 
     /// Takes up what a restart interrupted, then follows the chain for ever.
@@ -58,11 +62,18 @@ impl Watch {
             self.renew_if_due(number).await;
             if noted || number.0 >= written.0 + CURSOR_EVERY {
                 written = number;
-                if let Err(error) = self.desk.journal.seen(number) {
+                if let Err(error) = self.desk.journal.seen(self.behind_us(number)) {
                     warn!(error = &error as &dyn std::error::Error, "last block seen is not written down");
                 }
             }
         }
+    }
+
+    /// The last block of which nothing is left to do, up to `now`: after a restart, jobs that were being
+    /// considered are to be seen again.
+    fn behind_us(&self, now: BlockNumber) -> BlockNumber {
+        let oldest = lock(&self.considered).values().min().copied();
+        oldest.map_or(now, |open| now.min(BlockNumber(open.0.saturating_sub(1))))
     }
 
     /// The first block to read: after the last one seen, but never further back than any job can
@@ -107,19 +118,16 @@ impl Watch {
             }
         }
         for (job, change) in moved {
-            noted |= self.moved(job, &change);
+            noted |= self.moved(block.block.number, job, &change);
         }
         noted
     }
 
     /// Only a job's last change in a block counts: the state it left is gone.
-    fn moved(&self, job: JobId, change: &JobStageChanged) -> bool {
+    fn moved(&self, block: BlockNumber, job: JobId, change: &JobStageChanged) -> bool {
         let mine = change.worker == Some(self.desk.world.address());
         match change.to {
-            Stage::Requested => {
-                self.desk.put_away(job);
-                self.consider(job);
-            }
+            Stage::Requested => self.consider(block, job),
             Stage::Claimed if mine => self.look_at(job),
             Stage::HeadCommitted if mine => self.desk.committed(job),
             Stage::Settled | Stage::Failed | Stage::Cancelled if mine => self.desk.put_away(job),
@@ -144,24 +152,33 @@ impl Watch {
     }
 
     /// Claims an open job as soon as it can be run here, for a while.
-    fn consider(&self, job: JobId) {
-        let desk = self.desk.clone();
+    fn consider(&self, block: BlockNumber, job: JobId) {
+        let (desk, considered) = (self.desk.clone(), self.considered.clone());
+        match lock(&considered).entry(job) {
+            // It is being tried already.
+            Entry::Occupied(_) => return,
+            Entry::Vacant(place) => place.insert(block),
+        };
         tokio::spawn(async move {
             // A store that is away or a desk that is full now may be back or free before the window is over.
             for _ in 0..CLAIM_TRIES {
                 match desk.claim(job).await {
-                    Ok(true) => return info!(job = job.0, "claimed"),
-                    Ok(false) => return,
+                    Ok(true) => {
+                        info!(job = job.0, "claimed");
+                        break;
+                    }
+                    Ok(false) => break,
                     Err(error) => debug!(job = job.0, error = &*error, "not claimed"),
                 }
                 tokio::time::sleep(CLAIM_RETRY).await;
             }
+            lock(&considered).remove(&job);
         });
     }
 
     fn preload(&self) {
         let desk = self.desk.clone();
-        let watch = Self { desk: desk.clone(), wish: self.wish.clone(), params: self.params, renewed_at: None };
+        let watch = Self::new(desk.clone(), self.wish.clone(), self.params);
         tokio::spawn(async move {
             let Ok(counts) = desk.world.account.client().read(ReadCounts {}).await else { return };
             let oldest = counts.versions.saturating_sub(PRELOADED_VERSIONS) + 1;
@@ -224,6 +241,10 @@ impl Watch {
     }
 }
 
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 impl Desk {
     /// Goes on with a job of ours: the first round, or the receipt that was to be submitted.
     async fn resume(self: &Arc<Self>, job: JobId) -> Result<(), ServeError> {
@@ -250,6 +271,8 @@ impl Desk {
             return Ok(false);
         }
         let Some((terms, _)) = found else { return Ok(false) };
+        // What an earlier claim of ours left is of no use to the next.
+        self.put_away(job);
         self.places().check()?;
         let prepared = self.prepare(terms.user, (terms.version, terms.split), terms.input).await?;
         drop(prepared);
