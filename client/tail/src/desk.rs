@@ -14,7 +14,7 @@ use encompute_protocol::{
 };
 use encompute_store::{Blobs, ByteLimit, Class as StoreClass, GatewayClient, GetError, PutError, StateDir, StateError};
 use serde::Serialize;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, btree_map::Entry};
 use std::error::Error;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -47,7 +47,8 @@ pub(crate) struct Desk {
 
 #[derive(Default)]
 struct Counters {
-    at_work: BTreeSet<JobId>,
+    /// Each with the block in which its features came; none for one from the journal, where it stays.
+    at_work: BTreeMap<JobId, Option<BlockNumber>>,
     committed: u64,
     refused: u64,
     block: BlockNumber,
@@ -154,11 +155,17 @@ impl Desk {
         lock(&self.counters).at_work.len()
     }
 
-    /// Works on a job until it is settled with it; once at a time for one job.
-    pub(crate) fn take_up(self: &Arc<Self>, job: JobId) {
-        if !lock(&self.counters).at_work.insert(job) {
-            return;
-        }
+    /// The first block of which something is left to do, up to `now`.
+    pub(crate) fn oldest_at_work(&self, now: BlockNumber) -> BlockNumber {
+        lock(&self.counters).at_work.values().flatten().copied().fold(now, BlockNumber::min)
+    }
+
+    /// Works on a job until it is settled with it; once at a time for one job. `came` is the block of its features.
+    pub(crate) fn take_up(self: &Arc<Self>, job: JobId, came: Option<BlockNumber>) {
+        match lock(&self.counters).at_work.entry(job) {
+            Entry::Occupied(_) => return,
+            Entry::Vacant(place) => place.insert(came),
+        };
         let desk = self.clone();
         tokio::spawn(async move {
             desk.work(job).await;

@@ -23,7 +23,7 @@ struct Cursor(u8, BlockNumber);
 pub(crate) async fn run(desk: Arc<Desk>) {
     for name in desk.state.list("jobs").unwrap_or_default() {
         if let Ok(job) = name.parse() {
-            desk.take_up(JobId(job));
+            desk.take_up(JobId(job), None);
         }
     }
     let from = start(&desk).await;
@@ -43,14 +43,14 @@ pub(crate) async fn run(desk: Arc<Desk>) {
         let mut taken = false;
         for emitted in &block.events {
             if let Event::FeaturesSent(sent) = &emitted.event {
-                desk.take_up(sent.job);
+                desk.take_up(sent.job, Some(number));
                 taken = true;
             }
         }
         if taken || number.0 >= written.0 + CURSOR_EVERY {
             written = number;
-            // One block less: a job taken up is not yet done, and taking it up twice changes nothing.
-            let cursor = Cursor(VERSION, BlockNumber(number.0.saturating_sub(1)));
+            // A job taken up is not yet done; taking it up twice changes nothing.
+            let cursor = Cursor(VERSION, desk.oldest_at_work(number));
             if let Err(error) = desk.state.write(CURSOR, &cursor.encode()) {
                 warn!(error = &error as &dyn Error, "last block seen is not written down");
             }
