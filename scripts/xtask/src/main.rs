@@ -1,5 +1,5 @@
 //! Everything that is neither a service nor a library: builds the contract, holds the house rules,
-//! checks golden vectors.
+//! checks golden vectors, breaks a market on purpose.
 
 mod contract;
 mod repository;
@@ -9,7 +9,7 @@ mod vectors;
 use clap::{Parser, Subcommand};
 use std::{error::Error, process::ExitCode};
 
-/// Builds the contract, holds the house rules, checks golden vectors.
+/// Builds the contract, holds the house rules, checks golden vectors, breaks a market on purpose.
 #[derive(Parser)]
 #[command(name = "xtask", bin_name = "cargo run -p encompute-xtask --", version)]
 struct Arguments {
@@ -26,6 +26,10 @@ enum Task {
     Tidy(tidy::Arguments),
     /// Checks the golden vectors; with --write, makes them anew.
     Vectors(vectors::Arguments),
+    /// Runs jobs while processes are killed at every step; says where jobs and money end.
+    Drill(encompute_drill::Arguments),
+    /// Runs many jobs at once; says how fast, with how much memory, and where jobs and money end.
+    Load(encompute_drill::LoadArguments),
 }
 
 fn main() -> ExitCode {
@@ -33,6 +37,8 @@ fn main() -> ExitCode {
         Task::Contract(task) => contract::run(task).map_err(Into::into),
         Task::Tidy(arguments) => tidy::run(arguments).map_err(Into::<Box<dyn Error>>::into),
         Task::Vectors(arguments) => vectors::run(arguments).map_err(Into::into),
+        Task::Drill(arguments) => encompute_drill::drill(&arguments).map_err(Into::into),
+        Task::Load(arguments) => encompute_drill::load(&arguments).map_err(Into::into),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,0 +1,27 @@
+//! The crash drill: jobs through the real programs, one of which is killed, frozen or robbed of its
+//! files at every step; then the outcome is judged.
+//!
+//! What is to happen ([`plan`]) and what its outcome is worth ([`judge`]) are pure and tested alone;
+//! processes are in a thin shell around them. Money is judged from the contract's events against the
+//! refund table, never by what a program says of itself.
+//!
+//! * [`Scene`] is one run: who is hurt, at which step, how, for how long.
+//! * [`Judgement`] is what became of its job, and of every planck.
+//! * [`Report`] adds them up; `xtask drill` prints it.
+//!
+//! [`load()`] is the other way to break a market: many jobs at once.
+
+mod actor;
+pub mod judge;
+mod load;
+mod market;
+pub mod plan;
+mod report;
+mod run;
+
+pub use judge::{Judgement, Outcome};
+pub use load::{Load, LoadArguments, carry, load};
+pub use market::DrillError;
+pub use plan::{Fault, Scene, Step, Victim, plan};
+pub use report::{Report, Row};
+pub use run::{Arguments, drill, play};
