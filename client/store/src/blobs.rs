@@ -187,9 +187,10 @@ impl PutError {
     /// What kind of failure this is.
     pub fn class(&self) -> Class {
         match self {
-            Self::TooLarge { .. } | Self::OtherDigest { .. } | Self::Full { .. } | Self::Refused { .. } => {
-                Class::Refused
-            }
+            Self::Refused { status, .. } if is_failure(*status) => Class::Failed,
+            // Full today, perhaps not tomorrow.
+            Self::Full { .. } => Class::Failed,
+            Self::TooLarge { .. } | Self::OtherDigest { .. } | Self::Refused { .. } => Class::Refused,
             Self::Unreachable { .. } => Class::Unreachable,
             Self::TimedOut { .. } => Class::TimedOut,
             Self::Store { .. } => Class::Failed,
@@ -202,12 +203,18 @@ impl GetError {
     pub fn class(&self) -> Class {
         match self {
             Self::NotFound { .. } => Class::NotFound,
+            Self::Refused { status, .. } if is_failure(*status) => Class::Failed,
             Self::TooLarge { .. } | Self::Damaged { .. } | Self::Refused { .. } => Class::Refused,
             Self::Truncated { .. } | Self::Unreachable { .. } => Class::Unreachable,
             Self::TimedOut { .. } => Class::TimedOut,
             Self::Store { .. } => Class::Failed,
         }
     }
+}
+
+/// True for a status by which a server says that it failed: it has not said no, and may do better next time.
+fn is_failure(status: u16) -> bool {
+    (500..600).contains(&status)
 }
 
 /// Keeps blobs and gives them back.
@@ -242,5 +249,19 @@ impl<T: Blobs> Blobs for std::sync::Arc<T> {
 
     fn has(&self, digest: BlobDigest) -> impl Future<Output = Result<bool, GetError>> + Send {
         (**self).has(digest)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_that_failed_or_is_full_has_not_refused_for_good() {
+        let digest = BlobDigest([1; 32]);
+        let put = |status| PutError::Refused { url: String::new(), digest, status, reason: String::new() }.class();
+        let get = |status| GetError::Refused { url: String::new(), digest, status, reason: String::new() }.class();
+        assert_eq!((put(500), put(503), put(400)), (Class::Failed, Class::Failed, Class::Refused));
+        assert_eq!((get(500), get(503), get(403)), (Class::Failed, Class::Failed, Class::Refused));
     }
 }
