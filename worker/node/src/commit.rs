@@ -33,9 +33,9 @@ impl CommitError {
     /// True where trying again may help.
     fn is_passing(&self) -> bool {
         match self {
-            Self::Submit(error) => matches!(error.class(), Class::Unreachable | Class::TimedOut),
+            Self::Submit(error) => error.class() != Class::Refused,
             Self::Upload(error) => error.class() != encompute_store::Class::Refused,
-            Self::Serve(error) => matches!(error, ServeError::Read(_) | ServeError::Fetch(_)),
+            Self::Serve(error) => matches!(error, ServeError::Read(_) | ServeError::Fetch(_) | ServeError::Journal(_)),
             Self::Empty => false,
         }
     }
