@@ -55,6 +55,10 @@ pub struct Arguments {
     #[arg(long, value_name = "ADDRESS=AMOUNT", value_parser = endowment)]
     fund: Vec<(AccountId, Balance)>,
 
+    /// Stop when stdin ends, too: whoever started this process is gone
+    #[arg(long)]
+    pub stop_with_stdin: bool,
+
     /// Execute every stored block again, report, and exit
     #[arg(long, requires = "state")]
     pub verify: bool,

@@ -21,8 +21,8 @@ fn main() -> ExitCode {
         EnvFilter::try_from_env("ENCOMPUTE_LOG").unwrap_or_else(|_| EnvFilter::new("warn,encompute_devchain=info"));
     tracing_subscriber::fmt().with_writer(std::io::stderr).with_env_filter(filter).init();
     quiet_caught_panics();
-    let check_only = arguments.verify;
-    let outcome = if check_only { check(arguments.into_config()) } else { run(arguments.into_config()) };
+    let (check_only, leashed) = (arguments.verify, arguments.stop_with_stdin);
+    let outcome = if check_only { check(arguments.into_config()) } else { run(arguments.into_config(), leashed) };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
@@ -78,7 +78,7 @@ fn store_hint(error: &StoreError) -> Option<&'static str> {
     }
 }
 
-fn run(config: Config) -> Result<(), Failure> {
+fn run(config: Config, leashed: bool) -> Result<(), Failure> {
     let executor = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -92,6 +92,7 @@ fn run(config: Config) -> Result<(), Failure> {
         tokio::select! {
             _ = interrupt.recv() => {}
             _ = terminate.recv() => {}
+            () = stdin_ended(), if leashed => {}
             () = running.ended() => {
                 return Err(Failure { words: "the chain thread ended".into(), hint: None, code: FAILED });
             }
@@ -100,6 +101,19 @@ fn run(config: Config) -> Result<(), Failure> {
         tracing::info!("stopped, everything is written");
         Ok(())
     })
+}
+
+/// Resolves when stdin ends: whoever started this process holds its other end, and is gone.
+async fn stdin_ended() {
+    let (ended, wait) = tokio::sync::oneshot::channel::<()>();
+    // No thread of the runtime's: nobody waits for this one when the process stops otherwise.
+    std::thread::spawn(move || {
+        // What is said there is for nobody, and an error is an end, too.
+        let _ = std::io::copy(&mut std::io::stdin().lock(), &mut std::io::sink());
+        drop(ended);
+    });
+    // The sender is only ever dropped.
+    drop(wait.await);
 }
 
 fn announce(running: &Running) {

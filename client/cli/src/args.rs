@@ -62,6 +62,14 @@ pub struct Identity {
     pub password_file: Option<PathBuf>,
 }
 
+/// When a service stops besides Ctrl-C and SIGTERM.
+#[derive(Args, Clone, Copy, Debug, Default)]
+pub struct Leash {
+    /// Stop when stdin ends, too: whoever started this process is gone
+    #[arg(long)]
+    pub stop_with_stdin: bool,
+}
+
 /// Every command.
 #[derive(Subcommand)]
 pub enum Command {

@@ -1,7 +1,7 @@
 //! From options to things: settings, the chain, the gateway, a signer.
 
 use crate::{
-    args::{Common, Identity},
+    args::{Common, Identity, Leash},
     failure::{Doing, Exit, Failure, Outcome, exit_of_chain, exit_of_store},
 };
 use encompute_chain::{Account, Client, Signer};
@@ -109,6 +109,15 @@ impl Context {
     }
 }
 
+/// The folder of keys and jobs, for what needs no network.
+///
+/// # Errors
+/// [`Exit::Usage`] when nothing names one.
+pub fn bare_home(common: &Common) -> Outcome<PathBuf> {
+    let flags = Flags { home: common.home.clone(), ..Flags::default() };
+    encompute_networks::home(&flags, &|key| std::env::var(key).ok()).doing(Exit::Usage, "find the home folder")
+}
+
 /// A password: from its file, or asked for on the terminal without echo.
 ///
 /// # Errors
@@ -141,6 +150,14 @@ pub async fn stop_signal() {
     }
     #[cfg(not(unix))]
     let _ = tokio::signal::ctrl_c().await;
+}
+
+/// Stops for a signal; on a leash, for the end of stdin as well.
+pub async fn stopped(leash: Leash) {
+    tokio::select! {
+        () = stop_signal() => {}
+        () = encompute_store::stdin_ended(), if leash.stop_with_stdin => {}
+    }
 }
 
 /// The failure of a blob look-up, with its exit code.

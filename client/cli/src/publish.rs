@@ -65,7 +65,13 @@ impl Publication {
     ///
     /// # Errors
     /// With what the model's folder lacks.
-    pub fn prepare(&self, creator: encompute_protocol::Address) -> Outcome<Prepared> {
+    pub async fn prepare(self, creator: encompute_protocol::Address) -> Outcome<Prepared> {
+        // Measuring takes seconds of arithmetic: on a thread of its own, so that a stop is heard meanwhile.
+        let prepared = tokio::task::spawn_blocking(move || self.prepare_here(creator)).await;
+        prepared.doing(Exit::Failed, "package the model")?
+    }
+
+    fn prepare_here(&self, creator: encompute_protocol::Address) -> Outcome<Prepared> {
         let doing = format!("package {}", self.folder.display());
         let package = Package::build(&self.folder, &mut measuring()).doing(Exit::Failed, &doing)?;
         for split in &package.splits {
@@ -237,7 +243,7 @@ pub async fn publish_all(
         }
         crate::output::say(&format!("publishing {}: quantise, compile, measure, seal …", card.name));
         let publication = Publication { folder, vault: vault.to_owned(), creator_url: creator_url.to_owned(), bond };
-        published.push(publication.prepare(account.address())?.send(&account, &blobs).await?.1);
+        published.push(publication.prepare(account.address()).await?.send(&account, &blobs).await?.1);
     }
     Ok(published)
 }

@@ -24,6 +24,7 @@ mod blobs;
 mod client;
 mod gateway;
 mod http;
+mod leash;
 mod state;
 mod store;
 
@@ -31,5 +32,6 @@ pub use blobs::{Blobs, ByteLimit, Class, GetError, PutError};
 pub use client::GatewayClient;
 pub use gateway::{Connection, GatewayLimits, LimitedListener, ServeError, serve};
 pub use http::{ClientError, http_client};
+pub use leash::stdin_ended;
 pub use state::{StateDir, StateError};
 pub use store::{BlobStore, BlobStream, OpenStoreError, Upload};

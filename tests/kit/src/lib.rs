@@ -29,6 +29,6 @@ mod process;
 mod services;
 
 pub use chain::Chain;
-pub use market::{Market, Ran, command, encompute, program, root};
+pub use market::{Market, Ran, Running, command, encompute, program, root, signal};
 pub use process::{KitError, Process};
 pub use services::{Habits, Services};

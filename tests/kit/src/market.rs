@@ -5,7 +5,8 @@ use serde_json::Value;
 use std::{
     io::{BufRead, BufReader, Read},
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::{Child, ChildStderr, Command, Stdio},
+    sync::{Mutex, mpsc::Receiver},
 };
 use tempfile::TempDir;
 
@@ -89,10 +90,95 @@ pub fn command(home: &Path, arguments: &[&str]) -> Command {
     command
 }
 
-/// Chain, gateway, attestation, creator and worker, two models on sale. Dropping it stops them all.
+/// A command that runs, its words read as it says them. Dropping it kills it.
+pub struct Running {
+    child: Child,
+    words: BufReader<ChildStderr>,
+    said: String,
+}
+
+impl Running {
+    /// Starts `encompute` on a home folder.
+    ///
+    /// # Panics
+    /// If it cannot be started.
+    pub fn start(home: &Path, arguments: &[&str]) -> Self {
+        let mut child = command(home, arguments)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let words = BufReader::new(child.stderr.take().unwrap());
+        Self { child, words, said: String::new() }
+    }
+
+    /// Waits until it says a line with one of `texts` in it; gives back which.
+    ///
+    /// # Panics
+    /// If it ends before, with all that it said.
+    pub fn until(&mut self, texts: &[&str]) -> usize {
+        loop {
+            let from = self.said.len();
+            let read = self.words.read_line(&mut self.said).unwrap();
+            assert!(read > 0, "it ended without saying one of {texts:?}:\n{}", self.said);
+            if let Some(found) = texts.iter().position(|text| self.said[from..].contains(text)) {
+                return found;
+            }
+        }
+    }
+
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Ends it as a power cut would.
+    ///
+    /// # Panics
+    /// If it ended by itself before.
+    pub fn kill(mut self) {
+        assert_eq!(self.child.try_wait().unwrap(), None, "it ended by itself: {}", self.said);
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// Waits for its end.
+    ///
+    /// # Panics
+    /// If its output cannot be read.
+    pub fn finish(mut self) -> Ran {
+        self.words.read_to_string(&mut self.said).unwrap();
+        let mut stdout = String::new();
+        self.child.stdout.take().unwrap().read_to_string(&mut stdout).unwrap();
+        let code = self.child.wait().unwrap().code().unwrap_or(-1);
+        Ran { code, stdout, stderr: std::mem::take(&mut self.said) }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // What has ended cannot be killed, and need not.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Sends a signal to a process, by the signal's name.
+///
+/// # Panics
+/// If there is no such process.
+pub fn signal(name: &str, pid: u32) {
+    let sent = Command::new("kill").args([&format!("-{name}"), &pid.to_string()]).status().unwrap();
+    assert!(sent.success(), "SIG{name} to {pid}");
+}
+
+/// Chain, gateway, attestation, creator and worker, two models on sale. Dropping it stops them all;
+/// so does the end of the test's process, for their stdin ends with it.
 pub struct Market {
     child: Child,
     home: TempDir,
+    events: Mutex<Receiver<Value>>,
     /// Its ready line.
     pub ready: Value,
 }
@@ -103,9 +189,17 @@ impl Market {
     /// # Panics
     /// If something does not start, with its words.
     pub fn up() -> Self {
-        let home = tempfile::Builder::new().prefix("encompute-test-").tempdir().unwrap();
-        let mut child = command(home.path(), &["dev", "up", "--listen", "127.0.0.1:0", "--json"])
-            .stdin(Stdio::null())
+        Self::up_in(tempfile::Builder::new().prefix("encompute-test-").tempdir().unwrap())
+    }
+
+    /// The same on a home folder, where an earlier one may have run.
+    ///
+    /// # Panics
+    /// As [`Market::up`].
+    pub fn up_in(home: TempDir) -> Self {
+        let arguments = ["dev", "up", "--listen", "127.0.0.1:0", "--json", "--stop-with-stdin"];
+        let mut child = command(home.path(), &arguments)
+            .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
@@ -121,7 +215,13 @@ impl Market {
         // Words of a running market are in its logs; an unread pipe would block it.
         let mut stderr = child.stderr.take().unwrap();
         std::thread::spawn(move || std::io::copy(&mut stderr, &mut std::io::sink()));
-        Self { child, home, ready }
+        let (said, events) = std::sync::mpsc::channel();
+        std::thread::spawn(move || {
+            let lines = stdout.lines().map_while(Result::ok);
+            // A test that is over listens no more.
+            lines.filter_map(|line| serde_json::from_str(&line).ok()).all(|event| said.send(event).is_ok());
+        });
+        Self { child, home, events: Mutex::new(events), ready }
     }
 
     /// The market's home folder.
@@ -137,22 +237,64 @@ impl Market {
         encompute(self.home(), &[&["--network", "local"], arguments].concat())
     }
 
-    /// The process id of one of its services: `chain`, `gateway`, `attestation`, `creator`, `worker`.
+    /// Starts a verb against it, to be interrupted.
+    ///
+    /// # Panics
+    /// If it cannot be started.
+    pub fn start(&self, arguments: &[&str]) -> Running {
+        Running::start(self.home(), &[&["--network", "local"], arguments].concat())
+    }
+
+    /// What a service said when it was ready: `chain`, `gateway`, `attestation`, `creator`, `worker`.
+    ///
+    /// # Panics
+    /// If there is none of that name.
+    pub fn service(&self, name: &str) -> &Value {
+        let services = self.ready["services"].as_array().unwrap();
+        services.iter().find(|found| found["name"] == name).unwrap_or_else(|| panic!("no service {name}"))
+    }
+
+    /// The process id of one of its services, as long as it was never killed.
     ///
     /// # Panics
     /// If there is none of that name.
     pub fn pid(&self, service: &str) -> u32 {
-        let services = self.ready["services"].as_array().unwrap();
-        let found = services.iter().find(|found| found["name"] == service).unwrap();
-        u32::try_from(found["pid"].as_u64().unwrap()).unwrap()
+        u32::try_from(self.service(service)["pid"].as_u64().unwrap()).unwrap()
     }
 
-    /// Ends one service as a power cut would.
+    /// Ends one service as a power cut would, and waits until the market has started it again.
     ///
     /// # Panics
-    /// If there is none of that name.
-    pub fn kill(&self, service: &str) {
-        Command::new("kill").args(["-KILL", &self.pid(service).to_string()]).status().unwrap();
+    /// If there is none of that name, or it does not come back.
+    pub fn kill(&mut self, service: &str) {
+        signal("KILL", self.pid(service));
+        let events = self.events.get_mut().unwrap();
+        let back = events.iter().find(|event| event["event"] == "started" && event["service"] == service);
+        let back = back.unwrap_or_else(|| panic!("the market ended over {service}"));
+        let services = self.ready["services"].as_array_mut().unwrap();
+        let entry = services.iter_mut().find(|found| found["name"] == service).unwrap();
+        (entry["pid"], entry["ready"]) = (back["pid"].clone(), back["ready"].clone());
+    }
+
+    /// Ends the market's own process as a power cut would; the services notice. Its home stays.
+    ///
+    /// # Panics
+    /// If it ended before.
+    pub fn power_cut(mut self) -> TempDir {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+        // The destructor finds a process that has ended.
+        std::mem::replace(&mut self.home, tempfile::tempdir().unwrap())
+    }
+
+    /// Stops everything in order. Its home stays.
+    ///
+    /// # Panics
+    /// If it did not end well.
+    pub fn stop(mut self) -> TempDir {
+        drop(self.child.stdin.take());
+        assert!(self.child.wait().unwrap().success(), "the market did not end well");
+        std::mem::replace(&mut self.home, tempfile::tempdir().unwrap())
     }
 
     /// The log of one of its services.
@@ -163,10 +305,8 @@ impl Market {
 
 impl Drop for Market {
     fn drop(&mut self) {
-        let asked = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status();
-        if !asked.is_ok_and(|status| status.success()) {
-            let _ = self.child.kill();
-        }
+        // Its leash: it stops its services in order, and ends.
+        drop(self.child.stdin.take());
         let _ = self.child.wait();
     }
 }

@@ -8,7 +8,7 @@ use std::{
 };
 use tokio::{
     io::{AsyncBufReadExt, BufReader},
-    process::{Child, Command},
+    process::{Child, ChildStdin, Command},
 };
 
 /// How long a program may take to say that it is ready. Generous: test machines are busy.
@@ -102,6 +102,8 @@ pub struct Process {
     ready: Value,
     log: PathBuf,
     child: Child,
+    /// Ends with the test's process, whatever ends that, and the program stops.
+    _leash: Option<ChildStdin>,
 }
 
 impl Process {
@@ -116,13 +118,15 @@ impl Process {
         let stderr = std::fs::File::options().create(true).append(true).open(&log).map_err(failed)?;
         let mut child = Command::new(program)
             .args(arguments)
-            .stdin(Stdio::null())
+            .arg("--stop-with-stdin")
+            .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(stderr)
             .process_group(0)
             .kill_on_drop(true)
             .spawn()
             .map_err(failed)?;
+        let leash = child.stdin.take();
         let not_ready = |why: String| KitError::NotReady { what: what.to_owned(), why, log: end_of(&log) };
         let stdout = child.stdout.take().ok_or_else(|| not_ready("it has no stdout".to_owned()))?;
         let mut lines = BufReader::new(stdout).lines();
@@ -134,7 +138,7 @@ impl Process {
         let ready: Value = serde_json::from_str(&line).map_err(|_| not_ready(format!("it said {line:?}")))?;
         // Nobody needs later lines, but an unread pipe would block the program.
         tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
-        Ok(Self { what: what.to_owned(), ready, log, child })
+        Ok(Self { what: what.to_owned(), ready, log, child, _leash: leash })
     }
 
     /// A text of its ready line.

@@ -80,6 +80,12 @@ pub struct Run {
     /// Rounds computed at once [default: half the cores, at least one]
     #[arg(long, value_name = "N")]
     pub threads: Option<usize>,
+    /// Stop when stdin ends, too: whoever started this process is gone
+    #[arg(long)]
+    pub stop_with_stdin: bool,
+    /// Accepted for scripts: the ready line on stdout is JSON in any case
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Whom to ask.

@@ -60,9 +60,10 @@ fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
 fn start(options: Run) -> Result<(), Failure> {
     let filter = tracing_subscriber::EnvFilter::try_from_env("ENCOMPUTE_LOG").unwrap_or_else(|_| "info".into());
     tracing_subscriber::fmt().json().with_writer(std::io::stderr).with_env_filter(filter).init();
+    let leashed = options.stop_with_stdin;
     let config = configuration(options)?;
     let runtime = runtime()?;
-    let ended = runtime.block_on(run(config, announce, stop_signal()));
+    let ended = runtime.block_on(run(config, announce, stopped(leashed)));
     runtime.shutdown_timeout(std::time::Duration::from_secs(1));
     ended.map_err(|error| Failure(exit_code(&error), words(&error)))
 }
@@ -118,6 +119,14 @@ fn announce(ready: &Ready) {
     });
     let mut stdout = std::io::stdout().lock();
     let _ = writeln!(stdout, "{line}").and_then(|()| stdout.flush());
+}
+
+/// A signal; if the process is on a leash, the end of stdin as well.
+async fn stopped(leashed: bool) {
+    tokio::select! {
+        () = stop_signal() => {}
+        () = encompute_store::stdin_ended(), if leashed => {}
+    }
 }
 
 async fn stop_signal() {

@@ -1,9 +1,9 @@
 //! `encompute creator`: serve a model's tail, and earn.
 
 use crate::{
-    args::{Common, Identity},
+    args::{Common, Identity, Leash},
     commands::market,
-    context::{Context, stop_signal, under},
+    context::{Context, stopped, under},
     failure::{Doing, Exit, Failure, Outcome, exit_of_chain},
     output,
 };
@@ -56,6 +56,9 @@ pub struct Serve {
     /// Folder of weights, tails and keys, as `model publish` left it [default: HOME/creator]
     #[arg(long, value_name = "DIR")]
     vault: Option<PathBuf>,
+    /// When to stop
+    #[command(flatten)]
+    leash: Leash,
 }
 
 impl Creator {
@@ -86,7 +89,7 @@ impl Serve {
             // Nobody reads a closed stdout; the service serves all the same.
             let _ = output::json(&line);
         };
-        encompute_tail::serve(config, ready, stop_signal()).await.doing(Exit::Failed, "serve tails")
+        encompute_tail::serve(config, ready, stopped(self.leash)).await.doing(Exit::Failed, "serve tails")
     }
 }
 

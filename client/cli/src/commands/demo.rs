@@ -1,7 +1,7 @@
 //! `encompute demo`: two real jobs through every process, and what everybody saw and earned.
 
 use crate::{
-    args::{Common, Identity},
+    args::{Common, Identity, Leash},
     commands::{
         audit,
         dev::{Market, Up},
@@ -73,15 +73,21 @@ impl Demo {
             tempfile::Builder::new().prefix("encompute-demo-").tempdir().doing(Exit::Failed, "make a folder")?;
         let home = common.home.clone().unwrap_or_else(|| folder.path().to_owned());
         let common = Common { home: Some(home.clone()), network: Some("local".into()), ..common.clone() };
-        let up =
-            Up { listen: ([127, 0, 0, 1], 0).into(), block_time: 6, models: self.models.clone(), in_memory: false };
+        let up = Up {
+            listen: ([127, 0, 0, 1], 0).into(),
+            block_time: 6,
+            models: self.models.clone(),
+            in_memory: false,
+            leash: Leash::default(),
+        };
         let starting = Common { network: None, ..common.clone() };
-        let market = tokio::select! {
+        let mut market = tokio::select! {
             market = Market::start(&starting, &up) => market?,
             () = crate::context::stop_signal() => return Err(Failure::new(Exit::Failed, "stopped while starting")),
         };
         let outcome = tokio::select! {
             outcome = self.jobs(&common) => outcome,
+            failure = market.keep_up(false) => Err(failure),
             () = crate::context::stop_signal() => Err(Failure::new(Exit::Failed, "stopped")),
         };
         market.stop().await;

@@ -1,12 +1,12 @@
 //! `encompute dev`: a local market for development: chain, gateway, attestation, worker, creator, two models.
 
 use crate::{
-    args::Common,
-    context::{stop_signal, under},
+    args::{Common, Leash},
+    context::{bare_home, stop_signal, stopped, under},
     deployment,
     failure::{Doing, Exit, Failure, Outcome, exit_of_chain},
     output,
-    supervise::{Service, sibling},
+    supervise::{Incident, Launch, Service, sibling},
 };
 use clap::{Args, Subcommand};
 use encompute_attest::{
@@ -15,9 +15,10 @@ use encompute_attest::{
     pki::{CollateralTerms, DevelopmentPki, DevelopmentSeed, PlatformTraits, development_measurement},
 };
 use encompute_chain::{Client, Signer};
-use encompute_networks::{Flags, LocalServices, Network};
+use encompute_networks::{LocalServices, Network};
 use serde_json::{Value, json};
 use std::{
+    fs::{File, TryLockError},
     net::SocketAddr,
     path::{Path, PathBuf},
 };
@@ -63,6 +64,9 @@ pub struct Up {
     /// Forget the chain when stopped
     #[arg(long)]
     pub in_memory: bool,
+    /// When to stop
+    #[command(flatten)]
+    pub leash: Leash,
 }
 
 impl Up {
@@ -79,6 +83,9 @@ pub struct Attest {
     /// Address to listen on; port 0 takes any free one
     #[arg(long, default_value = "127.0.0.1:0", value_name = "ADDRESS")]
     listen: SocketAddr,
+    /// When to stop
+    #[command(flatten)]
+    leash: Leash,
 }
 
 impl Dev {
@@ -86,18 +93,23 @@ impl Dev {
     pub async fn run(self, common: &Common) -> Outcome {
         match self {
             Self::Up(up) => {
+                let stop = stopped(up.leash);
+                tokio::pin!(stop);
                 // Dropping a half-started market ends what it has started.
                 let mut market = tokio::select! {
                     market = Market::start(common, &up) => market?,
-                    () = stop_signal() => return Err(Failure::new(Exit::Failed, "stopped while starting")),
+                    () = &mut stop => return Err(Failure::new(Exit::Failed, "stopped while starting")),
                 };
                 market.announce(common)?;
                 let ended = tokio::select! {
-                    () = stop_signal() => None,
-                    failure = market.any_ended() => Some(failure),
+                    () = &mut stop => None,
+                    failure = market.keep_up(common.json) => Some(failure),
                 };
-                output::say("stopping …");
-                market.stop().await;
+                output::say("stopping … (Ctrl-C again: at once)");
+                tokio::select! {
+                    () = market.stop() => {}
+                    () = stop_signal() => {}
+                }
                 ended.map_or(Ok(()), Err)
             }
             Self::Attest(attest) => serve_attestation(attest).await,
@@ -133,7 +145,7 @@ async fn serve_attestation(attest: Attest) -> Outcome {
         "measurement": config.measurement.id().to_string(),
         "root_der": hex::encode(pki.trust_root().der()),
     }))?;
-    devservice::serve(listener, config, stop_signal()).await.doing(Exit::Failed, "serve development quotes")
+    devservice::serve(listener, config, stopped(attest.leash)).await.doing(Exit::Failed, "serve development quotes")
 }
 
 /// Everything that `dev up` runs.
@@ -146,6 +158,8 @@ pub struct Market {
     pub home: PathBuf,
     /// Models on sale.
     pub models: Vec<Value>,
+    /// Held for as long as this is the home's one market.
+    _lock: File,
 }
 
 impl Market {
@@ -154,85 +168,55 @@ impl Market {
     /// # Errors
     /// With the service that did not start and the last line of its log; what was started is stopped.
     pub async fn start(common: &Common, up: &Up) -> Outcome<Self> {
-        let flags = Flags { home: common.home.clone(), ..Flags::default() };
-        let home = encompute_networks::home(&flags, &|key| std::env::var(key).ok())
-            .doing(Exit::Usage, "find the home folder")?;
+        let home = bare_home(common)?;
+        let lock = alone(&home)?;
         let logs = under(&home, &["logs"]);
         let text = |parts: &[&str]| under(&home, parts).display().to_string();
         let program = std::env::current_exe().doing(Exit::Failed, "find this program")?;
+        let launch = |name, program: &Path, arguments: Vec<String>, offset| Launch {
+            name,
+            program: program.to_owned(),
+            arguments,
+            listen: up.beside(offset),
+            logs: logs.clone(),
+            again: name != "chain" || !up.in_memory,
+        };
 
         output::say("starting the embedded chain …");
-        let mut chain =
-            vec!["--listen".into(), up.listen.to_string(), "--block-time".into(), format!("{}s", up.block_time)];
+        let mut chain = vec!["--block-time".into(), format!("{}s", up.block_time)];
         match up.in_memory {
             true => chain.push("--in-memory".into()),
             false => chain.extend(["--state".into(), text(&["chain"])]),
         }
-        let chain = Service::start("chain", &sibling("encompute-devchain")?, &chain, &logs).await?;
+        let chain = Service::start(launch("chain", &sibling("encompute-devchain")?, chain, 0)).await?;
         output::say("starting gateway and development attestation …");
-        let gateway = ["gateway", "serve", "--listen", &up.beside(1), "--store", &text(&["blobs"])].map(String::from);
-        let gateway = Service::start("gateway", &program, &gateway, &logs).await?;
-        let attestation = Service::start(
-            "attestation",
-            &program,
-            &["dev", "attest", "--listen", &up.beside(2)].map(String::from),
-            &logs,
-        )
-        .await?;
+        let gateway = ["gateway", "serve", "--store", &text(&["blobs"])].map(String::from).to_vec();
+        let gateway = Service::start(launch("gateway", &program, gateway, 1)).await?;
+        let attestation = ["dev", "attest"].map(String::from).to_vec();
+        let attestation = Service::start(launch("attestation", &program, attestation, 2)).await?;
 
         let mut network = local_network(&chain, &gateway, &attestation)?;
         contract(&mut network, &home, &attestation).await?;
         let file = under(&home, &["networks", "local.toml"]);
         network.write(&file).doing(Exit::Failed, "write the network file")?;
-        let mut market = Self { network, services: vec![chain, gateway, attestation], home, models: Vec::new() };
-        market.serve_and_publish(&file, &program, &logs, up).await?;
-        Ok(market)
-    }
+        let file = file.display().to_string();
+        let quotes = attestation.ready_text("listen")?;
+        let mut services = vec![chain, gateway, attestation];
 
-    async fn serve_and_publish(&mut self, file: &Path, program: &Path, logs: &Path, up: &Up) -> Outcome {
-        let text = |parts: &[&str]| under(&self.home, parts).display().to_string();
-        let network = file.display().to_string();
-        let vault = text(&["creator"]);
         output::say("starting the creator's service …");
-        let creator = [
-            "creator",
-            "serve",
-            "--network",
-            &network,
-            "--suri",
-            CREATOR,
-            "--vault",
-            &vault,
-            "--listen",
-            &up.beside(3),
-        ]
-        .map(String::from);
-        let creator = Service::start("creator", program, &creator, logs).await?;
+        let vault = text(&["creator"]);
+        let creator = ["creator", "serve", "--network", &file, "--suri", CREATOR, "--vault", &vault].map(String::from);
+        let creator = Service::start(launch("creator", &program, creator.to_vec(), 3)).await?;
         let creator_url = creator.ready_text("listen")?;
-        self.services.push(creator);
-        self.models =
-            super::model::publish_all(&self.network, &up.models, CREATOR, Path::new(&vault), &creator_url).await?;
+        services.push(creator);
+        let models = super::model::publish_all(&network, &up.models, CREATOR, Path::new(&vault), &creator_url).await?;
+
         output::say("starting the worker: quote, registration, head keys …");
-        let attestation = self.services[2].ready_text("listen")?;
         let state = text(&["worker"]);
-        let listen = up.beside(4);
-        let worker = [
-            "run",
-            "--network",
-            &network,
-            "--suri",
-            WORKER,
-            "--state",
-            &state,
-            "--guest-agent",
-            &attestation,
-            "--listen",
-            &listen,
-        ];
-        let worker = worker.map(String::from);
-        let worker = Service::start("worker", &sibling("encompute-worker")?, &worker, logs).await?;
-        self.services.push(worker);
-        Ok(())
+        let worker = ["run", "--network", &file, "--suri", WORKER, "--state", &state, "--guest-agent", &quotes];
+        let worker = worker.map(String::from).to_vec();
+        services.push(Service::start(launch("worker", &sibling("encompute-worker")?, worker, 4)).await?);
+        Ok(Self { network, services, home, models, _lock: lock })
     }
 
     fn announce(&self, common: &Common) -> Outcome {
@@ -240,7 +224,7 @@ impl Market {
             "ready": true, "service": "market", "home": self.home, "network": under(&self.home, &["networks", "local.toml"]),
             "rpc": self.network.chain.rpc.as_str(), "contract": self.network.chain.contract.map(|contract| contract.to_string()),
             "services": self.services.iter().map(|service| {
-                json!({ "name": service.name, "pid": service.pid(), "log": service.log, "ready": service.ready })
+                json!({ "name": service.name(), "pid": service.pid(), "log": service.log(), "ready": service.ready })
             }).collect::<Vec<_>>(),
             "models": self.models,
         });
@@ -259,10 +243,12 @@ impl Market {
         ))
     }
 
-    /// Waits until a service ends by itself.
-    pub async fn any_ended(&mut self) -> Failure {
-        let waits = self.services.iter_mut().map(|service| Box::pin(service.ended()));
-        futures::future::select_all(waits).await.0
+    /// Starts again whatever ends, and says so: in words, and with `events` as JSON lines on stdout too.
+    /// Comes back only when a service cannot be kept up.
+    pub async fn keep_up(&mut self, events: bool) -> Failure {
+        let told = |incident: &Incident<'_>| tell(incident, events);
+        let kept = self.services.iter_mut().map(|service| Box::pin(service.keep_up(&told)));
+        futures::future::select_all(kept).await.0
     }
 
     /// Stops services in reverse: nobody loses the ones it needs while it drains.
@@ -270,6 +256,41 @@ impl Market {
         for service in self.services.into_iter().rev() {
             service.stop().await;
         }
+    }
+}
+
+/// The lock of a home's one market; another process that holds it runs one there.
+fn alone(home: &Path) -> Outcome<File> {
+    std::fs::create_dir_all(home).doing(Exit::Failed, &format!("make {}", home.display()))?;
+    let path = under(home, &["market.lock"]);
+    let lock = File::options().create(true).append(true).open(&path);
+    let lock = lock.doing(Exit::Failed, &format!("open {}", path.display()))?;
+    match lock.try_lock() {
+        Ok(()) => Ok(lock),
+        Err(TryLockError::WouldBlock) => {
+            Err(Failure::new(Exit::Failed, format!("a market runs in {} already", home.display()))
+                .hint("use it: --network local; or start another one elsewhere: --home DIR"))
+        }
+        Err(TryLockError::Error(error)) => Err(error).doing(Exit::Failed, &format!("lock {}", path.display())),
+    }
+}
+
+/// Says what became of a service.
+fn tell(incident: &Incident<'_>, events: bool) {
+    let (words, event) = match incident {
+        Incident::Ended { service, why, pause } => (
+            format!("{why}\n{service} is started again in {pause:?}"),
+            json!({ "event": "ended", "service": service, "why": why }),
+        ),
+        Incident::Started(service) => (
+            format!("{} serves again", service.name()),
+            json!({ "event": "started", "service": service.name(), "pid": service.pid(), "ready": service.ready }),
+        ),
+    };
+    output::say(&words);
+    if events {
+        // Nobody reads a closed stdout; the market runs all the same.
+        let _ = output::json(&event);
     }
 }
 

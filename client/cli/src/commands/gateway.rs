@@ -1,8 +1,8 @@
 //! `encompute gateway`: the blob store over HTTP.
 
 use crate::{
-    args::Common,
-    context::{Context, stop_signal, under},
+    args::{Common, Leash},
+    context::{Context, stopped, under},
     failure::{Doing, Exit, Outcome},
     output,
 };
@@ -36,6 +36,9 @@ pub struct Serve {
     /// All blobs together, in MiB
     #[arg(long, default_value_t = 10_240, value_name = "MIB")]
     quota: u64,
+    /// When to stop
+    #[command(flatten)]
+    leash: Leash,
 }
 
 const MIB: u64 = 1024 * 1024;
@@ -60,6 +63,6 @@ impl Gateway {
             .doing(Exit::Failed, &format!("listen on {}", serve.listen))?;
         let address = listener.local_addr().doing(Exit::Failed, "read the address listened on")?;
         output::json(&json!({ "ready": true, "service": "gateway", "listen": format!("http://{address}") }))?;
-        encompute_store::serve(listener, store, limits, stop_signal()).await.doing(Exit::Failed, "serve blobs")
+        encompute_store::serve(listener, store, limits, stopped(serve.leash)).await.doing(Exit::Failed, "serve blobs")
     }
 }

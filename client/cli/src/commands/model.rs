@@ -81,6 +81,7 @@ impl Model {
             Self::Show { model } => show(&Context::load(common)?, &model, common).await,
             Self::Publish(publish) => publish.run(&Context::load(common)?, common).await,
             Self::Eval(eval) => {
+                output::say(&format!("measuring {} on its held-out samples …", eval.model));
                 let figures = publish::evaluate(&eval.models, &eval.model, eval.policy.as_deref())?;
                 match common.json {
                     true => output::json(&figures),
@@ -194,7 +195,8 @@ impl Publish {
         let account = context.account(&self.identity).await?;
         let vault = self.vault.clone().unwrap_or_else(|| under(context.home(), &["creator"]));
         let publication = Publication { folder: self.folder, vault, creator_url: self.creator_url, bond: self.bond };
-        let prepared = publication.prepare(account.address())?;
+        output::say(&format!("packaging {}: quantise, compile, measure, seal …", publication.folder.display()));
+        let prepared = publication.prepare(account.address()).await?;
         let words = prepared.words();
         let summary = match self.dry_run {
             true => prepared.summary(None),
