@@ -3,7 +3,7 @@
 use crate::{
     args::Common,
     commands::market,
-    context::Context,
+    context::{Context, bare_home},
     failure::{Exit, Failure, Outcome},
     output,
     supervise::sibling,
@@ -14,7 +14,7 @@ use encompute_protocol::call::{ReadCounts, ReadWorker, ReadWorkerAt};
 use encompute_store::Blobs;
 use serde::Serialize;
 use serde_json::json;
-use std::io::Write;
+use std::{io::Write, path::Path};
 
 /// Find what is broken, and say what to do
 #[derive(Args)]
@@ -33,10 +33,18 @@ struct Finding {
 impl Doctor {
     /// Runs it.
     pub async fn run(self, common: &Common) -> Outcome {
-        let context = Context::load(common)?;
-        let mut findings = vec![home(&context), programs(), trust(&context)];
-        findings.push(gateway(&context).await);
-        chain(&context, &mut findings).await;
+        let mut findings = vec![home(&bare_home(common)?), programs()];
+        match Context::load(common) {
+            Ok(context) => {
+                findings.extend([trust(&context), gateway(&context).await]);
+                chain(&context, &mut findings).await;
+            }
+            // No market was ever started here: a finding like another.
+            Err(Failure { exit: Exit::Unreachable, text, hint }) => {
+                findings.push(bad("network", text, &hint.unwrap_or_default()));
+            }
+            Err(failure) => return Err(failure),
+        }
         let broken = findings.iter().filter(|finding| !finding.pass).count();
         if common.json {
             output::json(&json!({ "healthy": broken == 0, "findings": findings }))?;
@@ -64,8 +72,7 @@ fn bad(id: &'static str, found: impl Into<String>, advice: &str) -> Finding {
     Finding { id, pass: false, found: found.into(), advice: Some(advice.into()) }
 }
 
-fn home(context: &Context) -> Finding {
-    let home = context.home();
+fn home(home: &Path) -> Finding {
     let probe = home.join(".doctor");
     let written = std::fs::create_dir_all(home)
         .and_then(|()| std::fs::File::create(&probe)?.write_all(b"ok"))

@@ -49,7 +49,7 @@ pub enum Job {
     /// Move an overdue job on; anybody may
     #[command(after_help = "Examples:\n  encompute job poke 7 --suri //Eve")]
     Poke(Signed),
-    /// Go on with a job after a crash or Ctrl-C; without an id, with every job of this home
+    /// Go on with a job after a crash or Ctrl-C; without an id, with every job of this home that has not ended
     #[command(after_help = "Examples:\n  encompute job resume 7 --suri //Dave\n  encompute job resume --suri //Dave")]
     Resume(Resume),
     /// Jobs on chain, the newest first
@@ -303,12 +303,13 @@ impl Resume {
             return Err(Failure::new(Exit::NotFound, format!("this home has no job {id} of this account")));
         }
         let runner = runner(context, account, true)?;
-        let mut first_failure = None;
+        let (mut resumed, mut first_failure) = (0, None);
         for record in wanted {
             // What has ended needs nobody, unless it was asked for.
             if self.id.is_none() && has_ended(&runner, &record).await? {
                 continue;
             }
+            resumed += 1;
             match self.one(context, common, &runner, &record).await {
                 Ok(()) => {}
                 Err(failure) if self.id.is_some() => return Err(failure),
@@ -318,6 +319,9 @@ impl Resume {
                     first_failure.get_or_insert(failure);
                 }
             }
+        }
+        if resumed == 0 {
+            output::say("no job of this account waits for anything; their answers: encompute job result ID");
         }
         first_failure.map_or(Ok(()), Err)
     }

@@ -2,7 +2,7 @@
 
 use crate::{
     args::Common,
-    context::{Context, password, under},
+    context::{Context, bare_home, password, under},
     failure::{Doing, Exit, Failure, Outcome},
     output,
 };
@@ -13,6 +13,9 @@ use encompute_keys::{AccountLabel, KdfCost, KeyLock, Keystore, KeystoreError, Wa
 use serde_json::json;
 use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
+
+/// First bytes of addresses that belong to no network in particular.
+const ANY_NETWORK: u16 = 42;
 
 /// Keys that sign
 #[derive(Subcommand)]
@@ -67,21 +70,42 @@ pub struct Import {
 impl Wallet {
     /// Runs it.
     pub async fn run(self, common: &Common) -> Outcome {
-        let context = Context::load(common)?;
+        let shelf = Shelf::of(common)?;
         match self {
-            Self::New(new) => new.run(&context, common),
-            Self::Import(import) => import.run(&context, common),
-            Self::Show { name } => show(&context, name.as_deref(), common),
+            Self::New(new) => new.run(&shelf, common),
+            Self::Import(import) => import.run(&shelf, common),
+            Self::Show { name } => show(&shelf, name.as_deref(), common),
+        }
+    }
+}
+
+/// Where wallets lie, and how their accounts are written.
+struct Shelf {
+    home: PathBuf,
+    ss58_prefix: u16,
+}
+
+impl Shelf {
+    fn of(common: &Common) -> Outcome<Self> {
+        match Context::load(common) {
+            Ok(context) => {
+                Ok(Self { home: context.home().to_owned(), ss58_prefix: context.network().token.ss58_prefix })
+            }
+            // A key needs no network. Where nobody has started one, accounts are written for any.
+            Err(failure) if failure.exit == Exit::Unreachable => {
+                Ok(Self { home: bare_home(common)?, ss58_prefix: ANY_NETWORK })
+            }
+            Err(failure) => Err(failure),
         }
     }
 }
 
 impl New {
-    fn run(self, context: &Context, common: &Common) -> Outcome {
-        let path = free_path(context.home(), &self.name)?;
+    fn run(self, shelf: &Shelf, common: &Common) -> Outcome {
+        let path = free_path(&shelf.home, &self.name)?;
         let password = new_password(self.password_file.as_deref())?;
         let secret = WalletSecret::new_mnemonic();
-        let account = store(context, &secret, &password, &path)?;
+        let account = store(shelf, &secret, &password, &path)?;
         if self.show_phrase
             && let WalletSecret::MnemonicEntropy(entropy) = &secret
         {
@@ -93,15 +117,15 @@ impl New {
 }
 
 impl Import {
-    fn run(self, context: &Context, common: &Common) -> Outcome {
-        let path = free_path(context.home(), &self.name)?;
+    fn run(self, shelf: &Shelf, common: &Common) -> Outcome {
+        let path = free_path(&shelf.home, &self.name)?;
         if let Some(file) = &self.polkadot_js {
             let text = std::fs::read_to_string(file).doing(Exit::NotFound, &format!("read {}", file.display()))?;
             let password = password(self.password_file.as_deref(), "Password of the file: ")?;
             let signer =
                 Signer::from_json(&text, &password).doing(Exit::Failed, &format!("open {}", file.display()))?;
             write_new(&path, text.as_bytes())?;
-            return said(&self.name, &label(context, &signer).0, &path, common);
+            return said(&self.name, &label(shelf, &signer).0, &path, common);
         }
         let Some(file) = &self.phrase_file else {
             return Err(Failure::new(Exit::Usage, "nothing to import: give --phrase-file or --polkadot-js"));
@@ -112,7 +136,7 @@ impl Import {
         let secret = secret_of(text.trim())
             .map_err(|failure| Failure { text: format!("{}: {}", file.display(), failure.text), ..failure })?;
         let password = new_password(self.password_file.as_deref())?;
-        let account = store(context, &secret, &password, &path)?;
+        let account = store(shelf, &secret, &password, &path)?;
         said(&self.name, &account, &path, common)
     }
 }
@@ -141,12 +165,12 @@ fn signer_of(secret: &WalletSecret) -> Outcome<Signer> {
     .doing(Exit::Failed, "derive the account")
 }
 
-fn label(context: &Context, signer: &Signer) -> AccountLabel {
-    AccountLabel(signer.account().to_ss58(context.network().token.ss58_prefix))
+fn label(shelf: &Shelf, signer: &Signer) -> AccountLabel {
+    AccountLabel(signer.account().to_ss58(shelf.ss58_prefix))
 }
 
-fn store(context: &Context, secret: &WalletSecret, password: &str, path: &Path) -> Outcome<String> {
-    let account = label(context, &signer_of(secret)?);
+fn store(shelf: &Shelf, secret: &WalletSecret, password: &str, path: &Path) -> Outcome<String> {
+    let account = label(shelf, &signer_of(secret)?);
     let lock = KeyLock::Password(password, KdfCost::STANDARD);
     let keystore = Keystore::seal(secret, account.clone(), &lock).doing(Exit::Failed, "seal the key")?;
     if let Some(folder) = path.parent() {
@@ -218,10 +242,15 @@ pub fn open(home: &Path, name: &str, password_file: Option<&Path>) -> Outcome<Si
             let secret = keystore.open(&KeyLock::Password(&password, KdfCost::STANDARD));
             signer_of(&secret.doing(Exit::Failed, &format!("open wallet {name}"))?)
         }
-        // Not ours: a file of polkadot.js, which carries its own sealing.
         Err(KeystoreError::Malformed) => {
             let text = std::fs::read_to_string(&path).doing(Exit::Failed, &format!("read {}", path.display()))?;
-            Signer::from_json(&text, &password).doing(Exit::Failed, &format!("open wallet {name}"))
+            // Not ours: a file of polkadot.js, which carries its own sealing.
+            if serde_json::from_str::<serde_json::Value>(&text).is_ok_and(|json| json["encoded"].is_string()) {
+                return Signer::from_json(&text, &password).doing(Exit::Failed, &format!("open wallet {name}"));
+            }
+            let words = format!("wallet {name} is damaged: {} is no keystore", path.display());
+            Err(Failure::new(Exit::Failed, words)
+                .hint("put a copy in its place, or import its phrase again: encompute wallet import --help"))
         }
         Err(error) => Err(Failure::of(Exit::Failed, &format!("open wallet {name}"), &error)),
     }
@@ -236,15 +265,15 @@ fn account_of(path: &Path) -> String {
     json["address"].as_str().unwrap_or("unreadable").to_owned()
 }
 
-fn show(context: &Context, name: Option<&str>, common: &Common) -> Outcome {
-    let folder = under(context.home(), &["wallets"]);
+fn show(shelf: &Shelf, name: Option<&str>, common: &Common) -> Outcome {
+    let folder = under(&shelf.home, &["wallets"]);
     let mut names: Vec<String> = match std::fs::read_dir(&folder) {
         Ok(entries) => entries.filter_map(|entry| Some(entry.ok()?.path().file_stem()?.to_str()?.to_owned())).collect(),
         Err(_) => Vec::new(),
     };
     names.sort();
     if let Some(wanted) = name {
-        wallet_path(context.home(), wanted)?;
+        wallet_path(&shelf.home, wanted)?;
         names.retain(|found| found == wanted);
         if names.is_empty() {
             return Err(Failure::new(Exit::NotFound, format!("there is no wallet {wanted}")));
