@@ -108,3 +108,92 @@ pub enum Command {
     #[command(subcommand)]
     Config(commands::config::Config),
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::panic)]
+mod tests {
+    use super::*;
+    use crate::failure::Exit;
+    use clap::{CommandFactory, error::ErrorKind};
+
+    /// Every verb, with its words from the program's name on.
+    fn verbs() -> Vec<(String, clap::Command)> {
+        fn walk(command: &clap::Command, path: &str, found: &mut Vec<(String, clap::Command)>) {
+            let mut verbs = command.get_subcommands().filter(|verb| verb.get_name() != "help").peekable();
+            if verbs.peek().is_none() {
+                found.push((path.to_owned(), command.clone()));
+            }
+            verbs.for_each(|verb| walk(verb, &format!("{path} {}", verb.get_name()), found));
+        }
+        let mut root = Arguments::command();
+        root.build();
+        let mut found = Vec::new();
+        walk(&root, "encompute", &mut found);
+        found
+    }
+
+    /// The example lines of a help text. A remark stands in parentheses, three blanks after its line.
+    fn examples(help: &str) -> Vec<String> {
+        let lines = help.lines().skip_while(|line| *line != "Examples:").skip(1);
+        lines.map(|line| line.trim().split("   ").next().unwrap_or_default().to_owned()).collect()
+    }
+
+    fn is_understood(example: &str) -> bool {
+        let shown = |kind| matches!(kind, ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
+        Arguments::try_parse_from(example.split_whitespace()).map_or_else(|error| shown(error.kind()), |_| true)
+    }
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn every_verb_of_the_market_is_there() {
+        let found: Vec<String> = verbs().into_iter().map(|(path, _)| path).collect();
+        let promised = "demo, dev up, doctor, model list, model show, model publish, job quote, job submit, job watch, \
+                        job result, job cancel, job resume, job list, creator serve, creator earnings, creator withdraw, \
+                        worker run, worker status, audit job, audit ledger, bench head, wallet new, wallet import, \
+                        wallet show, config show";
+        for verb in promised.split(", ") {
+            assert!(found.contains(&format!("encompute {verb}")), "{verb} is not among {found:?}");
+        }
+    }
+
+    #[test]
+    fn every_verb_takes_json_and_shows_examples_that_it_understands() {
+        for (path, verb) in verbs() {
+            assert!(verb.get_arguments().any(|argument| argument.get_long() == Some("json")), "{path} takes no --json");
+            let help = verb.get_after_help().unwrap_or_else(|| panic!("{path} has no examples")).to_string();
+            let own =
+                examples(&help).into_iter().filter(|example| example.starts_with("encompute ")).collect::<Vec<_>>();
+            assert!(own.iter().any(|example| example.starts_with(&path)), "{path} has no example of itself: {own:?}");
+            own.iter().for_each(|example| assert!(is_understood(example), "{path} shows what fails: {example}"));
+        }
+        examples(AFTER).iter().for_each(|example| assert!(is_understood(example), "{example}"));
+    }
+
+    #[test]
+    fn every_exit_code_is_documented_where_everybody_looks() {
+        let readme = include_str!("../../../README.md");
+        for exit in [
+            Exit::Failed,
+            Exit::Usage,
+            Exit::NotFound,
+            Exit::Unreachable,
+            Exit::Verification,
+            Exit::TimedOut,
+            Exit::Privacy,
+        ] {
+            let code = exit as u8;
+            assert!(AFTER.contains(&format!(" {code} ")) && readme.contains(&format!("| {code} | ")), "{exit:?}");
+        }
+    }
+
+    #[test]
+    fn what_every_command_takes_can_stand_before_or_after_its_verb() {
+        for line in ["encompute --json job list", "encompute job list --json", "encompute job --json list"] {
+            assert!(Arguments::try_parse_from(line.split(' ')).unwrap().common.json, "{line}");
+        }
+    }
+}
