@@ -1,0 +1,77 @@
+//! Jobs that end otherwise than by a result, or begin without an offer; and whose the money is then.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+use encompute_chain::{Client, Signer};
+use encompute_e2e::{DIGIT, PATIENT, credit, price, refusal, stage, submit};
+use encompute_kit::{Market, signal};
+use encompute_networks::Network;
+use encompute_protocol::{JobId, Plancks, PolicyId, call::SendFeatures};
+use encompute_store::{Blobs, GatewayClient};
+use serde_json::Value;
+
+/// The newest job of an account.
+fn newest(market: &Market, suri: &str) -> u64 {
+    let listed = market.encompute(&["job", "list", "--user", suri, "--json"]).done().json();
+    listed["jobs"][0]["id"].as_u64().unwrap()
+}
+
+fn names(stages: &Value) -> Vec<&str> {
+    stages.as_array().unwrap().iter().filter_map(|stage| stage["stage"].as_str()).collect()
+}
+
+#[test]
+fn a_job_that_no_worker_offered_to_run_is_claimed_from_the_chain_or_cancelled_for_all_its_money() {
+    let market = Market::up();
+    // A worker that hangs: it takes connections and says nothing, so nobody gets an offer.
+    signal("STOP", market.pid("worker"));
+    let mut dave = market.start(&[&submit("digits", DIGIT, "//Dave")[..], &["--json"]].concat());
+    let mut eve = market.start(&submit("breast-cancer", PATIENT, "//Eve"));
+    dave.until(&["● requested"]);
+    eve.until(&["● requested"]);
+    eve.kill();
+
+    let (cancelled, escrow) = (newest(&market, "//Eve").to_string(), price(&market, "breast-cancer", "total"));
+    let stranger = market.encompute(&["job", "cancel", &cancelled, "--suri", "//Ferdie"]);
+    assert_eq!(refusal(&stranger), (1, true), "{stranger:?}");
+    let ended = market.encompute(&["job", "cancel", &cancelled, "--suri", "//Eve", "--json"]).done().json();
+    assert_eq!((ended["stage"].as_str(), credit(&market, "//Eve")), (Some("cancelled"), escrow), "{ended}");
+    let taken = market.encompute(&["creator", "withdraw", "--suri", "//Eve", "--json"]).done().json();
+    assert_eq!(taken["withdrawn"], escrow.to_string());
+
+    signal("CONT", market.pid("worker"));
+    let done = dave.finish().done().json();
+    assert_eq!(&names(&done["stages"])[..2], ["requested", "claimed"], "{done}");
+    assert_eq!((done["stage"].as_str(), done["prediction"]["label"].as_str()), (Some("settled"), Some("7")), "{done}");
+    let late = market.encompute(&["job", "cancel", &newest(&market, "//Dave").to_string(), "--suri", "//Dave"]);
+    assert_eq!(refusal(&late), (1, true), "{late:?}");
+    let books = market.encompute(&["audit", "ledger", "--json"]).done().json();
+    assert_eq!((books["balanced"].as_bool(), books["jobs"].as_u64()), (Some(true), Some(2)), "{books}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn features_that_nobody_can_open_are_refused_and_the_creators_bond_makes_the_user_whole() {
+    let market = Market::up();
+    let before = ["//Dave", "//Bob", "//Charlie"].map(|suri| credit(&market, suri));
+    // A client that broke after the head was committed, and sends what is sealed to nobody.
+    let mut client = market.start(&submit("digits", DIGIT, "//Dave"));
+    client.until(&["● head-committed"]);
+    client.kill();
+    assert_eq!(stage(&market, 1), "head-committed");
+    let network = Network::load(&market.home().join("networks/local.toml")).unwrap();
+    let gateway = GatewayClient::new(network.gateway.as_ref().unwrap().as_str()).unwrap();
+    let features = gateway.put(vec![7; 2_000].into()).await.unwrap();
+    let dave = Client::connect(&network).await.unwrap().signed_by(Signer::from_suri("//Dave").unwrap());
+    let send = SendFeatures { job: JobId(1), policy: PolicyId(1), features };
+    dave.submit(send, Plancks::ZERO).await.unwrap();
+
+    let ended = market.encompute(&["job", "watch", "1", "--json"]).done().json();
+    assert_eq!(ended["stage"], "failed", "{ended}");
+    assert!(market.log("creator").contains("features refused"), "the creator says why");
+    let after = ["//Dave", "//Bob", "//Charlie"].map(|suri| credit(&market, suri));
+    let (escrow, head) = (price(&market, "digits", "total"), price(&market, "digits", "head"));
+    assert_eq!(after, [before[0] + escrow, before[1] + head, before[2]], "user, worker, creator");
+    let resumed = market.encompute(&["job", "resume", "1", "--suri", "//Dave"]);
+    assert!(refusal(&resumed) == (1, true) && resumed.stderr.contains("withdraw"), "{resumed:?}");
+    let books = market.encompute(&["audit", "ledger", "--json"]).done().json();
+    assert_eq!(books["balanced"], true, "{books}");
+}

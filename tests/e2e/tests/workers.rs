@@ -1,0 +1,132 @@
+//! Workers and the proof of what they run: renewed in time, refused where it does not count.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+use encompute_attest::pki::{DevelopmentPki, DevelopmentSeed};
+use encompute_chain::Client;
+use encompute_e2e::{DIGIT, refusal, stage, submit};
+use encompute_kit::{Chain, Market, Process, program};
+use encompute_networks::{LocalServices, Network, Root};
+use encompute_protocol::{
+    Blocks, Plancks, WorkerRecord,
+    call::{AllowMeasurement, ReadWorker},
+};
+use std::path::{Path, PathBuf};
+
+/// A chain, a gateway and quotes: all that a worker needs to be one.
+struct Ground {
+    chain: Chain,
+    folder: tempfile::TempDir,
+    gateway: Process,
+    attestation: Process,
+}
+
+impl Ground {
+    /// With registrations of at most 90 blocks.
+    async fn new() -> Self {
+        let chain = Chain::start_with(|params| {
+            (params.windows.head, params.registration_limit) = (Blocks(20), Blocks(90));
+        });
+        let chain = chain.await.unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let store = folder.path().join("blobs").display().to_string();
+        let gateway = ["gateway", "serve", "--listen", "127.0.0.1:0", "--store", &store];
+        let gateway = Process::start("gateway", &program("encompute"), &gateway, folder.path()).await.unwrap();
+        let attestation = quotes("attestation", &program("encompute"), folder.path()).await;
+        let network = Network::local(LocalServices {
+            rpc: chain.network.chain.rpc.clone(),
+            genesis: chain.network.chain.genesis.unwrap(),
+            gateway: gateway.said("listen").unwrap().parse().unwrap(),
+            collateral: attestation.said("listen").unwrap().parse().unwrap(),
+            root_der: root_of(&attestation),
+        });
+        let mut network = network.unwrap();
+        network.chain.contract = chain.network.chain.contract;
+        network.write(&folder.path().join("networks/local.toml")).unwrap();
+        let measurement = attestation.said("measurement").unwrap().parse().unwrap();
+        chain.account("//Alice").submit(AllowMeasurement { measurement }, Plancks::ZERO).await.unwrap();
+        Self { chain, folder, gateway, attestation }
+    }
+
+    /// The arguments of a worker whose quotes come from `guest`.
+    fn worker(&self, suri: &str, guest: &Process) -> Vec<String> {
+        let state = self.folder.path().join(suri.trim_start_matches('/')).display().to_string();
+        let home = self.folder.path().display().to_string();
+        let guest = guest.said("listen").unwrap();
+        ["run", "--home", &home, "--network", "local", "--suri", suri, "--state", &state, "--guest-agent", guest]
+            .map(String::from)
+            .to_vec()
+    }
+
+    async fn record(&self, suri: &str) -> Option<WorkerRecord> {
+        let worker = self.chain.account(suri).address();
+        self.chain.client().read(ReadWorker { worker }).await.unwrap().map(|(record, _)| record)
+    }
+}
+
+async fn quotes(name: &str, program: &Path, folder: &Path) -> Process {
+    Process::start(name, program, &["dev", "attest", "--listen", "127.0.0.1:0"], folder).await.unwrap()
+}
+
+fn root_of(attestation: &Process) -> Vec<u8> {
+    let digits = attestation.said("root_der").unwrap().as_bytes();
+    digits.chunks(2).map(|pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap()).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_renews_its_registration_before_it_runs_out() {
+    let ground = Ground::new().await;
+    let arguments = ground.worker("//Bob", &ground.attestation);
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let worker =
+        Process::start("worker", &program("encompute-worker"), &arguments, ground.folder.path()).await.unwrap();
+    let first = ground.record("//Bob").await.unwrap();
+    let mut follow = ground.chain.client().follow(ground.chain.client().head().await.unwrap().number);
+    // Into the last third of its life, and not to its end.
+    ground.chain.seal(Blocks(65)).await.unwrap();
+    let renewed = loop {
+        let block = follow.next().await.unwrap();
+        let record = ground.record("//Bob").await.unwrap();
+        if record.expires_at > first.expires_at {
+            assert!(block.block.number < first.expires_at, "renewed at {}, too late", block.block.number);
+            break record;
+        }
+    };
+    assert_ne!(renewed.nonce, first.nonce, "with a fresh quote");
+    assert_eq!((renewed.signing, renewed.stake), (first.signing, first.stake));
+    assert!(worker.stop().await && ground.gateway.stop().await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_of_unlisted_code_is_told_so_and_registers_nothing() {
+    let ground = Ground::new().await;
+    // The same platform under other code: what is measured is the worker's program beside the service's.
+    let programs = tempfile::tempdir_in(program("encompute").parent().unwrap()).unwrap();
+    let encompute: PathBuf = programs.path().join("encompute");
+    std::fs::hard_link(program("encompute"), &encompute).unwrap();
+    std::fs::write(programs.path().join("encompute-worker"), "other code").unwrap();
+    let guest = quotes("other-code", &encompute, ground.folder.path()).await;
+    let ran =
+        std::process::Command::new(program("encompute-worker")).args(ground.worker("//Bob", &guest)).output().unwrap();
+    let said = String::from_utf8_lossy(&ran.stderr);
+    assert!(ran.status.code() == Some(5) && said.contains("is not on the contract's list"), "{ran:?}");
+    assert_eq!(ground.record("//Bob").await, None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_user_who_trusts_another_root_gives_that_worker_nothing_to_decrypt() {
+    let market = Market::up();
+    let mut network = Network::load(&market.home().join("networks/local.toml")).unwrap();
+    let other = DevelopmentPki::from_seed(DevelopmentSeed::from_label("another root")).unwrap();
+    network.trust.root = Root::development(other.trust_root().der().to_vec());
+    let file = market.home().join("networks/doubting.toml");
+    network.write(&file).unwrap();
+    let doubting = ["--network", "doubting"];
+    let ran = encompute_kit::encompute(market.home(), &[&doubting[..], &submit("digits", DIGIT, "//Dave")].concat());
+    assert!(refusal(&ran) == (5, true) && ran.stderr.contains("worker"), "{ran:?}");
+    assert!(!ran.stderr.contains("decrypting") && !ran.stderr.contains("round 1"), "{ran:?}");
+    // It was bought openly; the worker that nobody here trusts has claimed it and waits for the rounds.
+    assert_eq!(stage(&market, 1), "claimed");
+    let pages = std::fs::read_dir(market.home().join("ledger")).unwrap().count();
+    assert_eq!(pages, 0, "nothing was released");
+    assert!(Client::connect(&network).await.is_ok());
+}
