@@ -189,6 +189,18 @@ impl Market {
         found.ok_or_else(|| DrillError::Found(format!("job {job} is gone")))
     }
 
+    /// The transcript of a job, once its receipt is on chain; none if that does not come.
+    pub async fn transcript(&self, job: JobId) -> Result<Option<BlobDigest>, DrillError> {
+        let until = Instant::now() + PATIENCE;
+        loop {
+            let (_, progress) = self.job(job).await?;
+            if progress.output.is_some() || progress.stage.is_terminal() || Instant::now() > until {
+                return Ok(progress.output);
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+
     /// Lets the window pass in which a victim has to act on a job; nothing if it is somebody else's turn.
     pub async fn pass_window_of(&self, victim: Victim, job: JobId) -> Result<(), DrillError> {
         let turn = match self.job(job).await?.1.stage {

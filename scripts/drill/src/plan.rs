@@ -87,13 +87,16 @@ pub enum Fault {
     BlobAltered,
     /// The victim's journal cannot be written for a while.
     Unwritable,
+    /// The user's command is killed, and when it comes back the transcript that the receipt names is gone from
+    /// the store. Its user cannot have the answer, so no plan draws it: the suite's short drill asks for it.
+    TranscriptDeleted,
 }
 
 impl Fault {
     /// How many processes it kills.
     pub fn kills(self) -> u32 {
         match self {
-            Self::Kill | Self::KillPastWindow => 1,
+            Self::Kill | Self::KillPastWindow | Self::TranscriptDeleted => 1,
             Self::KillTwice => 2,
             Self::Freeze | Self::BlobDeleted | Self::BlobAltered | Self::Unwritable => 0,
         }

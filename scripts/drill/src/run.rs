@@ -187,6 +187,14 @@ async fn hurt(market: &mut Market, scene: &Scene, actor: &mut Actor, before: u64
                 _ => Ok(()),
             }
         }
+        Fault::TranscriptDeleted => {
+            actor.kill().await;
+            let Some(job) = newest(market, before).await? else { return Ok(()) };
+            match market.transcript(job).await? {
+                Some(digest) => std::fs::remove_file(market.blob_file(&digest)).map_err(io("delete a blob")),
+                None => Ok(()),
+            }
+        }
         Fault::Unwritable => {
             let folder = market.journal(scene.run, scene.victim);
             let away = folder.with_extension("away");
