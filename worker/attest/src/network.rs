@@ -7,6 +7,25 @@ use encompute_networks::{Root, Trust};
 use encompute_protocol::MeasurementId;
 use std::collections::BTreeSet;
 
+/// Whose word a network takes, and what is good enough there.
+#[derive(Clone, Debug)]
+pub struct Judge {
+    /// Whose signature ends the chain.
+    pub root: TrustRoot,
+    /// What is good enough.
+    pub policy: Policy,
+}
+
+impl Judge {
+    /// The network's judge over the measurements that the contract lists (`on_chain`).
+    ///
+    /// # Errors
+    /// [`TrustError`].
+    pub fn of(trust: &Trust, on_chain: impl IntoIterator<Item = MeasurementId>) -> Result<Self, TrustError> {
+        Ok(Self { root: root_of(trust)?, policy: policy_of(trust, on_chain)? })
+    }
+}
+
 /// A network file whose words about attestation do not make a policy.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]

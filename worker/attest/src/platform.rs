@@ -12,9 +12,38 @@ pub struct UnixSeconds(pub u64);
 impl UnixSeconds {
     /// The system clock's now; zero before 1970.
     pub fn now() -> Self {
-        let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-        Self(since.map_or(0, |elapsed| elapsed.as_secs()))
+        std::time::SystemTime::now().into()
     }
+}
+
+impl From<std::time::SystemTime> for UnixSeconds {
+    /// Whole seconds; zero before 1970.
+    fn from(time: std::time::SystemTime) -> Self {
+        Self(time.duration_since(std::time::UNIX_EPOCH).map_or(0, |elapsed| elapsed.as_secs()))
+    }
+}
+
+impl fmt::Display for UnixSeconds {
+    /// As RFC 3339 writes it, in UTC: `2026-11-25T21:40:00Z`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (year, month, day) = date_of(self.0 / 86_400);
+        let (hour, minute, second) = (self.0 / 3_600 % 24, self.0 / 60 % 60, self.0 % 60);
+        write!(f, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
+    }
+}
+
+/// Year, month and day of a day counted from 1970-01-01.
+/// Source: `civil_from_days` of Howard Hinnant's "chrono-compatible low-level date algorithms".
+fn date_of(days: u64) -> (u64, u64, u64) {
+    // Years begin in March here, so that the leap day is a year's last; 400 of them have 146,097 days.
+    let days = days + 719_468;
+    let (era, day) = (days / 146_097, days % 146_097);
+    let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
+    let day = day - (365 * year + year / 4 - year / 100);
+    let month = (5 * day + 2) / 153;
+    let day = day - (153 * month + 2) / 5 + 1;
+    let (month, later) = if month < 10 { (month + 3, 0) } else { (month - 9, 1) };
+    (era * 400 + year + later, month, day)
 }
 
 /// How well the machine is patched, by Intel's word. `Revoked` is missing on purpose: it is
@@ -196,6 +225,20 @@ mod tests {
             assert_eq!(name.parse::<TcbStatus>(), Ok(ours));
             assert_eq!(ours.to_string(), theirs.to_string());
             assert_eq!(TcbStatus::of_collateral(theirs), Some(ours));
+        }
+    }
+
+    #[test]
+    fn times_are_written_as_other_tools_write_them() {
+        // `date -u -d @SECONDS +%FT%TZ` of GNU coreutils.
+        for (seconds, text) in [
+            (0, "1970-01-01T00:00:00Z"),
+            (951_782_399, "2000-02-28T23:59:59Z"),
+            (951_782_400, "2000-02-29T00:00:00Z"),
+            (1_795_348_800, "2026-11-22T12:00:00Z"),
+            (4_107_542_400, "2100-03-01T00:00:00Z"),
+        ] {
+            assert_eq!(UnixSeconds(seconds).to_string(), text);
         }
     }
 

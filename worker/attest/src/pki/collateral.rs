@@ -5,9 +5,7 @@ use super::platform::PlatformTraits;
 use super::{DevelopmentPki, PkiError};
 use crate::collateral::Collateral;
 use crate::platform::{AdvisoryId, Fmspc, TcbEvaluationNumber, TcbStatus, UnixSeconds};
-use core::time::Duration;
 use dcap_qvl::QuoteCollateralV3;
-use rcgen::date_time_ymd;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
@@ -117,8 +115,8 @@ impl DevelopmentPki {
         self.sign(json!({
             "id": "TDX",
             "version": 3,
-            "issueDate": rfc3339(terms.issued_at),
-            "nextUpdate": rfc3339(terms.next_update),
+            "issueDate": terms.issued_at.to_string(),
+            "nextUpdate": terms.next_update.to_string(),
             "fmspc": fmspc_word(traits.fmspc),
             "pceId": "0000",
             "tcbType": 0,
@@ -136,8 +134,8 @@ impl DevelopmentPki {
         self.sign(json!({
             "id": "TD_QE",
             "version": 2,
-            "issueDate": rfc3339(terms.issued_at),
-            "nextUpdate": rfc3339(terms.next_update),
+            "issueDate": terms.issued_at.to_string(),
+            "nextUpdate": terms.next_update.to_string(),
             "tcbEvaluationDataNumber": terms.evaluation.0,
             "miscselect": "00000000",
             "miscselectMask": "FFFFFFFF",
@@ -170,10 +168,4 @@ fn level(sgx: [u8; 16], pce_svn: u16, tdx: [u8; 16], status: &str, advisories: &
 /// An FMSPC as collateral writes it: upper-case hexadecimal.
 pub(crate) fn fmspc_word(fmspc: Fmspc) -> String {
     hex::encode_upper(fmspc.0)
-}
-
-fn rfc3339(seconds: UnixSeconds) -> String {
-    let at = date_time_ymd(1970, 1, 1) + Duration::from_secs(seconds.0);
-    let (year, month, day) = (at.year(), u8::from(at.month()), at.day());
-    format!("{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}Z", at.hour(), at.minute(), at.second())
 }
