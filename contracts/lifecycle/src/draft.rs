@@ -1,6 +1,7 @@
 //! Changes in the making: sums and credits are kept in step with every movement.
 
 use crate::{
+    deposit::Deposit,
     refusal::Refusal,
     state::{Changes, Payout, ReadState, Write},
 };
@@ -28,6 +29,22 @@ fn add(sum: &mut Plancks, amount: Plancks) -> Result<(), Refusal> {
 fn take(sum: &mut Plancks, amount: Plancks) -> Result<(), Refusal> {
     *sum = sum.checked_sub(amount).ok_or(Refusal::Inconsistent)?;
     Ok(())
+}
+
+/// Nothing is written or said for a movement of nothing, unless it takes back what was asked before.
+fn is_nothing(movement: Movement, amount: Plancks) -> bool {
+    amount.is_zero() && movement != Movement::Asked
+}
+
+/// The deposit after a movement, and the sum of all deposits of its kind with it.
+fn moved(deposit: Deposit, sum: &mut Plancks, movement: Movement, amount: Plancks) -> Result<Deposit, Refusal> {
+    match movement {
+        Movement::Added => add(sum, amount)?,
+        Movement::Slashed | Movement::Taken => take(sum, amount)?,
+        Movement::Locked | Movement::Released | Movement::Asked => {}
+    }
+    // A deposit that grows is no larger than the sum, which has just been counted.
+    deposit.moved(movement, amount).ok_or(Refusal::Inconsistent)
 }
 
 impl<'a, S: ReadState> Draft<'a, S> {
@@ -92,28 +109,12 @@ impl<'a, S: ReadState> Draft<'a, S> {
         movement: Movement,
         amount: Plancks,
     ) -> Result<(), Refusal> {
-        if amount.is_zero() && movement != Movement::Asked {
+        if is_nothing(movement, amount) {
             return Ok(());
         }
-        match movement {
-            Movement::Added => {
-                add(&mut worker.stake, amount)?;
-                add(&mut self.totals.stakes, amount)?;
-            }
-            Movement::Locked => add(&mut worker.stake_locked, amount)?,
-            Movement::Released => take(&mut worker.stake_locked, amount)?,
-            Movement::Slashed => {
-                take(&mut worker.stake_locked, amount)?;
-                take(&mut worker.stake, amount)?;
-                take(&mut self.totals.stakes, amount)?;
-            }
-            Movement::Asked => worker.stake_leaving = amount,
-            Movement::Taken => {
-                take(&mut worker.stake_leaving, amount)?;
-                take(&mut worker.stake, amount)?;
-                take(&mut self.totals.stakes, amount)?;
-            }
-        }
+        let stake = Deposit { amount: worker.stake, locked: worker.stake_locked, leaving: worker.stake_leaving };
+        let next = moved(stake, &mut self.totals.stakes, movement, amount)?;
+        (worker.stake, worker.stake_locked, worker.stake_leaving) = (next.amount, next.locked, next.leaving);
         self.emit(StakeMoved { worker: account, job, movement, amount });
         Ok(())
     }
@@ -127,28 +128,12 @@ impl<'a, S: ReadState> Draft<'a, S> {
         movement: Movement,
         amount: Plancks,
     ) -> Result<(), Refusal> {
-        if amount.is_zero() && movement != Movement::Asked {
+        if is_nothing(movement, amount) {
             return Ok(());
         }
-        match movement {
-            Movement::Added => {
-                add(&mut model.bond, amount)?;
-                add(&mut self.totals.bonds, amount)?;
-            }
-            Movement::Locked => add(&mut model.bond_locked, amount)?,
-            Movement::Released => take(&mut model.bond_locked, amount)?,
-            Movement::Slashed => {
-                take(&mut model.bond_locked, amount)?;
-                take(&mut model.bond, amount)?;
-                take(&mut self.totals.bonds, amount)?;
-            }
-            Movement::Asked => model.bond_leaving = amount,
-            Movement::Taken => {
-                take(&mut model.bond_leaving, amount)?;
-                take(&mut model.bond, amount)?;
-                take(&mut self.totals.bonds, amount)?;
-            }
-        }
+        let bond = Deposit { amount: model.bond, locked: model.bond_locked, leaving: model.bond_leaving };
+        let next = moved(bond, &mut self.totals.bonds, movement, amount)?;
+        (model.bond, model.bond_locked, model.bond_leaving) = (next.amount, next.locked, next.leaving);
         self.emit(BondMoved { model: id, job, movement, amount });
         Ok(())
     }

@@ -1,9 +1,10 @@
 //! The books, rebuilt from events alone.
 //!
-//! Nothing here reads the contract's state or knows its rules: only what each event says about money
-//! and that nothing may go below zero. What the replay arrives at is then compared with what the
+//! Nothing here reads the contract's state or knows its rules: only what each event says about money,
+//! what a movement of a deposit means, and that nothing may go below zero. What the replay arrives at is then compared with what the
 //! contract says and holds.
 
+use crate::deposit::Deposit;
 use alloc::collections::BTreeMap;
 use core::fmt;
 use encompute_protocol::{
@@ -11,17 +12,6 @@ use encompute_protocol::{
     event::{Cause, Credited, Event, JobRequested, JobStageChanged, Movement},
     market::Totals,
 };
-
-/// A stake or bond, as events tell it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Deposit {
-    /// All of it.
-    pub amount: Plancks,
-    /// What jobs hold.
-    pub locked: Plancks,
-    /// What was asked back.
-    pub leaving: Plancks,
-}
 
 /// One job, as events tell it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -158,24 +148,6 @@ pub struct Imbalance {
 fn add(sum: &mut Plancks, amount: Plancks) -> Result<(), LedgerError> {
     *sum = sum.checked_add(amount).ok_or(LedgerError::TooLarge)?;
     Ok(())
-}
-
-impl Deposit {
-    fn moved(self, movement: Movement, amount: Plancks) -> Option<Self> {
-        let Self { amount: all, locked, leaving } = self;
-        let next = match movement {
-            Movement::Added => Self { amount: all.checked_add(amount)?, locked, leaving },
-            Movement::Locked => Self { amount: all, locked: locked.checked_add(amount)?, leaving },
-            Movement::Released => Self { amount: all, locked: locked.checked_sub(amount)?, leaving },
-            Movement::Slashed => {
-                Self { amount: all.checked_sub(amount)?, locked: locked.checked_sub(amount)?, leaving }
-            }
-            Movement::Asked => Self { amount: all, locked, leaving: amount },
-            Movement::Taken => Self { amount: all.checked_sub(amount)?, locked, leaving: leaving.checked_sub(amount)? },
-        };
-        // Jobs never hold what is leaving or what is not there.
-        (next.locked.checked_add(next.leaving)? <= next.amount).then_some(next)
-    }
 }
 
 impl Ledger {

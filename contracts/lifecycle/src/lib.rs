@@ -30,6 +30,7 @@ extern crate alloc;
 pub mod command;
 pub mod context;
 mod credit;
+pub mod deposit;
 mod draft;
 mod govern;
 mod job;
@@ -47,6 +48,7 @@ mod worker;
 
 pub use command::{Command, Decide, Decision, Scene};
 pub use context::{Context, Host};
+pub use deposit::Deposit;
 pub use job::receipt::ReceiptFacts;
 pub use ledger::Ledger;
 pub use memory::Memory;

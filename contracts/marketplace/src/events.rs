@@ -5,7 +5,7 @@
 
 use encompute_protocol::{
     Address, BlobDigest, BlockNumber, Fees, JobId, MeasurementId, ModelId, Nonce, Params, Plancks, PolicyId,
-    QuoteIdentity, Reason, ReceiptDigest, SplitIndex, Stage, VersionHash, VersionId, VersionStatus,
+    QuoteIdentity, Reason, ReceiptDigest, Signature, SplitIndex, Stage, VersionHash, VersionId, VersionStatus,
     event::{self, Cause, Event, Movement},
 };
 
@@ -52,7 +52,8 @@ pub struct JobStageChanged {
     pub deadline: BlockNumber,
 }
 
-/// A receipt was accepted.
+/// A receipt was accepted. Its other fields are facts on chain, so that anybody can rebuild it and
+/// recover the key that signed it.
 #[ink::event]
 pub struct HeadCommitted {
     /// The job.
@@ -67,6 +68,8 @@ pub struct HeadCommitted {
     pub receipt: ReceiptDigest,
     /// Block in which the work was finished.
     pub finished_at: BlockNumber,
+    /// The worker's signature over the receipt.
+    pub signature: Signature,
 }
 
 /// Sealed features were named.
@@ -273,7 +276,7 @@ pub fn emit(event: Event) {
     emitted! { event;
         JobRequested { job, user, version, split, policy, input, fees }
         JobStageChanged { job, from, to, reason, by, worker, deadline }
-        HeadCommitted { job, worker, output, receipt, finished_at }
+        HeadCommitted { job, worker, output, receipt, finished_at, signature }
         FeaturesSent { job, features }
         ResultCommitted { job, result }
         Credited { account, job, amount, cause }

@@ -5,7 +5,7 @@
 
 use crate::{
     Address, BlobDigest, BlockNumber, Fees, JobId, MeasurementId, ModelId, Nonce, Params, Plancks, PolicyId,
-    QuoteIdentity, Reason, ReceiptDigest, SplitIndex, Stage, VersionHash, VersionId, VersionStatus,
+    QuoteIdentity, Reason, ReceiptDigest, Signature, SplitIndex, Stage, VersionHash, VersionId, VersionStatus,
 };
 use codec::{Decode, Encode};
 use scale_info::TypeInfo;
@@ -149,7 +149,8 @@ events! {
         /// When the next actor is late.
         deadline: BlockNumber,
     }
-    /// A receipt was accepted.
+    /// A receipt was accepted. Its other fields are facts on chain, so that anybody can rebuild it and
+    /// recover the key that signed it.
     HeadCommitted [job, worker] {
         /// The job.
         job: JobId,
@@ -161,6 +162,8 @@ events! {
         receipt: ReceiptDigest,
         /// Block in which the work was finished.
         finished_at: BlockNumber,
+        /// The worker's signature over the receipt.
+        signature: Signature,
     }
     /// Sealed features were named.
     FeaturesSent [job] {
@@ -294,6 +297,35 @@ events! {
     GovernorChanged [governor] {
         /// The governor now.
         governor: Address,
+    }
+}
+
+impl Event {
+    /// The job that the event is about; none for what happens outside of any.
+    pub fn job(&self) -> Option<JobId> {
+        match self {
+            Self::JobRequested(event) => Some(event.job),
+            Self::JobStageChanged(event) => Some(event.job),
+            Self::HeadCommitted(event) => Some(event.job),
+            Self::FeaturesSent(event) => Some(event.job),
+            Self::ResultCommitted(event) => Some(event.job),
+            Self::Credited(event) => Some(event.job),
+            Self::StakeMoved(event) => event.job,
+            Self::BondMoved(event) => event.job,
+            // All of them by name: a new event must say whether a job is its subject.
+            Self::Withdrawn(_)
+            | Self::ModelListed(_)
+            | Self::VersionPublished(_)
+            | Self::VersionStatusChanged(_)
+            | Self::NonceIssued(_)
+            | Self::WorkerRegistered(_)
+            | Self::CapacityChanged(_)
+            | Self::MeasurementAllowed(_)
+            | Self::MeasurementRevoked(_)
+            | Self::ParamsChanged(_)
+            | Self::PausedChanged(_)
+            | Self::GovernorChanged(_) => None,
+        }
     }
 }
 

@@ -151,6 +151,20 @@ fn events_have_the_bytes_of_their_vectors() {
     hold("events.json", &json!(all.iter().map(line).collect::<Vec<_>>()));
 }
 
+#[test]
+fn an_event_is_about_the_job_that_it_names_and_about_none_otherwise() {
+    let job = JobId(7);
+    for event in events() {
+        let named = EVENTS.iter().any(|(name, topics)| *name == event.name() && topics.contains(&"job"));
+        // A bond moves for a job or, as in its vector, for none.
+        let expected = (named && event.name() != "BondMoved").then_some(job);
+        assert_eq!(event.job(), expected, "{}", event.name());
+    }
+    let held =
+        event::BondMoved { model: ModelId(2), job: Some(job), movement: event::Movement::Locked, amount: Plancks(1) };
+    assert_eq!(Event::from(held).job(), Some(job));
+}
+
 fn record<R: Encode + Decode + PartialEq + std::fmt::Debug>(name: &str, value: &R) -> Value {
     let bytes = value.encode();
     assert_eq!(decode_exact::<R>(&bytes, STORAGE_ITEM_LIMIT_BYTES).as_ref(), Ok(value), "{name}");

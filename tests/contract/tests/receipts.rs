@@ -31,7 +31,7 @@ fn commit(chain: &mut Chain, job: JobId, signed: &Receipt, said: &Receipt) -> Re
 }
 
 #[test]
-fn an_honest_receipt_is_accepted_and_its_digest_is_in_the_event() {
+fn an_honest_receipt_is_accepted_and_its_digest_and_signature_are_in_the_event() {
     let (mut chain, world, job) = claimed();
     let receipt = receipt(&world, job, BlobDigest([9; 32]));
     let message =
@@ -42,7 +42,9 @@ fn an_honest_receipt_is_accepted_and_its_digest_is_in_the_event() {
         Event::HeadCommitted(committed) => Some(committed.clone()),
         _ => None,
     });
-    assert_eq!(committed.unwrap().receipt.0, receipt.digest());
+    let committed = committed.unwrap();
+    assert_eq!(committed.receipt.0, receipt.digest());
+    assert!(committed.signature.is_by(&key(0).address(), &receipt));
 }
 
 #[test]

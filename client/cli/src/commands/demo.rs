@@ -17,7 +17,7 @@ use clap::Args;
 use encompute_chain::Client;
 use encompute_protocol::{
     Address, BlockNumber, JobId, Plancks,
-    event::{Cause, Event},
+    event::{Cause, Credited, Event},
 };
 use serde_json::{Value, json};
 use std::{
@@ -177,18 +177,10 @@ impl Books {
         let blocks = client.events_in(BlockNumber(1)..=head).await;
         for block in blocks.map_err(|error| Failure::of(exit_of_chain(error.class()), "read the events", &error))? {
             for emitted in block.events {
-                let job = match &emitted.event {
-                    Event::Credited(credited) => {
-                        books.credits.entry(credited.job).or_default().push((
-                            credited.account,
-                            credited.cause,
-                            credited.amount,
-                        ));
-                        credited.job
-                    }
-                    Event::JobStageChanged(changed) => changed.job,
-                    _ => continue,
-                };
+                let Some(job) = emitted.event.job() else { continue };
+                if let Event::Credited(Credited { account, amount, cause, .. }) = emitted.event {
+                    books.credits.entry(job).or_default().push((account, cause, amount));
+                }
                 books.transactions.entry(job).or_default().insert((block.block.number, emitted.extrinsic.unwrap_or(0)));
             }
         }

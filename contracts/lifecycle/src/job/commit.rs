@@ -53,6 +53,7 @@ impl Decide for CommitHead {
             output: self.output,
             receipt: ReceiptDigest(digest),
             finished_at: self.finished_at,
+            signature: self.signature,
         });
         draft.write(Write::Worker(account, worker));
         job.write_progress(&mut draft);

@@ -416,6 +416,7 @@ pub fn events() -> Vec<Event> {
             output: BlobDigest(b32(10)),
             receipt: ReceiptDigest(b32(31)),
             finished_at: BlockNumber(101),
+            signature: signature(),
         }
         .into(),
         FeaturesSent { job, features: BlobDigest(b32(26)) }.into(),
