@@ -3,15 +3,14 @@
 use crate::{
     money, path, proof,
     report::{Checks, Report},
-    trust::Judge,
 };
-use encompute_attest::{RootKind, UnixSeconds};
+use encompute_attest::{RootKind, UnixSeconds, network::Judge};
 use encompute_lifecycle::price::Price;
 use encompute_protocol::{
     Address, BlobDigest, BlockNumber, ContractAddress, GenesisHash, JobId, JobProgress, JobRequest, JobTerms, Params,
     SplitRecord, VersionManifest, VersionRecord, WorkerRecord, event::Event, market::MeasurementRecord, wire::Message,
 };
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Everything that an audit of a job reads. Nothing in it is trusted: the chain's facts come from the
 /// auditor's own node, blobs are named by their digests.
@@ -34,41 +33,45 @@ pub struct JobBundle {
     pub split: SplitRecord,
     /// The model's creator.
     pub creator: Address,
-    /// Parameters now.
+    /// Parameters as of the block of the request.
     pub params: Params,
-    /// When parameters last changed, if they ever did.
-    pub params_changed_at: Option<BlockNumber>,
-    /// The worker and its registration at the block of the commitment, if it came so far.
+    /// True where they changed within that block: then they may not be those that priced the job.
+    pub params_unsure: bool,
+    /// Every treasury named from the request's block to that of the last event.
+    pub treasuries: BTreeSet<Address>,
+    /// The last worker that claimed the job, with its registration as of that block: it cannot change
+    /// while the worker holds a job.
     pub worker: Option<(Address, WorkerRecord)>,
     /// Its measurement's entry on the allow-list.
     pub measurement: Option<MeasurementRecord>,
+    /// Time of the block in which the worker's evidence counted ([`Counted::of`](crate::Counted::of) the
+    /// events), by the chain's own clock.
+    pub counted_at: Option<UnixSeconds>,
+    /// Events of the contract, in the same blocks, that this program cannot read.
+    pub unread_events: u32,
     /// Blobs that could be fetched.
     pub blobs: BTreeMap<BlobDigest, Vec<u8>>,
 }
 
-impl JobBundle {
-    /// True where the parameters may be others than those that priced the job.
-    pub(crate) fn params_may_differ(&self) -> bool {
-        self.params_changed_at.is_some_and(|changed| changed >= self.terms.requested_at)
-    }
-}
-
-/// Audits a job under a root and policy, at a time.
+/// Audits a job under a root and policy. Evidence is judged as of the block in which it counted; `now`
+/// only tells whether its collateral has run out since.
 pub fn audit_job(bundle: &JobBundle, judge: &Judge, now: UnixSeconds) -> Report {
     let mut checks = Checks::default();
     let manifest = manifest(bundle, &mut checks);
     let request = request(bundle, &mut checks);
     price(bundle, &mut checks);
+    checks.same("events-read", 0, bundle.unread_events, "protocol: every event of the contract can be read");
     path::stages(bundle, &mut checks);
-    if bundle.progress.output.is_some() {
-        proof::worker(bundle, judge, now, &mut checks);
-        proof::receipt(bundle, &mut checks);
-        proof::transcript(bundle, request.as_ref(), &mut checks);
-    }
+    let judged = proof::worker(bundle, judge, &mut checks);
+    proof::receipt(bundle, &mut checks);
+    let unseen = proof::transcript(bundle, request.as_ref(), &mut checks);
     exchange(bundle, manifest.as_ref(), &mut checks);
     money::credits(bundle, &mut checks);
     money::deposits(bundle, &mut checks);
-    checks.into_report(&judge.root, limits(bundle, judge))
+    let mut limits = limits(bundle, judge);
+    limits.extend(judged.map(|judged| judged.limit(now)));
+    limits.extend(unseen);
+    checks.into_report(&judge.root, judged, limits)
 }
 
 fn limits(bundle: &JobBundle, judge: &Judge) -> Vec<String> {
@@ -76,7 +79,8 @@ fn limits(bundle: &JobBundle, judge: &Judge) -> Vec<String> {
         "cannot check: what the image shows, or whether the prediction is right".to_owned(),
         "cannot check: that the features were released as the policy says; only the user saw them".to_owned(),
         "cannot check: that the tail which ran is the one committed to; its inputs and outputs are sealed".to_owned(),
-        "cannot check: the head's arithmetic without its weights; their holder can re-run the job bit for bit"
+        "cannot check: the head's arithmetic without its weights; their holder can re-run the first round bit for \
+         bit, and each later one with its request, which only the user and the worker have seen"
             .to_owned(),
     ];
     if judge.root.kind() == RootKind::Development {
@@ -85,13 +89,8 @@ fn limits(bundle: &JobBundle, judge: &Judge) -> Vec<String> {
             "SIMULATED attestation: quotes end in a development root and prove nothing about a machine".to_owned(),
         );
     }
-    if bundle.progress.output.is_some() {
-        let own = "cannot check: the receipt's own signature, which only its transaction holds; the contract took the \
-                   receipt because it recovered the registered key, and every round's signature is checked here";
-        limits.push(own.to_owned());
-    }
-    if bundle.params_may_differ() {
-        limits.push("cannot check: the price, parameters have changed since the request".to_owned());
+    if bundle.params_unsure {
+        limits.push("cannot check: the price, parameters changed in the block of the request".to_owned());
     }
     limits
 }
@@ -173,7 +172,7 @@ fn price(bundle: &JobBundle, checks: &mut Checks) {
         }
         None => checks.missing("escrow-event", "a JobRequested event", "chain: events"),
     }
-    if bundle.params_may_differ() {
+    if bundle.params_unsure {
         return;
     }
     let expected = Price::of(&bundle.params, &bundle.split, terms.fees.tip).map(|price| format!("{:?}", price.fees));

@@ -21,9 +21,11 @@ pub struct LedgerReport {
 }
 
 /// Replays all events and compares with the contract's own sums and with its balance (without the
-/// existential deposit).
+/// existential deposit). `unread` is the number of events that this program could not read: books in
+/// which something is missing are not balanced, whatever they say.
 pub fn audit_ledger(
     events: &[(BlockNumber, Event)],
+    unread: u32,
     last: BlockNumber,
     stated: &Totals,
     balance: Plancks,
@@ -34,6 +36,9 @@ pub fn audit_ledger(
         if let Err(error) = ledger.record(*block, event) {
             differences.push(format!("block {block}, {}: {error}", event.name()));
         }
+    }
+    if unread > 0 {
+        differences.push(format!("{unread} events of the contract cannot be read: it is of another version"));
     }
     let found = ledger.totals().unwrap_or_else(|error| {
         differences.push(error.to_string());

@@ -89,13 +89,11 @@ fn recipients(bundle: &JobBundle, settlement: &Settlement, checks: &mut Checks) 
         })
         .collect();
     let payout = bundle.worker.as_ref().map(|(_, record)| record.payout);
-    // Another treasury may have been named since; then its part is everything that is nobody else's.
-    let treasury = (!bundle.params_may_differ()).then_some(bundle.params.treasury);
     let accounts = |party| match party {
         Party::User => BTreeSet::from([bundle.terms.user]),
         Party::Worker => payout.into_iter().collect(),
         Party::Creator => BTreeSet::from([bundle.creator]),
-        Party::Treasury => treasury.into_iter().collect(),
+        Party::Treasury => bundle.treasuries.clone(),
         Party::Poker => pokers.clone(),
     };
     let parties = [
@@ -117,7 +115,7 @@ fn recipients(bundle: &JobBundle, settlement: &Settlement, checks: &mut Checks) 
         let to = accounts.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
         checks.holds(id, paid >= due, format!("{due} to {to}"), paid, TABLE);
     }
-    if treasury.is_some() && (payout.is_some() || bundle.progress.worker.is_none()) {
+    if payout.is_some() || bundle.progress.worker.is_none() {
         let known: BTreeSet<Address> = parties.iter().flat_map(|(_, party)| accounts(*party)).collect();
         let stranger = credited(bundle).find(|credit| !known.contains(&credit.account));
         let found = stranger.map_or("nobody".to_owned(), |credit| credit.account.to_string());

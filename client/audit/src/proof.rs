@@ -1,42 +1,72 @@
 //! Who ran the head, by whose word, and what it signed: registration, receipt, transcript.
 
-use crate::{job::JobBundle, report::Checks, trust::Judge};
-use encompute_attest::{RegistrationFacts, UnixSeconds, appraise_registration};
+use crate::{
+    job::JobBundle,
+    report::Checks,
+    when::{Counted, Judged},
+};
+use encompute_attest::{RegistrationFacts, appraise_registration, network::Judge};
 use encompute_lifecycle::ReceiptFacts;
 use encompute_protocol::{
     Address, BlobDigest, JobRequest, ReceiptDigest, RoundReceipt, RoundReceiptDigest, Signed, Transcript, WorkerRecord,
-    event::Event, wire::Message,
+    event::Event, market::MeasurementRecord, wire::Message,
 };
 
-pub(crate) fn worker(bundle: &JobBundle, judge: &Judge, now: UnixSeconds, checks: &mut Checks) {
-    let Some((account, record)) = &bundle.worker else {
-        return checks.missing("worker-registration", "a registered worker", "chain: worker record");
+/// The worker's right to the job: its code allowed and its registration valid from the claim to the block
+/// that counts, its evidence good as of that block. Says how the evidence was judged, if it was.
+pub(crate) fn worker(bundle: &JobBundle, judge: &Judge, checks: &mut Checks) -> Option<Judged> {
+    let counted = Counted::of(&bundle.events);
+    if counted.is_none() && bundle.progress.worker.is_none() {
+        return None;
+    }
+    let (Some((account, record)), Some(counted)) = (&bundle.worker, counted) else {
+        checks.missing("worker-registration", "a registered worker and its claim", "chain: worker record, events");
+        return None;
     };
-    let at = bundle.progress.claimed_at;
+    let (from, at) = (bundle.progress.claimed_at, counted.block);
     let allowed = bundle
         .measurement
-        .is_some_and(|entry| entry.valid_from <= at && entry.revoked_at.is_none_or(|revoked| revoked > at));
+        .is_some_and(|entry| entry.valid_from <= from && entry.revoked_at.is_none_or(|revoked| revoked > at));
     checks.holds(
         "worker-measurement-allowed",
         allowed,
-        format!("on the allow-list at block {at}"),
-        record.measurement,
+        format!("on the allow-list from block {from} to {at}"),
+        measurement_words(bundle, record),
         "chain: measurements",
     );
-    let valid = record.registered_at <= at && at < record.expires_at;
+    let valid = record.registered_at <= from && at < record.expires_at;
     checks.holds(
         "worker-registration-valid",
         valid,
-        format!("valid at block {at}"),
+        format!("valid from block {from} to {at}"),
         format!("{} to {}", record.registered_at, record.expires_at),
         "chain: worker record",
     );
     let Some(evidence) = bundle.blobs.get(&record.evidence) else {
-        return checks.missing("worker-evidence", record.evidence, "chain: worker record");
+        checks.missing("worker-evidence", record.evidence, "chain: worker record");
+        return None;
+    };
+    let Some(time) = bundle.counted_at else {
+        checks.missing("worker-evidence-time", format!("the time of block {at}"), "chain: timestamp");
+        return None;
     };
     let facts = RegistrationFacts { genesis: bundle.genesis, contract: bundle.contract, account: *account, record, at };
-    for check in appraise_registration(evidence, &facts, &judge.root, &judge.policy, now).checks {
+    let appraisal = appraise_registration(evidence, &facts, &judge.root, &judge.policy, time);
+    let collateral_expires_at = appraisal.verdict.map(|verdict| verdict.claims.collateral_expires_at);
+    for check in appraisal.checks {
         checks.holds(&format!("worker-{}", check.id), check.pass, check.expected, check.actual, check.source);
+    }
+    Some(Judged { counted, time, collateral_expires_at })
+}
+
+fn measurement_words(bundle: &JobBundle, record: &WorkerRecord) -> String {
+    let id = record.measurement;
+    match bundle.measurement {
+        None => format!("{id}, never listed"),
+        Some(MeasurementRecord { valid_from, revoked_at: None }) => format!("{id}, from block {valid_from}"),
+        Some(MeasurementRecord { valid_from, revoked_at: Some(revoked) }) => {
+            format!("{id}, from block {valid_from}, revoked in block {revoked}")
+        }
     }
 }
 
@@ -55,6 +85,7 @@ fn receipt_facts(bundle: &JobBundle, worker: Address, registration: WorkerRecord
     }
 }
 
+/// The receipt, rebuilt from facts of the chain: its digest and signature are those of the event.
 pub(crate) fn receipt(bundle: &JobBundle, checks: &mut Checks) {
     let (Some((account, record)), Some(output)) = (&bundle.worker, bundle.progress.output) else { return };
     let committed = bundle.events.iter().find_map(|(block, event)| match event {
@@ -69,7 +100,15 @@ pub(crate) fn receipt(bundle: &JobBundle, checks: &mut Checks) {
     let receipt = receipt_facts(bundle, *account, *record).receipt(output, bundle.progress.finished_at);
     let digest = ReceiptDigest(receipt.digest());
     checks.same("receipt-digest", digest, committed.receipt, "rebuilt from facts of the chain");
+    let signer = committed.signature.signer_over(&receipt).map_or("nobody".into(), |signer| signer.to_string());
+    checks.same(
+        "receipt-signature",
+        record.signing,
+        signer,
+        "chain: worker record; recovered over the rebuilt receipt",
+    );
     let finished = committed.finished_at;
+    checks.same("receipt-finished", bundle.progress.finished_at, finished, "chain: job progress");
     let within = bundle.progress.claimed_at <= finished && finished <= block;
     checks.holds(
         "receipt-time",
@@ -80,15 +119,21 @@ pub(crate) fn receipt(bundle: &JobBundle, checks: &mut Checks) {
     );
 }
 
-pub(crate) fn transcript(bundle: &JobBundle, request: Option<&JobRequest>, checks: &mut Checks) {
-    let (Some((_, record)), Some(output)) = (&bundle.worker, bundle.progress.output) else { return };
+/// Every round: chained, about this job and head, signed by the registered key. Says which responses could
+/// not be compared with what was signed, if any; their bytes prove nothing more than their digests do.
+pub(crate) fn transcript(bundle: &JobBundle, request: Option<&JobRequest>, checks: &mut Checks) -> Option<String> {
+    let (Some((_, record)), Some(output)) = (&bundle.worker, bundle.progress.output) else { return None };
     let Some(bytes) = bundle.blobs.get(&output) else {
-        return checks.missing("transcript-blob", output, "chain: job progress");
+        checks.missing("transcript-blob", output, "chain: job progress");
+        return None;
     };
     checks.same("transcript-digest", output, BlobDigest::of(bytes), "chain: job progress");
     let transcript = match Transcript::from_wire(bytes) {
         Ok(transcript) => transcript,
-        Err(error) => return checks.holds("transcript-bytes", false, "a transcript", error, "protocol"),
+        Err(error) => {
+            checks.holds("transcript-bytes", false, "a transcript", error, "protocol");
+            return None;
+        }
     };
     checks.holds(
         "transcript-rounds",
@@ -98,6 +143,7 @@ pub(crate) fn transcript(bundle: &JobBundle, request: Option<&JobRequest>, check
         "protocol",
     );
     let mut previous = RoundReceiptDigest::default();
+    let mut unseen = Vec::new();
     for (index, (receipt, signature)) in transcript.rounds.iter().enumerate() {
         let id = |what: &str| format!("round-{index}-{what}");
         let RoundReceipt {
@@ -121,11 +167,15 @@ pub(crate) fn transcript(bundle: &JobBundle, request: Option<&JobRequest>, check
         if let (0, Some(request)) = (index, request) {
             checks.same(&id("request"), BlobDigest::of(request.tensor.as_slice()), asked, "request blob");
         }
-        if let Some(bytes) = bundle.blobs.get(&response) {
-            checks.same(&id("response"), response, BlobDigest::of(bytes), "response blob");
+        match bundle.blobs.get(&response) {
+            Some(bytes) => checks.same(&id("response"), response, BlobDigest::of(bytes), "response blob"),
+            None => unseen.push(index.to_string()),
         }
         let signer = signature.signer_over(receipt).map_or("nobody".into(), |signer| signer.to_string());
         checks.same(&id("signature"), record.signing, signer, "chain: worker record");
         previous = receipt.link();
     }
+    (!unseen.is_empty()).then(|| {
+        format!("cannot check: the bytes of the responses of rounds {}, which are not in the store", unseen.join(", "))
+    })
 }

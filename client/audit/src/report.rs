@@ -1,8 +1,12 @@
 //! What an audit says: checks with expected and actual, a verdict, whose word it rests on, and limits.
 
+use crate::when::Judged;
 use encompute_attest::{RootKind, TrustRoot};
 use serde::Serialize;
 use std::fmt::Display;
+
+/// What a check found that wanted something which is not there.
+pub const MISSING: &str = "missing";
 
 /// One check.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -30,6 +34,19 @@ pub struct RootLine {
     pub fingerprint: String,
 }
 
+/// As of when a worker's evidence was judged.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct JudgedLine {
+    /// The block in which the evidence counted.
+    pub block: u32,
+    /// The block's time by the chain's clock, as RFC 3339 writes it.
+    pub time: String,
+    /// Why this block.
+    pub why: &'static str,
+    /// When the collateral runs out; none where the quote does not hold.
+    pub collateral_expires_at: Option<String>,
+}
+
 /// The whole report.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Report {
@@ -37,6 +54,8 @@ pub struct Report {
     pub verdict: &'static str,
     /// Whose word it rests on.
     pub trust_root: RootLine,
+    /// As of when evidence was judged; none where no worker has claimed the job, or no time is known.
+    pub judged: Option<JudgedLine>,
     /// Every check, in a fixed order.
     pub checks: Vec<CheckLine>,
     /// What this audit cannot tell.
@@ -60,6 +79,17 @@ impl From<&TrustRoot> for RootLine {
     }
 }
 
+impl From<Judged> for JudgedLine {
+    fn from(judged: Judged) -> Self {
+        Self {
+            block: judged.counted.block.0,
+            time: judged.time.to_string(),
+            why: judged.counted.why.words(),
+            collateral_expires_at: judged.collateral_expires_at.map(|expiry| expiry.to_string()),
+        }
+    }
+}
+
 /// Collects checks.
 #[derive(Default)]
 pub(crate) struct Checks(pub Vec<CheckLine>);
@@ -79,11 +109,11 @@ impl Checks {
 
     /// Something that has to be there is not.
     pub fn missing(&mut self, id: &str, expected: impl Display, source: &str) {
-        self.holds(id, false, expected, "missing", source);
+        self.holds(id, false, expected, MISSING, source);
     }
 
-    pub fn into_report(self, root: &TrustRoot, limits: Vec<String>) -> Report {
+    pub fn into_report(self, root: &TrustRoot, judged: Option<Judged>, limits: Vec<String>) -> Report {
         let verdict = if self.0.iter().all(|check| check.pass) { "pass" } else { "fail" };
-        Report { verdict, trust_root: root.into(), checks: self.0, limits }
+        Report { verdict, trust_root: root.into(), judged: judged.map(JudgedLine::from), checks: self.0, limits }
     }
 }

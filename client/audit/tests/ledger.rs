@@ -11,7 +11,7 @@ use market::*;
 fn audit(market: &Market, alter: impl FnOnce(&mut Vec<(BlockNumber, Event)>)) -> LedgerReport {
     let mut events = market.memory.events().to_vec();
     alter(&mut events);
-    audit_ledger(&events, BlockNumber(market.block), &market.memory.totals(), market.memory.balance())
+    audit_ledger(&events, 0, BlockNumber(market.block), &market.memory.totals(), market.memory.balance())
 }
 
 #[test]
@@ -58,9 +58,9 @@ fn any_credit_or_deposit_changed_hidden_or_doubled_unbalances_the_books() {
 fn a_contract_that_holds_less_than_the_books_is_not_balanced_and_one_that_was_given_more_is() {
     let market = Market::settled();
     let (events, totals, balance) = (market.memory.events(), market.memory.totals(), market.memory.balance());
-    let less = audit_ledger(events, BlockNumber(99), &totals, Plancks(balance.0 - 1));
+    let less = audit_ledger(events, 0, BlockNumber(99), &totals, Plancks(balance.0 - 1));
     assert!(!less.balanced);
-    let more = audit_ledger(events, BlockNumber(99), &totals, Plancks(balance.0 + 5));
+    let more = audit_ledger(events, 0, BlockNumber(99), &totals, Plancks(balance.0 + 5));
     assert!(more.balanced, "a gift unbalances nothing");
     assert_eq!(more.totals["surplus"], "5");
 }
@@ -70,7 +70,16 @@ fn a_contract_that_states_other_sums_is_not_balanced() {
     let market = Market::settled();
     let mut totals = market.memory.totals();
     totals.credits.0 -= 1;
-    let report = audit_ledger(market.memory.events(), BlockNumber(99), &totals, market.memory.balance());
+    let report = audit_ledger(market.memory.events(), 0, BlockNumber(99), &totals, market.memory.balance());
     assert!(!report.balanced);
     assert!(report.differences[0].starts_with("credits:"), "{:?}", report.differences);
+}
+
+#[test]
+fn books_with_an_event_that_nobody_can_read_are_not_balanced() {
+    let market = Market::settled();
+    let (totals, balance) = (market.memory.totals(), market.memory.balance());
+    let report = audit_ledger(market.memory.events(), 1, BlockNumber(99), &totals, balance);
+    assert!(!report.balanced);
+    assert!(report.differences[0].contains("cannot be read"), "{:?}", report.differences);
 }

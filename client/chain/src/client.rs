@@ -15,6 +15,7 @@ use core::{fmt, future::Future, ops::RangeInclusive, time::Duration};
 use encompute_networks::Network;
 use encompute_protocol::{BlockNumber, ContractAddress, GenesisHash, Plancks};
 use std::sync::Arc;
+use std::time::SystemTime;
 use subxt::{
     OnlineClient, SubstrateConfig,
     client::{ClientAtBlock, OnlineClientAtBlockImpl},
@@ -180,14 +181,34 @@ impl Client {
     /// # Errors
     /// [`ReadError`]; a node that forgot the block's state answers with a fault.
     pub async fn read_at<C: Fact>(&self, call: C, block: BlockHash) -> Result<C::Answer, ReadError> {
-        self.within("answer a read", async {
-            let at = match self.shared.online.at_block(H256(block.0)).await {
-                Ok(at) => at,
-                Err(error) => return Err(self.fault("look a block up", error).await.into()),
+        self.within("answer a read", async { self.answer(&self.at(block).await?, &call).await }).await
+    }
+
+    /// When a block was made, by the chain's own clock.
+    ///
+    /// # Errors
+    /// [`ReadError`]; a node that forgot the block's state answers with a fault.
+    pub async fn time_of(&self, block: BlockHash) -> Result<SystemTime, ReadError> {
+        const WHAT: &str = "say when a block was made";
+        self.within(WHAT, async {
+            let at = self.at(block).await?;
+            let address = dynamic::storage::<(), u64>("Timestamp", "Now");
+            let found = at.storage().fetch(address, ()).await;
+            let now = match found {
+                Ok(now) => now.decode().map_err(|error| self.misread(WHAT, error))?,
+                Err(error) => return Err(self.fault(WHAT, error).await.into()),
             };
-            self.answer(&at, &call).await
+            let time = SystemTime::UNIX_EPOCH.checked_add(Duration::from_millis(now));
+            Ok(time.ok_or_else(|| self.misread(WHAT, format!("{now} ms are no time")))?)
         })
         .await
+    }
+
+    async fn at(&self, block: BlockHash) -> Result<AtBlock, Fault> {
+        match self.shared.online.at_block(H256(block.0)).await {
+            Ok(at) => Ok(at),
+            Err(error) => Err(self.fault("look a block up", error).await),
+        }
     }
 
     async fn answer<C: Fact>(&self, at: &AtBlock, call: &C) -> Result<C::Answer, ReadError> {
@@ -202,6 +223,18 @@ impl Client {
     /// # Errors
     /// [`ReadError::Fault`].
     pub async fn balance(&self, account: &AccountId) -> Result<Balance, ReadError> {
+        self.within("say a balance", async { self.balance_in(&self.at_head().await?, account).await }).await
+    }
+
+    /// What an account had at a block. One that did not exist had nothing.
+    ///
+    /// # Errors
+    /// [`ReadError`]; a node that forgot the block's state answers with a fault.
+    pub async fn balance_at(&self, account: &AccountId, block: BlockHash) -> Result<Balance, ReadError> {
+        self.within("say a balance", async { self.balance_in(&self.at(block).await?, account).await }).await
+    }
+
+    async fn balance_in(&self, at: &AtBlock, account: &AccountId) -> Result<Balance, ReadError> {
         #[derive(DecodeAsType)]
         #[decode_as_type(crate_path = "subxt::ext::scale_decode")]
         struct AccountInfo {
@@ -213,18 +246,14 @@ impl Client {
             free: u128,
             reserved: u128,
         }
-        self.within("say a balance", async {
-            let at = self.at_head().await?;
-            let address = dynamic::storage::<([u8; 32],), AccountInfo>("System", "Account");
-            let found = at.storage().try_fetch(address, (account.0,)).await;
-            let info = match found {
-                Ok(None) => return Ok(Balance::default()),
-                Ok(Some(value)) => value.decode().map_err(|error| self.misread("say a balance", error))?,
-                Err(error) => return Err(self.fault("say a balance", error).await.into()),
-            };
-            Ok(Balance { free: Plancks(info.data.free), held: Plancks(info.data.reserved) })
-        })
-        .await
+        let address = dynamic::storage::<([u8; 32],), AccountInfo>("System", "Account");
+        let found = at.storage().try_fetch(address, (account.0,)).await;
+        let info = match found {
+            Ok(None) => return Ok(Balance::default()),
+            Ok(Some(value)) => value.decode().map_err(|error| self.misread("say a balance", error))?,
+            Err(error) => return Err(self.fault("say a balance", error).await.into()),
+        };
+        Ok(Balance { free: Plancks(info.data.free), held: Plancks(info.data.reserved) })
     }
 
     /// What the chain says about itself.

@@ -56,7 +56,7 @@ pub async fn checked_worker<M: ReadMarket>(
     if !allowed {
         return Err(refused("measurement", "on the contract's allow-list", record.measurement.to_string()));
     }
-    let judge = Judge::of_network(network, [record.measurement])?;
+    let judge = Judge::of(&network.trust, [record.measurement])?;
     let evidence = blobs.get(record.evidence, EVIDENCE_LIMIT).await;
     let evidence = evidence.map_err(|source| JobError::Fetch {
         what: "the worker's evidence",

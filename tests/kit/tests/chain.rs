@@ -14,6 +14,7 @@ use encompute_protocol::{
     },
     event::{Event, ModelListed},
 };
+use std::time::{Duration, SystemTime};
 
 const UNIT: u128 = 1_000_000_000_000;
 
@@ -211,6 +212,21 @@ async fn facts_can_be_read_as_they_were() {
     let asked = ReadNonce { account: worker.address() };
     assert_eq!(chain.client().read_at(asked.clone(), before.hash).await, Ok(None));
     assert_eq!(chain.client().read(asked).await, Ok(Some(nonce)));
+}
+
+#[tokio::test]
+async fn balances_and_times_can_be_read_as_they_were() {
+    let (second, started) = (Duration::from_secs(1), SystemTime::now());
+    let chain = Chain::start().await.unwrap();
+    let (client, giver) = (chain.client(), chain.account("//Alice"));
+    let account = AccountId([7; 32]);
+    let before = client.head().await.unwrap();
+    giver.transfer(&account, units(5)).await.unwrap();
+    let after = client.head().await.unwrap();
+    assert_eq!(client.balance_at(&account, before.hash).await.unwrap().free, Plancks::ZERO);
+    assert_eq!(client.balance_at(&account, after.hash).await.unwrap().free, units(5));
+    let (then, now) = (client.time_of(before.hash).await.unwrap(), client.time_of(after.hash).await.unwrap());
+    assert!(started - second < then && then < now && now < SystemTime::now() + second, "{then:?} {now:?}");
 }
 
 #[tokio::test]

@@ -8,14 +8,13 @@ use encompute_attest::{
     pki::{CollateralTerms, DevelopmentPki, DevelopmentSeed, PlatformTraits, development_measurement},
     quote_identity,
 };
-use encompute_audit::{JobBundle, JobFacts, Judge, Report, audit_job};
+use encompute_audit::{Counted, JobBundle, JobFacts, Judge, Report, audit_job};
 use encompute_lifecycle::{Context, Decide, Memory, ReadState, ReceiptFacts, Refusal, Software, View, price};
 use encompute_protocol::{
     Address, BasisPoints, BlobDigest, BlockNumber, Bytes, ContractAddress, CostUnits, GenesisHash, HeadDigest, JobId,
     JobRequest, MeasurementId, Mode, Params, Plancks, PolicyId, RegistrationStatement, ReleasePolicy, RoundIndex,
     RoundReceipt, RoundReceiptDigest, SplitIndex, SplitManifest, TailDigest, Text, Transcript, VersionManifest,
     call::*,
-    event::Event,
     manifest::{Accuracy, Cost},
     signing::SigningKey,
     statement::TeeKind,
@@ -32,7 +31,9 @@ pub const CREATOR: Address = Address([0x21; 20]);
 pub const WORKER: Address = Address([0x31; 20]);
 pub const PAYOUT: Address = Address([0x41; 20]);
 pub const STRANGER: Address = Address([0x99; 20]);
+/// When the worker registered; its collateral is good for 29 days more.
 pub const NOW: UnixSeconds = UnixSeconds(1_795_348_800);
+pub const DAY: u64 = 24 * 60 * 60;
 pub const HEAD: HeadDigest = HeadDigest([7; 32]);
 
 pub struct Market {
@@ -296,6 +297,8 @@ impl Market {
         let (job, memory) = (self.job, &self.memory);
         let terms = memory.job_terms(job).unwrap();
         let progress = memory.job_progress(job).unwrap();
+        let events: Vec<_> = memory.events().iter().filter(|(_, event)| event.job() == Some(job)).cloned().collect();
+        let counted_at = Counted::of(&events).map(|counted| time_of(counted.block));
         let worker = progress.worker.map(|account| (account, memory.worker(account).unwrap()));
         JobBundle {
             genesis: GENESIS,
@@ -303,14 +306,17 @@ impl Market {
             job,
             terms,
             progress,
-            events: memory.events().iter().filter(|(_, event)| concerns(event, job)).cloned().collect(),
+            events,
             version: memory.version(terms.version).unwrap(),
             split: memory.split(terms.version, terms.split).unwrap(),
             creator: memory.model(terms.model).unwrap().creator,
             params: memory.params(),
-            params_changed_at: None,
+            params_unsure: false,
+            treasuries: BTreeSet::from([TREASURY]),
             worker,
             measurement: memory.measurement(measurement_id()),
+            counted_at,
+            unread_events: 0,
             blobs: self.blobs.clone(),
         }
     }
@@ -346,6 +352,11 @@ impl Market {
         audit_job(&self.bundle(), &self.judge(), NOW)
     }
 
+    /// The audit so many days after everything happened.
+    pub fn audit_after(&self, days: u64) -> Report {
+        audit_job(&self.bundle(), &self.judge(), UnixSeconds(NOW.0 + days * DAY))
+    }
+
     /// The audit after somebody has altered what the auditor reads.
     pub fn audit_with(&self, alter: impl FnOnce(&mut JobBundle)) -> Report {
         let mut bundle = self.bundle();
@@ -354,18 +365,9 @@ impl Market {
     }
 }
 
-fn concerns(event: &Event, job: JobId) -> bool {
-    match event {
-        Event::JobRequested(event) => event.job == job,
-        Event::JobStageChanged(event) => event.job == job,
-        Event::HeadCommitted(event) => event.job == job,
-        Event::FeaturesSent(event) => event.job == job,
-        Event::ResultCommitted(event) => event.job == job,
-        Event::Credited(event) => event.job == job,
-        Event::StakeMoved(event) => event.job == Some(job),
-        Event::BondMoved(event) => event.job == Some(job),
-        _ => false,
-    }
+/// A block every six seconds.
+pub fn time_of(block: BlockNumber) -> UnixSeconds {
+    UnixSeconds(NOW.0 + 6 * u64::from(block.0))
 }
 
 pub fn failed(report: &Report) -> Vec<&str> {

@@ -2,23 +2,25 @@
 
 use crate::{
     args::Common,
-    commands::market::read,
     context::Context,
     failure::{Doing, Exit, Failure, Outcome, exit_of_chain},
     output,
 };
 use clap::Subcommand;
 use encompute_attest::{TrustRoot, UnixSeconds};
-use encompute_audit::{JobBundle, Judge, LedgerReport, Report, audit_job, audit_ledger};
-use encompute_chain::{AccountId, Client};
+use encompute_audit::{Counted, JobBundle, Judge, LedgerReport, Report, audit_job, audit_ledger};
+use encompute_chain::{AccountId, BlockEvents, BlockHash, Client, Fact, ReadError};
 use encompute_protocol::{
-    BlobDigest, BlockNumber, ContractAddress, JobId, Plancks, Transcript,
+    Address, BlobDigest, BlockNumber, ContractAddress, JobId, Params, Plancks, Transcript,
     call::{ReadJob, ReadMeasurement, ReadModel, ReadParams, ReadSplit, ReadTotals, ReadVersion, ReadWorker},
     event::Event,
     wire::Message,
 };
 use encompute_store::{Blobs, ByteLimit, GatewayClient, GetError};
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
+};
 
 /// Check what others say they did
 #[derive(Subcommand)]
@@ -39,8 +41,11 @@ pub enum Audit {
     Ledger,
 }
 
-/// Largest blob that an audit fetches.
-const BLOB_LIMIT: ByteLimit = ByteLimit(48 * 1024 * 1024);
+/// Most bytes of one blob that an audit fetches.
+const BLOB_LIMIT_BYTES: u64 = 48 * 1024 * 1024;
+/// Most bytes of all of them: a worker's transcript may name a thousand responses. They come last, and
+/// the report says which were not compared.
+const JOB_LIMIT_BYTES: u64 = 256 * 1024 * 1024;
 
 impl Audit {
     /// Runs it.
@@ -54,14 +59,7 @@ impl Audit {
                     true => output::json(&report)?,
                     false => print(&report, JobId(id))?,
                 }
-                let failed: Vec<_> =
-                    report.checks.iter().filter(|check| !check.pass).map(|check| check.id.as_str()).collect();
-                match failed.is_empty() {
-                    true => Ok(()),
-                    false => {
-                        Err(Failure::new(Exit::Verification, format!("job {id} does not hold: {}", failed.join(", "))))
-                    }
-                }
+                verdict(&report, JobId(id))
             }
             Self::Ledger => {
                 let report = ledger(&client).await?;
@@ -81,6 +79,22 @@ impl Audit {
     }
 }
 
+/// The report's verdict as the command's outcome.
+fn verdict(report: &Report, job: JobId) -> Outcome {
+    let failed: Vec<_> = report.checks.iter().filter(|check| !check.pass).collect();
+    if failed.is_empty() {
+        return Ok(());
+    }
+    let names: Vec<_> = failed.iter().map(|check| check.id.as_str()).collect();
+    let failure = Failure::new(Exit::Verification, format!("job {job} does not hold: {}", names.join(", ")));
+    // A blob that nobody keeps any more proves nothing, but it does not say that somebody lied either.
+    match failed.iter().all(|check| check.actual == encompute_audit::MISSING) {
+        true => Err(failure
+            .hint("nothing contradicts it, but its proof is incomplete; another store may have it: --gateway URL")),
+        false => Err(failure),
+    }
+}
+
 /// Gathers everything about a job and judges it.
 ///
 /// # Errors
@@ -88,8 +102,7 @@ impl Audit {
 pub async fn judge_job(context: &Context, client: &Client, job: JobId, trust_root: Option<&str>) -> Outcome<Report> {
     let bundle = gather(client, &context.gateway()?, job).await?;
     let measurements = bundle.worker.iter().map(|(_, record)| record.measurement);
-    let mut judge =
-        Judge::of_network(context.network(), measurements).doing(Exit::Usage, "read the network's trust")?;
+    let mut judge = Judge::of(&context.network().trust, measurements).doing(Exit::Usage, "read the network's trust")?;
     match trust_root {
         None => {}
         Some("intel") => judge.root = TrustRoot::intel(),
@@ -101,61 +114,94 @@ pub async fn judge_job(context: &Context, client: &Client, job: JobId, trust_roo
     Ok(audit_job(&bundle, &judge, UnixSeconds::now()))
 }
 
-fn concerns(event: &Event, job: JobId) -> bool {
-    match event {
-        Event::JobRequested(event) => event.job == job,
-        Event::JobStageChanged(event) => event.job == job,
-        Event::HeadCommitted(event) => event.job == job,
-        Event::FeaturesSent(event) => event.job == job,
-        Event::ResultCommitted(event) => event.job == job,
-        Event::Credited(event) => event.job == job,
-        Event::StakeMoved(event) => event.job == Some(job),
-        Event::BondMoved(event) => event.job == Some(job),
-        _ => false,
-    }
+fn reading(what: &'static str) -> impl Fn(ReadError) -> Failure {
+    move |error| Failure::of(exit_of_chain(error.class()), what, &error)
 }
 
-/// Events of a range of blocks, in order.
-async fn events(client: &Client, first: BlockNumber, last: BlockNumber) -> Outcome<Vec<(BlockNumber, Event)>> {
-    let blocks = client
-        .events_in(first..=last)
-        .await
-        .map_err(|error| Failure::of(exit_of_chain(error.class()), "read the events", &error))?;
-    Ok(blocks
-        .into_iter()
-        .flat_map(|block| block.events.into_iter().map(move |emitted| (block.block.number, emitted.event)))
-        .collect())
+/// What the contract said in a range of blocks.
+struct Said {
+    /// Events in order, each with its block.
+    events: Vec<(BlockNumber, Event)>,
+    /// How many more there are that this program cannot read.
+    unread: u32,
+}
+
+async fn said(client: &Client, first: BlockNumber, last: BlockNumber) -> Outcome<Said> {
+    let blocks = client.events_in(first..=last).await.map_err(reading("read the events"))?;
+    let unread = blocks.iter().map(|block| block.unread).sum();
+    let of_block = |block: BlockEvents| {
+        let number = block.block.number;
+        block.events.into_iter().map(move |emitted| (number, emitted.event))
+    };
+    Ok(Said { events: blocks.into_iter().flat_map(of_block).collect(), unread })
+}
+
+/// Parameters over the life of a job.
+struct ParamsThen {
+    /// Those that priced it.
+    params: Params,
+    /// True where they changed in the block of the request, before or after it.
+    unsure: bool,
+    /// Every treasury from then to its end.
+    treasuries: BTreeSet<Address>,
+}
+
+async fn params_then(
+    client: &Client,
+    requested_at: BlockNumber,
+    events: &[(BlockNumber, Event)],
+) -> Outcome<ParamsThen> {
+    let params = read_in(client, hash_of(client, requested_at).await?, ReadParams {}).await?;
+    let changes = events.iter().filter_map(|(block, event)| match event {
+        Event::ParamsChanged(changed) => Some((*block, changed.params.treasury)),
+        _ => None,
+    });
+    let unsure = changes.clone().any(|(block, _)| block == requested_at);
+    let treasuries = changes.map(|(_, treasury)| treasury).chain([params.treasury]).collect();
+    Ok(ParamsThen { params, unsure, treasuries })
+}
+
+async fn hash_of(client: &Client, block: BlockNumber) -> Outcome<BlockHash> {
+    client.block(block).await.map(|block| block.hash).map_err(reading("look a block up"))
+}
+
+/// What the contract answered at a block.
+async fn read_in<C: Fact>(client: &Client, block: BlockHash, call: C) -> Outcome<C::Answer> {
+    client.read_at(call, block).await.map_err(reading("read the chain"))
 }
 
 async fn gather(client: &Client, blobs: &GatewayClient, job: JobId) -> Outcome<JobBundle> {
     let missing = |what: &str| Failure::new(Exit::NotFound, format!("there is no {what}"));
-    let (terms, progress) = read(client, ReadJob { job }).await?.ok_or_else(|| missing(&format!("job {job}")))?;
-    let version = read(client, ReadVersion { version: terms.version }).await?.ok_or_else(|| missing("such version"))?;
-    let split = read(client, ReadSplit { version: terms.version, split: terms.split })
-        .await?
-        .ok_or_else(|| missing("such split"))?;
-    let (model, _) = read(client, ReadModel { model: terms.model }).await?.ok_or_else(|| missing("such model"))?;
-    let params = read(client, ReadParams {}).await?;
-    // From the request on, for parameters may have changed after it; a job's own events end with it.
-    let head =
-        client.head().await.map_err(|error| Failure::of(exit_of_chain(error.class()), "read the chain", &error))?;
-    let all = events(client, terms.requested_at, head.number).await?;
-    let params_changed_at =
-        all.iter().rev().find(|(_, event)| matches!(event, Event::ParamsChanged(_))).map(|(block, _)| *block);
-    let events: Vec<_> = all.into_iter().filter(|(_, event)| concerns(event, job)).collect();
+    // Facts and events up to one block: a job that runs goes on meanwhile.
+    let head = client.head().await.map_err(reading("read the chain"))?;
+    let found = read_in(client, head.hash, ReadJob { job }).await?;
+    let (terms, progress) = found.ok_or_else(|| missing(&format!("job {job}")))?;
+    let version = read_in(client, head.hash, ReadVersion { version: terms.version }).await?;
+    let version = version.ok_or_else(|| missing("such version"))?;
+    let split = read_in(client, head.hash, ReadSplit { version: terms.version, split: terms.split }).await?;
+    let split = split.ok_or_else(|| missing("such split"))?;
+    let model = read_in(client, head.hash, ReadModel { model: terms.model }).await?;
+    let (model, _) = model.ok_or_else(|| missing("such model"))?;
+    // Nothing happens to a job after its end, so an old one is audited as fast as a new one.
+    let last = if progress.stage.is_terminal() { progress.changed_at } else { head.number };
+    let Said { events, unread } = said(client, terms.requested_at, last).await?;
+    let ParamsThen { params, unsure, treasuries } = params_then(client, terms.requested_at, &events).await?;
+    let events: Vec<_> = events.into_iter().filter(|(_, event)| event.job() == Some(job)).collect();
     let (worker, measurement) = match progress.worker {
         None => (None, None),
         Some(account) => {
-            // The registration as it was when the worker committed, or now while it has not.
-            let committed =
-                events.iter().find(|(_, event)| matches!(event, Event::HeadCommitted(_))).map(|(block, _)| *block);
-            let at = client.block(committed.unwrap_or(head.number)).await;
-            let at = at.map_err(|error| Failure::of(exit_of_chain(error.class()), "read the chain", &error))?;
-            let record = client.read_at(ReadWorker { worker: account }, at.hash).await;
-            let record =
-                record.map_err(|error| Failure::of(exit_of_chain(error.class()), "read the worker", &error))?;
-            let record = record.map(|(record, _)| record).ok_or_else(|| missing("such worker"))?;
-            (Some((account, record)), read(client, ReadMeasurement { measurement: record.measurement }).await?)
+            let claimed = hash_of(client, progress.claimed_at).await?;
+            let found = read_in(client, claimed, ReadWorker { worker: account }).await?;
+            let (record, _) = found.ok_or_else(|| missing("such worker"))?;
+            let measurement = ReadMeasurement { measurement: record.measurement };
+            (Some((account, record)), read_in(client, head.hash, measurement).await?)
+        }
+    };
+    let counted_at = match Counted::of(&events) {
+        None => None,
+        Some(counted) => {
+            let time = client.time_of(hash_of(client, counted.block).await?).await;
+            Some(time.map_err(reading("read the time of a block"))?.into())
         }
     };
     let mut bundle = JobBundle {
@@ -169,9 +215,12 @@ async fn gather(client: &Client, blobs: &GatewayClient, job: JobId) -> Outcome<J
         split,
         creator: model.creator,
         params,
-        params_changed_at,
+        params_unsure: unsure,
+        treasuries,
         worker,
         measurement,
+        counted_at,
+        unread_events: unread,
         blobs: BTreeMap::new(),
     };
     fetch(&mut bundle, blobs).await?;
@@ -183,11 +232,15 @@ async fn fetch(bundle: &mut JobBundle, blobs: &GatewayClient) -> Outcome {
     let mut wanted = vec![BlobDigest(bundle.version.manifest.0), bundle.terms.input];
     wanted.extend(bundle.worker.iter().map(|(_, record)| record.evidence));
     wanted.extend([bundle.progress.output, bundle.progress.features, bundle.progress.result].into_iter().flatten());
-    let mut next = 0;
+    let (mut next, mut left) = (0, JOB_LIMIT_BYTES);
     while let Some(digest) = wanted.get(next).copied() {
         next += 1;
-        match blobs.get(digest, BLOB_LIMIT).await {
+        if bundle.blobs.contains_key(&digest) {
+            continue;
+        }
+        match blobs.get(digest, ByteLimit(left.min(BLOB_LIMIT_BYTES))).await {
             Ok(bytes) => {
+                left = left.saturating_sub(bytes.len() as u64);
                 // Responses are named by the transcript alone.
                 if Some(digest) == bundle.progress.output
                     && let Ok(transcript) = Transcript::from_wire(&bytes)
@@ -221,6 +274,9 @@ fn print(report: &Report, job: JobId) -> Outcome {
     output::text(&output::table(&rows))?;
     output::text("")?;
     report.limits.iter().try_for_each(|limit| output::text(&format!("  {limit}")))?;
+    if let Some(judged) = &report.judged {
+        output::text(&format!("\nevidence judged as of {}, block {}: {}", judged.time, judged.block, judged.why))?;
+    }
     let root = &report.trust_root;
     output::text(&format!(
         "\njob {job}: {} ({} checks), under {} ({})",
@@ -231,33 +287,25 @@ fn print(report: &Report, job: JobId) -> Outcome {
     ))
 }
 
-/// What the platform keeps of an account's free balance; not the contract's to pay out.
-async fn contract_balance(client: &Client, contract: ContractAddress) -> Outcome<Plancks> {
-    let fail = |error: encompute_chain::ReadError| {
-        Failure::of(exit_of_chain(error.class()), "read the contract's balance", &error)
-    };
+/// What a contract can pay out at a block: its balance without what the platform keeps of any account.
+async fn contract_balance(client: &Client, contract: ContractAddress, block: BlockHash) -> Outcome<Plancks> {
     // An address without an account of its own is mapped to its 20 bytes and twelve times 0xee.
     let mut account = [0xee; 32];
     account[..20].copy_from_slice(&contract.0);
-    let free = client.balance(&AccountId(account)).await.map_err(fail)?.free;
-    let deposit = client.constants().await.map_err(fail)?.existential_deposit;
+    let fail = reading("read the contract's balance");
+    let free = client.balance_at(&AccountId(account), block).await.map_err(&fail)?.free;
+    let deposit = client.constants().await.map_err(&fail)?.existential_deposit;
     Ok(free.checked_sub(deposit).unwrap_or_default())
 }
 
 async fn ledger(client: &Client) -> Outcome<LedgerReport> {
-    let fail = |error: encompute_chain::ReadError| Failure::of(exit_of_chain(error.class()), "read the chain", &error);
     let contract = client.contract().ok_or_else(|| Failure::new(Exit::Usage, "the network names no contract"))?;
-    // The balance is the last block's: read again when a block came between.
-    loop {
-        let head = client.head().await.map_err(fail)?;
-        let stated = client.read_at(ReadTotals {}, head.hash).await.map_err(fail)?;
-        let balance = contract_balance(client, contract).await?;
-        if client.head().await.map_err(fail)?.number != head.number {
-            continue;
-        }
-        let events = events(client, BlockNumber(1), head.number).await?;
-        return Ok(audit_ledger(&events, head.number, &stated, balance));
-    }
+    // Sums, balance and events of one block: the chain goes on meanwhile.
+    let head = client.head().await.map_err(reading("read the chain"))?;
+    let stated = read_in(client, head.hash, ReadTotals {}).await?;
+    let balance = contract_balance(client, contract, head.hash).await?;
+    let Said { events, unread } = said(client, BlockNumber(1), head.number).await?;
+    Ok(audit_ledger(&events, unread, head.number, &stated, balance))
 }
 
 fn print_ledger(report: &LedgerReport) -> Outcome {

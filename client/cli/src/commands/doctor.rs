@@ -95,7 +95,7 @@ fn programs() -> Finding {
 }
 
 fn trust(context: &Context) -> Finding {
-    match Judge::of_network(context.network(), []) {
+    match Judge::of(&context.network().trust, []) {
         Ok(judge) if context.network().is_development() => {
             good("trust", format!("DEVELOPMENT root {}: proves nothing about a machine", judge.root.fingerprint()))
         }

@@ -1,0 +1,93 @@
+//! The auditor's command against a market of real processes: jobs at every kind of stage, proof that is
+//! gone, roots that are not trusted.
+#![allow(clippy::unwrap_used)]
+
+use encompute_kit::{Market, Ran};
+use serde_json::Value;
+use std::process::Command;
+
+const DIGIT: &str = "tests/fixtures/digits/grey-28x28-7.png";
+
+fn submit(market: &Market, more: &[&str]) -> Ran {
+    let submit = ["job", "submit", "--model", "digits", "--input", DIGIT, "--suri", "//Dave"];
+    market.encompute(&[&submit, more].concat())
+}
+
+fn audit(market: &Market, more: &[&str]) -> (i32, Value, String) {
+    let ran = market.encompute(&[&["audit", "job", "--json"], more].concat());
+    let report = if ran.stdout.is_empty() { Value::Null } else { ran.json() };
+    (ran.code, report, ran.stderr)
+}
+
+fn failed(report: &Value) -> Vec<&str> {
+    let checks = report["checks"].as_array().unwrap().iter();
+    checks.filter(|check| check["pass"] == false).map(|check| check["id"].as_str().unwrap()).collect()
+}
+
+fn signal(market: &Market, service: &str, signal: &str) {
+    Command::new("kill").args([signal, &market.pid(service).to_string()]).status().unwrap();
+}
+
+#[test]
+fn a_job_passes_while_it_runs_while_nobody_claims_it_and_once_it_is_cancelled() {
+    let market = Market::up();
+    submit(&market, &["--no-accept"]).done();
+    let (code, running, words) = audit(&market, &["1"]);
+    assert_eq!((code, &running["verdict"], failed(&running)), (0, &Value::from("pass"), vec![]), "{words}");
+    assert_eq!(running["judged"]["why"], "the receipt was accepted in this block");
+    let last = running["checks"].as_array().unwrap().iter().find(|check| check["id"] == "stage-last").unwrap();
+    assert_eq!(last["actual"], "Some(ResultCommitted)");
+
+    // A worker that answers nobody: the job is bought openly, and nobody claims it.
+    signal(&market, "worker", "-STOP");
+    let unclaimed = submit(&market, &["--patience", "1"]);
+    let cancelled = market.encompute(&["job", "cancel", "2", "--suri", "//Dave"]);
+    let (code, report, words) = audit(&market, &["2"]);
+    signal(&market, "worker", "-CONT");
+    assert_eq!((unclaimed.code, cancelled.code), (6, 0), "{unclaimed:?} {cancelled:?}");
+    assert_eq!((code, &report["verdict"], failed(&report)), (0, &Value::from("pass"), vec![]), "{words}");
+    assert_eq!(report["judged"], Value::Null);
+
+    let ledger = market.encompute(&["audit", "ledger", "--json"]).done().json();
+    assert_eq!((&ledger["balanced"], &ledger["jobs"]), (&Value::from(true), &Value::from(2)), "{ledger}");
+    assert!(ledger["blocks"].as_u64().unwrap() > 0 && ledger["totals"]["escrow"].is_string(), "{ledger}");
+}
+
+#[test]
+fn an_audit_that_cannot_confirm_says_which_proof_failed_is_gone_or_was_out_of_reach() {
+    let market = Market::up();
+    submit(&market, &[]).done();
+    let (code, report, words) = audit(&market, &["1"]);
+    assert_eq!((code, failed(&report)), (0, vec![]), "{words}");
+    let shape = ["verdict", "trust_root", "judged", "checks", "limits"];
+    assert!(shape.iter().all(|key| report.get(key).is_some()), "{report}");
+    for check in ["worker-quote", "receipt-digest", "receipt-signature", "transcript-digest", "round-0-signature"] {
+        assert!(report["checks"].as_array().unwrap().iter().any(|found| found["id"] == check), "{check}: {report}");
+    }
+
+    // Under Intel's root a development quote proves nothing, whatever the network says.
+    let (code, report, _) = audit(&market, &["1", "--trust-root", "intel"]);
+    assert_eq!((code, &report["verdict"], failed(&report)), (5, &Value::from("fail"), vec!["worker-quote"]));
+    assert_eq!(report["trust_root"]["development"], false);
+
+    // Sealed features that nobody keeps any more.
+    let checks = report["checks"].as_array().unwrap();
+    let features = checks.iter().find(|check| check["id"] == "features-digest").unwrap();
+    let name = features["expected"].as_str().unwrap().trim_start_matches("0x");
+    std::fs::remove_file(market.home().join("blobs").join(&name[..2]).join(name)).unwrap();
+    let (code, report, words) = audit(&market, &["1"]);
+    assert_eq!((code, &report["verdict"], failed(&report)), (5, &Value::from("fail"), vec!["features-blob"]));
+    assert!(words.contains("features-blob") && words.contains("hint: nothing contradicts it"), "{words}");
+
+    let codes = [
+        (&["99"][..], 3),
+        (&["1", "--trust-root", "no-such-file"], 3),
+        (&["1", "--trust-root", "README.md"], 2),
+        (&["1", "--gateway", "http://127.0.0.1:9"], 4),
+        (&["1", "--rpc", "ws://127.0.0.1:9"], 4),
+    ];
+    for (arguments, expected) in codes {
+        let (code, report, words) = audit(&market, arguments);
+        assert_eq!((code, report), (expected, Value::Null), "{arguments:?}: {words}");
+    }
+}
