@@ -144,7 +144,9 @@ impl SecretKey {
 
     fn from_coefficients(parameter_set: ParameterSet, coefficients: Zeroizing<Vec<u64>>) -> Self {
         let zero = vec![0; parameter_set.polynomial_size().0];
-        let (seed, body) = encrypt_polynomials(parameter_set, &coefficients, zero);
+        let modulus = CiphertextModulus::new(1 << parameter_set.blinding_bits().0);
+        let noise = DynamicDistribution::new_t_uniform(BlindingKey::NOISE_BOUND_LOG2);
+        let (seed, body) = encrypt_polynomials(parameter_set, &coefficients, zero, modulus, noise);
         let blinding = BlindingKey::from_body(parameter_set, seed, &body)
             .expect("the body of one ciphertext is one polynomial; qed");
         Self { parameter_set, coefficients, blinding }
@@ -185,7 +187,9 @@ impl SecretKey {
             .ok_or(EncryptError::ValueCount { found: values.len(), wanted: layout.value_count() })?;
         let encoded = message.iter().map(|value| (*value as u64) << bits.scale_log2()).collect();
         message.zeroize();
-        let (seed, bodies) = encrypt_polynomials(self.parameter_set, &self.coefficients, encoded);
+        let noise = DynamicDistribution::new_t_uniform(self.parameter_set.noise_bound_log2());
+        let modulus = CiphertextModulus::new_native();
+        let (seed, bodies) = encrypt_polynomials(self.parameter_set, &self.coefficients, encoded, modulus, noise);
         Ok(EncryptedTensor::from_bodies_at(self.parameter_set, layout.upload_bits(), seed, &bodies)?)
     }
 
@@ -295,8 +299,15 @@ fn fresh_seed() -> Seed {
     Seed(rand::random())
 }
 
-/// Encrypts encoded polynomials, one after another, under fresh masks; gives seed and bodies.
-fn encrypt_polynomials(parameter_set: ParameterSet, key: &[u64], encoded: Vec<u64>) -> (MaskSeed, Vec<u64>) {
+/// Encrypts encoded polynomials, one after another, under fresh masks; gives seed and bodies, scaled to
+/// 2⁶⁴ if `modulus` is smaller, a power of two.
+fn encrypt_polynomials(
+    parameter_set: ParameterSet,
+    key: &[u64],
+    encoded: Vec<u64>,
+    modulus: CiphertextModulus<u64>,
+    noise: DynamicDistribution<u64>,
+) -> (MaskSeed, Vec<u64>) {
     let size = parameter_set.polynomial_size().0;
     let seed = fresh_seed();
     let mut list = SeededGlweCiphertextList::new(
@@ -305,10 +316,9 @@ fn encrypt_polynomials(parameter_set: ParameterSet, key: &[u64], encoded: Vec<u6
         PolynomialSize(size),
         GlweCiphertextCount(encoded.len() / size),
         seed.into(),
-        CiphertextModulus::new_native(),
+        modulus,
     );
     let key = GlweSecretKey::from_container(key, PolynomialSize(size));
-    let noise = DynamicDistribution::new_t_uniform(parameter_set.noise_bound_log2());
     let mut seeder = DeterministicSeeder::<DefaultRandomGenerator>::new(fresh_seed());
     let plain = PlaintextList::from_container(encoded);
     encrypt_seeded_glwe_ciphertext_list(&key, &mut list, &plain, noise, &mut seeder);

@@ -50,12 +50,21 @@ fn what_is_encrypted_is_decrypted() {
 }
 
 #[test]
-fn the_blinding_key_encrypts_zero() {
-    let key = SecretKey::generate(ParameterSet::Glwe2048V1);
-    let zero: Ciphertext = expand_blinding_key(key.blinding_key());
-    let layout = output(ParameterSet::Glwe2048V1, 8);
-    let features = respond(&[zero.clone(), zero], &layout, ResponseBits(30)).unwrap();
-    assert_eq!(open(&key, &features, &layout).unwrap(), [0; 8]);
+fn the_blinding_key_encrypts_zero_with_noise_and_nothing_else() {
+    // At 48 bits, what is decrypted is the noise itself for the set whose modulus that is, and far
+    // below one step, but for the rounding of the mask, for the set whose modulus is larger.
+    for (set, bound, fewest) in [(ParameterSet::Glwe2048V1, 8, 13), (ParameterSet::Glwe4096V1, 500, 2)] {
+        let key = SecretKey::generate(set);
+        let zero: Ciphertext = expand_blinding_key(key.blinding_key());
+        let layout = output(set, 600);
+        let features = respond(&[zero.clone(), zero], &layout, ResponseBits::MAX).unwrap();
+        let verified = VerifiedResponse::after_receipt_verification(features.digest());
+        let width = AccumulatorBits(ResponseBits::MAX.0);
+        let noise = key.decrypt(&features, &layout, width, &verified).unwrap().expose_to_release().to_vec();
+        assert!(noise.iter().all(|value| value.abs() <= bound), "{set}: {noise:?}");
+        let distinct: std::collections::BTreeSet<_> = noise.iter().collect();
+        assert!(distinct.len() >= fewest, "{set}: {distinct:?}");
+    }
 }
 
 #[test]

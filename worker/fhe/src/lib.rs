@@ -34,10 +34,10 @@ pub mod reference;
 mod respond;
 mod ring;
 
-pub use blinding::{BLINDING_SEED_BYTES, BlindingSeed, blinding_variance};
+pub use blinding::{BLINDING_SEED_BYTES, Blinding, BlindingSeed, blinding_variance};
 pub use expand::{Ciphertext, expand_blinding_key, expand_tensor};
 pub use layout::{InputLayout, LayoutError, OutputLayout, Slot, WantedBody};
 pub use message::{BlindingKey, EncryptedFeatures, EncryptedTensor, MaskSeed, MessageError, Piece};
 pub use params::{AccumulatorBits, ParameterSet, PolynomialSize, ResponseBits, UploadBits};
 pub use respond::respond;
-pub use ring::{CodePath, PreparedWeights, Ring, RingError, WeightPolynomials};
+pub use ring::{CodePath, PreparedBlindingKey, PreparedWeights, Ring, RingError, WeightPolynomials};

@@ -85,10 +85,12 @@ pub struct EncryptedTensor {
     bodies: Vec<u8>,
 }
 
-/// The user's public key for re-randomising responses: one seeded encryption of zero.
+/// The user's public key for re-randomising responses: one seeded encryption of zero, modulo two to
+/// [`ParameterSet::blinding_bits`] with noise TUniform(3).
 ///
 /// It is no evaluation key: it takes 12 KB, goes up once per case, and serves only to hide what a
-/// response's mask would tell about the weights.
+/// response's mask would tell about the weights. A response keeps at most 48 bits of a coefficient, so
+/// the modulus need not be larger, and small noise is all that each blinding has to draw.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BlindingKey {
     parameter_set: ParameterSet,
@@ -137,22 +139,20 @@ struct PackedPieces {
     packed: Vec<u8>,
 }
 
-/// The version of all three encodings.
-const VERSION: u8 = 1;
-
-fn split_version(bytes: &[u8], limit: usize) -> Result<&[u8], wire::DecodeError> {
+/// What follows the byte of `version`.
+fn split_version(bytes: &[u8], version: u8, limit: usize) -> Result<&[u8], wire::DecodeError> {
     if bytes.len() > limit {
         return Err(wire::DecodeError::TooLong { found: bytes.len(), limit });
     }
     match bytes.split_first() {
         None => Err(wire::DecodeError::Malformed),
-        Some((&found, _)) if found != VERSION => Err(wire::DecodeError::Version { found, known: VERSION }),
+        Some((&found, _)) if found != version => Err(wire::DecodeError::Version { found, known: version }),
         Some((_, rest)) => Ok(rest),
     }
 }
 
-fn versioned(value: &impl Encode) -> Vec<u8> {
-    let mut bytes = vec![VERSION];
+fn versioned(version: u8, value: &impl Encode) -> Vec<u8> {
+    let mut bytes = vec![version];
     value.encode_to(&mut bytes);
     bytes
 }
@@ -172,16 +172,16 @@ fn round_and_pack(bodies: &[u64], bits: UploadBits) -> Vec<u8> {
     packed
 }
 
+/// Bodies at full width.
 fn unpack_bodies(packed: &[u8], bits: UploadBits) -> Vec<u64> {
     let count = packed.len() * 8 / usize::from(bits.0);
-    let mut bodies = unpack(packed, bits.0, count);
-    bodies.iter_mut().for_each(|body| *body <<= 64 - u32::from(bits.0));
-    bodies
+    unpack(packed, bits.0, count).map(|body| body << (64 - u32::from(bits.0))).collect()
 }
 
 impl EncryptedTensor {
     /// Most bytes a request may have.
     pub const LIMIT_BYTES: usize = 16 << 20;
+    const VERSION: u8 = 1;
 
     /// The request for bodies at full width, `polynomial size` of them per ciphertext, rounded to
     /// [`UploadBits::STANDARD`].
@@ -213,7 +213,7 @@ impl EncryptedTensor {
     /// # Errors
     /// [`MessageError`], by the first check that fails.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, MessageError> {
-        let value = split_version(bytes, Self::LIMIT_BYTES)?;
+        let value = split_version(bytes, Self::VERSION, Self::LIMIT_BYTES)?;
         let SeededBodies { parameter_set, upload_bits, seed, bodies } = wire::decode_exact(value, Self::LIMIT_BYTES)?;
         Self { parameter_set, upload_bits, seed, bodies }.conform()
     }
@@ -236,12 +236,15 @@ impl EncryptedTensor {
 
     /// The message's bytes: version, set, width, seed, bodies.
     pub fn to_bytes(&self) -> Vec<u8> {
-        versioned(&SeededBodies {
-            parameter_set: self.parameter_set,
-            upload_bits: self.upload_bits,
-            seed: self.seed,
-            bodies: self.bodies.clone(),
-        })
+        versioned(
+            Self::VERSION,
+            &SeededBodies {
+                parameter_set: self.parameter_set,
+                upload_bits: self.upload_bits,
+                seed: self.seed,
+                bodies: self.bodies.clone(),
+            },
+        )
     }
 
     /// The blob digest of the message's bytes.
@@ -269,22 +272,30 @@ impl EncryptedTensor {
         self.bodies.len() / ciphertext_bytes(self.parameter_set, self.upload_bits)
     }
 
-    /// All bodies at full width, one ciphertext after another.
-    pub(crate) fn bodies(&self) -> Vec<u64> {
-        unpack_bodies(&self.bodies, self.upload_bits)
+    /// The bodies of each ciphertext, at full width.
+    pub(crate) fn bodies(&self) -> impl Iterator<Item = Vec<u64>> + '_ {
+        let ciphertexts = self.bodies.chunks_exact(ciphertext_bytes(self.parameter_set, self.upload_bits));
+        ciphertexts.map(|packed| unpack_bodies(packed, self.upload_bits))
     }
 }
 
 impl BlindingKey {
     /// Most bytes a blinding key may have.
     pub const LIMIT_BYTES: usize = 64 << 10;
+    /// Noise of the key, and of the encryptions of zero made from it, is uniform on ±2^this modulo two to
+    /// [`ParameterSet::blinding_bits`], the two ends half as likely.
+    ///
+    /// Source: the estimator behind `tfhe` 1.8.2 asks for 1 at 2048 key coefficients and that modulus, and
+    /// for less at 4096; never below 3, as for [`ParameterSet`]. A test holds it to that.
+    pub const NOISE_BOUND_LOG2: u32 = 3;
+    const VERSION: u8 = 2;
 
-    /// The key for one body polynomial at full width.
+    /// The key for one body polynomial, scaled from the key's modulus to 2⁶⁴.
     ///
     /// # Errors
     /// [`MessageError::PartialCiphertext`] if it is not exactly one polynomial.
     pub fn from_body(parameter_set: ParameterSet, seed: MaskSeed, body: &[u64]) -> Result<Self, MessageError> {
-        Self { parameter_set, seed, body: round_and_pack(body, UploadBits::BLINDING_KEY) }.conform()
+        Self { parameter_set, seed, body: round_and_pack(body, parameter_set.blinding_bits()) }.conform()
     }
 
     /// The key in `bytes`.
@@ -292,13 +303,13 @@ impl BlindingKey {
     /// # Errors
     /// [`MessageError`], by the first check that fails.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, MessageError> {
-        let value = split_version(bytes, Self::LIMIT_BYTES)?;
+        let value = split_version(bytes, Self::VERSION, Self::LIMIT_BYTES)?;
         let SeededKey { parameter_set, seed, body } = wire::decode_exact(value, Self::LIMIT_BYTES)?;
         Self { parameter_set, seed, body }.conform()
     }
 
     fn conform(self) -> Result<Self, MessageError> {
-        let ciphertext_bytes = ciphertext_bytes(self.parameter_set, UploadBits::BLINDING_KEY);
+        let ciphertext_bytes = ciphertext_bytes(self.parameter_set, self.parameter_set.blinding_bits());
         if self.body.len() != ciphertext_bytes {
             return Err(MessageError::PartialCiphertext {
                 parameter_set: self.parameter_set,
@@ -311,7 +322,10 @@ impl BlindingKey {
 
     /// The message's bytes: version, set, seed, body.
     pub fn to_bytes(&self) -> Vec<u8> {
-        versioned(&SeededKey { parameter_set: self.parameter_set, seed: self.seed, body: self.body.clone() })
+        versioned(
+            Self::VERSION,
+            &SeededKey { parameter_set: self.parameter_set, seed: self.seed, body: self.body.clone() },
+        )
     }
 
     /// The blob digest of the message's bytes.
@@ -330,26 +344,22 @@ impl BlindingKey {
     }
 
     pub(crate) fn body(&self) -> Vec<u64> {
-        unpack_bodies(&self.body, UploadBits::BLINDING_KEY)
+        unpack_bodies(&self.body, self.parameter_set.blinding_bits())
     }
 }
 
 impl EncryptedFeatures {
     /// Most bytes a response may have.
     pub const LIMIT_BYTES: usize = 48 << 20;
+    const VERSION: u8 = 1;
 
-    /// The response that holds `pieces`, whose values are below 2^`response_bits`.
-    pub(crate) fn from_pieces(parameter_set: ParameterSet, response_bits: ResponseBits, pieces: &[Piece]) -> Self {
-        let coefficients = |piece: &Piece| piece.mask.len() + piece.bodies.len();
-        let bytes = pieces.iter().map(|piece| packed_len(coefficients(piece), response_bits.0)).sum();
-        let mut packed = Vec::with_capacity(bytes);
-        for piece in pieces {
-            let mut packer = Packer::new(&mut packed, response_bits.0);
-            piece.mask.iter().for_each(|value| packer.push(*value));
-            piece.bodies.iter().for_each(|value| packer.push(*value));
-            packer.finish();
-        }
-        let body_counts = pieces.iter().map(|piece| piece.bodies.len() as u16).collect();
+    /// The response with these counts of bodies, whose ciphertexts are packed one after another.
+    pub(crate) fn from_packed(
+        parameter_set: ParameterSet,
+        response_bits: ResponseBits,
+        body_counts: Vec<u16>,
+        packed: Vec<u8>,
+    ) -> Self {
         Self { parameter_set, response_bits, body_counts, packed }
     }
 
@@ -358,7 +368,7 @@ impl EncryptedFeatures {
     /// # Errors
     /// [`MessageError`], by the first check that fails.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, MessageError> {
-        let value = split_version(bytes, Self::LIMIT_BYTES)?;
+        let value = split_version(bytes, Self::VERSION, Self::LIMIT_BYTES)?;
         let found: PackedPieces = wire::decode_exact(value, Self::LIMIT_BYTES)?;
         Self {
             parameter_set: found.parameter_set,
@@ -408,12 +418,15 @@ impl EncryptedFeatures {
 
     /// The message's bytes: version, set, width, body counts, packed pieces.
     pub fn to_bytes(&self) -> Vec<u8> {
-        versioned(&PackedPieces {
-            parameter_set: self.parameter_set,
-            response_bits: self.response_bits.0,
-            body_counts: self.body_counts.iter().map(|count| Compact(*count)).collect(),
-            packed: self.packed.clone(),
-        })
+        versioned(
+            Self::VERSION,
+            &PackedPieces {
+                parameter_set: self.parameter_set,
+                response_bits: self.response_bits.0,
+                body_counts: self.body_counts.iter().map(|count| Compact(*count)).collect(),
+                packed: self.packed.clone(),
+            },
+        )
     }
 
     /// The blob digest of the message's bytes: the response hash of receipts.
@@ -447,10 +460,9 @@ impl EncryptedFeatures {
         let mut start = 0;
         (0..self.piece_count()).map(move |piece| {
             let end = start + self.piece_len(piece);
-            let mut mask = unpack(&self.packed[start..end], self.response_bits.0, self.coefficients(piece));
+            let mut values = unpack(&self.packed[start..end], self.response_bits.0, self.coefficients(piece));
             start = end;
-            let bodies = mask.split_off(size);
-            Piece { mask, bodies }
+            Piece { mask: values.by_ref().take(size).collect(), bodies: values.collect() }
         })
     }
 }

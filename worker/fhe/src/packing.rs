@@ -40,31 +40,23 @@ impl<'a> Packer<'a> {
 }
 
 /// The first `count` values of `width_bits` in `bytes`, which are exactly [`packed_len`] long.
-pub(crate) fn unpack(bytes: &[u8], width_bits: u8, count: usize) -> Vec<u64> {
-    let width_bits = u32::from(width_bits);
+pub(crate) fn unpack(bytes: &[u8], width_bits: u8, count: usize) -> impl Iterator<Item = u64> + '_ {
     let low = u64::MAX >> (64 - width_bits);
-    let (whole, rest) = bytes.as_chunks::<8>();
-    let mut last = [0; 8];
-    last[..rest.len()].copy_from_slice(rest);
-    let mut words = whole.iter().chain(core::iter::once(&last));
-    let (mut held, mut held_bits) = (0u64, 0u32);
-    let mut values = Vec::with_capacity(count);
-    for _ in 0..count {
-        let value = if held_bits >= width_bits {
-            let value = held;
-            held = held.checked_shr(width_bits).unwrap_or(0);
-            held_bits -= width_bits;
-            value
-        } else {
-            let next = words.next().map_or(0, |word| u64::from_le_bytes(*word));
-            let value = held | next << held_bits;
-            held = next.checked_shr(width_bits - held_bits).unwrap_or(0);
-            held_bits += 64 - width_bits;
-            value
-        };
-        values.push(value & low);
-    }
-    values
+    // The word at a byte, and the byte behind it: together they hold any value that starts in the first.
+    let window = move |at: usize| match bytes.get(at..at + 9).and_then(|nine| nine.split_first_chunk()) {
+        Some((word, next)) => (u64::from_le_bytes(*word), u64::from(next[0])),
+        None => {
+            let mut last = [0; 8];
+            let rest = &bytes[at.min(bytes.len())..];
+            last[..rest.len().min(8)].copy_from_slice(&rest[..rest.len().min(8)]);
+            (u64::from_le_bytes(last), 0)
+        }
+    };
+    (0..count).map(move |index| {
+        let bit = index * usize::from(width_bits);
+        let (word, next) = window(bit / 8);
+        (word >> (bit % 8) | next << 1 << (63 - bit % 8)) & low
+    })
 }
 
 /// True if the bits after the last value are zero, so that one list has one encoding.
@@ -88,7 +80,7 @@ mod tests {
             packer.finish();
             prop_assert_eq!(bytes.len(), packed_len(values.len(), width));
             prop_assert!(padding_is_zero(&bytes, width, values.len()));
-            prop_assert_eq!(unpack(&bytes, width, values.len()), values);
+            prop_assert_eq!(unpack(&bytes, width, values.len()).collect::<Vec<_>>(), values);
         }
     }
 }

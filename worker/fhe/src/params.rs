@@ -12,8 +12,6 @@ pub struct UploadBits(pub u8);
 impl UploadBits {
     /// Five bytes a coefficient: enough for most layers.
     pub const STANDARD: Self = Self(40);
-    /// What blinding keys have: finer, since each response meets all of the key at once.
-    pub const BLINDING_KEY: Self = Self(48);
     /// Fewest bits of an uploaded body.
     pub const MIN: Self = Self(32);
     /// Most bits of an uploaded body; more would be finer than the noise of the larger set.
@@ -57,8 +55,8 @@ pub struct ResponseBits(pub u8);
 impl ResponseBits {
     /// Fewest bits of a response coefficient.
     pub const MIN: Self = Self(8);
-    /// Most bits of a response coefficient. More would be a mask of nearly full width, from which
-    /// weights can be read.
+    /// Most bits of a response coefficient: what lies below the modulus of a blinding key is not hidden,
+    /// so nothing of it may be sent.
     pub const MAX: Self = Self(48);
 
     /// Variance of rounding one coefficient to this width, in units of 2⁻⁶⁴ of the torus.
@@ -104,6 +102,19 @@ impl ParameterSet {
         }
     }
 
+    /// Width of a blinding key: it is an encryption modulo two to this, in whole bytes.
+    ///
+    /// Large enough for every response, and for [`BlindingKey::NOISE_BOUND_LOG2`] to leave the room that
+    /// the set's accumulators need: 2¹⁶ and 2⁸ times the noise, against 2¹⁷ and 2³ of a request.
+    ///
+    /// [`BlindingKey::NOISE_BOUND_LOG2`]: crate::BlindingKey::NOISE_BOUND_LOG2
+    pub const fn blinding_bits(self) -> UploadBits {
+        match self {
+            Self::Glwe2048V1 | Self::Toy256V1 => UploadBits(48),
+            Self::Glwe4096V1 => UploadBits(56),
+        }
+    }
+
     /// Variance of the noise of one fresh coefficient, in units of 2⁻⁶⁴ of the torus.
     ///
     /// Source: variance of TUniform(b), (2^(2b+1) + 1) / 6.
@@ -140,6 +151,7 @@ impl fmt::Display for ParameterSet {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::message::BlindingKey;
     use tfhe::core_crypto::commons::noise_formulas::secure_noise::minimal_lwe_bound_for_132_bits_security_tuniform;
     use tfhe::core_crypto::prelude::LweDimension;
 
@@ -150,6 +162,11 @@ mod tests {
             let wanted =
                 minimal_lwe_bound_for_132_bits_security_tuniform(LweDimension(set.polynomial_size().0), 64f64.exp2());
             assert!(set.noise_bound_log2() >= wanted.max(3), "{set} wants {wanted}");
+            let modulus = f64::from(set.blinding_bits().0).exp2();
+            assert!(set.blinding_bits().0 >= ResponseBits::MAX.0 && set.blinding_bits().0.is_multiple_of(8), "{set}");
+            let wanted =
+                minimal_lwe_bound_for_132_bits_security_tuniform(LweDimension(set.polynomial_size().0), modulus);
+            assert!(BlindingKey::NOISE_BOUND_LOG2 >= wanted.max(3), "{set} wants {wanted} for blinding");
         }
     }
 

@@ -2,7 +2,8 @@
 
 use crate::expand::Ciphertext;
 use crate::layout::OutputLayout;
-use crate::message::{EncryptedFeatures, Piece};
+use crate::message::EncryptedFeatures;
+use crate::packing::{Packer, packed_len};
 use crate::params::ResponseBits;
 use crate::ring::RingError;
 
@@ -18,15 +19,16 @@ pub fn respond(
     if products.len() != layout.pieces().len() {
         return Err(RingError::ProductCount { found: products.len(), wanted: layout.pieces().len() });
     }
-    let drop_bits = 64 - u32::from(response_bits.0);
+    let (drop_bits, size) = (64 - u32::from(response_bits.0), layout.parameter_set().polynomial_size().0);
     let switch = |value: u64| value.wrapping_add(1 << (drop_bits - 1)) >> drop_bits;
-    let pieces: Vec<Piece> = products
-        .iter()
-        .zip(layout.pieces())
-        .map(|(product, wanted)| Piece {
-            mask: product.mask.iter().map(|value| switch(*value)).collect(),
-            bodies: wanted.iter().map(|body| switch(product.body[usize::from(body.coefficient)])).collect(),
-        })
-        .collect();
-    Ok(EncryptedFeatures::from_pieces(layout.parameter_set(), response_bits, &pieces))
+    let counts = layout.pieces().iter().map(Vec::len);
+    let mut packed = Vec::with_capacity(counts.clone().map(|count| packed_len(size + count, response_bits.0)).sum());
+    for (product, wanted) in products.iter().zip(layout.pieces()) {
+        let mut packer = Packer::new(&mut packed, response_bits.0);
+        product.mask.iter().for_each(|value| packer.push(switch(*value)));
+        wanted.iter().for_each(|body| packer.push(switch(product.body[usize::from(body.coefficient)])));
+        packer.finish();
+    }
+    let counts = counts.map(|count| count as u16).collect();
+    Ok(EncryptedFeatures::from_packed(layout.parameter_set(), response_bits, counts, packed))
 }

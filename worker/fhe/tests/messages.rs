@@ -144,6 +144,23 @@ fn blinding_key_of_two_polynomials_is_refused() {
 }
 
 #[test]
+fn blinding_key_of_the_version_with_a_larger_modulus_is_refused() {
+    let mut bytes = BlindingKey::from_body(SET, MaskSeed([0; 16]), &[0; SIZE]).unwrap().to_bytes();
+    bytes[0] = 1;
+    let refused = MessageError::Encoding(DecodeError::Version { found: 1, known: 2 });
+    assert_eq!(BlindingKey::from_bytes(&bytes), Err(refused));
+}
+
+#[test]
+fn a_blinding_key_is_a_multiple_of_its_unit() {
+    let key = BlindingKey::from_body(SET, MaskSeed([5; 16]), &[0x1234_5678_9abc_0000; SIZE]).unwrap();
+    let expanded = expand_blinding_key(&key);
+    assert_eq!(expanded.body, [0x1234_5678_9abc_0000; SIZE]);
+    assert!(expanded.mask.iter().all(|value| value % (1 << 16) == 0));
+    assert!(expanded.mask.iter().any(|value| value >> 63 == 1) && expanded.mask.iter().any(|value| value >> 63 == 0));
+}
+
+#[test]
 fn features_wider_than_any_response_are_refused() {
     let mut bytes = some_features().to_bytes();
     bytes[2] = 64;

@@ -1,8 +1,13 @@
 //! The fast products equal the obvious one, on every path and any number of threads.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+use chacha20::ChaCha20;
+use chacha20::cipher::{KeyIvInit, StreamCipher};
 use encompute_fhe::reference::negacyclic_product;
-use encompute_fhe::{Ciphertext, CodePath, ParameterSet, Ring, WeightPolynomials};
+use encompute_fhe::{
+    Blinding, BlindingKey, BlindingSeed, Ciphertext, CodePath, MaskSeed, ParameterSet, Ring, RingError, WantedBody,
+    WeightPolynomials, expand_blinding_key,
+};
 use rand::{Rng, SeedableRng, rngs::StdRng};
 
 fn random_ciphertext(rng: &mut StdRng, size: usize) -> Ciphertext {
@@ -125,4 +130,109 @@ fn misshapen_inputs_and_weights_are_refused() {
     assert!(ring.multiply(&[good.clone()], &weights).is_err());
     assert!(ring.multiply(&[good.clone(), short], &weights).is_err());
     assert!(ring.multiply(&[good.clone(), good], &weights).is_ok());
+}
+
+fn a_key(rng: &mut StdRng, set: ParameterSet) -> BlindingKey {
+    let scale = 64 - set.blinding_bits().0;
+    let body: Vec<u64> = (0..set.polynomial_size().0).map(|_| rng.random::<u64>() << scale).collect();
+    BlindingKey::from_body(set, MaskSeed(rng.random()), &body).unwrap()
+}
+
+/// `count` bodies of each of `outputs` products, some way apart.
+fn some_bodies(outputs: usize, count: u16) -> Vec<Vec<WantedBody>> {
+    let piece =
+        |of: usize| (0..count).map(move |at| WantedBody { coefficient: 5 * at + of as u16, value: 0 }).collect();
+    (0..outputs).map(piece).collect()
+}
+
+/// Encryption of zero number `index` by `SPEC.md`.
+fn encryption_of_zero(key: &BlindingKey, seed: [u8; 32], index: u32, wanted: &[WantedBody]) -> Ciphertext {
+    let scale = 64 - key.parameter_set().blinding_bits().0;
+    let key = expand_blinding_key(key);
+    let size = key.mask.len();
+    let mut nonce = [0; 12];
+    nonce[..4].copy_from_slice(&index.to_le_bytes());
+    let mut stream = vec![0; size / 8 + size + wanted.len()];
+    ChaCha20::new(&seed.into(), &nonce.into()).apply_keystream(&mut stream);
+    let binary: Vec<i8> = (0..size).map(|at| (stream[at / 8] >> (at % 8) & 1) as i8).collect();
+    let noise = |at: usize| {
+        let byte = stream[size / 8 + at];
+        ((i64::from(byte & 15) + i64::from(byte >> 7) - 8) << scale) as u64
+    };
+    let mut zero =
+        Ciphertext { mask: negacyclic_product(&key.mask, &binary), body: negacyclic_product(&key.body, &binary) };
+    zero.mask.iter_mut().enumerate().for_each(|(at, value)| *value = value.wrapping_add(noise(at)));
+    for (at, place) in wanted.iter().enumerate() {
+        let value = &mut zero.body[usize::from(place.coefficient)];
+        *value = value.wrapping_add(noise(size + at));
+    }
+    zero
+}
+
+#[test]
+fn blinded_products_are_products_plus_the_encryptions_of_zero_of_the_specification() {
+    let mut rng = StdRng::seed_from_u64(4);
+    // Weights that are transformed and weights that are shifted, odd and even numbers of outputs, more
+    // outputs than a batch of binary polynomials holds.
+    let shapes = [(1, 1, 256), (2, 2, 256), (3, 1, 9), (9, 2, 4), (19, 3, 100)];
+    for (set, shapes) in [(ParameterSet::Toy256V1, &shapes[..]), (ParameterSet::Glwe2048V1, &[(2, 3, 2048), (3, 1, 9)])]
+    {
+        let size = set.polynomial_size().0;
+        let key = a_key(&mut rng, set);
+        for (outputs, inputs, taps) in shapes.iter().copied() {
+            let ciphertexts: Vec<_> = (0..inputs).map(|_| random_ciphertext(&mut rng, size)).collect();
+            let rows: Vec<_> = (0..outputs * inputs).map(|_| random_weights(&mut rng, taps)).collect();
+            let wanted = some_bodies(outputs, 11);
+            let mut sums = schoolbook(&ciphertexts, &rows);
+            for (at, (sum, wanted)) in sums.iter_mut().zip(&wanted).enumerate() {
+                sum.add(&encryption_of_zero(&key, [7; 32], 300 + at as u32, wanted));
+            }
+            for path in CodePath::available() {
+                let ring = Ring::new(set, path);
+                let weights = ring.prepare(WeightPolynomials::new(outputs, inputs, rows.clone()).unwrap()).unwrap();
+                let key = ring.prepare_key(&key).unwrap();
+                let seed = BlindingSeed::new([7; 32]);
+                let blinding = Blinding { key: &key, seed: &seed, first: 300, wanted: &wanted };
+                let found = ring.multiply_blinded(&ciphertexts, &weights, &blinding).unwrap();
+                assert!(found == sums, "{set} {outputs}×{inputs}×{taps} on {}", path.name());
+            }
+        }
+    }
+}
+
+#[test]
+fn blinding_with_a_key_chosen_to_overflow_the_doubles_is_still_exact() {
+    let set = ParameterSet::Glwe2048V1;
+    let key = BlindingKey::from_body(set, MaskSeed([1; 16]), &[0x8000_0000_8000_0000; 2048]).unwrap();
+    let extreme = Ciphertext { mask: vec![0x7fff_ffff_7fff_ffff; 2048], body: vec![0x8000_0000_8000_0000; 2048] };
+    let wanted = some_bodies(1, 3);
+    let product = |path| {
+        let ring = Ring::new(set, path);
+        let weights = ring.prepare(WeightPolynomials::new(1, 12, vec![vec![-128i8; 2048]; 12]).unwrap()).unwrap();
+        let seed = BlindingSeed::new([2; 32]);
+        let key = ring.prepare_key(&key).unwrap();
+        let blinding = Blinding { key: &key, seed: &seed, first: 0, wanted: &wanted };
+        ring.multiply_blinded(&vec![extreme.clone(); 12], &weights, &blinding).unwrap()
+    };
+    let exact = product(CodePath::NTT);
+    assert!(CodePath::available().into_iter().all(|path| product(path) == exact));
+}
+
+#[test]
+fn blinding_that_does_not_fit_the_product_is_refused() {
+    let mut rng = StdRng::seed_from_u64(5);
+    let ring = Ring::new(ParameterSet::Toy256V1, CodePath::fastest());
+    let weights = ring.prepare(WeightPolynomials::new(2, 1, vec![vec![1]; 2]).unwrap()).unwrap();
+    let input = [Ciphertext { mask: vec![0; 256], body: vec![0; 256] }];
+    let seed = BlindingSeed::new([0; 32]);
+    let key = ring.prepare_key(&a_key(&mut rng, ParameterSet::Toy256V1)).unwrap();
+    let one = some_bodies(1, 1);
+    let found = ring.multiply_blinded(&input, &weights, &Blinding { key: &key, seed: &seed, first: 0, wanted: &one });
+    assert_eq!(found.err(), Some(RingError::ProductCount { found: 2, wanted: 1 }));
+    let large = Ring::new(ParameterSet::Glwe2048V1, CodePath::fastest());
+    let other = large.prepare_key(&a_key(&mut rng, ParameterSet::Glwe2048V1)).unwrap();
+    let two = some_bodies(2, 1);
+    let found = ring.multiply_blinded(&input, &weights, &Blinding { key: &other, seed: &seed, first: 0, wanted: &two });
+    assert!(matches!(found, Err(RingError::InputSize { .. })));
+    assert!(ring.prepare_key(&a_key(&mut rng, ParameterSet::Glwe2048V1)).is_err());
 }

@@ -1,10 +1,9 @@
 //! Running a round: on ciphertexts, or on integers by the same program.
 
 use encompute_fhe::{
-    BlindingKey, BlindingSeed, Ciphertext, EncryptedFeatures, EncryptedTensor, InputLayout, OutputLayout, ParameterSet,
-    RingError, expand_tensor, respond,
+    Blinding, BlindingKey, BlindingSeed, Ciphertext, EncryptedFeatures, EncryptedTensor, InputLayout, OutputLayout,
+    ParameterSet, PreparedBlindingKey, Ring, RingError, expand_tensor, respond,
 };
-use encompute_protocol::BlobDigest;
 use rayon::prelude::*;
 
 use crate::compile::{CompiledHead, CompiledRound};
@@ -53,14 +52,6 @@ pub enum EvaluateError {
     /// The ring refused its operands.
     #[error("ring product refused")]
     Ring(#[from] RingError),
-}
-
-/// A response, and the digest that anyone with the head can recompute without the blinding seed.
-pub struct RoundResponse {
-    /// The blinded response: what is sent.
-    pub features: EncryptedFeatures,
-    /// Digest of the same response before blinding, as [`evaluate_unblinded`] gives it.
-    pub replay_digest: BlobDigest,
 }
 
 /// Something that runs a compiled head's rounds.
@@ -129,24 +120,26 @@ pub fn evaluate_round(
     head: &CompiledHead,
     round: RoundIndex,
     tensor: &EncryptedTensor,
-    key: &BlindingKey,
+    key: &PreparedBlindingKey,
     seed: &BlindingSeed,
-) -> Result<RoundResponse, EvaluateError> {
+) -> Result<EncryptedFeatures, EvaluateError> {
     let wanted = head.plan().parameter_set();
     if key.parameter_set() != wanted {
         return Err(EvaluateError::ParameterSet { what: "blinding key", found: key.parameter_set(), wanted });
     }
     let (plan, compiled) = find(head, round)?;
-    let mut products = products(head, compiled, tensor)?;
-    let replay_digest = respond(&products, &compiled.output_layout, plan.response_bits)?.digest();
-    let zeros = head.ring().encryptions_of_zero(key, seed, products.len())?;
-    products.iter_mut().zip(&zeros).for_each(|(product, zero)| product.add(zero));
-    let features = respond(&products, &compiled.output_layout, plan.response_bits)?;
-    Ok(RoundResponse { features, replay_digest })
+    let products = products(head, compiled, tensor, |ring, tile, inputs| {
+        let outputs = compiled.weights.outputs();
+        let first = tile * outputs;
+        let wanted = &compiled.output_layout.pieces()[first..first + outputs];
+        ring.multiply_blinded(inputs, &compiled.weights, &Blinding { key, seed, first, wanted })
+    })?;
+    Ok(respond(&products, &compiled.output_layout, plan.response_bits)?)
 }
 
-/// Runs one round and leaves the response as it is: for whoever holds the head and wants to compare
-/// a worker's replay digest. Such a response must not go to a user, for its masks tell the weights.
+/// Runs one round and leaves the response as it is: for whoever holds the head and wants to compare two
+/// machines without the blinding seed. Such a response must not go to a user, for its masks tell the
+/// weights.
 ///
 /// # Errors
 /// [`EvaluateError`], before anything is computed.
@@ -156,7 +149,7 @@ pub fn evaluate_unblinded(
     tensor: &EncryptedTensor,
 ) -> Result<EncryptedFeatures, EvaluateError> {
     let (plan, compiled) = find(head, round)?;
-    let products = products(head, compiled, tensor)?;
+    let products = products(head, compiled, tensor, |ring, _, inputs| ring.multiply(inputs, &compiled.weights))?;
     Ok(respond(&products, &compiled.output_layout, plan.response_bits)?)
 }
 
@@ -176,6 +169,18 @@ impl CompiledHead {
     pub fn output_layout(&self, round: RoundIndex) -> Result<&OutputLayout, EvaluateError> {
         Ok(&find(self, round)?.1.output_layout)
     }
+
+    /// A case's blinding key, made ready for all rounds of the case.
+    ///
+    /// # Errors
+    /// [`EvaluateError::ParameterSet`].
+    pub fn prepare_key(&self, key: &BlindingKey) -> Result<PreparedBlindingKey, EvaluateError> {
+        let (found, wanted) = (key.parameter_set(), self.plan().parameter_set());
+        if found != wanted {
+            return Err(EvaluateError::ParameterSet { what: "blinding key", found, wanted });
+        }
+        Ok(self.ring().prepare_key(key)?)
+    }
 }
 
 fn find(head: &CompiledHead, round: RoundIndex) -> Result<(&RoundPlan, &CompiledRound), EvaluateError> {
@@ -183,11 +188,12 @@ fn find(head: &CompiledHead, round: RoundIndex) -> Result<(&RoundPlan, &Compiled
     head.plan().round(round).zip(head.round(round)).ok_or(EvaluateError::NoRound { found: round.0, rounds })
 }
 
-/// The products of all tiles, in the order of the output layout.
+/// What `multiply` makes of each tile's inputs, in the order of the output layout.
 fn products(
     head: &CompiledHead,
     round: &CompiledRound,
     tensor: &EncryptedTensor,
+    multiply: impl Fn(&Ring, usize, &[Ciphertext]) -> Result<Vec<Ciphertext>, RingError> + Sync,
 ) -> Result<Vec<Ciphertext>, EvaluateError> {
     let wanted = head.plan().parameter_set();
     if tensor.parameter_set() != wanted {
@@ -204,7 +210,8 @@ fn products(
     let inputs = expand_tensor(tensor);
     let tiles: Vec<Vec<Ciphertext>> = inputs
         .par_chunks(round.weights.inputs())
-        .map(|tile| head.ring().multiply(tile, &round.weights))
+        .enumerate()
+        .map(|(tile, inputs)| multiply(head.ring(), tile, inputs))
         .collect::<Result<_, _>>()?;
     Ok(tiles.into_iter().flatten().collect())
 }

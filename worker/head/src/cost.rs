@@ -1,13 +1,13 @@
 //! What a head costs to run, before anyone pays for it.
 
 use codec::{Decode, Encode};
-use encompute_fhe::{ParameterSet, UploadBits};
+use encompute_fhe::ParameterSet;
 
 use crate::geometry::Geometry;
 use crate::plan::RoundPlan;
 
 /// Where the unit times of [`Cost::estimated_microseconds`] were measured.
-pub const REFERENCE_MACHINE: &str = "one core of an Intel Xeon at 2.5 GHz (Cascade Lake), AVX-512";
+pub const REFERENCE_MACHINE: &str = "one core of an AMD EPYC at 2.6 GHz (Zen 4), AVX-512";
 
 /// Work and traffic of a head, all rounds together.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Encode, Decode)]
@@ -28,10 +28,11 @@ pub struct Cost {
 
 /// Nanoseconds at 2048 coefficients on the reference machine.
 ///
-/// Source: release build, `evaluate_round` of the heads in `measure`, blinding and both encodings included.
-const CIPHERTEXT_IN_NS: u64 = 25_000;
-const CIPHERTEXT_OUT_NS: u64 = 200_000;
-const PRODUCT_NS: u64 = 1_500;
+/// Source: release build, lower quartile of `evaluate_round` of the heads in `measure` on a busy machine,
+/// blinding and both encodings included.
+const CIPHERTEXT_IN_NS: u64 = 14_000;
+const CIPHERTEXT_OUT_NS: u64 = 24_000;
+const PRODUCT_NS: u64 = 700;
 
 /// Bytes of a message around its ciphertexts: version, set, seed, lengths.
 const MESSAGE_BYTES: u64 = 32;
@@ -48,7 +49,7 @@ impl Cost {
             ring_products: 2 * tiles * inputs * outputs,
             request_bytes: MESSAGE_BYTES + geometry.request_bytes(round.upload_bits) as u64,
             response_bytes: MESSAGE_BYTES + geometry.response_bytes(round.response_bits) as u64 + 3 * tiles * outputs,
-            blinding_key_bytes: MESSAGE_BYTES + scale * u64::from(UploadBits::BLINDING_KEY.0) / 8,
+            blinding_key_bytes: MESSAGE_BYTES + scale * u64::from(parameter_set.blinding_bits().0) / 8,
             evaluation_key_bytes: 0,
             estimated_microseconds: (nanoseconds * scale / 2048).div_ceil(1000),
         }

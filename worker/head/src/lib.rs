@@ -34,9 +34,7 @@ mod plan;
 mod step;
 mod weights;
 
-pub use backend::{
-    Backend, ClearBackend, EncryptedBackend, EvaluateError, RoundResponse, evaluate_round, evaluate_unblinded,
-};
+pub use backend::{Backend, ClearBackend, EncryptedBackend, EvaluateError, evaluate_round, evaluate_unblinded};
 pub use compile::{CompileError, CompileOptions, CompiledHead, compile};
 pub use cost::{Cost, REFERENCE_MACHINE};
 pub use geometry::{GeometryError, Tiling};

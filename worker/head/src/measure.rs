@@ -1,12 +1,16 @@
 //! The figures of `encompute bench head`: what a round costs here, and that its outputs are exact.
 
+use codec::{Compact, Encode, MaxEncodedLen};
+use core::hint::black_box;
 use encompute_fhe::{
-    AccumulatorBits, BlindingKey, BlindingSeed, EncryptedFeatures, EncryptedTensor, InputLayout, OutputLayout,
-    ParameterSet,
+    AccumulatorBits, BlindingKey, BlindingSeed, EncryptedFeatures, EncryptedTensor, InputLayout, MessageError,
+    OutputLayout, ParameterSet, PreparedBlindingKey,
 };
+use encompute_protocol::BlobDigest;
+use encompute_protocol::receipt::{RoundOrder, RoundReceipt, Signature};
 use std::time::Instant;
 
-use crate::backend::{Backend, ClearBackend, EvaluateError, evaluate_round};
+use crate::backend::{Backend, ClearBackend, EvaluateError, evaluate_round, evaluate_unblinded};
 use crate::compile::{CompileError, CompileOptions, CompiledHead, compile};
 use crate::plan::{
     Activation, ClientStep, Domain, HeadPlan, Layer, Mode, PlanError, Pooling, Rescale, RoundIndex, RoundPlan,
@@ -43,22 +47,28 @@ pub trait TensorOwner {
 /// Whatever kept the owner from encrypting or decrypting.
 pub type OwnerError = Box<dyn core::error::Error + Send + Sync>;
 
-/// One measured head.
+/// One measured head, all its rounds together, on one core.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Row {
     /// What was measured.
     pub name: &'static str,
-    /// Median over the runs of the worker's time for all rounds, blinding included, in milliseconds.
+    /// Median over the runs of the product path in milliseconds: from the decoded request to the
+    /// response, blinded, as a worker runs it.
     pub ms_median: f64,
-    /// Bytes of all requests.
+    /// Median of the same without blinding: what the protection of the weights is compared with.
+    pub ms_unblinded: f64,
+    /// Median of the product path with what is around it: checking and hashing the request's bytes,
+    /// writing and hashing the response's.
+    pub ms_bytes_to_bytes: f64,
+    /// Bytes of all requests, each with its signed order.
     pub bytes_up: u64,
-    /// Bytes of all responses.
+    /// Bytes of all responses, each with its signed receipt.
     pub bytes_down: u64,
     /// Bytes of evaluation keys.
     pub key_bytes: u64,
     /// Bytes of the user's blinding key, sent once per case.
     pub blinding_key_bytes: u64,
-    /// Whether every output of every run equalled the clear program.
+    /// Whether every decrypted output of every run, blinded or not, equalled the clear program's.
     pub exact: bool,
 }
 
@@ -81,17 +91,25 @@ pub enum MeasureError {
     /// The owner could not encrypt or decrypt.
     #[error("request or response cannot be made or read")]
     Owner(#[source] OwnerError),
+    /// A message was refused on its way.
+    #[error("request is no message")]
+    Message(#[from] MessageError),
+    /// The one thread to measure on could not be started.
+    #[error("no thread to measure on")]
+    Thread(#[from] rayon::ThreadPoolBuildError),
 }
 
 /// The parameter set of all measured heads.
 pub const PARAMETER_SET: ParameterSet = ParameterSet::Glwe2048V1;
 
-/// Measures the three heads of the table, `runs` times each, at least once.
+/// Measures the three heads of the table on one core, `runs` times each, at least once.
 ///
 /// # Errors
 /// [`MeasureError`].
-pub fn rows(owner: &impl TensorOwner, runs: usize) -> Result<Vec<Row>, MeasureError> {
-    heads()?.into_iter().map(|(name, head)| row(name, &head, owner, runs.max(1))).collect()
+pub fn rows(owner: &(impl TensorOwner + Sync), runs: usize) -> Result<Vec<Row>, MeasureError> {
+    let one_core = rayon::ThreadPoolBuilder::new().num_threads(1).build()?;
+    let rows = heads()?.into_iter().map(|(name, head)| one_core.install(|| row(name, &head, owner, runs.max(1))));
+    rows.collect()
 }
 
 /// The measured heads: uniform 8-bit weights, 8-bit inputs.
@@ -140,42 +158,89 @@ fn head(layers: &[Layer]) -> Result<CompiledHead, MeasureError> {
 
 fn row(name: &'static str, head: &CompiledHead, owner: &impl TensorOwner, runs: usize) -> Result<Row, MeasureError> {
     let mut numbers = Numbers(2);
-    let mut row = Row {
-        name,
-        ms_median: 0.0,
-        bytes_up: 0,
-        bytes_down: 0,
-        key_bytes: head.cost().evaluation_key_bytes,
-        blinding_key_bytes: owner.blinding_key().to_bytes().len() as u64,
-        exact: true,
-    };
-    let mut times = Vec::with_capacity(runs);
+    let key = head.prepare_key(owner.blinding_key())?;
+    let (mut bytes_up, mut bytes_down, mut exact) = (0, 0, true);
+    let mut runs_ms = [(); 3].map(|()| Vec::with_capacity(runs));
     for _ in 0..runs {
-        let (mut milliseconds, mut up, mut down) = (0.0, 0, 0);
+        (bytes_up, bytes_down) = (0, 0);
+        let mut run_ms = [0.0; 3];
         let mut values: Vec<i64> = (0..head.plan().input_count()).map(|_| (numbers.next() % 256) as i64).collect();
         for (index, plan) in head.plan().rounds().iter().enumerate() {
             let round = RoundIndex(index as u16);
             let request = owner
                 .encrypt(&values, head.input_layout(round)?, plan.accumulator_bits)
                 .map_err(MeasureError::Owner)?;
-            let seed = BlindingSeed::new([numbers.next() as u8; 32]);
-            let start = Instant::now();
-            let response = evaluate_round(head, round, &request, owner.blinding_key(), &seed)?;
-            milliseconds += start.elapsed().as_secs_f64() * 1000.0;
-            up += request.to_bytes().len() as u64;
-            down += response.features.to_bytes().len() as u64;
-            let sums = owner
-                .decrypt(&response.features, head.output_layout(round)?, plan.accumulator_bits)
-                .map_err(MeasureError::Owner)?;
-            row.exact &= sums == ClearBackend.evaluate(head, round, &values)?;
+            let request_bytes = request.to_bytes();
+            let seed = BlindingSeed::new(core::array::from_fn(|_| numbers.next() as u8));
+            // Encrypting has filled the caches with something else: the first run would pay for that alone.
+            let warm = evaluate_round(head, round, &request, &key, &seed)?.digest();
+            let (unblinded, plain) = timed(|| evaluate_unblinded(head, round, &request));
+            let (blinded, response) = timed(|| evaluate_round(head, round, &request, &key, &seed));
+            let (whole, sent) = timed(|| bytes_to_bytes(head, round, &request_bytes, &key, &seed));
+            let (response, (response_bytes, digest)) = (response?, sent?);
+            for (sum, time) in run_ms.iter_mut().zip([blinded, unblinded, whole]) {
+                *sum += time;
+            }
+            bytes_up += framed::<RoundOrder>(request_bytes.len());
+            bytes_down += framed::<RoundReceipt>(response_bytes.len());
+            let decrypt = |features: &EncryptedFeatures| {
+                owner.decrypt(features, head.output_layout(round)?, plan.accumulator_bits).map_err(MeasureError::Owner)
+            };
+            let sums = decrypt(&response)?;
+            let clear = ClearBackend.evaluate(head, round, &values)?;
+            exact &= sums == clear && decrypt(&plain?)? == clear && response.digest() == digest && digest == warm;
             values = client_step(plan, &sums)?.expose().to_vec();
         }
-        times.push(milliseconds);
-        (row.bytes_up, row.bytes_down) = (up, down);
+        runs_ms.iter_mut().zip(run_ms).for_each(|(runs, run)| runs.push(run));
     }
-    times.sort_by(f64::total_cmp);
-    row.ms_median = times[times.len() / 2];
-    Ok(row)
+    let [ms_median, ms_unblinded, ms_bytes_to_bytes] = runs_ms.map(median);
+    let (key_bytes, blinding_key_bytes) =
+        (head.cost().evaluation_key_bytes, owner.blinding_key().to_bytes().len() as u64);
+    Ok(Row {
+        name,
+        ms_median,
+        ms_unblinded,
+        ms_bytes_to_bytes,
+        bytes_up,
+        bytes_down,
+        key_bytes,
+        blinding_key_bytes,
+        exact,
+    })
+}
+
+/// One round from the request's bytes to the response's, with the digests that its receipt names.
+fn bytes_to_bytes(
+    head: &CompiledHead,
+    round: RoundIndex,
+    request: &[u8],
+    key: &PreparedBlindingKey,
+    seed: &BlindingSeed,
+) -> Result<(Vec<u8>, BlobDigest), MeasureError> {
+    let tensor = EncryptedTensor::from_bytes(request)?;
+    black_box(BlobDigest::of(request));
+    let response = evaluate_round(head, round, &tensor, key, seed)?.to_bytes();
+    let digest = BlobDigest::of(&response);
+    Ok((response, digest))
+}
+
+/// Milliseconds that `work` took, and what it gave.
+fn timed<T>(work: impl FnOnce() -> T) -> (f64, T) {
+    let start = Instant::now();
+    let done = black_box(work());
+    (start.elapsed().as_secs_f64() * 1000.0, done)
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
+
+/// Bytes that a message takes on its way, behind what is signed about it: version, statement,
+/// signature, length, message.
+fn framed<Statement: MaxEncodedLen>(message_bytes: usize) -> u64 {
+    let length = Compact(message_bytes as u32).encoded_size();
+    (1 + Statement::max_encoded_len() + Signature::max_encoded_len() + length + message_bytes) as u64
 }
 
 /// SplitMix64: the same weights and inputs everywhere.

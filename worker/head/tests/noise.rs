@@ -16,12 +16,13 @@ fn measured(owner: &Owner, head: &CompiledHead, runs: usize) -> Vec<f64> {
     let set = head.plan().parameter_set();
     let width = AccumulatorBits(plan.response_bits.0);
     let scale = f64::from(64 - plan.response_bits.0).exp2();
+    let key = head.prepare_key(owner.key.blinding_key()).unwrap();
     let mut noise = Vec::new();
     for _ in 0..runs {
         let inputs = random_inputs(&mut rng, plan.input, plan.layer.input_shape().len());
         let request = owner.key.encrypt(&inputs, &plan.input_layout(set).unwrap(), plan.accumulator_bits).unwrap();
         let seed = BlindingSeed::new(rng.random());
-        let features = evaluate_round(head, RoundIndex(0), &request, owner.key.blinding_key(), &seed).unwrap().features;
+        let features = evaluate_round(head, RoundIndex(0), &request, &key, &seed).unwrap();
         let verified = VerifiedResponse::after_receipt_verification(features.digest());
         // Read at the response's full width, the sums keep their noise.
         let secret = owner.key.decrypt(&features, &plan.output_layout(set).unwrap(), width, &verified).unwrap();

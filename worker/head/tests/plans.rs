@@ -175,8 +175,9 @@ fn requests_for_another_head_are_refused() {
     let head = kit::compiled(SET, vec![round.clone()], HeadWeights::new(vec![weights]), kit::Toy::Refused);
     let owner = Owner::new(SET);
     let seed = encompute_fhe::BlindingSeed::new([0; 32]);
+    let key = head.prepare_key(owner.key.blinding_key()).unwrap();
     let evaluate = |round, request: &encompute_fhe::EncryptedTensor| {
-        evaluate_round(&head, RoundIndex(round), request, owner.key.blinding_key(), &seed).err()
+        evaluate_round(&head, RoundIndex(round), request, &key, &seed).err()
     };
     let layout = round.input_layout(SET).unwrap();
     let good = owner.key.encrypt(&[1; 30], &layout, round.accumulator_bits).unwrap();
@@ -194,9 +195,11 @@ fn requests_for_another_head_are_refused() {
     let set = EvaluateError::ParameterSet { what: "request", found: other, wanted: SET };
     assert_eq!(evaluate(0, &other_request), Some(set));
     let other_key = Owner::new(other);
-    let found = evaluate_round(&head, RoundIndex(0), &good, other_key.key.blinding_key(), &seed).err();
     let set = EvaluateError::ParameterSet { what: "blinding key", found: other, wanted: SET };
-    assert_eq!(found, Some(set));
+    assert_eq!(head.prepare_key(other_key.key.blinding_key()).err(), Some(set.clone()));
+    let other_ring = encompute_fhe::Ring::new(other, encompute_fhe::CodePath::fastest());
+    let prepared = other_ring.prepare_key(other_key.key.blinding_key()).unwrap();
+    assert_eq!(evaluate_round(&head, RoundIndex(0), &good, &prepared, &seed).err(), Some(set));
 }
 
 #[test]

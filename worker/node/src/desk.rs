@@ -8,7 +8,7 @@ use crate::request::{OpenedRequest, RequestFacts, RequestRefused};
 use crate::rounds::{JobFacts, JobRun, OrderRefused, OrderVerdict};
 use crate::world::World;
 use encompute_chain::ReadError;
-use encompute_fhe::{EncryptedTensor, MessageError};
+use encompute_fhe::{EncryptedTensor, MessageError, PreparedBlindingKey};
 use encompute_head::{EvaluateError, evaluate_round};
 use encompute_protocol::call::ReadJob;
 use encompute_protocol::receipt::{OfferCall, RoundAnswer, RoundCall, SignedOffer};
@@ -42,6 +42,7 @@ pub struct Desk {
 pub(crate) struct Prepared {
     pub(crate) request: OpenedRequest,
     pub(crate) head: Arc<LoadedHead>,
+    blinding: PreparedBlindingKey,
     first: OnceCell<Vec<u8>>,
 }
 
@@ -237,8 +238,16 @@ impl Desk {
             upload_bits: layout.upload_bits(),
         };
         let bytes = self.world.gateway.get(input, ByteLimit(JobRequest::LIMIT_BYTES as u64)).await?;
-        let request = self.pool.run(move || OpenedRequest::open(&bytes, &facts)).await??;
-        Ok(Arc::new(Prepared { request, head, first: OnceCell::new() }))
+        let work = {
+            let head = head.clone();
+            move || {
+                let request = OpenedRequest::open(&bytes, &facts)?;
+                let blinding = head.compiled.prepare_key(&request.blinding)?;
+                Ok::<_, ServeError>((request, blinding))
+            }
+        };
+        let (request, blinding) = self.pool.run(work).await??;
+        Ok(Arc::new(Prepared { request, head, blinding, first: OnceCell::new() }))
     }
 
     /// The first round's response, computed once.
@@ -262,9 +271,8 @@ impl Desk {
         let seed = self.world.keys.blinding_seed(&prepared.request.input, round, &digest);
         let index = encompute_head::RoundIndex(round.0);
         let work = move || {
-            let blinding = &prepared.request.blinding;
-            let response = evaluate_round(&prepared.head.compiled, index, &tensor, blinding, &seed)?;
-            Ok::<_, EvaluateError>(response.features.to_bytes())
+            let features = evaluate_round(&prepared.head.compiled, index, &tensor, &prepared.blinding, &seed)?;
+            Ok::<_, EvaluateError>(features.to_bytes())
         };
         Ok(self.pool.run(work).await??)
     }

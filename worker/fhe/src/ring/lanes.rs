@@ -1,10 +1,10 @@
 //! Eight polynomials side by side, and the instruction sets that work on them.
 //!
 //! Every row of a transform holds one point of eight polynomials, so that each instruction set runs
-//! the same additions and multiplications in the same order. Fused multiply-add is never used: by
-//! IEEE 754 all paths then give the same bits, not only the same rounded integers.
+//! the same additions, multiplications and fused multiply-adds in the same order. By IEEE 754 all
+//! paths then give the same bits, not only the same rounded integers.
 
-use pulp::bytemuck::Pod;
+use pulp::bytemuck::{Pod, cast_slice};
 #[cfg(target_arch = "x86_64")]
 use pulp::{
     f64x4, f64x8,
@@ -82,10 +82,18 @@ pub(crate) trait Lanes: Copy + Send + Sync {
     fn add(self, a: Self::V, b: Self::V) -> Self::V;
     fn sub(self, a: Self::V, b: Self::V) -> Self::V;
     fn mul(self, a: Self::V, b: Self::V) -> Self::V;
+    /// a·b + c, rounded once.
+    fn mul_add(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V;
+    /// a·b − c, rounded once.
+    fn mul_sub(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V;
+    /// c − a·b, rounded once.
+    fn sub_mul(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V;
     /// |a|, if greater than `largest`.
     fn max_abs(self, largest: Self::V, a: Self::V) -> Self::V;
     /// The `part`-th register of a row whose lower half is `low` and upper half `high`.
     fn halves(self, low: f64, high: f64, part: usize) -> Self::V;
+    /// The `part`-th register of a row both of whose halves are the `half`-th of `row`.
+    fn twice(self, row: &[f64; LANES], half: usize, part: usize) -> Self::V;
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -114,12 +122,29 @@ impl Lanes for V4 {
         self.mul_f64x8(a, b)
     }
     #[inline(always)]
+    fn mul_add(self, a: f64x8, b: f64x8, c: f64x8) -> f64x8 {
+        self.mul_add_f64x8(a, b, c)
+    }
+    #[inline(always)]
+    fn mul_sub(self, a: f64x8, b: f64x8, c: f64x8) -> f64x8 {
+        self.mul_sub_f64x8(a, b, c)
+    }
+    #[inline(always)]
+    fn sub_mul(self, a: f64x8, b: f64x8, c: f64x8) -> f64x8 {
+        self.negate_mul_add_f64x8(a, b, c)
+    }
+    #[inline(always)]
     fn max_abs(self, largest: f64x8, a: f64x8) -> f64x8 {
         self.max_f64x8(largest, self.abs_f64x8(a))
     }
     #[inline(always)]
     fn halves(self, low: f64, high: f64, _part: usize) -> f64x8 {
         f64x8(low, low, low, low, high, high, high, high)
+    }
+    #[inline(always)]
+    fn twice(self, row: &[f64; LANES], half: usize, _part: usize) -> f64x8 {
+        let four: f64x4 = pulp::bytemuck::pod_read_unaligned(cast_slice(&row[4 * half..4 * half + 4]));
+        pulp::cast(self.avx512f._mm512_broadcast_f64x4(pulp::cast(four)))
     }
 }
 
@@ -149,6 +174,18 @@ impl Lanes for V3 {
         self.mul_f64x4(a, b)
     }
     #[inline(always)]
+    fn mul_add(self, a: f64x4, b: f64x4, c: f64x4) -> f64x4 {
+        self.mul_add_f64x4(a, b, c)
+    }
+    #[inline(always)]
+    fn mul_sub(self, a: f64x4, b: f64x4, c: f64x4) -> f64x4 {
+        self.mul_sub_f64x4(a, b, c)
+    }
+    #[inline(always)]
+    fn sub_mul(self, a: f64x4, b: f64x4, c: f64x4) -> f64x4 {
+        self.negate_mul_add_f64x4(a, b, c)
+    }
+    #[inline(always)]
     fn max_abs(self, largest: f64x4, a: f64x4) -> f64x4 {
         self.max_f64x4(largest, self.abs_f64x4(a))
     }
@@ -156,9 +193,14 @@ impl Lanes for V3 {
     fn halves(self, low: f64, high: f64, part: usize) -> f64x4 {
         self.splat_f64x4(if part == 0 { low } else { high })
     }
+    #[inline(always)]
+    fn twice(self, row: &[f64; LANES], half: usize, _part: usize) -> f64x4 {
+        pulp::bytemuck::pod_read_unaligned(cast_slice(&row[4 * half..4 * half + 4]))
+    }
 }
 
-/// The path of processors without the vectors above.
+/// The path of processors without the vectors above. Where they have no fused multiply-add either, the
+/// system's library does it, slowly.
 #[derive(Clone, Copy)]
 pub(crate) struct Scalar;
 
@@ -187,11 +229,27 @@ impl Lanes for Scalar {
         a * b
     }
     #[inline(always)]
+    fn mul_add(self, a: f64, b: f64, c: f64) -> f64 {
+        a.mul_add(b, c)
+    }
+    #[inline(always)]
+    fn mul_sub(self, a: f64, b: f64, c: f64) -> f64 {
+        a.mul_add(b, -c)
+    }
+    #[inline(always)]
+    fn sub_mul(self, a: f64, b: f64, c: f64) -> f64 {
+        (-a).mul_add(b, c)
+    }
+    #[inline(always)]
     fn max_abs(self, largest: f64, a: f64) -> f64 {
         if a.abs() > largest { a.abs() } else { largest }
     }
     #[inline(always)]
     fn halves(self, low: f64, high: f64, part: usize) -> f64 {
         if part < LANES / 2 { low } else { high }
+    }
+    #[inline(always)]
+    fn twice(self, row: &[f64; LANES], half: usize, part: usize) -> f64 {
+        row[4 * half + part % 4]
     }
 }

@@ -9,11 +9,13 @@ use rayon::prelude::*;
 use tfhe_ntt::native64::Plan32;
 
 pub use self::lanes::CodePath;
-use self::lanes::{Instructions, Lanes, Scalar};
-use self::spectral::Spectra;
-use self::taps::Taps;
+use self::lanes::{Instructions, LANES, Lanes, Scalar};
+use self::spectral::{KeyTerm, Residue, Spectra};
+use self::taps::{Extended, Taps};
 use self::transform::{Batch, Scratch, Transform};
-use crate::expand::Ciphertext;
+use crate::blinding::{Blinding, Draw};
+use crate::expand::{Ciphertext, expand_blinding_key};
+use crate::message::BlindingKey;
 use crate::params::ParameterSet;
 
 /// Why a product was not computed. Nothing has been computed then.
@@ -125,6 +127,27 @@ impl PreparedWeights {
     }
 }
 
+/// A case's blinding key, expanded and transformed once for all responses of the case.
+pub struct PreparedBlindingKey {
+    parameter_set: ParameterSet,
+    clear: Ciphertext,
+    spectrum: Batch,
+}
+
+impl PreparedBlindingKey {
+    /// The set it belongs to.
+    pub fn parameter_set(&self) -> ParameterSet {
+        self.parameter_set
+    }
+}
+
+/// The encryptions of zero that go with the outputs of a product.
+#[derive(Clone, Copy)]
+struct Zeros<'a> {
+    key: &'a PreparedBlindingKey,
+    draws: &'a [Draw<'a>],
+}
+
 /// The ring of one parameter set, on one code path.
 pub struct Ring {
     parameter_set: ParameterSet,
@@ -183,78 +206,143 @@ impl Ring {
         Spectra::new(lanes, &self.transform, weights.outputs, weights.inputs, |output, input| weights.of(output, input))
     }
 
+    /// Expands a case's blinding key and transforms it, for all the products that it will blind.
+    ///
+    /// # Errors
+    /// [`RingError::InputSize`] if the key is of another parameter set.
+    pub fn prepare_key(&self, key: &BlindingKey) -> Result<PreparedBlindingKey, RingError> {
+        let parameter_set = self.parameter_set;
+        if key.parameter_set() != parameter_set {
+            return Err(RingError::InputSize { index: 0, parameter_set });
+        }
+        let clear = expand_blinding_key(key);
+        let batch = Batch::zero(self.transform.rows());
+        let spectrum = match self.path.0 {
+            #[cfg(target_arch = "x86_64")]
+            Instructions::Avx512(l) => spectral::forward_pair(l, &self.transform, batch, &clear, Some(&clear)),
+            #[cfg(target_arch = "x86_64")]
+            Instructions::Avx2(l) => spectral::forward_pair(l, &self.transform, batch, &clear, Some(&clear)),
+            // All paths give the same bits, so that a key may be used on another than it was made on.
+            Instructions::Portable | Instructions::Ntt => {
+                spectral::forward_pair(Scalar, &self.transform, batch, &clear, Some(&clear))
+            }
+        };
+        Ok(PreparedBlindingKey { parameter_set, clear, spectrum })
+    }
+
     /// For each output, the sum over the inputs of input times weight; bit for bit the same on every
     /// path and any number of threads.
     ///
     /// # Errors
     /// [`RingError::InputCount`], [`RingError::InputSize`].
     pub fn multiply(&self, inputs: &[Ciphertext], weights: &PreparedWeights) -> Result<Vec<Ciphertext>, RingError> {
+        self.check(inputs, weights)?;
+        Ok(self.products(inputs, weights, None))
+    }
+
+    /// The same, with an encryption of zero added to each output: uniform binary `u` times the key, and
+    /// noise in the mask and the wanted bodies. Bodies that are not wanted have no noise.
+    ///
+    /// # Errors
+    /// [`RingError::InputCount`], [`RingError::InputSize`], [`RingError::ProductCount`] if the wanted
+    /// bodies are not given for every output.
+    pub fn multiply_blinded(
+        &self,
+        inputs: &[Ciphertext],
+        weights: &PreparedWeights,
+        blinding: &Blinding<'_>,
+    ) -> Result<Vec<Ciphertext>, RingError> {
+        self.check(inputs, weights)?;
+        let Blinding { key, seed, first, wanted } = *blinding;
+        if key.parameter_set != self.parameter_set {
+            return Err(RingError::InputSize { index: 0, parameter_set: self.parameter_set });
+        }
+        if wanted.len() != weights.outputs() {
+            return Err(RingError::ProductCount { found: weights.outputs(), wanted: wanted.len() });
+        }
+        let draw = |(at, wanted)| Draw::new(self.parameter_set, seed, first + at, wanted);
+        let draws: Vec<Draw<'_>> = wanted.par_iter().map(Vec::as_slice).enumerate().map(draw).collect();
+        Ok(self.products(inputs, weights, Some(Zeros { key, draws: &draws })))
+    }
+
+    fn check(&self, inputs: &[Ciphertext], weights: &PreparedWeights) -> Result<(), RingError> {
         let size = self.parameter_set.polynomial_size().0;
         if inputs.len() != weights.inputs() {
             return Err(RingError::InputCount { found: inputs.len(), wanted: weights.inputs() });
         }
-        if let Some(index) = inputs.iter().position(|input| input.mask.len() != size || input.body.len() != size) {
-            return Err(RingError::InputSize { index, parameter_set: self.parameter_set });
+        match inputs.iter().position(|input| input.mask.len() != size || input.body.len() != size) {
+            Some(index) => Err(RingError::InputSize { index, parameter_set: self.parameter_set }),
+            None => Ok(()),
         }
-        Ok(match (&weights.kernel, self.path.0) {
-            (Kernel::Taps(taps), path) => self.multiply_taps(inputs, weights, taps, path),
-            #[cfg(target_arch = "x86_64")]
-            (Kernel::Spectra(spectra), Instructions::Avx512(l)) => self.multiply_spectra(l, inputs, weights, spectra),
-            #[cfg(target_arch = "x86_64")]
-            (Kernel::Spectra(spectra), Instructions::Avx2(l)) => self.multiply_spectra(l, inputs, weights, spectra),
-            (Kernel::Spectra(spectra), Instructions::Portable) => {
-                self.multiply_spectra(Scalar, inputs, weights, spectra)
-            }
-            (Kernel::Ntt, _) | (_, Instructions::Ntt) => self.all_exact(inputs, weights),
-        })
     }
 
-    fn multiply_taps(
-        &self,
-        inputs: &[Ciphertext],
-        weights: &PreparedWeights,
-        taps: &[Taps],
-        path: Instructions,
-    ) -> Vec<Ciphertext> {
-        let output = |row: &[Taps]| {
-            let mut sum = Ciphertext::zero(self.parameter_set);
-            for (input, taps) in inputs.iter().zip(row) {
-                match path {
-                    #[cfg(target_arch = "x86_64")]
-                    Instructions::Avx512(l) => taps::add_product(l, &mut sum, input, taps),
-                    #[cfg(target_arch = "x86_64")]
-                    Instructions::Avx2(l) => taps::add_product(l, &mut sum, input, taps),
-                    Instructions::Portable | Instructions::Ntt => taps::add_product(Scalar, &mut sum, input, taps),
-                }
-            }
-            sum
-        };
-        taps.par_chunks(weights.inputs()).map(output).collect()
+    fn products(&self, inputs: &[Ciphertext], weights: &PreparedWeights, zeros: Option<Zeros<'_>>) -> Vec<Ciphertext> {
+        match self.path.0 {
+            #[cfg(target_arch = "x86_64")]
+            Instructions::Avx512(lanes) => self.products_on(lanes, inputs, weights, zeros),
+            #[cfg(target_arch = "x86_64")]
+            Instructions::Avx2(lanes) => self.products_on(lanes, inputs, weights, zeros),
+            Instructions::Portable => self.products_on(Scalar, inputs, weights, zeros),
+            Instructions::Ntt => (0..weights.outputs())
+                .into_par_iter()
+                .map(|output| self.exact(inputs, weights, zeros, output))
+                .collect(),
+        }
     }
 
-    fn multiply_spectra<L: Lanes>(
+    fn products_on<L: Lanes>(
         &self,
         lanes: L,
         inputs: &[Ciphertext],
         weights: &PreparedWeights,
-        spectra: &Spectra,
+        zeros: Option<Zeros<'_>>,
     ) -> Vec<Ciphertext> {
-        let rows = self.transform.rows();
-        let batches: Vec<Batch> = inputs
-            .par_chunks(2)
-            .map(|pair| {
-                let batch = self.scratch.take(rows);
-                spectral::forward_pair(lanes, &self.transform, batch, pair.first(), pair.get(1))
-            })
+        let (transform, rows) = (&self.transform, self.transform.rows());
+        let batches: Vec<Batch> = match weights.kernel {
+            Kernel::Spectra(_) => inputs
+                .par_chunks(2)
+                .map(|pair| spectral::forward_pair(lanes, transform, self.scratch.take(rows), &pair[0], pair.get(1)))
+                .collect(),
+            Kernel::Taps(_) | Kernel::Ntt => Vec::new(),
+        };
+        let extended: Vec<Extended> = match weights.kernel {
+            Kernel::Taps(_) => inputs.par_iter().map(Extended::new).collect(),
+            Kernel::Spectra(_) | Kernel::Ntt => Vec::new(),
+        };
+        let draws = zeros.map_or(&[][..], |zeros| zeros.draws);
+        let binaries: Vec<Batch> = draws
+            .par_chunks(LANES)
+            .map(|draws| spectral::forward_binary(lanes, transform, self.scratch.take(rows), draws))
             .collect();
         let mut products = vec![Ciphertext::zero(self.parameter_set); weights.outputs()];
         products.par_chunks_mut(2).enumerate().for_each(|(pair, outputs)| {
+            let first = 2 * pair;
+            let key = zeros.map(|zeros| KeyTerm {
+                key: &zeros.key.spectrum,
+                binary: &binaries[first / LANES],
+                lane: first % LANES,
+            });
             let mut sums = self.scratch.take(rows);
-            let residue = spectra.add_products(lanes, &self.transform, &batches, pair, &mut sums, outputs);
+            let residue = match &weights.kernel {
+                Kernel::Spectra(spectra) => {
+                    spectra.add_products(lanes, transform, &batches, pair, key, &mut sums, outputs)
+                }
+                Kernel::Taps(taps) => {
+                    taps::add_products(lanes, &extended, &taps[first * inputs.len()..], outputs);
+                    key.map_or(Residue::NONE, |key| key.add_products(lanes, transform, &mut sums, outputs))
+                }
+                Kernel::Ntt => Residue::UNKNOWN,
+            };
             self.scratch.give([sums]);
-            if !residue.is_exact() {
-                for (at, output) in outputs.iter_mut().enumerate() {
-                    *output = self.exact(inputs, weights, 2 * pair + at);
+            for (at, output) in outputs.iter_mut().enumerate() {
+                if !residue.is_exact() {
+                    *output = self.exact_product(inputs, weights, zeros, first + at);
+                }
+                if let Some(draw) = draws.get(first + at) {
+                    lanes.run(
+                        #[inline(always)]
+                        || draw.add_noise(output),
+                    );
                 }
             }
         });
@@ -262,24 +350,46 @@ impl Ring {
         products
     }
 
-    fn all_exact(&self, inputs: &[Ciphertext], weights: &PreparedWeights) -> Vec<Ciphertext> {
-        (0..weights.outputs()).into_par_iter().map(|output| self.exact(inputs, weights, output)).collect()
+    /// One output by number-theoretic transforms: no rounding anywhere.
+    fn exact(
+        &self,
+        inputs: &[Ciphertext],
+        weights: &PreparedWeights,
+        zeros: Option<Zeros<'_>>,
+        output: usize,
+    ) -> Ciphertext {
+        let mut product = self.exact_product(inputs, weights, zeros, output);
+        if let Some(zeros) = zeros {
+            zeros.draws[output].add_noise(&mut product);
+        }
+        product
     }
 
-    /// One output by number-theoretic transforms: no rounding anywhere.
-    fn exact(&self, inputs: &[Ciphertext], weights: &PreparedWeights, output: usize) -> Ciphertext {
+    /// The same without the noise of an encryption of zero.
+    fn exact_product(
+        &self,
+        inputs: &[Ciphertext],
+        weights: &PreparedWeights,
+        zeros: Option<Zeros<'_>>,
+        output: usize,
+    ) -> Ciphertext {
         let mut sum = Ciphertext::zero(self.parameter_set);
-        for (input, ciphertext) in inputs.iter().enumerate() {
-            let weight = weights.clear.of(output, input);
+        let mut add = |ciphertext: &Ciphertext, weight: &[i8]| {
             sum.add(&Ciphertext {
-                mask: self.exact_product(&ciphertext.mask, weight),
-                body: self.exact_product(&ciphertext.body, weight),
+                mask: self.exact_polynomial(&ciphertext.mask, weight),
+                body: self.exact_polynomial(&ciphertext.body, weight),
             });
+        };
+        for (input, ciphertext) in inputs.iter().enumerate() {
+            add(ciphertext, weights.clear.of(output, input));
+        }
+        if let Some(zeros) = zeros {
+            add(&zeros.key.clear, &zeros.draws[output].binary());
         }
         sum
     }
 
-    fn exact_product(&self, left: &[u64], right: &[i8]) -> Vec<u64> {
+    fn exact_polynomial(&self, left: &[u64], right: &[i8]) -> Vec<u64> {
         let Some(plan) = &self.ntt else { return crate::reference::negacyclic_product(left, right) };
         let mut wide = vec![0; left.len()];
         for (wide, weight) in wide.iter_mut().zip(right) {

@@ -5,7 +5,8 @@
 //! polynomials each, two limbs each: the eight lanes of a batch.
 
 use super::lanes::{LANES, Lanes};
-use super::transform::{Batch, Transform};
+use super::transform::{Batch, CHUNK_ROWS, Transform};
+use crate::blinding::Draw;
 use crate::expand::Ciphertext;
 use pulp::bytemuck::{cast_slice, cast_slice_mut};
 
@@ -21,8 +22,8 @@ const ROUNDER: f64 = (3u64 << 51) as f64;
 /// weights), 0.17 at 2³¹ (256 products); they grow with the square root.
 const GROUP_ENERGY: f64 = (1u64 << 31) as f64;
 
-/// Spectra of the weights of two outputs: for each root, input pair and output, real parts of the
-/// pair's two weights, then imaginary parts.
+/// Spectra of the weights of two outputs: for each root and input, the real parts of the two outputs'
+/// weights, then the imaginary parts.
 struct OutputPair(Vec<f64>);
 
 /// Clear weight polynomials, transformed.
@@ -30,11 +31,8 @@ pub(crate) struct Spectra {
     pairs: Vec<OutputPair>,
     /// Ranges of input pairs whose products are summed before rounding.
     groups: Vec<core::ops::Range<usize>>,
-    input_pairs: usize,
+    inputs: usize,
 }
-
-/// One ciphertext's coefficients, or nothing.
-type Source<'a> = Option<&'a Ciphertext>;
 
 /// What the rounding found: the largest distance to an integer and the largest magnitude.
 #[derive(Clone, Copy)]
@@ -44,47 +42,61 @@ pub(crate) struct Residue {
 }
 
 impl Residue {
+    /// Nothing was rounded.
+    pub const NONE: Self = Self { distance: 0.0, magnitude: 0.0 };
+    /// Nothing is known.
+    pub const UNKNOWN: Self = Self { distance: f64::INFINITY, magnitude: f64::INFINITY };
+
+    pub fn and(self, other: Self) -> Self {
+        Self { distance: self.distance.max(other.distance), magnitude: self.magnitude.max(other.magnitude) }
+    }
+
     pub fn is_exact(self) -> bool {
         self.distance < DISTANCE_LIMIT && self.magnitude < MAGNITUDE_LIMIT
     }
 }
 
-/// Transforms two ciphertexts, in a batch of any content.
+/// Transforms one or two ciphertexts, in a batch of any content: lane 4c + 2p + h holds limb h of polynomial p
+/// of ciphertext c.
 pub(crate) fn forward_pair<L: Lanes>(
     l: L,
     transform: &Transform,
     mut batch: Batch,
-    low: Source<'_>,
-    high: Source<'_>,
+    low: &Ciphertext,
+    high: Option<&Ciphertext>,
 ) -> Batch {
-    l.run(
+    let (mask, body) = high.map_or((&[][..], &[][..]), |high| (&high.mask, &high.body));
+    let polynomials = [&low.mask, &low.body, mask, body];
+    transform.forward(
+        l,
+        &mut batch,
         #[inline(always)]
-        || load(&mut batch, low, high),
+        |row, re, im| {
+            split(polynomials, row, re);
+            split(polynomials, row + transform.rows(), im);
+        },
     );
-    transform.forward(l, &mut batch);
     batch
 }
 
-/// Splits into limbs: lane 4c + 2p + h holds limb h of polynomial p of ciphertext c.
+/// Splits coefficients from `first` on into limbs, those of one place a row; what is missing is zero.
 #[inline(always)]
-fn load(batch: &mut Batch, low: Source<'_>, high: Source<'_>) {
-    let rows = batch.re.len() / LANES;
-    for (half, source) in [low, high].into_iter().enumerate() {
-        let lanes = 4 * half..4 * half + 4;
-        let Some(source) = source else {
-            for row in batch.re.chunks_exact_mut(LANES).chain(batch.im.chunks_exact_mut(LANES)) {
-                row[lanes.clone()].fill(0.0);
-            }
-            continue;
-        };
-        let halves = source.mask.split_at(rows);
-        let bodies = source.body.split_at(rows);
-        for (part, mask, body) in [(&mut batch.re, halves.0, bodies.0), (&mut batch.im, halves.1, bodies.1)] {
-            for ((row, mask), body) in part.chunks_exact_mut(LANES).zip(mask).zip(body) {
-                let limbs = [low_limb(*mask), high_limb(*mask), low_limb(*body), high_limb(*body)];
-                row[lanes.clone()].copy_from_slice(&limbs);
-            }
-        }
+fn split(polynomials: [&[u64]; 4], first: usize, part: &mut [f64]) {
+    let values = polynomials.map(|polynomial| {
+        polynomial.get(first..first + CHUNK_ROWS).and_then(|values| values.try_into().ok()).unwrap_or([0; CHUNK_ROWS])
+    });
+    for (at, row) in part.as_chunks_mut::<LANES>().0.iter_mut().enumerate() {
+        let [a, b, c, d] = values.map(|values| values[at]);
+        *row = [
+            low_limb(a),
+            high_limb(a),
+            low_limb(b),
+            high_limb(b),
+            low_limb(c),
+            high_limb(c),
+            low_limb(d),
+            high_limb(d),
+        ];
     }
 }
 
@@ -110,8 +122,67 @@ pub(crate) fn forward_weights<L: Lanes>(l: L, transform: &Transform, polynomials
             part[(at % rows) * LANES + lane] = f64::from(*weight) * scale;
         }
     }
-    transform.forward(l, &mut batch);
+    transform.forward(
+        l,
+        &mut batch,
+        #[inline(always)]
+        |_, _, _| (),
+    );
     batch
+}
+
+/// Transforms the binary polynomials of up to eight encryptions of zero, one per lane, scaled for the
+/// way back, in a batch of any content.
+pub(crate) fn forward_binary<L: Lanes>(l: L, transform: &Transform, mut batch: Batch, draws: &[Draw<'_>]) -> Batch {
+    let rows = transform.rows();
+    let scale = l.splat(1.0 / rows as f64);
+    transform.forward(
+        l,
+        &mut batch,
+        #[inline(always)]
+        |row, re, im| {
+            for (first, part) in [(row, re), (row + rows, im)] {
+                let byte = |lane: usize| draws.get(lane).map_or(0, |draw| draw.bits()[first / 8]);
+                let columns = transposed(u64::from_le_bytes(core::array::from_fn(byte))).to_le_bytes();
+                for (row, column) in part.chunks_exact_mut(LANES).zip(columns) {
+                    let ones = cast_slice::<_, L::V>(&ONES.0[usize::from(column)]);
+                    for (into, ones) in cast_slice_mut::<_, L::V>(row).iter_mut().zip(ones) {
+                        *into = l.mul(*ones, scale);
+                    }
+                }
+            }
+        },
+    );
+    batch
+}
+
+/// The bits of each byte, lowest first.
+static ONES: Rows256 = Rows256({
+    let mut all = [[0.0; 8]; 256];
+    let mut at = 0;
+    while at < 8 * 256 {
+        all[at / 8][at % 8] = (at / 8 >> (at % 8) & 1) as f64;
+        at += 1;
+    }
+    all
+});
+
+/// Aligned as registers are.
+#[repr(align(64))]
+struct Rows256([[f64; LANES]; 256]);
+
+const _: () = assert!(CHUNK_ROWS == 8 && LANES == 8, "a chunk takes a byte of each of eight polynomials");
+
+/// The transposed 8 × 8 matrix of bits, a row a byte.
+///
+/// Source: Warren, Hacker's Delight, 7-3: swaps of blocks of one, two and four.
+#[inline(always)]
+fn transposed(mut bits: u64) -> u64 {
+    for (distance, mask) in [(7, 0x00aa_00aa_00aa_00aa), (14, 0x0000_cccc_0000_cccc), (28, 0x0000_0000_f0f0_f0f0)] {
+        let swapped = (bits ^ bits >> distance) & mask;
+        bits ^= swapped ^ swapped << distance;
+    }
+    bits
 }
 
 impl Spectra {
@@ -123,52 +194,150 @@ impl Spectra {
         inputs: usize,
         weight: impl Fn(usize, usize) -> &'a [i8],
     ) -> Self {
-        let (rows, input_pairs) = (transform.rows(), inputs.div_ceil(2));
+        let rows = transform.rows();
         let mut pairs: Vec<OutputPair> =
-            (0..outputs.div_ceil(2)).map(|_| OutputPair(vec![0.0; rows * input_pairs * LANES])).collect();
+            (0..outputs.div_ceil(2)).map(|_| OutputPair(vec![0.0; rows * 4 * inputs])).collect();
         let places: Vec<(usize, usize)> =
             (0..outputs).flat_map(|output| (0..inputs).map(move |input| (output, input))).collect();
         for chunk in places.chunks(LANES) {
             let polynomials: Vec<&[i8]> = chunk.iter().map(|(output, input)| weight(*output, *input)).collect();
             let batch = forward_weights(l, transform, &polynomials);
             for (lane, (output, input)) in chunk.iter().enumerate() {
-                let place = (input / 2) * LANES + 4 * (output % 2) + input % 2;
-                let spectra = pairs[output / 2].0.chunks_exact_mut(input_pairs * LANES);
+                let place = 4 * input + output % 2;
+                let spectra = pairs[output / 2].0.chunks_exact_mut(4 * inputs);
                 for ((row, re), im) in spectra.zip(batch.re.chunks_exact(LANES)).zip(batch.im.chunks_exact(LANES)) {
                     row[place] = re[lane];
                     row[place + 2] = im[lane];
                 }
             }
         }
-        Self { pairs, groups: groups(outputs, inputs, &weight), input_pairs }
+        Self { pairs, groups: groups(outputs, inputs, &weight), inputs }
     }
 
-    /// Adds the products of all inputs with the weights of outputs `2·pair` and `2·pair + 1`.
+    /// Adds the products of all inputs with the weights of outputs `2·pair` and `2·pair + 1`, and the
+    /// key's with its binary polynomials if there are any.
     ///
-    /// `sums` may hold anything; `outputs` are one or two. Nothing is promised about them unless the residue says that they are exact.
+    /// `sums` may hold anything; `outputs` are one or two. Nothing is promised about them unless the
+    /// residue says that they are exact.
     pub fn add_products<L: Lanes>(
         &self,
         l: L,
         transform: &Transform,
         inputs: &[Batch],
         pair: usize,
+        key: Option<KeyTerm<'_>>,
         sums: &mut Batch,
         outputs: &mut [Ciphertext],
     ) -> Residue {
-        let (low, high) = outputs.split_at_mut(1);
-        let (low, mut high) = (&mut low[0], high.first_mut());
-        let mut worst = Residue { distance: 0.0, magnitude: 0.0 };
-        for group in &self.groups {
-            l.run(
-                #[inline(always)]
-                || accumulate(l, &self.pairs[pair].0, self.input_pairs, &inputs[..], group.clone(), sums),
-            );
-            let residue = add_back(l, transform, sums, low, high.as_deref_mut());
-            worst.distance = worst.distance.max(residue.distance);
-            worst.magnitude = worst.magnitude.max(residue.magnitude);
+        let mut worst = Residue::NONE;
+        for (at, group) in self.groups.iter().enumerate() {
+            let terms = Terms {
+                inputs: inputs[group.clone()].iter().map(|batch| (&batch.re[..], &batch.im[..])).collect(),
+                weights: &self.pairs[pair].0,
+                stride: 4 * self.inputs,
+                first: 8 * group.start,
+                count: self.inputs.min(2 * group.end) - 2 * group.start,
+                key: key.filter(|_| at == 0),
+            };
+            worst = worst.and(terms.add_to(l, transform, sums, outputs));
         }
         worst
     }
+}
+
+/// One case's key, transformed into both halves of a row, times the binary polynomials of two outputs:
+/// lanes `lane` and `lane + 1` of their batch.
+#[derive(Clone, Copy)]
+pub(crate) struct KeyTerm<'a> {
+    pub key: &'a Batch,
+    pub binary: &'a Batch,
+    pub lane: usize,
+}
+
+impl KeyTerm<'_> {
+    /// Adds the products to `outputs`, one or two; otherwise as [`Spectra::add_products`].
+    pub fn add_products<L: Lanes>(
+        self,
+        l: L,
+        transform: &Transform,
+        sums: &mut Batch,
+        outputs: &mut [Ciphertext],
+    ) -> Residue {
+        let terms = Terms { inputs: Vec::new(), weights: &[], stride: 0, first: 0, count: 0, key: Some(self) };
+        terms.add_to(l, transform, sums, outputs)
+    }
+}
+
+/// What one rounding takes: inputs, two a batch, each with four weights a root, and a key.
+struct Terms<'a> {
+    inputs: Vec<(&'a [f64], &'a [f64])>,
+    weights: &'a [f64],
+    /// Weights of a root.
+    stride: usize,
+    /// The first of them that meets an input.
+    first: usize,
+    /// Number of inputs.
+    count: usize,
+    key: Option<KeyTerm<'a>>,
+}
+
+impl Terms<'_> {
+    fn add_to<L: Lanes>(&self, l: L, transform: &Transform, sums: &mut Batch, outputs: &mut [Ciphertext]) -> Residue {
+        l.run(
+            #[inline(always)]
+            || self.accumulate(l, sums),
+        );
+        add_back(l, transform, sums, outputs)
+    }
+
+    /// Sums inputs times weights for two outputs: lanes 0–3 are the first's, 4–7 the second's.
+    #[inline(always)]
+    fn accumulate<L: Lanes>(&self, l: L, sums: &mut Batch) {
+        let key = self.key.map(|term| {
+            let [key_re, key_im, re, im] =
+                [&term.key.re, &term.key.im, &term.binary.re, &term.binary.im].map(|of| rows(of));
+            (key_re, key_im, re, im, term.lane)
+        });
+        let inputs: Vec<_> = self.inputs.iter().map(|(re, im)| (rows(re), rows(im))).collect();
+        let into = sums.re.chunks_exact_mut(LANES).zip(sums.im.chunks_exact_mut(LANES));
+        for (row, (re, im)) in into.enumerate() {
+            let weights = self.weights[row * self.stride + self.first..][..4 * self.count].as_chunks::<4>().0;
+            for part in 0..L::PARTS {
+                let mut sum = (l.splat(0.0), l.splat(0.0));
+                if let Some((key_re, key_im, re, im, lane)) = key {
+                    let key = (l.twice(&key_re[row], 0, part), l.twice(&key_im[row], 0, part));
+                    let (re, im) = (&re[row], &im[row]);
+                    sum = add_product(l, sum, key, &[re[lane], re[lane + 1], im[lane], im[lane + 1]], part);
+                }
+                for (pair, (re, im)) in weights.chunks(2).zip(&inputs) {
+                    for (half, weights) in pair.iter().enumerate() {
+                        let input = (l.twice(&re[row], half, part), l.twice(&im[row], half, part));
+                        sum = add_product(l, sum, input, weights, part);
+                    }
+                }
+                cast_slice_mut::<_, L::V>(re)[part] = sum.0;
+                cast_slice_mut::<_, L::V>(im)[part] = sum.1;
+            }
+        }
+    }
+}
+
+/// Adds the product with one weight in the lower half of a row and another in the upper: their real
+/// parts come first, then their imaginary parts.
+#[inline(always)]
+fn add_product<L: Lanes>(
+    l: L,
+    sum: (L::V, L::V),
+    (a, b): (L::V, L::V),
+    weights: &[f64; 4],
+    part: usize,
+) -> (L::V, L::V) {
+    let (c, d) = (l.halves(weights[0], weights[1], part), l.halves(weights[2], weights[3], part));
+    (l.sub_mul(b, d, l.mul_add(a, c, sum.0)), l.mul_add(b, c, l.mul_add(a, d, sum.1)))
+}
+
+fn rows(values: &[f64]) -> &[[f64; LANES]] {
+    values.as_chunks().0
 }
 
 /// Splits the input pairs so that no sum collects more than [`GROUP_ENERGY`].
@@ -195,85 +364,33 @@ fn groups<'a>(
     groups
 }
 
-/// Sums input pairs times weights for two outputs; both halves of a lane row end in one output's.
-#[inline(always)]
-fn accumulate<L: Lanes>(
-    l: L,
-    weights: &[f64],
-    input_pairs: usize,
-    inputs: &[Batch],
-    group: core::ops::Range<usize>,
-    sums: &mut Batch,
-) {
-    let inputs = &inputs[group.clone()];
-    let rows = sums.re.chunks_exact_mut(LANES).zip(sums.im.chunks_exact_mut(LANES)).enumerate();
-    for ((row, (re, im)), weights) in rows.zip(weights.chunks_exact(input_pairs * LANES)) {
-        let weights = &weights[group.start * LANES..group.end * LANES];
-        let span = row * LANES..(row + 1) * LANES;
-        let mut halves = [[0.0; LANES]; 4];
-        for part in 0..L::PARTS {
-            let mut sum = [l.splat(0.0); 4];
-            for (input, w) in inputs.iter().zip(weights.chunks_exact(LANES)) {
-                let a = cast_slice::<_, L::V>(&input.re[span.clone()])[part];
-                let b = cast_slice::<_, L::V>(&input.im[span.clone()])[part];
-                for output in 0..2 {
-                    let c = l.halves(w[4 * output], w[4 * output + 1], part);
-                    let d = l.halves(w[4 * output + 2], w[4 * output + 3], part);
-                    let product = (l.sub(l.mul(a, c), l.mul(b, d)), l.add(l.mul(a, d), l.mul(b, c)));
-                    sum[2 * output] = l.add(sum[2 * output], product.0);
-                    sum[2 * output + 1] = l.add(sum[2 * output + 1], product.1);
-                }
-            }
-            for (half, sum) in halves.iter_mut().zip(sum) {
-                cast_slice_mut::<_, L::V>(half)[part] = sum;
-            }
-        }
-        for lane in 0..LANES / 2 {
-            re[lane] = halves[0][lane] + halves[0][lane + 4];
-            im[lane] = halves[1][lane] + halves[1][lane + 4];
-            re[lane + 4] = halves[2][lane] + halves[2][lane + 4];
-            im[lane + 4] = halves[3][lane] + halves[3][lane + 4];
-        }
+/// Transforms back, rounds, and adds lanes 0–3 to the first output and 4–7 to the second if there is one.
+fn add_back<L: Lanes>(l: L, transform: &Transform, sums: &mut Batch, outputs: &mut [Ciphertext]) -> Residue {
+    let mut into: [&mut [u64]; 4] = Default::default();
+    for (halves, output) in into.chunks_exact_mut(2).zip(outputs) {
+        (halves[0], halves[1]) = (&mut output.mask, &mut output.body);
     }
-}
-
-/// Transforms back, rounds, and adds lanes 0–3 to `low` and 4–7 to `high`.
-pub(crate) fn add_back<L: Lanes>(
-    l: L,
-    transform: &Transform,
-    sums: &mut Batch,
-    low: &mut Ciphertext,
-    high: Option<&mut Ciphertext>,
-) -> Residue {
-    transform.inverse(l, sums);
-    let residue = l.run(
+    let (mut distance, mut magnitude) = (l.splat(0.0), l.splat(0.0));
+    transform.inverse(
+        l,
+        sums,
         #[inline(always)]
-        || {
-            let (re, im) = (round(l, &mut sums.re), round(l, &mut sums.im));
-            Residue { distance: re.distance.max(im.distance), magnitude: re.magnitude.max(im.magnitude) }
+        |row, re, im| {
+            for (first, part) in [(row, re), (row + transform.rows(), im)] {
+                let found = round(l, part);
+                (distance, magnitude) = (l.max_abs(distance, found.0), l.max_abs(magnitude, found.1));
+                recombine(part, first, &mut into);
+            }
         },
     );
-    let rows = transform.rows();
-    for (half, ciphertext) in [Some(low), high].into_iter().enumerate() {
-        let Some(ciphertext) = ciphertext else { continue };
-        for (polynomial, coefficients) in [&mut ciphertext.mask, &mut ciphertext.body].into_iter().enumerate() {
-            let lane = 4 * half + 2 * polynomial;
-            let (first, second) = coefficients.split_at_mut(rows);
-            l.run(
-                #[inline(always)]
-                || {
-                    recombine(&sums.re, lane, first);
-                    recombine(&sums.im, lane, second);
-                },
-            );
-        }
-    }
-    residue
+    let largest = |v: L::V| cast_slice::<_, f64>(&[v]).iter().copied().fold(0.0, f64::max);
+    Residue { distance: largest(distance), magnitude: largest(magnitude) }
 }
 
-/// Replaces each value by itself plus [`ROUNDER`], whose low bits are the nearest integer.
+/// Replaces each value by itself plus [`ROUNDER`], whose low bits are the nearest integer; gives the
+/// largest distance to one and the largest magnitude.
 #[inline(always)]
-fn round<L: Lanes>(l: L, values: &mut [f64]) -> Residue {
+fn round<L: Lanes>(l: L, values: &mut [f64]) -> (L::V, L::V) {
     let rounder = l.splat(ROUNDER);
     let (mut distance, mut magnitude) = (l.splat(0.0), l.splat(0.0));
     for value in cast_slice_mut::<_, L::V>(values) {
@@ -282,23 +399,32 @@ fn round<L: Lanes>(l: L, values: &mut [f64]) -> Residue {
         magnitude = l.max_abs(magnitude, *value);
         *value = shifted;
     }
-    let largest = |v: L::V| cast_slice::<_, f64>(&[v]).iter().copied().fold(0.0, f64::max);
-    Residue { distance: largest(distance), magnitude: largest(magnitude) }
+    (distance, magnitude)
 }
 
-/// Adds low limb plus high limb · 2³² of one polynomial.
+/// Adds low limbs plus high limbs · 2³² to the coefficients from `first` on, those of one place a row.
 #[inline(always)]
-fn recombine(rounded: &[f64], lane: usize, into: &mut [u64]) {
+fn recombine(rounded: &[f64], first: usize, into: &mut [&mut [u64]; 4]) {
     let integer = |shifted: f64| shifted.to_bits().wrapping_sub(ROUNDER.to_bits());
-    for (row, into) in rounded.chunks_exact(LANES).zip(into) {
-        let value = integer(row[lane]).wrapping_add(integer(row[lane + 1]) << 32);
-        *into = into.wrapping_add(value);
+    for (polynomial, into) in into.iter_mut().enumerate() {
+        let Some(into) = into.get_mut(first..first + CHUNK_ROWS) else { continue };
+        for (row, into) in rounded.as_chunks::<LANES>().0.iter().zip(into) {
+            let value = integer(row[2 * polynomial]).wrapping_add(integer(row[2 * polynomial + 1]) << 32);
+            *into = into.wrapping_add(value);
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn transposing_moves_each_bit_to_its_mirror_image() {
+        for at in 0..64 {
+            assert_eq!(transposed(1 << at), 1 << (8 * (at % 8) + at / 8), "bit {at}");
+        }
+    }
 
     #[test]
     fn limbs_recombine_to_the_value() {

@@ -13,6 +13,8 @@ use super::lanes::{LANES, Lanes};
 
 /// Rows of a block that stays in the first-level cache while its smaller stages run.
 const CACHED_ROWS: usize = 256;
+/// Rows of each part that are loaded, or finished, together with the stage next to that.
+pub(crate) const CHUNK_ROWS: usize = 8;
 
 /// Doubles whose first lies at the start of a cache line, so that no register straddles two.
 pub(crate) struct Aligned {
@@ -102,7 +104,7 @@ fn turn(numerator: usize, denominator: usize) -> Complex {
 }
 
 /// Twiddles of a stage that combines four blocks: w, w², w³ for each row of a quarter.
-struct Stage4(Vec<[Complex; 3]>);
+type Stage4 = Vec<[Complex; 3]>;
 
 pub(crate) struct Transform {
     rows: usize,
@@ -114,7 +116,7 @@ pub(crate) struct Transform {
 }
 
 impl Transform {
-    /// The transform of polynomials with `size` coefficients, a power of two of at least 8.
+    /// The transform of polynomials with `size` coefficients, a power of two of at least 64.
     pub fn new(size: usize) -> Self {
         let rows = size / 2;
         let twist = (0..rows).map(|row| turn(row, size)).collect();
@@ -124,7 +126,7 @@ impl Transform {
         let mut stages4 = Vec::new();
         while block > 4 {
             let twiddles = (0..block / 4).map(|row| [1, 2, 3].map(|power| turn(2 * power * row % (2 * block), block)));
-            stages4.push(Stage4(twiddles.collect()));
+            stages4.push(twiddles.collect());
             block /= 4;
         }
         Self { rows, twist, stage2, stages4 }
@@ -135,76 +137,194 @@ impl Transform {
         self.rows
     }
 
-    /// Turns folded coefficients into values at the roots, in place.
-    pub fn forward<L: Lanes>(&self, lanes: L, batch: &mut Batch) {
-        let (re, im) = (&mut batch.re[..], &mut batch.im[..]);
-        lanes.run(
+    /// Turns folded coefficients into values at the roots. `load` writes them: it gets the number of a
+    /// row, and [`CHUNK_ROWS`] rows of real and imaginary parts from that one on, of any content.
+    pub fn forward<L: Lanes>(&self, l: L, batch: &mut Batch, load: impl Fn(usize, &mut [f64], &mut [f64])) {
+        l.run(
             #[inline(always)]
-            || twist::<L, true>(lanes, &self.twist, re, im),
+            || match &self.stage2 {
+                Some(twiddles) => in_chunks(
+                    batch,
+                    #[inline(always)]
+                    |row, mut re: [_; 2], mut im: [_; 2]| {
+                        for part in 0..2 {
+                            let row = row + part * self.rows / 2;
+                            load(row, re[part], im[part]);
+                            self.twist::<L, true>(l, row, re[part], im[part]);
+                        }
+                        forward2(l, &twiddles[row..row + CHUNK_ROWS], &mut re, &mut im);
+                    },
+                ),
+                None => in_chunks(
+                    batch,
+                    #[inline(always)]
+                    |row, mut re: [_; 4], mut im: [_; 4]| {
+                        for part in 0..4 {
+                            let row = row + part * self.rows / 4;
+                            load(row, re[part], im[part]);
+                            self.twist::<L, true>(l, row, re[part], im[part]);
+                        }
+                        forward4(l, &self.stages4[0][row..row + CHUNK_ROWS], &mut re, &mut im);
+                    },
+                ),
+            },
         );
-        if let Some(twiddles) = &self.stage2 {
-            lanes.run(
-                #[inline(always)]
-                || forward2(lanes, twiddles, re, im),
-            );
-        }
-        let whole = self.uncached_stages();
-        for stage in &self.stages4[..whole] {
-            lanes.run(
-                #[inline(always)]
-                || forward4(lanes, stage, re, im),
-            );
-        }
-        let block = (4 * self.stages4.get(whole).map_or(1, |stage| stage.0.len())) * LANES;
-        for (re, im) in re.chunks_exact_mut(block).zip(im.chunks_exact_mut(block)) {
-            lanes.run(
+        let (re, im) = (&mut batch.re[..], &mut batch.im[..]);
+        let (uncached, cached) = self.later_stages();
+        for stage in uncached {
+            l.run(
                 #[inline(always)]
                 || {
-                    for stage in &self.stages4[whole..] {
-                        forward4(lanes, stage, re, im);
+                    in_blocks(
+                        stage,
+                        re,
+                        im,
+                        #[inline(always)]
+                        |re, im| forward4(l, stage, re, im),
+                    )
+                },
+            );
+        }
+        let block = LANES * cached.first().map_or(4, |stage| 4 * stage.len());
+        for (re, im) in re.chunks_exact_mut(block).zip(im.chunks_exact_mut(block)) {
+            l.run(
+                #[inline(always)]
+                || {
+                    for stage in cached {
+                        in_blocks(
+                            stage,
+                            re,
+                            im,
+                            #[inline(always)]
+                            |re, im| forward4(l, stage, re, im),
+                        );
                     }
-                    last4::<L, true>(lanes, re, im);
+                    last4::<L, true>(l, re, im);
                 },
             );
         }
     }
 
-    /// Turns values at the roots into folded coefficients, times the number of rows, in place.
-    pub fn inverse<L: Lanes>(&self, lanes: L, batch: &mut Batch) {
+    /// Turns values at the roots into folded coefficients, times the number of rows, and hands them to
+    /// `finish`, which may change them: the number of a row, and [`CHUNK_ROWS`] rows from that one on.
+    pub fn inverse<L: Lanes>(&self, l: L, batch: &mut Batch, mut finish: impl FnMut(usize, &mut [f64], &mut [f64])) {
         let (re, im) = (&mut batch.re[..], &mut batch.im[..]);
-        let whole = self.uncached_stages();
-        let block = (4 * self.stages4.get(whole).map_or(1, |stage| stage.0.len())) * LANES;
+        let (uncached, cached) = self.later_stages();
+        let block = LANES * cached.first().map_or(4, |stage| 4 * stage.len());
         for (re, im) in re.chunks_exact_mut(block).zip(im.chunks_exact_mut(block)) {
-            lanes.run(
+            l.run(
                 #[inline(always)]
                 || {
-                    last4::<L, false>(lanes, re, im);
-                    for stage in self.stages4[whole..].iter().rev() {
-                        inverse4(lanes, stage, re, im);
+                    last4::<L, false>(l, re, im);
+                    for stage in cached.iter().rev() {
+                        in_blocks(
+                            stage,
+                            re,
+                            im,
+                            #[inline(always)]
+                            |re, im| inverse4(l, stage, re, im),
+                        );
                     }
                 },
             );
         }
-        for stage in self.stages4[..whole].iter().rev() {
-            lanes.run(
+        for stage in uncached.iter().rev() {
+            l.run(
                 #[inline(always)]
-                || inverse4(lanes, stage, re, im),
+                || {
+                    in_blocks(
+                        stage,
+                        re,
+                        im,
+                        #[inline(always)]
+                        |re, im| inverse4(l, stage, re, im),
+                    )
+                },
             );
         }
-        if let Some(twiddles) = &self.stage2 {
-            lanes.run(
-                #[inline(always)]
-                || inverse2(lanes, twiddles, re, im),
-            );
-        }
-        lanes.run(
+        l.run(
             #[inline(always)]
-            || twist::<L, false>(lanes, &self.twist, re, im),
+            || match &self.stage2 {
+                Some(twiddles) => in_chunks(
+                    batch,
+                    #[inline(always)]
+                    |row, mut re: [_; 2], mut im: [_; 2]| {
+                        inverse2(l, &twiddles[row..row + CHUNK_ROWS], &mut re, &mut im);
+                        for part in 0..2 {
+                            let row = row + part * self.rows / 2;
+                            self.twist::<L, false>(l, row, re[part], im[part]);
+                            finish(row, re[part], im[part]);
+                        }
+                    },
+                ),
+                None => in_chunks(
+                    batch,
+                    #[inline(always)]
+                    |row, mut re: [_; 4], mut im: [_; 4]| {
+                        inverse4(l, &self.stages4[0][row..row + CHUNK_ROWS], &mut re, &mut im);
+                        for part in 0..4 {
+                            let row = row + part * self.rows / 4;
+                            self.twist::<L, false>(l, row, re[part], im[part]);
+                            finish(row, re[part], im[part]);
+                        }
+                    },
+                ),
+            },
         );
     }
 
-    fn uncached_stages(&self) -> usize {
-        self.stages4.iter().take_while(|stage| 4 * stage.0.len() > CACHED_ROWS).count()
+    /// Turns [`CHUNK_ROWS`] rows from `row` on by their roots, or back.
+    #[inline(always)]
+    fn twist<L: Lanes, const FORWARD: bool>(&self, l: L, row: usize, re: &mut [f64], im: &mut [f64]) {
+        let rows = cast_slice_mut::<_, L::V>(re).chunks_exact_mut(L::PARTS);
+        let rows = rows.zip(cast_slice_mut::<_, L::V>(im).chunks_exact_mut(L::PARTS));
+        for ((re, im), w) in rows.zip(&self.twist[row..row + CHUNK_ROWS]) {
+            for (re, im) in re.iter_mut().zip(im) {
+                (*re, *im) = turned::<L, FORWARD>(l, (*re, *im), *w);
+            }
+        }
+    }
+
+    /// The stages of four behind the first stage: those of blocks that do not stay in the first-level
+    /// cache, and those that do.
+    fn later_stages(&self) -> (&[Stage4], &[Stage4]) {
+        let later = &self.stages4[usize::from(self.stage2.is_none())..];
+        later.split_at(later.iter().take_while(|stage| 4 * stage.len() > CACHED_ROWS).count())
+    }
+}
+
+/// Equal parts of a slice.
+#[inline(always)]
+fn parts<const PARTS: usize>(slice: &mut [f64]) -> [&mut [f64]; PARTS] {
+    let mut parts = slice.chunks_exact_mut(slice.len() / PARTS);
+    core::array::from_fn(|_| parts.next().unwrap_or_default())
+}
+
+/// Calls `work` for [`CHUNK_ROWS`] rows after another of all parts of a batch at once: with the number
+/// of the first row in its part, and the rows of each part.
+#[inline(always)]
+fn in_chunks<const PARTS: usize>(
+    batch: &mut Batch,
+    mut work: impl FnMut(usize, [&mut [f64]; PARTS], [&mut [f64]; PARTS]),
+) {
+    let (mut re, mut im) = (parts::<PARTS>(&mut batch.re), parts::<PARTS>(&mut batch.im));
+    for row in (0..re[0].len() / LANES).step_by(CHUNK_ROWS) {
+        let span = row * LANES..(row + CHUNK_ROWS) * LANES;
+        work(row, re.each_mut().map(|part| &mut part[span.clone()]), im.each_mut().map(|part| &mut part[span.clone()]));
+    }
+}
+
+/// Calls `work` for the quarters of each block that a stage combines.
+#[inline(always)]
+fn in_blocks(
+    stage: &Stage4,
+    re: &mut [f64],
+    im: &mut [f64],
+    mut work: impl FnMut(&mut [&mut [f64]; 4], &mut [&mut [f64]; 4]),
+) {
+    let block = 4 * stage.len() * LANES;
+    for (re, im) in re.chunks_exact_mut(block).zip(im.chunks_exact_mut(block)) {
+        work(&mut parts(re), &mut parts(im));
     }
 }
 
@@ -212,41 +332,34 @@ impl Transform {
 #[inline(always)]
 fn turned<L: Lanes, const FORWARD: bool>(l: L, (a, b): (L::V, L::V), w: Complex) -> (L::V, L::V) {
     let (c, d) = (l.splat(w.re), l.splat(if FORWARD { w.im } else { -w.im }));
-    (l.sub(l.mul(a, c), l.mul(b, d)), l.add(l.mul(a, d), l.mul(b, c)))
+    (l.mul_sub(a, c, l.mul(b, d)), l.mul_add(a, d, l.mul(b, c)))
 }
 
+/// Combines the two parts of some rows.
 #[inline(always)]
-fn twist<L: Lanes, const FORWARD: bool>(l: L, twist: &[Complex], re: &mut [f64], im: &mut [f64]) {
-    let rows = cast_slice_mut::<_, L::V>(re).chunks_exact_mut(L::PARTS);
-    for ((re, im), w) in rows.zip(cast_slice_mut::<_, L::V>(im).chunks_exact_mut(L::PARTS)).zip(twist) {
-        for (re, im) in re.iter_mut().zip(im) {
-            (*re, *im) = turned::<L, FORWARD>(l, (*re, *im), *w);
+fn forward2<L: Lanes>(l: L, twiddles: &[Complex], re: &mut [&mut [f64]; 2], im: &mut [&mut [f64]; 2]) {
+    let [re0, re1] = re.each_mut().map(|part| cast_slice_mut::<_, L::V>(part));
+    let [im0, im1] = im.each_mut().map(|part| cast_slice_mut::<_, L::V>(part));
+    for (row, w) in twiddles.iter().enumerate() {
+        for at in row * L::PARTS..(row + 1) * L::PARTS {
+            let (a, b) = ((re0[at], im0[at]), (re1[at], im1[at]));
+            (re0[at], im0[at]) = (l.add(a.0, b.0), l.add(a.1, b.1));
+            let difference = (l.sub(a.0, b.0), l.sub(a.1, b.1));
+            (re1[at], im1[at]) = turned::<L, true>(l, difference, *w);
         }
     }
 }
 
 #[inline(always)]
-fn forward2<L: Lanes>(l: L, twiddles: &[Complex], re: &mut [f64], im: &mut [f64]) {
-    let (re, im) = (cast_slice_mut::<_, L::V>(re), cast_slice_mut::<_, L::V>(im));
-    let half = re.len() / 2;
-    let ((re0, re1), (im0, im1)) = (re.split_at_mut(half), im.split_at_mut(half));
-    for at in 0..half {
-        let (a, b) = ((re0[at], im0[at]), (re1[at], im1[at]));
-        (re0[at], im0[at]) = (l.add(a.0, b.0), l.add(a.1, b.1));
-        let difference = (l.sub(a.0, b.0), l.sub(a.1, b.1));
-        (re1[at], im1[at]) = turned::<L, true>(l, difference, twiddles[at / L::PARTS]);
-    }
-}
-
-#[inline(always)]
-fn inverse2<L: Lanes>(l: L, twiddles: &[Complex], re: &mut [f64], im: &mut [f64]) {
-    let (re, im) = (cast_slice_mut::<_, L::V>(re), cast_slice_mut::<_, L::V>(im));
-    let half = re.len() / 2;
-    let ((re0, re1), (im0, im1)) = (re.split_at_mut(half), im.split_at_mut(half));
-    for at in 0..half {
-        let (a, b) = ((re0[at], im0[at]), turned::<L, false>(l, (re1[at], im1[at]), twiddles[at / L::PARTS]));
-        (re0[at], im0[at]) = (l.add(a.0, b.0), l.add(a.1, b.1));
-        (re1[at], im1[at]) = (l.sub(a.0, b.0), l.sub(a.1, b.1));
+fn inverse2<L: Lanes>(l: L, twiddles: &[Complex], re: &mut [&mut [f64]; 2], im: &mut [&mut [f64]; 2]) {
+    let [re0, re1] = re.each_mut().map(|part| cast_slice_mut::<_, L::V>(part));
+    let [im0, im1] = im.each_mut().map(|part| cast_slice_mut::<_, L::V>(part));
+    for (row, w) in twiddles.iter().enumerate() {
+        for at in row * L::PARTS..(row + 1) * L::PARTS {
+            let (a, b) = ((re0[at], im0[at]), turned::<L, false>(l, (re1[at], im1[at]), *w));
+            (re0[at], im0[at]) = (l.add(a.0, b.0), l.add(a.1, b.1));
+            (re1[at], im1[at]) = (l.sub(a.0, b.0), l.sub(a.1, b.1));
+        }
     }
 }
 
@@ -267,52 +380,38 @@ fn butterfly<L: Lanes, const FORWARD: bool>(l: L, [a, b, c, d]: Four<L::V>) -> F
     [add(sum_ac, sum_bd), first, sub(sum_ac, sum_bd), third]
 }
 
-/// The four quarters of a slice.
+/// Combines the four parts of some rows.
 #[inline(always)]
-fn quarters<V>(slice: &mut [V]) -> [&mut [V]; 4] {
-    let quarter = slice.len() / 4;
-    let (low, high) = slice.split_at_mut(2 * quarter);
-    let ((a, b), (c, d)) = (low.split_at_mut(quarter), high.split_at_mut(quarter));
-    [a, b, c, d]
-}
-
-#[inline(always)]
-fn forward4<L: Lanes>(l: L, stage: &Stage4, re: &mut [f64], im: &mut [f64]) {
-    let block = 4 * stage.0.len() * L::PARTS;
-    let blocks = cast_slice_mut::<_, L::V>(re).chunks_exact_mut(block);
-    for (re, im) in blocks.zip(cast_slice_mut::<_, L::V>(im).chunks_exact_mut(block)) {
-        let ([re0, re1, re2, re3], [im0, im1, im2, im3]) = (quarters(re), quarters(im));
-        for (row, [w1, w2, w3]) in stage.0.iter().enumerate() {
-            for at in row * L::PARTS..(row + 1) * L::PARTS {
-                let four = [(re0[at], im0[at]), (re1[at], im1[at]), (re2[at], im2[at]), (re3[at], im3[at])];
-                let [a, b, c, d] = butterfly::<L, true>(l, four);
-                (re0[at], im0[at]) = a;
-                (re1[at], im1[at]) = turned::<L, true>(l, b, *w1);
-                (re2[at], im2[at]) = turned::<L, true>(l, c, *w2);
-                (re3[at], im3[at]) = turned::<L, true>(l, d, *w3);
-            }
+fn forward4<L: Lanes>(l: L, twiddles: &[[Complex; 3]], re: &mut [&mut [f64]; 4], im: &mut [&mut [f64]; 4]) {
+    let [re0, re1, re2, re3] = re.each_mut().map(|part| cast_slice_mut::<_, L::V>(part));
+    let [im0, im1, im2, im3] = im.each_mut().map(|part| cast_slice_mut::<_, L::V>(part));
+    for (row, [w1, w2, w3]) in twiddles.iter().enumerate() {
+        for at in row * L::PARTS..(row + 1) * L::PARTS {
+            let four = [(re0[at], im0[at]), (re1[at], im1[at]), (re2[at], im2[at]), (re3[at], im3[at])];
+            let [a, b, c, d] = butterfly::<L, true>(l, four);
+            (re0[at], im0[at]) = a;
+            (re1[at], im1[at]) = turned::<L, true>(l, b, *w1);
+            (re2[at], im2[at]) = turned::<L, true>(l, c, *w2);
+            (re3[at], im3[at]) = turned::<L, true>(l, d, *w3);
         }
     }
 }
 
 #[inline(always)]
-fn inverse4<L: Lanes>(l: L, stage: &Stage4, re: &mut [f64], im: &mut [f64]) {
-    let block = 4 * stage.0.len() * L::PARTS;
-    let blocks = cast_slice_mut::<_, L::V>(re).chunks_exact_mut(block);
-    for (re, im) in blocks.zip(cast_slice_mut::<_, L::V>(im).chunks_exact_mut(block)) {
-        let ([re0, re1, re2, re3], [im0, im1, im2, im3]) = (quarters(re), quarters(im));
-        for (row, [w1, w2, w3]) in stage.0.iter().enumerate() {
-            for at in row * L::PARTS..(row + 1) * L::PARTS {
-                let four = [
-                    (re0[at], im0[at]),
-                    turned::<L, false>(l, (re1[at], im1[at]), *w1),
-                    turned::<L, false>(l, (re2[at], im2[at]), *w2),
-                    turned::<L, false>(l, (re3[at], im3[at]), *w3),
-                ];
-                let [a, b, c, d] = butterfly::<L, false>(l, four);
-                ((re0[at], im0[at]), (re1[at], im1[at])) = (a, b);
-                ((re2[at], im2[at]), (re3[at], im3[at])) = (c, d);
-            }
+fn inverse4<L: Lanes>(l: L, twiddles: &[[Complex; 3]], re: &mut [&mut [f64]; 4], im: &mut [&mut [f64]; 4]) {
+    let [re0, re1, re2, re3] = re.each_mut().map(|part| cast_slice_mut::<_, L::V>(part));
+    let [im0, im1, im2, im3] = im.each_mut().map(|part| cast_slice_mut::<_, L::V>(part));
+    for (row, [w1, w2, w3]) in twiddles.iter().enumerate() {
+        for at in row * L::PARTS..(row + 1) * L::PARTS {
+            let four = [
+                (re0[at], im0[at]),
+                turned::<L, false>(l, (re1[at], im1[at]), *w1),
+                turned::<L, false>(l, (re2[at], im2[at]), *w2),
+                turned::<L, false>(l, (re3[at], im3[at]), *w3),
+            ];
+            let [a, b, c, d] = butterfly::<L, false>(l, four);
+            ((re0[at], im0[at]), (re1[at], im1[at])) = (a, b);
+            ((re2[at], im2[at]), (re3[at], im3[at])) = (c, d);
         }
     }
 }
@@ -320,9 +419,9 @@ fn inverse4<L: Lanes>(l: L, stage: &Stage4, re: &mut [f64], im: &mut [f64]) {
 /// The stage of blocks of four rows, whose twiddles are all one.
 #[inline(always)]
 fn last4<L: Lanes, const FORWARD: bool>(l: L, re: &mut [f64], im: &mut [f64]) {
-    let blocks = cast_slice_mut::<_, L::V>(re).chunks_exact_mut(4 * L::PARTS);
-    for (re, im) in blocks.zip(cast_slice_mut::<_, L::V>(im).chunks_exact_mut(4 * L::PARTS)) {
-        let ([re0, re1, re2, re3], [im0, im1, im2, im3]) = (quarters(re), quarters(im));
+    for (re, im) in re.chunks_exact_mut(4 * LANES).zip(im.chunks_exact_mut(4 * LANES)) {
+        let [re0, re1, re2, re3] = parts(re).map(|part| cast_slice_mut::<_, L::V>(part));
+        let [im0, im1, im2, im3] = parts(im).map(|part| cast_slice_mut::<_, L::V>(part));
         for at in 0..L::PARTS {
             let four = [(re0[at], im0[at]), (re1[at], im1[at]), (re2[at], im2[at]), (re3[at], im3[at])];
             let [a, b, c, d] = butterfly::<L, FORWARD>(l, four);

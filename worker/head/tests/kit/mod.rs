@@ -93,6 +93,20 @@ pub fn pooling_head(rng: &mut StdRng) -> CompiledHead {
     compiled(set, vec![first, second], HeadWeights::new(weights), Toy::Allowed)
 }
 
+/// `layer` with random weights and bias and a ReLU, then a dense layer that takes what comes out.
+pub fn two_rounds(rng: &mut StdRng, set: ParameterSet, layer: Layer, input: Domain, toy: Toy) -> CompiledHead {
+    let first = random_layer_weights(rng, &layer);
+    let bias = (0..layer.output_shape().channels).map(|_| rng.random_range(-900..900)).collect();
+    let step = relu(bias, rng.random_range(1..9), 8, Domain { bits: 5, signed: false });
+    let between = step.output;
+    let rounds = vec![RoundPlan::fitted(set, layer, input, step, &first).unwrap()];
+    let dense = Layer::Dense { inputs: layer.output_shape().len() as u32, outputs: rng.random_range(1..9) };
+    let last = random_layer_weights(rng, &dense);
+    let step = ClientStep::identity(Domain { bits: 24, signed: true });
+    let second = RoundPlan::fitted(set, dense, between, step, &last).unwrap();
+    compiled(set, [rounds, vec![second]].concat(), HeadWeights::new(vec![first, last]), toy)
+}
+
 /// The client's loop over all rounds.
 pub fn all_rounds(
     head: &CompiledHead,
@@ -132,8 +146,9 @@ impl Owner {
         let request = self.key.encrypt(inputs, &plan.input_layout(set).unwrap(), plan.accumulator_bits).unwrap();
         let request = encompute_fhe::EncryptedTensor::from_bytes(&request.to_bytes()).unwrap();
         let seed = BlindingSeed::new(StdRng::from_os_rng().random());
-        let response = evaluate_round(head, round, &request, self.key.blinding_key(), &seed).unwrap();
-        let features = encompute_fhe::EncryptedFeatures::from_bytes(&response.features.to_bytes()).unwrap();
+        let key = head.prepare_key(self.key.blinding_key()).unwrap();
+        let response = evaluate_round(head, round, &request, &key, &seed).unwrap();
+        let features = encompute_fhe::EncryptedFeatures::from_bytes(&response.to_bytes()).unwrap();
         let verified = VerifiedResponse::after_receipt_verification(features.digest());
         let layout = plan.output_layout(set).unwrap();
         let secret = self.key.decrypt(&features, &layout, plan.accumulator_bits, &verified).unwrap();
