@@ -17,35 +17,65 @@ fn both(owner: &Owner, layer: Layer, input: Domain, seed: u64, toy: Toy) -> (Vec
     (owner.run(&head, RoundIndex(0), &inputs), kit::clear(&head, RoundIndex(0), &inputs))
 }
 
-#[test]
-fn a_thousand_random_dense_layers_are_exact() {
-    let owner = Owner::new(ParameterSet::Toy256V1);
-    for seed in 0..1000u64 {
-        let layer = Layer::Dense { inputs: 1 + (seed * 7 % 300) as u32, outputs: 1 + (seed % 11) as u32 };
-        let input = Domain { bits: 2 + (seed % 5) as u8, signed: seed % 2 == 0 };
-        let (encrypted, clear) = both(&owner, layer, input, seed, Toy::Allowed);
-        assert!(encrypted == clear, "{layer:?} {input:?} seed {seed}");
+/// The set that protects nothing has many tiles where the production set has one.
+const SETS: [(ParameterSet, Toy); 2] =
+    [(ParameterSet::Toy256V1, Toy::Allowed), (ParameterSet::Glwe2048V1, Toy::Refused)];
+
+fn dense(seed: u64) -> (Layer, Domain) {
+    let layer = Layer::Dense { inputs: 1 + (seed * 7 % 300) as u32, outputs: 1 + (seed % 11) as u32 };
+    (layer, Domain { bits: 2 + (seed % 5) as u8, signed: seed % 2 == 0 })
+}
+
+fn convolution(seed: u64) -> (Layer, Domain) {
+    let kernel = 1 + (seed % 4) as u32;
+    let layer = Layer::Conv2d {
+        channels: 1 + (seed % 3) as u32,
+        height: kernel + (seed / 3 % 6) as u32,
+        width: kernel + (seed / 5 % 7) as u32,
+        kernel_height: kernel,
+        kernel_width: 1 + (seed / 7 % 4) as u32 % kernel,
+        stride: 1 + (seed / 2 % 3) as u32,
+        padding: (seed / 11 % 3) as u32,
+        out_channels: 1 + (seed / 13 % 4) as u32,
+    };
+    (layer, Domain { bits: 3 + (seed % 6) as u8, signed: seed % 3 == 0 })
+}
+
+/// Random weights and inputs of a thousand layers, under both sets.
+fn a_thousand_are_exact(layer: impl Fn(u64) -> (Layer, Domain)) {
+    for (set, toy) in SETS {
+        let owner = Owner::new(set);
+        for seed in 0..1000 {
+            let (layer, input) = layer(seed);
+            let (encrypted, clear) = both(&owner, layer, input, seed, toy);
+            assert!(encrypted == clear, "{set} {layer:?} {input:?} seed {seed}");
+        }
     }
 }
 
 #[test]
+fn a_thousand_random_dense_layers_are_exact() {
+    a_thousand_are_exact(dense);
+}
+
+#[test]
 fn a_thousand_random_convolutions_are_exact() {
-    let owner = Owner::new(ParameterSet::Toy256V1);
-    for seed in 0..1000u64 {
-        let kernel = 1 + (seed % 4) as u32;
-        let layer = Layer::Conv2d {
-            channels: 1 + (seed % 3) as u32,
-            height: kernel + (seed / 3 % 6) as u32,
-            width: kernel + (seed / 5 % 7) as u32,
-            kernel_height: kernel,
-            kernel_width: 1 + (seed / 7 % 4) as u32 % kernel,
-            stride: 1 + (seed / 2 % 3) as u32,
-            padding: (seed / 11 % 3) as u32,
-            out_channels: 1 + (seed / 13 % 4) as u32,
-        };
-        let input = Domain { bits: 3 + (seed % 6) as u8, signed: seed % 3 == 0 };
-        let (encrypted, clear) = both(&owner, layer, input, seed, Toy::Allowed);
-        assert!(encrypted == clear, "{layer:?} {input:?} seed {seed}");
+    a_thousand_are_exact(convolution);
+}
+
+#[test]
+fn a_thousand_random_heads_of_two_rounds_are_exact() {
+    for (set, toy) in SETS {
+        let owner = Owner::new(set);
+        for seed in 0..1000 {
+            let mut rng = StdRng::seed_from_u64(seed);
+            let (layer, input) = if seed % 2 == 0 { dense(seed) } else { convolution(seed) };
+            let head = kit::two_rounds(&mut rng, set, layer, input, toy);
+            let values = random_inputs(&mut rng, input, layer.input_shape().len());
+            let encrypted = kit::all_rounds(&head, &values, |round, values| owner.run(&head, round, values));
+            let clear = kit::all_rounds(&head, &values, |round, values| kit::clear(&head, round, values));
+            assert!(encrypted == clear, "{set} {layer:?} {input:?} seed {seed}");
+        }
     }
 }
 
