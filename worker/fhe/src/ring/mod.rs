@@ -346,7 +346,7 @@ impl Ring {
                 }
             }
         });
-        self.scratch.give(batches);
+        self.scratch.give(batches.into_iter().chain(binaries));
         products
     }
 

@@ -60,7 +60,8 @@ impl Batch {
 }
 
 /// Batches that were used before: fresh memory costs a page fault for every four kilobytes, which is
-/// as much as the transforms themselves. They hold parts of ciphertexts, never of keys.
+/// as much as the transforms themselves. They hold parts of ciphertexts, and of what blinds them, which is
+/// no more secret than the weights beside it; never of keys.
 #[derive(Default)]
 pub(crate) struct Scratch(Mutex<Vec<Batch>>);
 
