@@ -10,7 +10,7 @@ use tfhe_ntt::native64::Plan32;
 
 pub use self::lanes::CodePath;
 use self::lanes::{Instructions, LANES, Lanes, Scalar};
-use self::spectral::{KeyTerm, Residue, Spectra};
+use self::spectral::{Back, KeyTerm, Residue, Spectra};
 use self::taps::{Extended, Taps};
 use self::transform::{Batch, Scratch, Transform};
 use crate::blinding::{Blinding, Draw};
@@ -323,13 +323,12 @@ impl Ring {
                 lane: first % LANES,
             });
             let mut sums = self.scratch.take(rows);
+            let back = Back { transform, sums: &mut sums, outputs: &mut *outputs };
             let residue = match &weights.kernel {
-                Kernel::Spectra(spectra) => {
-                    spectra.add_products(lanes, transform, &batches, pair, key, &mut sums, outputs)
-                }
+                Kernel::Spectra(spectra) => spectra.add_products(lanes, &batches, pair, key, back),
                 Kernel::Taps(taps) => {
-                    taps::add_products(lanes, &extended, &taps[first * inputs.len()..], outputs);
-                    key.map_or(Residue::NONE, |key| key.add_products(lanes, transform, &mut sums, outputs))
+                    taps::add_products(lanes, &extended, &taps[first * inputs.len()..], back.outputs);
+                    key.map_or(Residue::NONE, |key| key.add_products(lanes, back))
                 }
                 Kernel::Ntt => Residue::UNKNOWN,
             };

@@ -161,7 +161,7 @@ static ONES: Rows256 = Rows256({
     let mut all = [[0.0; 8]; 256];
     let mut at = 0;
     while at < 8 * 256 {
-        all[at / 8][at % 8] = (at / 8 >> (at % 8) & 1) as f64;
+        all[at / 8][at % 8] = ((at / 8) >> (at % 8) & 1) as f64;
         at += 1;
     }
     all
@@ -215,19 +215,15 @@ impl Spectra {
     }
 
     /// Adds the products of all inputs with the weights of outputs `2·pair` and `2·pair + 1`, and the
-    /// key's with its binary polynomials if there are any.
-    ///
-    /// `sums` may hold anything; `outputs` are one or two. Nothing is promised about them unless the
-    /// residue says that they are exact.
+    /// key's with its binary polynomials if there are any. Nothing is promised about the outputs unless
+    /// the residue says that they are exact.
     pub fn add_products<L: Lanes>(
         &self,
         l: L,
-        transform: &Transform,
         inputs: &[Batch],
         pair: usize,
         key: Option<KeyTerm<'_>>,
-        sums: &mut Batch,
-        outputs: &mut [Ciphertext],
+        mut back: Back<'_>,
     ) -> Residue {
         let mut worst = Residue::NONE;
         for (at, group) in self.groups.iter().enumerate() {
@@ -239,10 +235,19 @@ impl Spectra {
                 count: self.inputs.min(2 * group.end) - 2 * group.start,
                 key: key.filter(|_| at == 0),
             };
-            worst = worst.and(terms.add_to(l, transform, sums, outputs));
+            worst = worst.and(terms.add_to(l, &mut back));
         }
         worst
     }
+}
+
+/// The way back from sums of products: where they are transformed, and what they are added to.
+pub(crate) struct Back<'a> {
+    pub transform: &'a Transform,
+    /// May hold anything.
+    pub sums: &'a mut Batch,
+    /// One or two.
+    pub outputs: &'a mut [Ciphertext],
 }
 
 /// One case's key, transformed into both halves of a row, times the binary polynomials of two outputs:
@@ -255,16 +260,10 @@ pub(crate) struct KeyTerm<'a> {
 }
 
 impl KeyTerm<'_> {
-    /// Adds the products to `outputs`, one or two; otherwise as [`Spectra::add_products`].
-    pub fn add_products<L: Lanes>(
-        self,
-        l: L,
-        transform: &Transform,
-        sums: &mut Batch,
-        outputs: &mut [Ciphertext],
-    ) -> Residue {
+    /// Adds the products alone; otherwise as [`Spectra::add_products`].
+    pub fn add_products<L: Lanes>(self, l: L, mut back: Back<'_>) -> Residue {
         let terms = Terms { inputs: Vec::new(), weights: &[], stride: 0, first: 0, count: 0, key: Some(self) };
-        terms.add_to(l, transform, sums, outputs)
+        terms.add_to(l, &mut back)
     }
 }
 
@@ -282,12 +281,12 @@ struct Terms<'a> {
 }
 
 impl Terms<'_> {
-    fn add_to<L: Lanes>(&self, l: L, transform: &Transform, sums: &mut Batch, outputs: &mut [Ciphertext]) -> Residue {
+    fn add_to<L: Lanes>(&self, l: L, back: &mut Back<'_>) -> Residue {
         l.run(
             #[inline(always)]
-            || self.accumulate(l, sums),
+            || self.accumulate(l, back.sums),
         );
-        add_back(l, transform, sums, outputs)
+        add_back(l, back)
     }
 
     /// Sums inputs times weights for two outputs: lanes 0–3 are the first's, 4–7 the second's.
@@ -365,15 +364,16 @@ fn groups<'a>(
 }
 
 /// Transforms back, rounds, and adds lanes 0–3 to the first output and 4–7 to the second if there is one.
-fn add_back<L: Lanes>(l: L, transform: &Transform, sums: &mut Batch, outputs: &mut [Ciphertext]) -> Residue {
+fn add_back<L: Lanes>(l: L, back: &mut Back<'_>) -> Residue {
+    let transform = back.transform;
     let mut into: [&mut [u64]; 4] = Default::default();
-    for (halves, output) in into.chunks_exact_mut(2).zip(outputs) {
+    for (halves, output) in into.chunks_exact_mut(2).zip(&mut *back.outputs) {
         (halves[0], halves[1]) = (&mut output.mask, &mut output.body);
     }
     let (mut distance, mut magnitude) = (l.splat(0.0), l.splat(0.0));
     transform.inverse(
         l,
-        sums,
+        back.sums,
         #[inline(always)]
         |row, re, im| {
             for (first, part) in [(row, re), (row + transform.rows(), im)] {

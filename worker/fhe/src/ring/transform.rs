@@ -421,8 +421,8 @@ fn inverse4<L: Lanes>(l: L, twiddles: &[[Complex; 3]], re: &mut [&mut [f64]; 4],
 #[inline(always)]
 fn last4<L: Lanes, const FORWARD: bool>(l: L, re: &mut [f64], im: &mut [f64]) {
     for (re, im) in re.chunks_exact_mut(4 * LANES).zip(im.chunks_exact_mut(4 * LANES)) {
-        let [re0, re1, re2, re3] = parts(re).map(|part| cast_slice_mut::<_, L::V>(part));
-        let [im0, im1, im2, im3] = parts(im).map(|part| cast_slice_mut::<_, L::V>(part));
+        let [re0, re1, re2, re3] = parts(re).map(cast_slice_mut::<_, L::V>);
+        let [im0, im1, im2, im3] = parts(im).map(cast_slice_mut::<_, L::V>);
         for at in 0..L::PARTS {
             let four = [(re0[at], im0[at]), (re1[at], im1[at]), (re2[at], im2[at]), (re3[at], im3[at])];
             let [a, b, c, d] = butterfly::<L, FORWARD>(l, four);
