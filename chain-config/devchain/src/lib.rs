@@ -28,6 +28,7 @@
 pub mod block;
 pub mod chain;
 mod depth;
+mod figures;
 pub mod genesis;
 pub mod node;
 pub mod pool;

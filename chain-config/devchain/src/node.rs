@@ -3,6 +3,7 @@
 use crate::{
     block::{Verified, VerifyError},
     chain::{Chain, Command, SealError},
+    figures::Figures,
     genesis::{self, Endowments, GenesisError},
     pool::PoolLimits,
     rpc::{Context, MethodCounts, ServeError, Server, ServerLimits, serve},
@@ -133,10 +134,12 @@ impl DevChain {
         let store = Arc::new(Store::open(&config.place)?);
         genesis::ensure(&store, config.endowments.as_ref())?;
         let habits = Habits { seal: config.seal, heartbeat: config.heartbeat, limits: config.pool };
-        let (chain, thread) = sealing::start(store, habits)?;
+        let counts = MethodCounts::default();
+        let figures = Figures::new(counts.clone());
+        let (chain, thread) = sealing::start(store, habits, figures.clone())?;
         let mut sealer = Sealer { chain: chain.clone(), thread: Some(thread) };
         let context = Context { chain, finality_gap: config.finality_gap };
-        match serve(config.listen, config.server, context) {
+        match serve(config.listen, config.server, context, counts, figures) {
             Ok(server) => Ok(Running { url: format!("ws://{}", server.listen), server, sealer }),
             Err(error) => {
                 sealer.stop();

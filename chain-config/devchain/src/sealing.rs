@@ -3,6 +3,7 @@
 use crate::{
     block::{Applied, BuildError, Draft, Sealed},
     chain::{Chain, Command, Head, QUEUE_LIMIT, ReadError, SealError, SubmitError},
+    figures::{Fate, Figures},
     pool::{Candidate, Pool, PoolLimits, TxStatus, Watcher},
     runtime::{AccountId, BlockNumber, Hash, Nonce},
     state::State,
@@ -64,6 +65,7 @@ struct Sealer {
     head: watch::Sender<Head>,
     pool: Pool,
     habits: Habits,
+    figures: Figures,
     last_sealed: Instant,
     not_before: Instant,
     /// Empty blocks asked for and not made yet.
@@ -71,7 +73,11 @@ struct Sealer {
 }
 
 /// Starts the chain thread on a store that has its genesis.
-pub(crate) fn start(store: Arc<Store>, habits: Habits) -> Result<(Chain, JoinHandle<()>), StartSealingError> {
+pub(crate) fn start(
+    store: Arc<Store>,
+    habits: Habits,
+    figures: Figures,
+) -> Result<(Chain, JoinHandle<()>), StartSealingError> {
     let reader = store.reader()?;
     let newest = reader.newest()?.ok_or(StoreError::Damaged { number: 0 })?;
     let genesis = reader.block(0)?.ok_or(StoreError::Damaged { number: 0 })?.hash();
@@ -80,12 +86,14 @@ pub(crate) fn start(store: Arc<Store>, habits: Habits) -> Result<(Chain, JoinHan
     let (head_sender, head) = watch::channel(Head::of(&newest));
     let (sender, commands) = sync_channel(QUEUE_LIMIT);
     let now = Instant::now();
+    figures.head(newest.header.number);
     let mut sealer = Sealer {
         store: store.clone(),
         commands,
         head: head_sender,
         pool: Pool::new(habits.limits),
         habits,
+        figures,
         last_sealed: now,
         not_before: now,
         owed: VecDeque::new(),
@@ -121,6 +129,7 @@ impl Sealer {
                 Err(RecvTimeoutError::Timeout) => {}
             }
             self.seal_what_is_due();
+            self.figures.pool(&self.pool);
         }
         self.put_down();
     }
@@ -173,7 +182,9 @@ impl Sealer {
         // A requester that has hung up is not missed: hence the ignored sends.
         match command {
             Command::Submit { extrinsic, watcher, reply } => {
-                let _ = reply.send(self.submit(extrinsic, watcher));
+                let submitted = self.submit(extrinsic, watcher);
+                self.figures.transactions(if submitted.is_ok() { Fate::Accepted } else { Fate::Refused }, 1);
+                let _ = reply.send(submitted);
             }
             Command::Pending { reply } => {
                 let _ = reply.send(self.pool.everything());
@@ -250,6 +261,7 @@ impl Sealer {
 
     /// Makes, writes and announces a block. A pool of which nothing could be included makes none.
     fn seal(&mut self, contents: Contents) -> Result<Option<BlockNumber>, SealError> {
+        let begun = Instant::now();
         let parent = self.head.borrow().header.clone();
         let state = self.state()?;
         let mut draft = Draft::open(&state, &parent, unix_ms())?;
@@ -275,6 +287,8 @@ impl Sealer {
         let (number, hash) = (head.header.number, head.hash);
         tracing::debug!(number, transactions = tried.included.len(), "sealed");
         self.last_sealed = Instant::now();
+        self.figures.sealed(number, self.last_sealed - begun);
+        self.figures.transactions(Fate::Included, tried.included.len());
         self.head.send_replace(head);
         self.pool.included(&tried.included, hash, self.last_sealed);
         self.judge_again(number);
@@ -308,6 +322,7 @@ impl Sealer {
     }
 
     fn drop_refused(&mut self, tried: &Tried) {
+        self.figures.transactions(Fate::Discarded, tried.refused.len());
         self.pool.discard(&tried.refused, TxStatus::Invalid, Instant::now());
     }
 
@@ -322,7 +337,10 @@ impl Sealer {
                     tracing::error!(error = &error as &dyn std::error::Error, "pool not judged again");
                     return;
                 }
-                Err(_) => self.pool.discard(&[hash], TxStatus::Invalid, now),
+                Err(_) => {
+                    self.figures.transactions(Fate::Discarded, 1);
+                    self.pool.discard(&[hash], TxStatus::Invalid, now);
+                }
             }
         }
     }

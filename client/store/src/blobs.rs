@@ -64,6 +64,14 @@ pub enum PutError {
         /// Bytes left; 0 where the gateway did not say.
         left_bytes: u64,
     },
+    /// This peer has brought as much as it may for now.
+    #[error("gateway {url} takes no more from here for {wait_secs} s")]
+    TooMuch {
+        /// The gateway.
+        url: String,
+        /// How long it wants us to wait; 0 where it did not say.
+        wait_secs: u64,
+    },
     /// The gateway refused for another reason.
     #[error("gateway {url} refuses blob {digest} with status {status}: {reason}")]
     Refused {
@@ -191,7 +199,8 @@ impl PutError {
             // Full today, perhaps not tomorrow.
             Self::Full { .. } => Class::Failed,
             Self::TooLarge { .. } | Self::OtherDigest { .. } | Self::Refused { .. } => Class::Refused,
-            Self::Unreachable { .. } => Class::Unreachable,
+            // It would take the blob later.
+            Self::Unreachable { .. } | Self::TooMuch { .. } => Class::Unreachable,
             Self::TimedOut { .. } => Class::TimedOut,
             Self::Store { .. } => Class::Failed,
         }

@@ -3,17 +3,23 @@
 use crate::blobs::{Blobs, ByteLimit, GetError, PutError};
 use crate::http::{ClientError, http_client};
 use bytes::{Bytes, BytesMut};
+use core::time::Duration;
 use encompute_protocol::BlobDigest;
 use reqwest::StatusCode;
 
 /// Most of a refusal's words that are kept.
 const REASON_CHARS: usize = 200;
+/// How long one blob may take, however steadily its bytes drip.
+const MESSAGE_TIME: Duration = Duration::from_secs(15 * 60);
+/// Memory taken on a gateway's word for a length, before the first byte has come.
+const TRUSTED_BYTES: u64 = 1024 * 1024;
 
 /// Talks to a gateway. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct GatewayClient {
     http: reqwest::Client,
     base: String,
+    message: Duration,
 }
 
 impl GatewayClient {
@@ -26,7 +32,13 @@ impl GatewayClient {
         if !named {
             return Err(ClientError::Url { found: url.to_owned() });
         }
-        Ok(Self { http: http_client()?, base: url.trim_end_matches('/').to_owned() })
+        Ok(Self { http: http_client()?, base: url.trim_end_matches('/').to_owned(), message: MESSAGE_TIME })
+    }
+
+    /// The same client, which gives a blob this long to arrive whole, or to be taken whole. A gateway may
+    /// be silent for a minute at most whatever is said here.
+    pub fn within(self, message: Duration) -> Self {
+        Self { message, ..self }
     }
 
     /// The gateway's base URL.
@@ -81,7 +93,7 @@ impl Blobs for GatewayClient {
         if let Ok(true) = self.has(digest).await {
             return Ok(digest);
         }
-        let answer = match self.http.put(self.blob_url(digest)).body(bytes).send().await {
+        let answer = match self.http.put(self.blob_url(digest)).timeout(self.message).body(bytes).send().await {
             Ok(answer) => answer,
             Err(error) if error.is_timeout() => return Err(PutError::TimedOut { url, digest }),
             Err(error) => return Err(PutError::Unreachable { url, source: error.into() }),
@@ -97,6 +109,7 @@ impl Blobs for GatewayClient {
                 Err(PutError::Full { needed_bytes: found_bytes, left_bytes: told(&answer, "encompute-left-bytes") })
             }
             StatusCode::REQUEST_TIMEOUT => Err(PutError::TimedOut { url, digest }),
+            StatusCode::TOO_MANY_REQUESTS => Err(PutError::TooMuch { wait_secs: told(&answer, "retry-after"), url }),
             status => {
                 let status = status.as_u16();
                 Err(PutError::Refused { url, digest, status, reason: reason(answer).await })
@@ -105,7 +118,7 @@ impl Blobs for GatewayClient {
     }
 
     async fn get(&self, digest: BlobDigest, limit: ByteLimit) -> Result<Bytes, GetError> {
-        let sent = self.http.get(self.blob_url(digest)).send().await;
+        let sent = self.http.get(self.blob_url(digest)).timeout(self.message).send().await;
         let mut answer = sent.map_err(|error| self.get_error(digest, error))?;
         if answer.status() != StatusCode::OK {
             return Err(self.refused(digest, answer).await);
@@ -115,7 +128,7 @@ impl Blobs for GatewayClient {
         if announced > limit.0 {
             return Err(too_large(announced));
         }
-        let mut bytes = BytesMut::with_capacity(announced as usize);
+        let mut bytes = BytesMut::with_capacity(announced.min(TRUSTED_BYTES) as usize);
         loop {
             match answer.chunk().await {
                 Ok(Some(chunk)) => {

@@ -25,13 +25,15 @@ mod client;
 mod gateway;
 mod http;
 mod leash;
+mod server;
 mod state;
 mod store;
 
 pub use blobs::{Blobs, ByteLimit, Class, GetError, PutError};
 pub use client::GatewayClient;
-pub use gateway::{Connection, GatewayLimits, LimitedListener, ServeError, serve};
+pub use gateway::{Forgetting, GatewayLimits, Names, PeerBudget, ServeError, serve, serve_forgetting};
 pub use http::{ClientError, http_client};
 pub use leash::stdin_ended;
+pub use server::{HttpLimits, ListenError, exposition, listen, serve_http};
 pub use state::{StateDir, StateError};
 pub use store::{BlobStore, BlobStream, OpenStoreError, Upload};

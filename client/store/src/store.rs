@@ -27,7 +27,14 @@ pub struct BlobStore {
     objects: Arc<dyn ObjectStore>,
     prefix: Place,
     chunk_bytes: usize,
+    /// The folder, where it is one.
+    folder: Option<Arc<Path>>,
 }
+
+/// Something in a store's folder that this program did not put there.
+#[derive(Debug, thiserror::Error)]
+#[error("{0} is a symbolic link; what it leads to is no blob")]
+struct Link(String);
 
 /// A store that cannot be opened.
 #[derive(Debug, thiserror::Error)]
@@ -87,7 +94,8 @@ impl BlobStore {
         let objects = LocalFileSystem::new_with_prefix(folder).map_err(|error| refused(error.into()))?;
         sweep_abandoned(folder);
         let objects = Arc::new(objects.with_fsync(true));
-        Ok(Self { objects, prefix: Place::default(), chunk_bytes: FOLDER_CHUNK_BYTES })
+        let folder = Some(Arc::from(folder));
+        Ok(Self { objects, prefix: Place::default(), chunk_bytes: FOLDER_CHUNK_BYTES, folder })
     }
 
     /// Throws a blob out.
@@ -121,7 +129,7 @@ impl BlobStore {
         let builder = object_store::aws::AmazonS3Builder::from_env().with_bucket_name(bucket);
         let objects = Arc::new(builder.build().map_err(|error| refused(error.into()))?);
         let prefix = Place::parse(prefix).map_err(|error| refused(error.into()))?;
-        Ok(Self { objects, prefix, chunk_bytes: PART_BYTES })
+        Ok(Self { objects, prefix, chunk_bytes: PART_BYTES, folder: None })
     }
 
     /// Begins to take a blob in, piece by piece.
@@ -129,6 +137,7 @@ impl BlobStore {
     /// # Errors
     /// [`PutError::Store`].
     pub async fn upload(&self, announced: BlobDigest) -> Result<Upload, PutError> {
+        self.refuse_links(announced).map_err(|source| PutError::Store { digest: announced, source })?;
         let parts = self.objects.put_multipart(&self.place(announced)).await;
         let parts = parts.map_err(|error| PutError::Store { digest: announced, source: error.into() })?;
         let parts = WriteMultipart::new_with_chunk_size(parts, self.chunk_bytes);
@@ -140,6 +149,7 @@ impl BlobStore {
     /// # Errors
     /// [`GetError::NotFound`], [`GetError::Store`].
     pub async fn open(&self, digest: BlobDigest) -> Result<BlobStream, GetError> {
+        self.refuse_links(digest).map_err(|source| GetError::Store { digest, source })?;
         let found = self.objects.get(&self.place(digest)).await.map_err(|error| get_error(digest, error))?;
         let length_bytes = found.meta.size;
         let bytes = found.into_stream().map_err(Source::from).boxed();
@@ -151,6 +161,7 @@ impl BlobStore {
     /// # Errors
     /// [`GetError::NotFound`], [`GetError::Store`].
     pub async fn length(&self, digest: BlobDigest) -> Result<u64, GetError> {
+        self.refuse_links(digest).map_err(|source| GetError::Store { digest, source })?;
         let found = self.objects.head(&self.place(digest)).await.map_err(|error| get_error(digest, error))?;
         Ok(found.size)
     }
@@ -162,6 +173,31 @@ impl BlobStore {
     pub async fn used_bytes(&self) -> Result<u64, Source> {
         let add = |sum: u64, found: object_store::ObjectMeta| async move { Ok(sum.saturating_add(found.size)) };
         Ok(self.objects.list(Some(&self.prefix)).try_fold(0, add).await?)
+    }
+
+    /// Names of all blobs, in no order. What else lies in the folder is not named.
+    ///
+    /// # Errors
+    /// What the folder or object store says.
+    pub async fn list(&self) -> Result<Vec<BlobDigest>, Source> {
+        let name = |found: object_store::ObjectMeta| async move {
+            let name = found.location.filename().filter(|name| name.len() == 64);
+            Ok(name.and_then(|name| name.parse::<BlobDigest>().ok()))
+        };
+        Ok(self.objects.list(Some(&self.prefix)).try_filter_map(name).try_collect().await?)
+    }
+
+    /// Whoever can make links in the folder may not have this program read or write elsewhere by them.
+    fn refuse_links(&self, digest: BlobDigest) -> Result<(), Source> {
+        let Some(folder) = &self.folder else { return Ok(()) };
+        let place = self.place(digest);
+        let blob = folder.join(place.as_ref());
+        for path in [blob.parent().unwrap_or(folder), blob.as_path()] {
+            if std::fs::symlink_metadata(path).is_ok_and(|found| found.is_symlink()) {
+                return Err(Link(path.display().to_string()).into());
+            }
+        }
+        Ok(())
     }
 
     fn place(&self, digest: BlobDigest) -> Place {
@@ -219,6 +255,7 @@ impl Blobs for BlobStore {
         if self.length(digest).await.is_ok() {
             return Ok(digest);
         }
+        self.refuse_links(digest).map_err(|source| PutError::Store { digest, source })?;
         let kept = self.objects.put(&self.place(digest), bytes.into()).await;
         kept.map_err(|error| PutError::Store { digest, source: error.into() })?;
         Ok(digest)
@@ -355,6 +392,47 @@ mod tests {
         upload.write(vec![0; 2 * FOLDER_CHUNK_BYTES].into()).await.unwrap();
         upload.abandon().await;
         assert!(files(folder.path()).is_empty());
+    }
+
+    #[tokio::test]
+    async fn links_in_the_folder_lead_nowhere() {
+        let (folder, store) = store();
+        let outside = tempfile::tempdir().unwrap();
+        let secret = outside.path().join("secret");
+        std::fs::write(&secret, b"secret").unwrap();
+        let digest = BlobDigest::of(b"secret");
+        let name = digest.to_string().trim_start_matches("0x").to_owned();
+        let shelf = folder.path().join(&name[..2]);
+
+        // A blob that is a link to the very bytes it should have.
+        std::fs::create_dir(&shelf).unwrap();
+        std::os::unix::fs::symlink(&secret, shelf.join(&name)).unwrap();
+        assert!(matches!(store.get(digest, LIMIT).await, Err(GetError::Store { .. })));
+        assert!(store.has(digest).await.is_err());
+        assert!(matches!(store.put("secret".into()).await, Err(PutError::Store { .. })));
+
+        // A shelf that is a link, and one that leads round in a circle.
+        std::fs::remove_dir_all(&shelf).unwrap();
+        std::os::unix::fs::symlink(outside.path(), &shelf).unwrap();
+        std::os::unix::fs::symlink(folder.path(), folder.path().join("round")).unwrap();
+        assert!(store.upload(digest).await.is_err());
+        assert!(matches!(store.put("secret".into()).await, Err(PutError::Store { .. })));
+        assert_eq!(std::fs::read_dir(outside.path()).unwrap().count(), 1);
+    }
+
+    #[tokio::test]
+    async fn blobs_are_listed_and_removed_by_name_and_other_files_are_left_alone() {
+        let (folder, store) = store();
+        let (one, two) = (store.put("one".into()).await.unwrap(), store.put("two".into()).await.unwrap());
+        std::fs::write(folder.path().join("README"), b"not a blob").unwrap();
+        let mut listed = store.list().await.unwrap();
+        listed.sort();
+        let mut both = [one, two];
+        both.sort();
+        assert_eq!(listed, both);
+        store.discard(one).await.unwrap();
+        assert_eq!(store.list().await.unwrap(), [two]);
+        assert!(folder.path().join("README").exists());
     }
 
     #[test]

@@ -4,7 +4,8 @@
 use bytes::Bytes;
 use encompute_protocol::BlobDigest;
 use encompute_store::{
-    BlobStore, Blobs, ByteLimit, Class, GatewayClient, GatewayLimits, GetError, PutError, ServeError,
+    BlobStore, Blobs, ByteLimit, Class, GatewayClient, GatewayLimits, GetError, HttpLimits, PeerBudget, PutError,
+    ServeError,
 };
 use std::{path::Path, time::Duration};
 use tokio::{
@@ -221,7 +222,8 @@ async fn the_callers_limit_stops_a_longer_blob() {
 #[tokio::test]
 async fn a_client_that_stops_talking_is_hung_up_on() {
     let folder = tempfile::tempdir().unwrap();
-    let limits = GatewayLimits { idle: Duration::from_millis(200), connections: 1, ..small() };
+    let http = HttpLimits { idle: Duration::from_millis(200), connections: 1, ..HttpLimits::default() };
+    let limits = GatewayLimits { http, ..small() };
     let gateway = Gateway::over(folder.path(), limits).await;
     // One place: nobody else is served until the silent ones are gone.
     let mut halfway_in_the_head = TcpStream::connect(&gateway.address).await.unwrap();
@@ -243,6 +245,41 @@ async fn an_upload_that_drips_is_refused_after_its_time() {
     let answer = gateway.raw(&put(BlobDigest([1; 32]), 1_000, b"x")).await;
     assert!(answer.starts_with("HTTP/1.1 408"), "{answer}");
     gateway.client().put(blob(1, 1_000)).await.unwrap();
+    gateway.stop().await;
+}
+
+#[tokio::test]
+async fn a_peer_that_brings_too_much_is_told_to_wait() {
+    let folder = tempfile::tempdir().unwrap();
+    let budget = PeerBudget { bytes: ByteLimit(1_000), refill: Duration::from_secs(3_600) };
+    let limits = GatewayLimits { quota: ByteLimit(1 << 20), peer: Some(budget), ..small() };
+    let gateway = Gateway::over(folder.path(), limits).await;
+    let client = gateway.client();
+    client.put(blob(1, 1_000)).await.unwrap();
+    let refused = client.put(blob(2, 500)).await.unwrap_err();
+    // Half of an hour's budget, in half an hour.
+    assert!(matches!(refused, PutError::TooMuch { wait_secs: 1_790..=1_800, .. }), "{refused:?}");
+    assert_eq!(refused.class(), Class::Unreachable);
+    // What is kept already costs nothing.
+    client.put(blob(1, 1_000)).await.unwrap();
+    gateway.stop().await;
+}
+
+#[tokio::test]
+async fn figures_count_uploads_by_their_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let gateway = Gateway::over(folder.path(), small()).await;
+    gateway.client().put(blob(1, 400)).await.unwrap();
+    gateway.raw(&put(BlobDigest([1; 32]), 1 << 50, b"")).await;
+    let text = gateway.raw(&get("/metrics")).await;
+    for line in [
+        "encompute_gateway_uploads_total{status=\"201\"} 1",
+        "encompute_gateway_uploads_total{status=\"413\"} 1",
+        "encompute_gateway_received_bytes_total 400",
+        "encompute_gateway_used_bytes 400",
+    ] {
+        assert!(text.lines().any(|found| found == line), "{line} is missing: {text}");
+    }
     gateway.stop().await;
 }
 

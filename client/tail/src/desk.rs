@@ -1,6 +1,7 @@
 //! Jobs whose features came: open, check, run the tail, seal the result, commit it.
 
 use crate::features::{self, FeaturesRefused, scores_in_millionths};
+use crate::figures::Figures;
 use crate::vault::{Vault, VaultError, VersionMaterial};
 use encompute_chain::{Account, Class, ReadError, SubmitError};
 use encompute_envelope::{Context, OVERHEAD_BYTES, RecipientPublic, RecipientSecret, SealError, Subject, open, seal};
@@ -29,6 +30,9 @@ const TAILS: usize = 16;
 const RETRY_AFTER: Duration = Duration::from_secs(2);
 /// Features that are not in the store are waited for until this many blocks before the deadline.
 const LAST_BLOCKS: u32 = 2;
+/// Outcomes that the health report counts too.
+const COMMITTED: &str = "committed";
+const REFUSED: &str = "refused";
 /// Most bytes of a sealed result.
 const RESULT_LIMIT_BYTES: usize = JobResult::LIMIT_BYTES + 2 * OVERHEAD_BYTES + 1024;
 
@@ -40,18 +44,11 @@ pub(crate) struct Desk {
     pub(crate) vault: Vault,
     pub(crate) key: RecipientSecret,
     pub(crate) state: StateDir,
+    pub(crate) figures: Figures,
     places: Semaphore,
     tails: Mutex<BTreeMap<(VersionHash, SplitIndex), (Instant, Arc<TailModel>)>>,
-    counters: Mutex<Counters>,
-}
-
-#[derive(Default)]
-struct Counters {
     /// Each with the block in which its features came; none for one from the journal, where it stays.
-    at_work: BTreeMap<JobId, Option<BlockNumber>>,
-    committed: u64,
-    refused: u64,
-    block: BlockNumber,
+    at_work: Mutex<BTreeMap<JobId, Option<BlockNumber>>>,
 }
 
 /// Body of `GET /v1/health`.
@@ -61,7 +58,7 @@ pub(crate) struct Health {
     service: &'static str,
     version: &'static str,
     account: String,
-    block: u32,
+    block: i64,
     jobs_at_work: usize,
     results_committed: u64,
     features_refused: u64,
@@ -128,48 +125,59 @@ impl Desk {
         key: RecipientSecret,
         state: StateDir,
     ) -> Self {
-        let (tails, counters) = (Mutex::default(), Mutex::default());
-        Self { account, contract, gateway, vault, key, state, places: Semaphore::new(AT_ONCE), tails, counters }
+        let (figures, tails, at_work) = (Figures::default(), Mutex::default(), Mutex::default());
+        let places = Semaphore::new(AT_ONCE);
+        Self { account, contract, gateway, vault, key, state, figures, places, tails, at_work }
     }
 
     pub(crate) fn health(&self) -> Health {
-        let counters = lock(&self.counters);
         Health {
             ready: true,
             service: "creator",
             version: env!("CARGO_PKG_VERSION"),
             account: self.account.address().to_string(),
-            block: counters.block.0,
-            jobs_at_work: counters.at_work.len(),
-            results_committed: counters.committed,
-            features_refused: counters.refused,
-            versions: self.vault.versions().map_or(0, |versions| versions.len()),
+            block: self.figures.block.get(),
+            jobs_at_work: self.jobs_at_work(),
+            results_committed: self.figures.jobs(COMMITTED),
+            features_refused: self.figures.jobs(REFUSED),
+            versions: self.versions(),
         }
     }
 
+    /// The answer to `GET /metrics`.
+    pub(crate) fn exposition(&self) -> axum::response::Response {
+        self.figures.at_work.set(self.jobs_at_work() as i64);
+        self.figures.versions.set(self.versions() as i64);
+        encompute_store::exposition(&self.figures.registry)
+    }
+
+    fn versions(&self) -> usize {
+        self.vault.versions().map_or(0, |versions| versions.len())
+    }
+
     pub(crate) fn saw(&self, block: BlockNumber) {
-        lock(&self.counters).block = block;
+        self.figures.block.set(block.0.into());
     }
 
     pub(crate) fn jobs_at_work(&self) -> usize {
-        lock(&self.counters).at_work.len()
+        lock(&self.at_work).len()
     }
 
     /// The first block of which something is left to do, up to `now`.
     pub(crate) fn oldest_at_work(&self, now: BlockNumber) -> BlockNumber {
-        lock(&self.counters).at_work.values().flatten().copied().fold(now, BlockNumber::min)
+        lock(&self.at_work).values().flatten().copied().fold(now, BlockNumber::min)
     }
 
     /// Works on a job until it is settled with it; once at a time for one job. `came` is the block of its features.
     pub(crate) fn take_up(self: &Arc<Self>, job: JobId, came: Option<BlockNumber>) {
-        match lock(&self.counters).at_work.entry(job) {
+        match lock(&self.at_work).entry(job) {
             Entry::Occupied(_) => return,
             Entry::Vacant(place) => place.insert(came),
         };
         let desk = self.clone();
         tokio::spawn(async move {
             desk.work(job).await;
-            lock(&desk.counters).at_work.remove(&job);
+            lock(&desk.at_work).remove(&job);
         });
     }
 
@@ -179,21 +187,25 @@ impl Desk {
             match self.finish(job).await {
                 Ok(Done::Nothing) => return,
                 Ok(Done::Committed) => {
-                    lock(&self.counters).committed += 1;
+                    self.figures.job(COMMITTED);
                     return info!(job = job.0, "result committed");
                 }
                 Err(JobError::Refused(reason)) => {
                     warn!(job = job.0, reason = %reason, "features refused");
                     match self.account.submit(RefuseFeatures { job }, Plancks::ZERO).await {
-                        Ok(_) => return lock(&self.counters).refused += 1,
+                        Ok(_) => return self.figures.job(REFUSED),
                         Err(error) if matches!(error.class(), Class::Unreachable | Class::TimedOut) => {}
                         Err(error) => return error!(job = job.0, error = &error as &dyn Error, "refusal not accepted"),
                     }
                 }
                 Err(error) if error.is_passing() => {
+                    self.figures.job("put-off");
                     warn!(job = job.0, error = &error as &dyn Error, "job not finished yet");
                 }
-                Err(error) => return error!(job = job.0, error = &error as &dyn Error, "job cannot be finished"),
+                Err(error) => {
+                    self.figures.job("failed");
+                    return error!(job = job.0, error = &error as &dyn Error, "job cannot be finished");
+                }
             }
             drop(_place);
             tokio::time::sleep(RETRY_AFTER).await;
@@ -222,7 +234,11 @@ impl Desk {
                 sealed
             }
         };
+        let (bytes, began) = (sealed.len() as u64, Instant::now());
         let result = self.gateway.put(sealed.into()).await?;
+        self.figures.stage("upload", began);
+        self.figures.results_bytes.inc_by(bytes);
+        let began = Instant::now();
         match self.account.submit(CommitResult { job, result }, Plancks::ZERO).await {
             Ok(_) => {}
             // The transaction may have got through although its answer did not.
@@ -231,6 +247,7 @@ impl Desk {
                 _ => return Err(error.into()),
             },
         }
+        self.figures.stage("commit", began);
         self.state.forget(&folder)?;
         Ok(Done::Committed)
     }
@@ -248,7 +265,10 @@ impl Desk {
         let at = usize::from(terms.split.0);
         let split = material.manifest.splits.get(at).ok_or(JobError::Manifest)?;
         let policy = features::policy_of(split, terms.policy).ok_or(JobError::Manifest)?;
+        let began = Instant::now();
         let sealed = self.sealed_features(features, split.features, progress.deadline).await?;
+        self.figures.stage("fetch", began);
+        self.figures.features_bytes.inc_by(sealed.len() as u64);
         let context = |subject| Context { genesis: self.account.client().genesis(), contract: self.contract, subject };
         let opened = open(&self.key, &context(Subject::Features { job }), &sealed, ReleasedFeatures::LIMIT_BYTES);
         let opened = opened.map_err(FeaturesRefused::Sealed)?;
@@ -259,7 +279,10 @@ impl Desk {
         let scores = match onnx {
             Some(onnx) => {
                 let tail = self.tail(manifest, terms.split, onnx).await?;
-                tokio::task::spawn_blocking(move || tail.run(&numbers)).await.map_err(|_| JobError::Ended)??
+                let began = Instant::now();
+                let scores = tokio::task::spawn_blocking(move || tail.run(&numbers)).await;
+                self.figures.stage("tail", began);
+                scores.map_err(|_| JobError::Ended)??
             }
             // Nothing follows the head: its features are the scores.
             None => numbers,

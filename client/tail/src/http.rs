@@ -5,6 +5,7 @@
 //! | `GET /v1/head-key/nonce` | 200 and 32 bytes |
 //! | `POST /v1/head-key` | 200 an envelope with the head's key; 400 malformed, 403 not released, 503 too many at once |
 //! | `GET /v1/health` | 200 and what the service says of itself, as JSON |
+//! | `GET /metrics` | 200 and figures for Prometheus |
 //!
 //! Bodies are SCALE octets; a refusal is JSON, `{"error": code, "message": sentence}`.
 
@@ -74,6 +75,7 @@ pub(crate) fn router(keys: Arc<HeadKeys>, desk: Arc<Desk>) -> Router {
         .route("/v1/head-key/nonce", get(nonce))
         .route("/v1/head-key", post(head_key))
         .route("/v1/health", get(health))
+        .route("/metrics", get(metrics))
         .fallback(|| async { Refusal(StatusCode::NOT_FOUND, "no-route", "there is nothing here".to_owned()) })
         .with_state(service)
 }
@@ -83,7 +85,17 @@ async fn nonce(State(service): State<Service>) -> Response {
     (headers, service.keys.nonce().0.to_vec()).into_response()
 }
 
+async fn metrics(State(service): State<Service>) -> Response {
+    service.desk.exposition()
+}
+
 async fn head_key(State(service): State<Service>, headers: HeaderMap, body: Body) -> Result<Response, Refusal> {
+    let released = release(&service, &headers, body).await;
+    service.desk.figures.head_key(released.as_ref().map_or_else(|refused| refused.1, |_| "released"));
+    released
+}
+
+async fn release(service: &Service, headers: &HeaderMap, body: Body) -> Result<Response, Refusal> {
     let busy = |_| Refusal(StatusCode::SERVICE_UNAVAILABLE, "busy", "too many requests at once".to_owned());
     let _place = service.requests.clone().try_acquire_owned().map_err(busy)?;
     let limit = HeadKeyCall::LIMIT_BYTES;

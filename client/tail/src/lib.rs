@@ -13,6 +13,7 @@
 
 mod desk;
 mod features;
+mod figures;
 mod head_key;
 mod http;
 mod nonces;

@@ -11,18 +11,17 @@ use encompute_attest::network::{TrustError, root_of};
 use encompute_chain::{Client, ConnectError, Signer};
 use encompute_networks::Network;
 use encompute_protocol::{Address, KeyDigest};
-use encompute_store::{ClientError, GatewayClient, LimitedListener, StateDir, StateError};
-use std::future::{Future, IntoFuture};
+use encompute_store::{ClientError, GatewayClient, HttpLimits, ListenError, StateDir, StateError, listen, serve_http};
+use std::future::Future;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
-use tokio::net::TcpListener;
 use tracing::{info, warn};
 
 /// Connections served at once; more wait in the system's queue.
 const CONNECTIONS: usize = 128;
-/// How long a connection may be silent.
+/// How long a connection may be silent: a head key is released after several looks at the chain.
 const IDLE: Duration = Duration::from_secs(30);
 /// How long a service that is to stop goes on with the jobs in its hands.
 const DRAIN_TIME: Duration = Duration::from_secs(8);
@@ -81,13 +80,11 @@ pub enum ServeError {
     #[error("prepare the HTTP client")]
     Http(#[from] ClientError),
     /// The address is taken, or not this machine's.
-    #[error("listen on {address}")]
-    Listen {
-        /// Which.
-        address: SocketAddr,
-        /// Why.
-        source: std::io::Error,
-    },
+    #[error(transparent)]
+    Listen(#[from] ListenError),
+    /// A fault of this program.
+    #[error("the HTTP server ended")]
+    Server,
 }
 
 /// Serves until `shutdown` resolves; calls `ready` once it answers. Then it finishes jobs in its
@@ -127,16 +124,12 @@ pub async fn serve(
 
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
     let routes = router(Arc::new(keys), desk.clone());
-    let server = axum::serve(LimitedListener::new(listener, CONNECTIONS, IDLE), routes);
-    let server = server.with_graceful_shutdown(async { stopped.await.unwrap_or(()) });
-    let mut server = tokio::spawn(server.into_future());
+    let limits = HttpLimits { connections: CONNECTIONS, idle: IDLE, ..HttpLimits::default() };
+    let mut server = tokio::spawn(serve_http(listener, routes, limits, async { stopped.await.unwrap_or(()) }));
     ready(&facts);
     tokio::select! {
         () = shutdown => {}
-        ended = &mut server => {
-            let source = ended.map_or_else(std::io::Error::other, |ended| ended.err().unwrap_or_else(|| std::io::ErrorKind::Other.into()));
-            return Err(ServeError::Listen { address: listen, source });
-        }
+        _ = &mut server => return Err(ServeError::Server),
     }
     watch.abort();
     // The server may be gone already; there is nothing to tell it then.
@@ -157,25 +150,4 @@ async fn drain(desk: &Desk) {
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-}
-
-/// Listens. Manifests name the address for ever, so a restart takes the same port if it can.
-async fn listen(state: &StateDir, wanted: SocketAddr) -> Result<(TcpListener, SocketAddr), ServeError> {
-    const FILE: &str = "port";
-    let last = state
-        .read(FILE, 5)?
-        .and_then(|bytes| String::from_utf8(bytes).ok()?.parse().ok())
-        .filter(|_| wanted.port() == 0);
-    let again = match last {
-        Some(port) => TcpListener::bind((wanted.ip(), port)).await.ok(),
-        None => None,
-    };
-    let failed = |source| ServeError::Listen { address: wanted, source };
-    let listener = match again {
-        Some(listener) => listener,
-        None => TcpListener::bind(wanted).await.map_err(failed)?,
-    };
-    let address = listener.local_addr().map_err(failed)?;
-    state.write(FILE, address.port().to_string().as_bytes())?;
-    Ok((listener, address))
 }

@@ -10,7 +10,7 @@ use encompute_protocol::wire::Message;
 use encompute_protocol::{BlockNumber, JobId, Plancks, RoundIndex, Stage};
 use encompute_store::{Blobs, PutError};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tracing::{error, info, warn};
 
 /// How long to wait before a receipt that could not be submitted is submitted again.
@@ -54,12 +54,17 @@ impl Desk {
         let desk = self.clone();
         tokio::spawn(async move {
             loop {
-                match desk.commit(job).await {
+                let began = Instant::now();
+                let ended = desk.commit(job).await;
+                desk.figures.stage("commit", began);
+                match ended {
                     Ok(Outcome::Committed) => {
                         desk.committed(job);
+                        desk.figures.job("committed");
                         return info!(job = job.0, "head committed");
                     }
                     Ok(Outcome::Overtaken) => {
+                        desk.figures.job("overtaken");
                         return warn!(job = job.0, "the job moved on before its receipt was accepted");
                     }
                     Err(error) if error.is_passing() => {
@@ -67,6 +72,7 @@ impl Desk {
                         tokio::time::sleep(RETRY_AFTER).await;
                     }
                     Err(error) => {
+                        desk.figures.job("refused");
                         return error!(job = job.0, error = &error as &dyn std::error::Error, "receipt refused");
                     }
                 }

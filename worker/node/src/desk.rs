@@ -1,5 +1,6 @@
 //! The worker's desk: offers it made, jobs it holds, rounds it answers, receipts it commits.
 
+use crate::figures::Figures;
 use crate::heads::{Heads, LoadError, LoadedHead};
 use crate::journal::Journal;
 use crate::offers::{NoPlace, OFFER_LIFE, Places, Reserved};
@@ -20,6 +21,7 @@ use encompute_store::StateError;
 use encompute_store::{Blobs, ByteLimit, GetError};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::time::Instant;
 use tokio::sync::OnceCell;
 use tracing::{debug, info, warn};
 
@@ -32,6 +34,7 @@ pub struct Desk {
     pub(crate) heads: Heads,
     pub(crate) pool: Pool,
     pub(crate) journal: Journal,
+    pub(crate) figures: Figures,
     places: Mutex<Places>,
     record: RwLock<WorkerRecord>,
     prepared: Mutex<BTreeMap<BlobDigest, (BlockNumber, Arc<Prepared>)>>,
@@ -136,6 +139,7 @@ impl Desk {
             heads,
             pool,
             journal,
+            figures: Figures::default(),
             places: Mutex::new(Places::new(record.capacity)),
             record: RwLock::new(record),
             prepared: Mutex::default(),
@@ -237,7 +241,10 @@ impl Desk {
             ciphertexts: layout.ciphertext_count(),
             upload_bits: layout.upload_bits(),
         };
+        let began = Instant::now();
         let bytes = self.world.gateway.get(input, ByteLimit(JobRequest::LIMIT_BYTES as u64)).await?;
+        self.figures.stage("fetch", began);
+        let began = Instant::now();
         let work = {
             let head = head.clone();
             move || {
@@ -247,6 +254,7 @@ impl Desk {
             }
         };
         let (request, blinding) = self.pool.run(work).await??;
+        self.figures.stage("open", began);
         Ok(Arc::new(Prepared { request, head, blinding, first: OnceCell::new() }))
     }
 
@@ -274,7 +282,10 @@ impl Desk {
             let features = evaluate_round(&prepared.head.compiled, index, &tensor, &prepared.blinding, &seed)?;
             Ok::<_, EvaluateError>(features.to_bytes())
         };
-        Ok(self.pool.run(work).await??)
+        let began = Instant::now();
+        let response = self.pool.run(work).await??;
+        self.figures.stage("evaluate", began);
+        Ok(response)
     }
 
     /// The job, taken in hand if the chain says that it is this worker's.

@@ -6,6 +6,7 @@
 //! | `GET /v1/jobs/{job}/rounds/{round}` | 200 the round's answer; 404 not this worker's, or not answered |
 //! | `POST /v1/jobs/{job}/rounds/{round}` | 200 the round's answer; 403 another signature, 409 out of turn, 503 too much to compute |
 //! | `GET /v1/health` | 200 and what the worker says of itself, as JSON |
+//! | `GET /metrics` | 200 and figures for Prometheus |
 //!
 //! Bodies are SCALE octets. Every refusal is JSON, `{"error": code, "message": sentence}`, and names
 //! public facts only. 503 carries `Retry-After`.
@@ -107,6 +108,10 @@ impl From<ServeError> for Refusal {
     }
 }
 
+fn malformed(why: encompute_protocol::wire::DecodeError) -> Refusal {
+    Refusal::new(StatusCode::BAD_REQUEST, "encoding", why)
+}
+
 fn order_status(refused: &OrderRefused) -> StatusCode {
     match refused {
         OrderRefused::Signature => StatusCode::FORBIDDEN,
@@ -127,6 +132,7 @@ pub fn router(desk: Arc<Desk>, health: Arc<Health>, body_bytes: usize) -> Router
         .route("/v1/offers", post(offer))
         .route("/v1/jobs/{job}/rounds/{round}", get(answer).post(order))
         .route("/v1/health", get(health_of))
+        .route("/metrics", get(metrics))
         .fallback(|| async { Refusal::new(StatusCode::NOT_FOUND, "no-route", "there is nothing here") })
         .with_state(service)
 }
@@ -135,20 +141,28 @@ async fn health_of(State(service): State<Service>) -> Response {
     Json(service.health.report(&service.desk)).into_response()
 }
 
+async fn metrics(State(service): State<Service>) -> Response {
+    service.desk.figures.exposition(&service.desk)
+}
+
 async fn offer(State(service): State<Service>, headers: HeaderMap, body: Body) -> Result<Response, Refusal> {
-    let (bytes, _room) = service.read(&headers, body, OfferCall::LIMIT_BYTES).await?;
-    let call = OfferCall::from_wire(&bytes).map_err(|why| Refusal::new(StatusCode::BAD_REQUEST, "encoding", why))?;
-    Ok(octets(service.desk.offer(&call).await?.to_wire()))
+    let offered = service.offer(&headers, body).await;
+    service.desk.figures.offer(code_of(&offered));
+    Ok(service.octets(offered?))
+}
+
+/// The word under which an answer is counted.
+fn code_of<T>(answered: &Result<T, Refusal>) -> &'static str {
+    answered.as_ref().map_or_else(|refusal| refusal.code, |_| "answered")
 }
 
 async fn answer(
     State(service): State<Service>,
     path: Result<Path<(u64, u16)>, PathRejection>,
 ) -> Result<Response, Refusal> {
-    let Path((job, round)) = path?;
-    let _place =
-        service.lookups.clone().try_acquire_owned().map_err(|_| Refusal::busy("too many jobs are looked up"))?;
-    Ok(octets(service.desk.answer(JobId(job), RoundIndex(round)).await?))
+    let answered = service.answer(path).await;
+    service.desk.figures.round(code_of(&answered));
+    Ok(service.octets(answered?))
 }
 
 async fn order(
@@ -157,32 +171,57 @@ async fn order(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Refusal> {
-    let Path((job, round)) = path?;
-    let (bytes, room) = service.read(&headers, body, ROUND_LIMIT_BYTES).await?;
-    let call = RoundCall::from_wire(&bytes).map_err(|why| Refusal::new(StatusCode::BAD_REQUEST, "encoding", why))?;
-    drop(bytes);
-    // The client may hang up; the round it ordered is computed and journaled all the same, so that
-    // it finds the answer when it comes back.
-    let desk = service.desk.clone();
-    let served = tokio::spawn(async move {
-        let answer = desk.order(JobId(job), RoundIndex(round), call).await;
-        drop(room);
-        answer
-    });
-    match served.await {
-        Ok(answer) => Ok(octets(answer?)),
-        Err(ended) => {
-            error!(job, round, error = %ended, "round ended without an answer");
-            Err(Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "ended", "the round ended without an answer"))
-        }
-    }
-}
-
-fn octets(bytes: Vec<u8>) -> Response {
-    ([(header::CONTENT_TYPE, "application/octet-stream")], bytes).into_response()
+    let answered = service.order(path, &headers, body).await;
+    service.desk.figures.round(code_of(&answered));
+    Ok(service.octets(answered?))
 }
 
 impl Service {
+    async fn offer(&self, headers: &HeaderMap, body: Body) -> Result<Vec<u8>, Refusal> {
+        let (bytes, _room) = self.read(headers, body, OfferCall::LIMIT_BYTES).await?;
+        let call = OfferCall::from_wire(&bytes).map_err(malformed)?;
+        Ok(self.desk.offer(&call).await?.to_wire())
+    }
+
+    async fn answer(&self, path: Result<Path<(u64, u16)>, PathRejection>) -> Result<Vec<u8>, Refusal> {
+        let Path((job, round)) = path?;
+        let place = self.lookups.clone().try_acquire_owned();
+        let _place = place.map_err(|_| Refusal::busy("too many jobs are looked up"))?;
+        Ok(self.desk.answer(JobId(job), RoundIndex(round)).await?)
+    }
+
+    async fn order(
+        &self,
+        path: Result<Path<(u64, u16)>, PathRejection>,
+        headers: &HeaderMap,
+        body: Body,
+    ) -> Result<Vec<u8>, Refusal> {
+        let Path((job, round)) = path?;
+        let (bytes, room) = self.read(headers, body, ROUND_LIMIT_BYTES).await?;
+        let call = RoundCall::from_wire(&bytes).map_err(malformed)?;
+        drop(bytes);
+        // The client may hang up; the round it ordered is computed and journaled all the same, so that
+        // it finds the answer when it comes back.
+        let desk = self.desk.clone();
+        let served = tokio::spawn(async move {
+            let answer = desk.order(JobId(job), RoundIndex(round), call).await;
+            drop(room);
+            answer
+        });
+        match served.await {
+            Ok(answer) => Ok(answer?),
+            Err(ended) => {
+                error!(job, round, error = %ended, "round ended without an answer");
+                Err(Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "ended", "the round ended without an answer"))
+            }
+        }
+    }
+
+    fn octets(&self, bytes: Vec<u8>) -> Response {
+        self.desk.figures.sent(bytes.len());
+        ([(header::CONTENT_TYPE, "application/octet-stream")], bytes).into_response()
+    }
+
     /// The body, and the room in memory that it takes until the room is dropped.
     async fn read(
         &self,
@@ -202,7 +241,10 @@ impl Service {
         let room = room.map_err(|_| Refusal::busy("memory for requests is taken"))?;
         let read = tokio::time::timeout(BODY_TIME, axum::body::to_bytes(body, length));
         match read.await {
-            Ok(Ok(bytes)) => Ok((bytes, room)),
+            Ok(Ok(bytes)) => {
+                self.desk.figures.received(bytes.len());
+                Ok((bytes, room))
+            }
             Ok(Err(_)) => Err(Refusal::new(StatusCode::BAD_REQUEST, "body", "the body does not arrive whole")),
             Err(_) => Err(Refusal::new(StatusCode::REQUEST_TIMEOUT, "too-slow", "the body takes too long")),
         }

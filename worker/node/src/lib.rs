@@ -18,6 +18,7 @@
 pub mod cache;
 pub mod commit;
 pub mod desk;
+pub mod figures;
 pub mod head_key;
 pub mod heads;
 pub mod health;

@@ -67,6 +67,11 @@ impl Pool {
         self.waiting.load(Ordering::Acquire)
     }
 
+    /// How many closures run at once at most.
+    pub fn at_once(&self) -> usize {
+        self.limits.running
+    }
+
     /// True while a closure would start at once.
     pub fn is_idle(&self) -> bool {
         self.running.available_permits() > 0

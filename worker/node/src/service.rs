@@ -16,18 +16,14 @@ use encompute_chain::{Client, ConnectError, ReadError, Signer};
 use encompute_networks::Network;
 use encompute_protocol::call::ReadParams;
 use encompute_protocol::{Address, CostUnits, Plancks, Text};
-use encompute_store::{ClientError, GatewayClient, LimitedListener};
-use encompute_store::{StateDir, StateError};
+use encompute_store::{ClientError, GatewayClient, HttpLimits, ListenError, StateDir, StateError, listen, serve_http};
 use std::future::Future;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::net::TcpListener;
 use tracing::{info, warn};
 
-/// Connections served at once; more wait in the system's queue.
-const CONNECTIONS: usize = 256;
 /// How long a connection may be silent. Longer than a round may take, for its client waits silently.
 const IDLE: Duration = Duration::from_secs(90);
 /// Bodies in memory, all together: 256 MiB.
@@ -116,13 +112,11 @@ pub enum RunError {
     #[error("find the collateral service")]
     Collateral(#[from] FetchError),
     /// The address is taken, or not this machine's.
-    #[error("listen on {address}")]
-    Listen {
-        /// Which.
-        address: SocketAddr,
-        /// Why.
-        source: std::io::Error,
-    },
+    #[error(transparent)]
+    Listen(#[from] ListenError),
+    /// A fault of this program.
+    #[error("the HTTP server ended")]
+    Server,
     /// Longer than the contract keeps.
     #[error("the worker's address is longer than 200 bytes")]
     Url,
@@ -163,17 +157,13 @@ pub async fn run(
 
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
     let routes = router(desk.clone(), Arc::new(Health { url: url.clone() }), BODY_BYTES);
-    let server = axum::serve(LimitedListener::new(listener, CONNECTIONS, IDLE), routes);
-    let server = server.with_graceful_shutdown(async { stopped.await.unwrap_or(()) });
-    let mut server = tokio::spawn(server.into_future());
+    let limits = HttpLimits { idle: IDLE, ..HttpLimits::default() };
+    let mut server = tokio::spawn(serve_http(listener, routes, limits, async { stopped.await.unwrap_or(()) }));
     ready(&Ready { listen, url, account: world.address(), record, development });
 
     tokio::select! {
         () = shutdown => {}
-        ended = &mut server => {
-            let source = ended.map_or_else(std::io::Error::other, |ended| ended.err().unwrap_or_else(|| std::io::ErrorKind::Other.into()));
-            return Err(RunError::Listen { address: listen, source });
-        }
+        _ = &mut server => return Err(RunError::Server),
     }
     drain(&desk).await;
     watch.abort();
@@ -229,25 +219,4 @@ async fn world(config: &WorkerConfig, keys: WorkerKeys) -> Result<World, RunErro
         keys,
         network,
     })
-}
-
-/// Listens. The registration on chain names the address, so a restart takes the same port if it can.
-async fn listen(state: &StateDir, wanted: SocketAddr) -> Result<(TcpListener, SocketAddr), RunError> {
-    const FILE: &str = "port";
-    let last = state
-        .read(FILE, 5)?
-        .and_then(|bytes| String::from_utf8(bytes).ok()?.parse().ok())
-        .filter(|_| wanted.port() == 0);
-    let again = match last {
-        Some(port) => TcpListener::bind((wanted.ip(), port)).await.ok(),
-        None => None,
-    };
-    let failed = |source| RunError::Listen { address: wanted, source };
-    let listener = match again {
-        Some(listener) => listener,
-        None => TcpListener::bind(wanted).await.map_err(failed)?,
-    };
-    let address = listener.local_addr().map_err(failed)?;
-    state.write(FILE, address.port().to_string().as_bytes())?;
-    Ok((listener, address))
 }

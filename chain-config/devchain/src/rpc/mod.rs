@@ -8,12 +8,13 @@ mod author;
 mod chain;
 mod count;
 mod errors;
+mod metrics;
 mod state;
 mod system;
 
 pub use count::MethodCounts;
 
-use crate::{chain::Chain, sealing::STACK_BYTES};
+use crate::{chain::Chain, figures::Figures, sealing::STACK_BYTES};
 use jsonrpsee::{
     RpcModule,
     core::RegisterMethodError,
@@ -22,6 +23,7 @@ use jsonrpsee::{
         middleware::rpc::RpcServiceBuilder,
     },
 };
+use metrics::WithMetrics;
 use serde::Serialize;
 use std::{io, net::SocketAddr, thread::JoinHandle, time::Duration};
 use tokio::sync::oneshot;
@@ -91,9 +93,14 @@ pub(crate) enum ServeError {
 }
 
 /// Serves on a thread and runtime of its own, so that callers may be synchronous or asynchronous.
-pub(crate) fn serve(listen: SocketAddr, limits: ServerLimits, context: Context) -> Result<Server, ServeError> {
+pub(crate) fn serve(
+    listen: SocketAddr,
+    limits: ServerLimits,
+    context: Context,
+    counts: MethodCounts,
+    figures: Figures,
+) -> Result<Server, ServeError> {
     let module = module(context)?;
-    let counts = MethodCounts::default();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .thread_name("rpc")
         .worker_threads(2)
@@ -110,7 +117,12 @@ pub(crate) fn serve(listen: SocketAddr, limits: ServerLimits, context: Context) 
         .spawn(move || {
             runtime.block_on(async move {
                 let middleware = RpcServiceBuilder::new().layer_fn(move |service| served.wrap(service));
-                let server = ServerBuilder::with_config(config(limits)).set_rpc_middleware(middleware).build(listen);
+                let metrics =
+                    tower::ServiceBuilder::new().layer_fn(move |inner| WithMetrics { inner, figures: figures.clone() });
+                let server = ServerBuilder::with_config(config(limits))
+                    .set_rpc_middleware(middleware)
+                    .set_http_middleware(metrics)
+                    .build(listen);
                 match server.await.and_then(|server| Ok((server.local_addr()?, server))) {
                     Err(source) => drop(ready.send(Err(ServeError::Listen { listen, source }))),
                     Ok((listen, server)) => {

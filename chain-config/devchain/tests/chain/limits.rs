@@ -115,3 +115,41 @@ fn an_oversized_request_and_one_connection_too_many_are_turned_away() {
         chain.stop();
     });
 }
+
+/// The figures as Prometheus reads them.
+fn figures(chain: &Running) -> String {
+    use std::io::{Read, Write};
+    let mut stream = std::net::TcpStream::connect(chain.listen()).unwrap();
+    stream.write_all(b"GET /metrics HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").unwrap();
+    let mut text = String::new();
+    stream.read_to_string(&mut text).unwrap();
+    text
+}
+
+#[test]
+fn figures_count_blocks_pool_transactions_and_calls() {
+    run(async {
+        let chain = still(PoolLimits::default());
+        let rpc = support::raw(&chain).await;
+        submit(&rpc, signed(&chain, 0, 0).await).await.unwrap();
+        submit(&rpc, signed(&chain, 5, 0).await).await.unwrap();
+        assert_eq!(submit(&rpc, json!("0x00")).await, Err(1001));
+        let before = figures(&chain);
+        chain.seal_blocks(3).unwrap();
+        let after = figures(&chain);
+        for (text, line) in [
+            (&before, "encompute_chain_pool_ready 1"),
+            (&before, "encompute_chain_pool_parked 1"),
+            (&before, "encompute_chain_transactions_total{fate=\"Accepted\"} 2"),
+            (&before, "encompute_chain_transactions_total{fate=\"Refused\"} 1"),
+            (&before, "encompute_chain_calls_total{method=\"author_submitExtrinsic\"} 3"),
+            (&before, "encompute_chain_block 0"),
+            (&after, "encompute_chain_block 3"),
+            (&after, "encompute_chain_blocks_total 3"),
+            (&after, "encompute_chain_seal_seconds_count 3"),
+        ] {
+            assert!(text.lines().any(|found| found == line), "{line} is missing: {text}");
+        }
+        chain.stop();
+    });
+}

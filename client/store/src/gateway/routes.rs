@@ -1,12 +1,19 @@
 //! What a gateway answers.
 
-use super::{GatewayLimits, quota::Quota};
+use super::{
+    GatewayLimits, ServeError,
+    figures::Figures,
+    names::Nameless,
+    peers::{PeerBudget, Peers},
+    quota::Quota,
+};
 use crate::blobs::{GetError, PutError, Source};
+use crate::server::exposition;
 use crate::store::{BlobStore, BlobStream, Upload};
 use axum::{
     Json, Router,
     body::Body,
-    extract::{Path, State},
+    extract::{ConnectInfo, Path, State},
     http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
     routing::get,
@@ -16,13 +23,45 @@ use bytes::Bytes;
 use encompute_protocol::BlobDigest;
 use futures::{Stream, StreamExt, stream};
 use serde::Serialize;
-use std::sync::Arc;
+use std::{net::SocketAddr, sync::Arc, time::Instant};
+use tokio::sync::RwLock;
 
 #[derive(Clone)]
 pub(super) struct Gateway {
     pub(super) store: BlobStore,
     pub(super) limits: GatewayLimits,
     pub(super) quota: Arc<Quota>,
+    pub(super) nameless: Arc<Nameless>,
+    /// Held for reading while somebody is told that a blob is there, for writing while one is removed.
+    pub(super) relying: Arc<RwLock<()>>,
+    pub(super) figures: Arc<Figures>,
+    peers: Option<Arc<Peers>>,
+}
+
+impl Gateway {
+    pub(super) async fn new(store: BlobStore, limits: GatewayLimits) -> Result<Self, ServeError> {
+        let used_bytes = store.used_bytes().await.map_err(ServeError::Count)?;
+        tracing::info!(used_bytes, quota_bytes = limits.quota.0, "gateway serves");
+        // A budget below the largest blob would never let one in.
+        let at_least = |budget: PeerBudget| PeerBudget { bytes: budget.bytes.max(limits.blob), ..budget };
+        Ok(Self {
+            store,
+            limits,
+            quota: Arc::new(Quota::new(limits.quota, used_bytes)),
+            nameless: Arc::default(),
+            relying: Arc::default(),
+            figures: Arc::default(),
+            peers: limits.peer.map(|budget| Arc::new(Peers::new(at_least(budget)))),
+        })
+    }
+
+    /// The blob's length, if it is kept; it will be for as long as a new one, whoever asks.
+    async fn rely_on(&self, digest: BlobDigest) -> Result<u64, GetError> {
+        let _kept = self.relying.read().await;
+        let length = self.store.length(digest).await?;
+        self.nameless.relied_on(digest);
+        Ok(length)
+    }
 }
 
 #[derive(Serialize)]
@@ -88,7 +127,11 @@ impl From<GetError> for Refusal {
 pub(super) fn router(gateway: Gateway) -> Router {
     // A handler for GET would answer HEAD as well, by reading the whole blob.
     let blob = get(fetch).head(measure).put(keep);
-    Router::new().route("/v1/blobs/{digest}", blob).route("/v1/health", get(health)).with_state(gateway)
+    Router::new()
+        .route("/v1/blobs/{digest}", blob)
+        .route("/v1/health", get(health))
+        .route("/metrics", get(metrics))
+        .with_state(gateway)
 }
 
 async fn health(State(gateway): State<Gateway>) -> Json<Health> {
@@ -101,6 +144,11 @@ async fn health(State(gateway): State<Gateway>) -> Json<Health> {
     })
 }
 
+async fn metrics(State(gateway): State<Gateway>) -> Response {
+    gateway.figures.used_bytes.set(gateway.quota.used() as i64);
+    exposition(&gateway.figures.registry)
+}
+
 /// Only a digest is a name. Everything else, `..` and slashes in any disguise included, ends here.
 fn named(name: &str) -> Result<BlobDigest, Refusal> {
     name.parse().map_err(|why| Refusal::new(StatusCode::BAD_REQUEST, format!("blob name is no digest: {why}")))
@@ -108,7 +156,7 @@ fn named(name: &str) -> Result<BlobDigest, Refusal> {
 
 async fn measure(State(gateway): State<Gateway>, Path(name): Path<String>) -> Result<Response, Refusal> {
     let digest = named(&name)?;
-    let length = gateway.store.length(digest).await?;
+    let length = gateway.rely_on(digest).await?;
     Ok(blob_response(digest, length, Body::empty()))
 }
 
@@ -116,6 +164,7 @@ async fn fetch(State(gateway): State<Gateway>, Path(name): Path<String>) -> Resu
     let digest = named(&name)?;
     let blob = gateway.store.open(digest).await?;
     let length = blob.length_bytes;
+    gateway.figures.sent_bytes.inc_by(length);
     Ok(blob_response(digest, length, Body::from_stream(checked(gateway, digest, blob))))
 }
 
@@ -167,47 +216,71 @@ fn checked(gateway: Gateway, digest: BlobDigest, blob: BlobStream) -> impl Strea
 
 async fn keep(
     State(gateway): State<Gateway>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
     Path(name): Path<String>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<StatusCode, Refusal> {
-    let digest = named(&name)?;
-    let length = announced_length(&headers)?;
-    let limit = gateway.limits.blob.0;
-    if length > limit {
-        let mut refusal = Refusal::new(
-            StatusCode::PAYLOAD_TOO_LARGE,
-            format!("blob {digest} has {length} bytes, the gateway takes {limit}"),
-        );
-        refusal.number = Some(("encompute-limit-bytes", limit));
-        return Err(refusal);
-    }
-    if gateway.store.length(digest).await.is_ok() {
-        return Ok(StatusCode::OK);
-    }
-    let room = gateway.quota.reserve(length).map_err(|left| {
-        let sentence = format!("store is full: {length} bytes were to be kept, {left} are left");
-        let number = Some(("encompute-left-bytes", left));
-        Refusal { number, ..Refusal::new(StatusCode::INSUFFICIENT_STORAGE, sentence) }
-    })?;
-    let mut upload = gateway.store.upload(digest).await?;
-    let received = tokio::time::timeout(gateway.limits.request, receive(&mut upload, body)).await;
-    let refusal = match received {
-        Ok(Ok(())) => {
-            let new = upload.finish().await?;
-            if new {
-                room.keep();
-            }
-            return Ok(if new { StatusCode::CREATED } else { StatusCode::OK });
-        }
-        Ok(Err(refusal)) => refusal,
-        Err(_) => Refusal::new(
-            StatusCode::REQUEST_TIMEOUT,
-            format!("blob {digest} did not arrive within {} s", gateway.limits.request.as_secs()),
-        ),
+    let kept = gateway.keep(peer, &name, &headers, body).await;
+    let outcome = match &kept {
+        Ok(status) => status,
+        Err(refusal) => &refusal.status,
     };
-    upload.abandon().await;
-    Err(refusal)
+    gateway.figures.uploads.get_or_create(&super::figures::Upload { status: outcome.as_u16() }).inc();
+    kept
+}
+
+impl Gateway {
+    async fn keep(&self, peer: SocketAddr, name: &str, headers: &HeaderMap, body: Body) -> Result<StatusCode, Refusal> {
+        let digest = named(name)?;
+        let length = announced_length(headers)?;
+        let limit = self.limits.blob.0;
+        if length > limit {
+            let sentence = format!("blob {digest} has {length} bytes, the gateway takes {limit}");
+            let number = Some(("encompute-limit-bytes", limit));
+            return Err(Refusal { number, ..Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, sentence) });
+        }
+        if self.rely_on(digest).await.is_ok() {
+            return Ok(StatusCode::OK);
+        }
+        self.within_budget(peer, length)?;
+        let room = self.quota.reserve(length).map_err(|left| {
+            let sentence = format!("store is full: {length} bytes were to be kept, {left} are left");
+            let number = Some(("encompute-left-bytes", left));
+            Refusal { number, ..Refusal::new(StatusCode::INSUFFICIENT_STORAGE, sentence) }
+        })?;
+        let mut upload = self.store.upload(digest).await?;
+        let received = tokio::time::timeout(self.limits.request, receive(&mut upload, body)).await;
+        let refusal = match received {
+            Ok(Ok(())) => {
+                let _kept = self.relying.read().await;
+                let new = upload.finish().await?;
+                self.nameless.relied_on(digest);
+                if new {
+                    room.keep();
+                    self.figures.received_bytes.inc_by(length);
+                }
+                return Ok(if new { StatusCode::CREATED } else { StatusCode::OK });
+            }
+            Ok(Err(refusal)) => refusal,
+            Err(_) => Refusal::new(
+                StatusCode::REQUEST_TIMEOUT,
+                format!("blob {digest} did not arrive within {} s", self.limits.request.as_secs()),
+            ),
+        };
+        upload.abandon().await;
+        Err(refusal)
+    }
+
+    fn within_budget(&self, peer: SocketAddr, length: u64) -> Result<(), Refusal> {
+        let Some(peers) = &self.peers else { return Ok(()) };
+        peers.take(peer.ip(), length, Instant::now()).map_err(|wait| {
+            let seconds = wait.as_secs().max(1);
+            let sentence = format!("{} has brought as much as it may for now; try again in {seconds} s", peer.ip());
+            let number = Some((header::RETRY_AFTER.as_str(), seconds));
+            Refusal { number, ..Refusal::new(StatusCode::TOO_MANY_REQUESTS, sentence) }
+        })
+    }
 }
 
 fn announced_length(headers: &HeaderMap) -> Result<u64, Refusal> {
