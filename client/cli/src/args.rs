@@ -104,6 +104,9 @@ pub enum Command {
     /// The blob gateway
     #[command(subcommand)]
     Gateway(commands::gateway::Gateway),
+    /// Put the contract on a chain, and govern it
+    #[command(subcommand)]
+    Govern(commands::govern::Govern),
     /// What is configured, and where it comes from
     #[command(subcommand)]
     Config(commands::config::Config),

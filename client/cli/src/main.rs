@@ -5,6 +5,7 @@ mod commands;
 mod context;
 mod deployment;
 mod failure;
+mod named;
 mod output;
 mod publish;
 mod rail;
@@ -55,6 +56,7 @@ async fn run(arguments: Arguments) -> Outcome {
         Command::Bench(command) => command.run(&common).await,
         Command::Wallet(command) => command.run(&common).await,
         Command::Gateway(command) => command.run(&common).await,
+        Command::Govern(command) => command.run(&common).await,
         Command::Config(command) => command.run(&common).await,
     }
 }

@@ -8,6 +8,7 @@ pub mod demo;
 pub mod dev;
 pub mod doctor;
 pub mod gateway;
+pub mod govern;
 pub mod job;
 pub mod market;
 pub mod model;
