@@ -2,6 +2,7 @@
 
 mod edges;
 mod spec;
+mod supply;
 mod text;
 
 use std::io;
@@ -26,6 +27,10 @@ pub enum TidyError {
     },
     #[error("ask cargo for the crates")]
     Metadata(#[from] cargo_metadata::Error),
+    #[error("read deny.toml")]
+    Deny(#[source] Box<toml::de::Error>),
+    #[error("list the crates: {0}")]
+    Tree(String),
     #[error("{0} broken house rules, listed above")]
     Untidy(usize),
 }
@@ -50,6 +55,7 @@ pub fn run(arguments: Arguments) -> Result<(), TidyError> {
     let mut findings = edges::check()?;
     findings.extend(text::check()?);
     findings.extend(spec::check()?);
+    findings.extend(supply::check()?);
     findings.sort();
     for finding in &findings {
         eprintln!("{}: {}", finding.place, finding.words);
