@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 mod contract;
+mod hostile;
 mod limits;
 mod polkadot_js;
 mod process;
