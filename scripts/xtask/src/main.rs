@@ -2,6 +2,7 @@
 //! checks golden vectors, breaks a market on purpose.
 
 mod contract;
+mod fuzz;
 mod repository;
 mod tidy;
 mod vectors;
@@ -24,6 +25,8 @@ enum Task {
     Contract(contract::Task),
     /// Checks the house rules: edges between crates, lengths, words that must not appear, the hash of SPEC.md.
     Tidy(tidy::Arguments),
+    /// Runs every decoder of strangers' bytes under a fuzzer and prints what came of it.
+    Fuzz(fuzz::Arguments),
     /// Checks the golden vectors; with --write, makes them anew.
     Vectors(vectors::Arguments),
     /// Runs jobs while processes are killed at every step; says where jobs and money end.
@@ -36,6 +39,7 @@ fn main() -> ExitCode {
     let done = match Arguments::parse().task {
         Task::Contract(task) => contract::run(task).map_err(Into::into),
         Task::Tidy(arguments) => tidy::run(arguments).map_err(Into::<Box<dyn Error>>::into),
+        Task::Fuzz(arguments) => fuzz::run(&arguments).map_err(Into::into),
         Task::Vectors(arguments) => vectors::run(arguments).map_err(Into::into),
         Task::Drill(arguments) => encompute_drill::drill(&arguments).map_err(Into::into),
         Task::Load(arguments) => encompute_drill::load(&arguments).map_err(Into::into),
