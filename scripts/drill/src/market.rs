@@ -78,6 +78,8 @@ pub(crate) fn io(doing: &'static str) -> impl Fn(std::io::Error) -> DrillError {
 #[derive(Default)]
 pub(crate) struct Books {
     events: Vec<(BlockNumber, Event)>,
+    /// Events of another version of the contract.
+    unread: u32,
     read_to: BlockNumber,
 }
 
@@ -96,6 +98,7 @@ impl Books {
         }
         let range = BlockNumber(self.read_to.0 + 1)..=head;
         for block in patiently(|| client.events_in(range.clone())).await? {
+            self.unread += block.unread;
             self.events.extend(block.events.into_iter().map(|emitted| (block.block.number, emitted.event)));
         }
         self.read_to = head;
@@ -117,7 +120,7 @@ impl Books {
             let deposit = patiently(|| client.constants()).await?.existential_deposit;
             if patiently(|| client.head()).await?.number == self.read_to {
                 let balance = balance.checked_sub(deposit).unwrap_or_default();
-                return Ok(audit_ledger(&self.events, self.read_to, &stated, balance));
+                return Ok(audit_ledger(&self.events, self.unread, self.read_to, &stated, balance));
             }
         }
     }

@@ -153,7 +153,7 @@ impl Chain {
     pub fn audit(&mut self) -> LedgerReport {
         let (stated, balance) = (self.read(&ReadTotals {}), self.balance());
         let last = self.history.last().map_or(BlockNumber(1), |(block, _)| *block);
-        audit_ledger(&self.history, last, &stated, balance)
+        audit_ledger(&self.history, 0, last, &stated, balance)
     }
 
     /// Makes a call of the protocol, with money in plancks.
