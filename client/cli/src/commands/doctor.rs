@@ -262,6 +262,8 @@ async fn workers(client: &Client, count: u32) -> Finding {
 
 /// Which creators' services answer: without one a job on their model ends in a refund.
 async fn creators(client: &Client, gateway: Option<&GatewayClient>, models: u32) -> Finding {
+    // What is on sale stands in manifests, and those are behind the gateway: its finding says enough.
+    let Some(gateway) = gateway else { return good("models", "not looked at, for no gateway answers") };
     let mut sold: BTreeMap<String, Vec<String>> = BTreeMap::new();
     let mut troubles = Vec::new();
     for model in (1..=models.min(ASKED)).map(ModelId) {
@@ -289,8 +291,7 @@ async fn creators(client: &Client, gateway: Option<&GatewayClient>, models: u32)
     }
 }
 
-async fn manifest(gateway: Option<&GatewayClient>, digest: BlobDigest) -> Result<VersionManifest, String> {
-    let gateway = gateway.ok_or("no gateway answers")?;
+async fn manifest(gateway: &GatewayClient, digest: BlobDigest) -> Result<VersionManifest, String> {
     let bytes = gateway.get(digest, ByteLimit(VersionManifest::LIMIT_BYTES as u64)).await;
     VersionManifest::from_wire(&bytes.map_err(|error| error.to_string())?).map_err(|error| error.to_string())
 }
