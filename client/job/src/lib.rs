@@ -4,7 +4,7 @@
 //! [`Runner::request`] buys the run; [`Runner::drive`] takes the job on from wherever it stands on
 //! chain, until it ends. After a crash the same call goes on: intents are written before each send.
 //!
-//! Nothing is decrypted before its receipt is verified ([`rounds`]), nothing decrypted leaves but
+//! Nothing is decrypted before its receipt is verified (module `rounds`), nothing decrypted leaves but
 //! through [`encompute_release::Releaser`], and nothing here reacts to a decrypted value: only to
 //! signatures, digests, sizes and windows.
 

@@ -36,6 +36,9 @@ const REFUSED: &str = "refused";
 /// Most bytes of a sealed result.
 const RESULT_LIMIT_BYTES: usize = JobResult::LIMIT_BYTES + 2 * OVERHEAD_BYTES + 1024;
 
+/// Tails in memory, each with when it was last used.
+type LoadedTails = BTreeMap<(VersionHash, SplitIndex), (Instant, Arc<TailModel>)>;
+
 /// The jobs of one creator.
 pub(crate) struct Desk {
     pub(crate) account: Account,
@@ -46,7 +49,7 @@ pub(crate) struct Desk {
     pub(crate) state: StateDir,
     pub(crate) figures: Figures,
     places: Semaphore,
-    tails: Mutex<BTreeMap<(VersionHash, SplitIndex), (Instant, Arc<TailModel>)>>,
+    tails: Mutex<LoadedTails>,
     /// Each with the block in which its features came; none for one from the journal, where it stays.
     at_work: Mutex<BTreeMap<JobId, Option<BlockNumber>>>,
 }

@@ -6,7 +6,7 @@ mod world;
 
 use encompute_lifecycle::{Command, ReadState};
 use encompute_protocol::{Address, JobId, Plancks, PolicyId, Reason, SplitIndex, Stage, VersionId, call::*};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque, btree_map::Entry};
 use world::*;
 
 const JOB: JobId = JobId(1);
@@ -68,8 +68,8 @@ fn explore(split: SplitIndex) -> BTreeMap<Key, World> {
             next.push(late);
         }
         for world in next {
-            if !seen.contains_key(&key(&world)) {
-                seen.insert(key(&world), world.clone());
+            if let Entry::Vacant(place) = seen.entry(key(&world)) {
+                place.insert(world.clone());
                 queue.push_back(world);
             }
         }

@@ -175,6 +175,7 @@ impl KeyDigest {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 

@@ -345,6 +345,7 @@ pub fn decode_emitted(topics: &[[u8; 32]], data: &[u8]) -> Option<Event> {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 

@@ -1,6 +1,6 @@
 //! What the contract keeps: parameters, models, versions, splits, workers, jobs.
 //!
-//! Every record is one storage item and fits the platform's 416 bytes; [`tests`] asserts it.
+//! Every record is one storage item and fits the platform's 416 bytes; its tests assert it.
 
 use crate::{
     Address, BasisPoints, BlobDigest, BlockNumber, Blocks, CostUnits, HeadDigest, KeyDigest, MeasurementId, ModelId,

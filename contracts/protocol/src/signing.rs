@@ -151,7 +151,7 @@ mod tests {
         let high = -*scalars.s();
         assert!(bool::from(high.is_high()));
         bytes[32..64].copy_from_slice(&high.to_bytes());
-        bytes[64] = 27 + (bytes[64] - 27) ^ 1;
+        bytes[64] = 27 + ((bytes[64] - 27) ^ 1);
         assert_eq!(Signature(bytes).signer_over(&offer(1)), None);
     }
 

@@ -1,7 +1,7 @@
 //! The crash drill: jobs through the real programs, one of which is killed, frozen or robbed of its
 //! files at every step; then the outcome is judged.
 //!
-//! What is to happen ([`plan`]) and what its outcome is worth ([`judge`]) are pure and tested alone;
+//! What is to happen ([`mod@plan`]) and what its outcome is worth ([`mod@judge`]) are pure and tested alone;
 //! processes are in a thin shell around them. Money is judged from the contract's events against the
 //! refund table, never by what a program says of itself.
 //!

@@ -19,10 +19,10 @@ const PARTIES: Parties = Parties { creator: CREATORS[0], treasury: TREASURY };
 fn judged(world: &World, job: JobId, alter: impl FnOnce(&mut Vec<Event>)) -> Judgement {
     let mut events: Vec<Event> = world.market.events().iter().map(|(_, event)| event.clone()).collect();
     for event in &mut events {
-        if let Event::Credited(credit) = event {
-            if let Some(worker) = PAYOUTS.iter().position(|payout| *payout == credit.account) {
-                credit.account = WORKERS[worker];
-            }
+        if let Event::Credited(credit) = event
+            && let Some(worker) = PAYOUTS.iter().position(|payout| *payout == credit.account)
+        {
+            credit.account = WORKERS[worker];
         }
     }
     alter(&mut events);

@@ -90,7 +90,7 @@ fn an_offer_is_good_for_one_user_one_input_and_one_contract() {
     let escrow = world.escrow(message.version, message.split, message.tip).unwrap();
     let signed = world.offer(0, USERS[0], &message);
     let mut request = |user: Address, change: &dyn Fn(&mut RequestJob)| {
-        let mut message = RequestJob { offer: Some(signed.clone()), ..message.clone() };
+        let mut message = RequestJob { offer: Some(signed), ..message.clone() };
         change(&mut message);
         chain.call(user, escrow, &message)
     };

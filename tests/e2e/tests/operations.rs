@@ -246,7 +246,8 @@ fn blobs_that_nobody_named_are_forgotten_and_the_audit_still_passes(market: &Mar
         assert!(health.contains("\"service\":\"gateway\""), "{health}");
     }
     let mut after = files(&blobs);
-    (before.sort(), after.sort());
+    before.sort();
+    after.sort();
     assert_eq!(before, after, "every blob of the job and of both models is named");
     let audit = market.encompute(&["audit", "job", "1", "--json"]).done().json();
     assert_eq!(audit["verdict"], "pass", "{audit}");

@@ -127,7 +127,7 @@ fn misshapen_inputs_and_weights_are_refused() {
     let weights = ring.prepare(WeightPolynomials::new(1, 2, vec![vec![1]; 2]).unwrap()).unwrap();
     let good = Ciphertext { mask: vec![0; 256], body: vec![0; 256] };
     let short = Ciphertext { mask: vec![0; 256], body: vec![0; 255] };
-    assert!(ring.multiply(&[good.clone()], &weights).is_err());
+    assert!(ring.multiply(std::slice::from_ref(&good), &weights).is_err());
     assert!(ring.multiply(&[good.clone(), short], &weights).is_err());
     assert!(ring.multiply(&[good.clone(), good], &weights).is_ok());
 }

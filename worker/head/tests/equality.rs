@@ -23,7 +23,7 @@ const SETS: [(ParameterSet, Toy); 2] =
 
 fn dense(seed: u64) -> (Layer, Domain) {
     let layer = Layer::Dense { inputs: 1 + (seed * 7 % 300) as u32, outputs: 1 + (seed % 11) as u32 };
-    (layer, Domain { bits: 2 + (seed % 5) as u8, signed: seed % 2 == 0 })
+    (layer, Domain { bits: 2 + (seed % 5) as u8, signed: seed.is_multiple_of(2) })
 }
 
 fn convolution(seed: u64) -> (Layer, Domain) {
@@ -38,7 +38,7 @@ fn convolution(seed: u64) -> (Layer, Domain) {
         padding: (seed / 11 % 3) as u32,
         out_channels: 1 + (seed / 13 % 4) as u32,
     };
-    (layer, Domain { bits: 3 + (seed % 6) as u8, signed: seed % 3 == 0 })
+    (layer, Domain { bits: 3 + (seed % 6) as u8, signed: seed.is_multiple_of(3) })
 }
 
 /// Random weights and inputs of a thousand layers, under both sets.

@@ -56,6 +56,7 @@ pub enum NoPlace {
 
 /// A place held for an offer that is being prepared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(clippy::large_enum_variant, reason = "made once a call and taken apart at once")]
 pub enum Reserved {
     /// Prepare and sign one.
     New,

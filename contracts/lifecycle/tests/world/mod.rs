@@ -71,6 +71,12 @@ pub struct World {
     pub serial: u64,
 }
 
+impl Default for World {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl World {
     /// The market without anybody in it.
     pub fn empty() -> Self {
