@@ -1,6 +1,6 @@
 //! The secret half of a head, and the digest over both.
 
-use codec::{Decode, Encode};
+use codec::{Compact, Decode, Encode};
 use encompute_protocol::{HeadDigest, digest::keccak_256, wire};
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
@@ -24,6 +24,14 @@ pub enum WeightsError {
     /// Too long, of another version, or not the encoding of weights.
     #[error("not head weights")]
     Encoding(#[from] wire::DecodeError),
+    /// More layers than a plan can have rounds.
+    #[error("head weights of {found} layers, a plan has at most {limit} rounds")]
+    Layers {
+        /// Layers announced.
+        found: u32,
+        /// Layers allowed.
+        limit: usize,
+    },
     /// Weights for another number of layers than asked for.
     #[error("layer {index} of weights that have {found} layers")]
     NoLayer {
@@ -48,9 +56,14 @@ impl HeadWeights {
     /// The weights in `bytes`.
     ///
     /// # Errors
-    /// [`WeightsError::Encoding`]. Whether they fit a plan is checked when they are compiled.
+    /// [`WeightsError::Encoding`], [`WeightsError::Layers`]. Whether they fit a plan is checked when they are compiled.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, WeightsError> {
         let value = versioned(bytes, Self::VERSION, Self::LIMIT_BYTES)?;
+        // An empty layer is one byte here and 24 in memory: count them before they are read.
+        let Compact(found) = Compact::<u32>::decode(&mut &*value).map_err(|_| wire::DecodeError::Malformed)?;
+        if found as usize > HeadPlan::ROUND_LIMIT {
+            return Err(WeightsError::Layers { found, limit: HeadPlan::ROUND_LIMIT });
+        }
         Ok(wire::decode_exact(value, Self::LIMIT_BYTES)?)
     }
 

@@ -47,6 +47,14 @@ fn plan_with_trailing_byte_is_refused() {
 }
 
 #[test]
+fn weights_of_more_layers_than_rounds_are_refused_before_they_are_read() {
+    let many = HeadWeights::new(vec![Vec::new(); 257]).to_bytes();
+    assert!(HeadWeights::from_bytes(&many).err() == Some(WeightsError::Layers { found: 257, limit: 256 }));
+    // The count alone decides: no layer of these is there.
+    assert!(HeadWeights::from_bytes(&many[..5]).err() == Some(WeightsError::Layers { found: 257, limit: 256 }));
+}
+
+#[test]
 fn plan_and_weights_of_another_version_are_refused() {
     let mut bytes = a_plan().to_bytes();
     bytes[0] = 9;
