@@ -35,7 +35,9 @@ fn a_job_that_no_worker_offered_to_run_is_claimed_from_the_chain_or_cancelled_fo
     assert_eq!(refusal(&stranger), (1, true), "{stranger:?}");
     let ended = market.encompute(&["job", "cancel", &cancelled, "--suri", "//Eve", "--json"]).done().json();
     assert_eq!((ended["stage"].as_str(), credit(&market, "//Eve")), (Some("cancelled"), escrow), "{ended}");
-    let taken = market.encompute(&["creator", "withdraw", "--suri", "//Eve", "--json"]).done().json();
+    let owed = market.encompute(&["wallet", "balance", "--suri", "//Eve", "--json"]).done().json();
+    assert_eq!(owed["credit"], escrow.to_string());
+    let taken = market.encompute(&["wallet", "withdraw", "--suri", "//Eve", "--json"]).done().json();
     assert_eq!(taken["withdrawn"], escrow.to_string());
 
     signal("CONT", market.pid("worker"));

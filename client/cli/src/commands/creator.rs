@@ -2,16 +2,13 @@
 
 use crate::{
     args::{Common, Identity, Leash},
-    commands::market,
+    commands::{credit::Withdraw, market},
     context::{Context, stopped, under},
-    failure::{Doing, Exit, Failure, Outcome, exit_of_chain},
+    failure::{Doing, Exit, Outcome},
     output,
 };
 use clap::{Args, Subcommand};
-use encompute_protocol::{
-    Plancks,
-    call::{ReadCounts, ReadCredit, ReadModel, WithdrawCredit},
-};
+use encompute_protocol::call::{ReadCounts, ReadCredit, ReadModel};
 use serde_json::json;
 use std::{net::SocketAddr, path::PathBuf};
 
@@ -30,18 +27,11 @@ pub enum Creator {
         #[command(flatten)]
         identity: Identity,
     },
-    /// Take the credit of an account out of the contract (any role: creators, workers, users)
+    /// Take what was earned out of the contract
     #[command(
         after_help = "Examples:\n  encompute creator withdraw --suri //Charlie\n  encompute creator withdraw --suri //Charlie --to //Ferdie"
     )]
-    Withdraw {
-        /// Whose
-        #[command(flatten)]
-        identity: Identity,
-        /// Where to; the account itself if not given
-        #[arg(long, value_name = "ACCOUNT")]
-        to: Option<String>,
-    },
+    Withdraw(Withdraw),
 }
 
 /// How to serve.
@@ -68,7 +58,7 @@ impl Creator {
         match self {
             Self::Serve(serve) => serve.run(&context).await,
             Self::Earnings { identity } => earnings(&context, &identity, common).await,
-            Self::Withdraw { identity, to } => withdraw(&context, &identity, to.as_deref(), common).await,
+            Self::Withdraw(withdraw) => withdraw.run(&context, common).await,
         }
     }
 }
@@ -125,20 +115,4 @@ async fn earnings(context: &Context, identity: &Identity, common: &Common) -> Ou
             record.bond, record.bond_locked, record.open_jobs
         ))
     })
-}
-
-async fn withdraw(context: &Context, identity: &Identity, to: Option<&str>, common: &Common) -> Outcome {
-    let to = to.map(crate::deployment::parse_address).transpose()?;
-    let account = context.account(identity).await?;
-    let taken = account.submit(WithdrawCredit { to }, Plancks::ZERO).await;
-    let taken = taken.map_err(|error| Failure::of(exit_of_chain(error.class()), "withdraw", &error))?;
-    if common.json {
-        return output::json(
-            &json!({ "withdrawn": market::plancks(taken.answer), "fee": market::plancks(taken.fee), "block": taken.block.number.0 }),
-        );
-    }
-    output::text(&format!(
-        "withdrew {} in block {}; the transaction cost {}",
-        taken.answer, taken.block.number, taken.fee
-    ))
 }

@@ -469,7 +469,7 @@ fn print_ending(ending: &Ending, listing: &Listing, rail: &Rail, common: &Common
     }
     match ending.stage {
         Stage::Failed => Err(Failure::new(Exit::Failed, format!("job {} failed: {:?}", ending.job, ending.reason))
-            .hint("what comes back is a credit; take it out: encompute job list, then encompute creator withdraw --suri …")),
+            .hint("what comes back is a credit; take it out: encompute wallet withdraw --suri … or --wallet …")),
         _ => Ok(()),
     }
 }

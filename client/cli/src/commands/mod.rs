@@ -4,6 +4,7 @@ pub mod audit;
 pub mod bench;
 pub mod config;
 pub mod creator;
+pub mod credit;
 pub mod demo;
 pub mod dev;
 pub mod doctor;

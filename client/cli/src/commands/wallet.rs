@@ -1,7 +1,8 @@
-//! `encompute wallet`: keys that sign, in encrypted files.
+//! `encompute wallet`: keys that sign, in encrypted files, and the money of their accounts.
 
 use crate::{
-    args::Common,
+    args::{Common, Identity},
+    commands::credit::{self, Withdraw},
     context::{Context, bare_home, password, under},
     failure::{Doing, Exit, Failure, Outcome},
     output,
@@ -17,7 +18,7 @@ use zeroize::Zeroizing;
 /// First bytes of addresses that belong to no network in particular.
 const ANY_NETWORK: u16 = 42;
 
-/// Keys that sign
+/// Keys that sign, and the money of their accounts
 #[derive(Subcommand)]
 pub enum Wallet {
     /// Make a new key and keep it under a password
@@ -36,6 +37,20 @@ pub enum Wallet {
         /// One wallet
         name: Option<String>,
     },
+    /// What an account has, and what the contract owes it
+    #[command(
+        after_help = "Examples:\n  encompute wallet balance --suri //Dave\n  encompute wallet balance --wallet anna --json"
+    )]
+    Balance {
+        /// Whose
+        #[command(flatten)]
+        identity: Identity,
+    },
+    /// Take what the contract owes an account out of it: refunds, fees, shares of slashed deposits
+    #[command(
+        after_help = "Examples:\n  encompute wallet withdraw --suri //Dave\n  encompute wallet withdraw --wallet anna --to //Ferdie"
+    )]
+    Withdraw(Withdraw),
 }
 
 /// A new key.
@@ -70,11 +85,12 @@ pub struct Import {
 impl Wallet {
     /// Runs it.
     pub async fn run(self, common: &Common) -> Outcome {
-        let shelf = Shelf::of(common)?;
         match self {
-            Self::New(new) => new.run(&shelf, common),
-            Self::Import(import) => import.run(&shelf, common),
-            Self::Show { name } => show(&shelf, name.as_deref(), common),
+            Self::New(new) => new.run(&Shelf::of(common)?, common),
+            Self::Import(import) => import.run(&Shelf::of(common)?, common),
+            Self::Show { name } => show(&Shelf::of(common)?, name.as_deref(), common),
+            Self::Balance { identity } => credit::balance(&Context::load(common)?, &identity, common).await,
+            Self::Withdraw(withdraw) => withdraw.run(&Context::load(common)?, common).await,
         }
     }
 }
