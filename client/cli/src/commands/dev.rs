@@ -209,7 +209,8 @@ impl Market {
         let creator = Service::start(launch("creator", &program, creator.to_vec(), 3)).await?;
         let creator_url = creator.ready_text("listen")?;
         services.push(creator);
-        let models = super::model::publish_all(&network, &up.models, CREATOR, Path::new(&vault), &creator_url).await?;
+        let models =
+            crate::publish::publish_all(&network, &up.models, CREATOR, Path::new(&vault), &creator_url).await?;
 
         output::say("starting the worker: quote, registration, head keys …");
         let state = text(&["worker"]);

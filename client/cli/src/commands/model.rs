@@ -9,10 +9,9 @@ use crate::{
     publish::{self, Publication},
 };
 use clap::{Args, Subcommand};
-use encompute_networks::Network;
 use encompute_protocol::{Plancks, VersionStatus, call::ReadSplit};
 use serde_json::{Value, json};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// Models on sale, and a creator's bench
 #[derive(Subcommand)]
@@ -208,18 +207,4 @@ impl Publish {
             false => output::text(&format!("{words}\n  on sale as version {}", summary["version"])),
         }
     }
-}
-
-/// Publishes every model of a folder that is not on sale yet in this very form; for `dev up`.
-///
-/// # Errors
-/// With the model that could not be published.
-pub async fn publish_all(
-    network: &Network,
-    models: &Path,
-    suri: &str,
-    vault: &Path,
-    creator_url: &str,
-) -> Outcome<Vec<Value>> {
-    publish::publish_all(network, models, suri, vault, creator_url).await
 }
