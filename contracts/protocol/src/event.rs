@@ -345,8 +345,8 @@ pub fn decode_emitted(topics: &[[u8; 32]], data: &[u8]) -> Option<Event> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
     use super::*;
 
     #[test]
