@@ -1,5 +1,5 @@
 //! The job's receipt: rebuilt from facts of the chain, its key recovered again. Every field counts.
-#![allow(clippy::unwrap_used, clippy::panic)]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::type_complexity)]
 
 #[path = "../../../tests/contract/src/alterations.rs"]
 mod alterations;
