@@ -69,6 +69,10 @@ struct Done {
 impl Demo {
     /// Runs it.
     pub async fn run(self, common: &Common) -> Outcome {
+        // A market takes a while to start: what can be said before is said before.
+        for (_, input) in self.inputs() {
+            std::fs::metadata(&input).doing(Exit::NotFound, &format!("read {}", input.display()))?;
+        }
         let folder =
             tempfile::Builder::new().prefix("encompute-demo-").tempdir().doing(Exit::Failed, "make a folder")?;
         let home = common.home.clone().unwrap_or_else(|| folder.path().to_owned());
