@@ -34,6 +34,6 @@ pub use client::GatewayClient;
 pub use gateway::{Forgetting, GatewayLimits, Names, PeerBudget, ServeError, serve, serve_forgetting};
 pub use http::{ClientError, http_client};
 pub use leash::stdin_ended;
-pub use server::{HttpLimits, ListenError, exposition, listen, serve_http};
+pub use server::{HttpLimits, ListenError, Outcomes, StageSeconds, exposition, listen, serve_http};
 pub use state::{StateDir, StateError};
 pub use store::{BlobStore, BlobStream, OpenStoreError, Upload};

@@ -141,8 +141,8 @@ impl Desk {
             account: self.account.address().to_string(),
             block: self.figures.block.get(),
             jobs_at_work: self.jobs_at_work(),
-            results_committed: self.figures.jobs(COMMITTED),
-            features_refused: self.figures.jobs(REFUSED),
+            results_committed: self.figures.jobs.counted(COMMITTED),
+            features_refused: self.figures.jobs.counted(REFUSED),
             versions: self.versions(),
         }
     }
@@ -190,23 +190,23 @@ impl Desk {
             match self.finish(job).await {
                 Ok(Done::Nothing) => return,
                 Ok(Done::Committed) => {
-                    self.figures.job(COMMITTED);
+                    self.figures.jobs.count(COMMITTED);
                     return info!(job = job.0, "result committed");
                 }
                 Err(JobError::Refused(reason)) => {
                     warn!(job = job.0, reason = %reason, "features refused");
                     match self.account.submit(RefuseFeatures { job }, Plancks::ZERO).await {
-                        Ok(_) => return self.figures.job(REFUSED),
+                        Ok(_) => return self.figures.jobs.count(REFUSED),
                         Err(error) if matches!(error.class(), Class::Unreachable | Class::TimedOut) => {}
                         Err(error) => return error!(job = job.0, error = &error as &dyn Error, "refusal not accepted"),
                     }
                 }
                 Err(error) if error.is_passing() => {
-                    self.figures.job("put-off");
+                    self.figures.jobs.count("put-off");
                     warn!(job = job.0, error = &error as &dyn Error, "job not finished yet");
                 }
                 Err(error) => {
-                    self.figures.job("failed");
+                    self.figures.jobs.count("failed");
                     return error!(job = job.0, error = &error as &dyn Error, "job cannot be finished");
                 }
             }
@@ -239,7 +239,7 @@ impl Desk {
         };
         let (bytes, began) = (sealed.len() as u64, Instant::now());
         let result = self.gateway.put(sealed.into()).await?;
-        self.figures.stage("upload", began);
+        self.figures.stages.ended("upload", began);
         self.figures.results_bytes.inc_by(bytes);
         let began = Instant::now();
         match self.account.submit(CommitResult { job, result }, Plancks::ZERO).await {
@@ -250,7 +250,7 @@ impl Desk {
                 _ => return Err(error.into()),
             },
         }
-        self.figures.stage("commit", began);
+        self.figures.stages.ended("commit", began);
         self.state.forget(&folder)?;
         Ok(Done::Committed)
     }
@@ -270,7 +270,7 @@ impl Desk {
         let policy = features::policy_of(split, terms.policy).ok_or(JobError::Manifest)?;
         let began = Instant::now();
         let sealed = self.sealed_features(features, split.features, progress.deadline).await?;
-        self.figures.stage("fetch", began);
+        self.figures.stages.ended("fetch", began);
         self.figures.features_bytes.inc_by(sealed.len() as u64);
         let context = |subject| Context { genesis: self.account.client().genesis(), contract: self.contract, subject };
         let opened = open(&self.key, &context(Subject::Features { job }), &sealed, ReleasedFeatures::LIMIT_BYTES);
@@ -284,7 +284,7 @@ impl Desk {
                 let tail = self.tail(manifest, terms.split, onnx).await?;
                 let began = Instant::now();
                 let scores = tokio::task::spawn_blocking(move || tail.run(&numbers)).await;
-                self.figures.stage("tail", began);
+                self.figures.stages.ended("tail", began);
                 scores.map_err(|_| JobError::Ended)??
             }
             // Nothing follows the head: its features are the scores.

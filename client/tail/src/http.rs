@@ -91,7 +91,7 @@ async fn metrics(State(service): State<Service>) -> Response {
 
 async fn head_key(State(service): State<Service>, headers: HeaderMap, body: Body) -> Result<Response, Refusal> {
     let released = release(&service, &headers, body).await;
-    service.desk.figures.head_key(released.as_ref().map_or_else(|refused| refused.1, |_| "released"));
+    service.desk.figures.head_keys.count(released.as_ref().map_or_else(|refused| refused.1, |_| "released"));
     released
 }
 

@@ -56,15 +56,15 @@ impl Desk {
             loop {
                 let began = Instant::now();
                 let ended = desk.commit(job).await;
-                desk.figures.stage("commit", began);
+                desk.figures.stages.ended("commit", began);
                 match ended {
                     Ok(Outcome::Committed) => {
                         desk.committed(job);
-                        desk.figures.job("committed");
+                        desk.figures.jobs.count("committed");
                         return info!(job = job.0, "head committed");
                     }
                     Ok(Outcome::Overtaken) => {
-                        desk.figures.job("overtaken");
+                        desk.figures.jobs.count("overtaken");
                         return warn!(job = job.0, "the job moved on before its receipt was accepted");
                     }
                     Err(error) if error.is_passing() => {
@@ -72,7 +72,7 @@ impl Desk {
                         tokio::time::sleep(RETRY_AFTER).await;
                     }
                     Err(error) => {
-                        desk.figures.job("refused");
+                        desk.figures.jobs.count("refused");
                         return error!(job = job.0, error = &error as &dyn std::error::Error, "receipt refused");
                     }
                 }

@@ -243,7 +243,7 @@ impl Desk {
         };
         let began = Instant::now();
         let bytes = self.world.gateway.get(input, ByteLimit(JobRequest::LIMIT_BYTES as u64)).await?;
-        self.figures.stage("fetch", began);
+        self.figures.stages.ended("fetch", began);
         let began = Instant::now();
         let work = {
             let head = head.clone();
@@ -254,7 +254,7 @@ impl Desk {
             }
         };
         let (request, blinding) = self.pool.run(work).await??;
-        self.figures.stage("open", began);
+        self.figures.stages.ended("open", began);
         Ok(Arc::new(Prepared { request, head, blinding, first: OnceCell::new() }))
     }
 
@@ -284,7 +284,7 @@ impl Desk {
         };
         let began = Instant::now();
         let response = self.pool.run(work).await??;
-        self.figures.stage("evaluate", began);
+        self.figures.stages.ended("evaluate", began);
         Ok(response)
     }
 

@@ -2,38 +2,23 @@
 
 use crate::desk::Desk;
 use axum::response::Response;
-use encompute_store::exposition;
+use encompute_store::{Outcomes, StageSeconds, exposition};
 use prometheus_client::{
-    encoding::EncodeLabelSet,
-    metrics::{
-        counter::Counter,
-        family::Family,
-        gauge::Gauge,
-        histogram::{Histogram, exponential_buckets},
-    },
+    metrics::{counter::Counter, gauge::Gauge},
     registry::{Registry, Unit},
 };
-use std::time::Instant;
-
-/// How a call or a job ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Ended {
-    outcome: &'static str,
-}
-
-/// A part of a job's way through the worker.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Stage {
-    stage: &'static str,
-}
 
 /// Figures of one worker.
 pub struct Figures {
     registry: Registry,
-    jobs: Family<Ended, Counter>,
-    offers: Family<Ended, Counter>,
-    rounds: Family<Ended, Counter>,
-    stages: Family<Stage, Histogram>,
+    /// Jobs claimed, committed, overtaken or refused.
+    pub(crate) jobs: Outcomes,
+    /// Offers asked for.
+    pub(crate) offers: Outcomes,
+    /// Rounds asked for.
+    pub(crate) rounds: Outcomes,
+    /// Parts of a job's way through the worker.
+    pub(crate) stages: StageSeconds,
     received_bytes: Counter,
     sent_bytes: Counter,
     levels: Levels,
@@ -56,15 +41,11 @@ struct Levels {
 impl Default for Figures {
     fn default() -> Self {
         let mut registry = Registry::with_prefix("encompute_worker");
-        let (jobs, offers, rounds) =
-            <(Family<Ended, Counter>, Family<Ended, Counter>, Family<Ended, Counter>)>::default();
         let (received_bytes, sent_bytes) = <(Counter, Counter)>::default();
-        // From a quarter of a millisecond to a minute.
-        let stages = Family::new_with_constructor(stage_seconds as fn() -> Histogram);
-        registry.register("jobs", "Jobs by what became of them here", jobs.clone());
-        registry.register("offers", "Offers asked for, by the answer's code", offers.clone());
-        registry.register("rounds", "Rounds asked for, by the answer's code", rounds.clone());
-        registry.register_with_unit("stage", "Time in each part of a job", Unit::Seconds, stages.clone());
+        let jobs = Outcomes::register(&mut registry, "jobs", "Jobs by what became of them here");
+        let offers = Outcomes::register(&mut registry, "offers", "Offers asked for, by the answer's code");
+        let rounds = Outcomes::register(&mut registry, "rounds", "Rounds asked for, by the answer's code");
+        let stages = StageSeconds::register(&mut registry);
         registry.register_with_unit("received", "Bytes of bodies read", Unit::Bytes, received_bytes.clone());
         registry.register_with_unit("sent", "Bytes of offers and rounds answered", Unit::Bytes, sent_bytes.clone());
         let levels = Levels::default();
@@ -89,31 +70,7 @@ impl Default for Figures {
     }
 }
 
-fn stage_seconds() -> Histogram {
-    Histogram::new(exponential_buckets(0.000_25, 2.0, 18))
-}
-
 impl Figures {
-    /// A job was claimed, committed, overtaken or refused.
-    pub(crate) fn job(&self, outcome: &'static str) {
-        self.jobs.get_or_create(&Ended { outcome }).inc();
-    }
-
-    /// An offer was asked for.
-    pub(crate) fn offer(&self, outcome: &'static str) {
-        self.offers.get_or_create(&Ended { outcome }).inc();
-    }
-
-    /// A round was asked for.
-    pub(crate) fn round(&self, outcome: &'static str) {
-        self.rounds.get_or_create(&Ended { outcome }).inc();
-    }
-
-    /// A stage that began then has ended.
-    pub(crate) fn stage(&self, stage: &'static str, began: Instant) {
-        self.stages.get_or_create(&Stage { stage }).observe(began.elapsed().as_secs_f64());
-    }
-
     /// Bytes of a body that was read.
     pub(crate) fn received(&self, bytes: usize) {
         self.received_bytes.inc_by(bytes as u64);

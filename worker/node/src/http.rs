@@ -147,7 +147,7 @@ async fn metrics(State(service): State<Service>) -> Response {
 
 async fn offer(State(service): State<Service>, headers: HeaderMap, body: Body) -> Result<Response, Refusal> {
     let offered = service.offer(&headers, body).await;
-    service.desk.figures.offer(code_of(&offered));
+    service.desk.figures.offers.count(code_of(&offered));
     Ok(service.octets(offered?))
 }
 
@@ -161,7 +161,7 @@ async fn answer(
     path: Result<Path<(u64, u16)>, PathRejection>,
 ) -> Result<Response, Refusal> {
     let answered = service.answer(path).await;
-    service.desk.figures.round(code_of(&answered));
+    service.desk.figures.rounds.count(code_of(&answered));
     Ok(service.octets(answered?))
 }
 
@@ -172,7 +172,7 @@ async fn order(
     body: Body,
 ) -> Result<Response, Refusal> {
     let answered = service.order(path, &headers, body).await;
-    service.desk.figures.round(code_of(&answered));
+    service.desk.figures.rounds.count(code_of(&answered));
     Ok(service.octets(answered?))
 }
 

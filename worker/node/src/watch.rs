@@ -278,7 +278,7 @@ impl Desk {
         drop(prepared);
         match self.world.account.submit(ClaimJob { job }, Plancks::ZERO).await {
             Ok(_) => {
-                self.figures.job("claimed");
+                self.figures.jobs.count("claimed");
                 self.resume(job).await?;
                 Ok(true)
             }

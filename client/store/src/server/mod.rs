@@ -2,6 +2,7 @@
 
 mod connection;
 mod exposition;
+mod figures;
 mod listen;
 
 use axum::{Router, extract::ConnectInfo};
@@ -18,6 +19,7 @@ use tokio::{
 use tower::Service;
 
 pub use exposition::exposition;
+pub use figures::{Outcomes, StageSeconds};
 pub use listen::{ListenError, listen};
 
 /// How long to wait after the system would not accept a connection, e.g. for want of files.
