@@ -2,7 +2,7 @@
 
 use blake2::{Blake2b512, Digest};
 use core::{fmt, str::FromStr};
-use encompute_protocol::Address;
+use encompute_protocol::{Address, ContractAddress};
 
 /// SS58 prefix of chains that have none of their own.
 const GENERIC_PREFIX: u16 = 42;
@@ -34,6 +34,14 @@ pub enum ParseAccountError {
 }
 
 impl AccountId {
+    /// Under which account the chain keeps a contract's money: its 20 bytes and twelve times 0xee, as
+    /// pallet-revive maps every address that has no account of its own.
+    pub fn of_contract(contract: ContractAddress) -> Self {
+        let mut bytes = [0xee; 32];
+        bytes[..20].copy_from_slice(&contract.0);
+        Self(bytes)
+    }
+
     /// The account as the contract sees it.
     pub fn address(&self) -> Address {
         Address::of_account(&self.0)

@@ -234,6 +234,16 @@ impl Client {
         self.within("say a balance", async { self.balance_in(&self.at(block).await?, account).await }).await
     }
 
+    /// What a contract could pay out at a block: its balance without what the chain keeps of any account.
+    ///
+    /// # Errors
+    /// As [`Self::balance_at`].
+    pub async fn payable_at(&self, contract: ContractAddress, block: BlockHash) -> Result<Plancks, ReadError> {
+        let free = self.balance_at(&AccountId::of_contract(contract), block).await?.free;
+        let deposit = self.constants().await?.existential_deposit;
+        Ok(free.checked_sub(deposit).unwrap_or_default())
+    }
+
     async fn balance_in(&self, at: &AtBlock, account: &AccountId) -> Result<Balance, ReadError> {
         #[derive(DecodeAsType)]
         #[decode_as_type(crate_path = "subxt::ext::scale_decode")]

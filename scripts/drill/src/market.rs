@@ -6,7 +6,7 @@ use crate::{
 };
 use core::{future::Future, time::Duration};
 use encompute_audit::{LedgerReport, audit_ledger};
-use encompute_chain::{AccountId, ReadError};
+use encompute_chain::ReadError;
 use encompute_envelope::{Context, RecipientSecret, Subject};
 use encompute_job::Journal;
 use encompute_kit::{Habits, KitError, Services};
@@ -89,40 +89,20 @@ impl Books {
         self.events.iter().map(|(_, event)| event)
     }
 
-    /// Reads what the contract has said since.
-    async fn catch_up(&mut self, services: &Services) -> Result<(), DrillError> {
+    /// The auditor's books as of now: events, sums and balance of one block, for the chain goes on meanwhile.
+    pub(crate) async fn ledger(&mut self, services: &Services) -> Result<LedgerReport, DrillError> {
         let client = services.client();
-        let head = patiently(|| client.head()).await?.number;
-        if head <= self.read_to {
-            return Ok(());
-        }
-        let range = BlockNumber(self.read_to.0 + 1)..=head;
+        let contract = client.contract().unwrap_or_default();
+        let head = patiently(|| client.head()).await?;
+        let range = BlockNumber(self.read_to.0 + 1)..=head.number;
         for block in patiently(|| client.events_in(range.clone())).await? {
             self.unread += block.unread;
             self.events.extend(block.events.into_iter().map(|emitted| (block.block.number, emitted.event)));
         }
-        self.read_to = head;
-        Ok(())
-    }
-
-    /// The auditor's books at a block whose events have all been read.
-    pub(crate) async fn ledger(&mut self, services: &Services) -> Result<LedgerReport, DrillError> {
-        let client = services.client();
-        let contract = client.contract().unwrap_or_default();
-        // An address without an account of its own is mapped to its 20 bytes and twelve times 0xee.
-        let mut account = [0xee; 32];
-        account[..20].copy_from_slice(&contract.0);
-        let account = AccountId(account);
-        loop {
-            self.catch_up(services).await?;
-            let stated = patiently(|| client.read(ReadTotals {})).await?;
-            let balance = patiently(|| client.balance(&account)).await?.free;
-            let deposit = patiently(|| client.constants()).await?.existential_deposit;
-            if patiently(|| client.head()).await?.number == self.read_to {
-                let balance = balance.checked_sub(deposit).unwrap_or_default();
-                return Ok(audit_ledger(&self.events, self.unread, self.read_to, &stated, balance));
-            }
-        }
+        self.read_to = head.number;
+        let stated = patiently(|| client.read_at(ReadTotals {}, head.hash)).await?;
+        let balance = patiently(|| client.payable_at(contract, head.hash)).await?;
+        Ok(audit_ledger(&self.events, self.unread, head.number, &stated, balance))
     }
 }
 

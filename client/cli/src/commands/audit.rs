@@ -9,9 +9,9 @@ use crate::{
 use clap::Subcommand;
 use encompute_attest::{TrustRoot, UnixSeconds};
 use encompute_audit::{Counted, JobBundle, Judge, LedgerReport, Report, audit_job, audit_ledger};
-use encompute_chain::{AccountId, BlockEvents, BlockHash, Client, Fact, ReadError};
+use encompute_chain::{BlockEvents, BlockHash, Client, Fact, ReadError};
 use encompute_protocol::{
-    Address, BlobDigest, BlockNumber, ContractAddress, JobId, Params, Plancks, Transcript,
+    Address, BlobDigest, BlockNumber, JobId, Params, Transcript,
     call::{ReadJob, ReadMeasurement, ReadModel, ReadParams, ReadSplit, ReadTotals, ReadVersion, ReadWorker},
     event::Event,
     wire::Message,
@@ -287,23 +287,13 @@ fn print(report: &Report, job: JobId) -> Outcome {
     ))
 }
 
-/// What a contract can pay out at a block: its balance without what the platform keeps of any account.
-async fn contract_balance(client: &Client, contract: ContractAddress, block: BlockHash) -> Outcome<Plancks> {
-    // An address without an account of its own is mapped to its 20 bytes and twelve times 0xee.
-    let mut account = [0xee; 32];
-    account[..20].copy_from_slice(&contract.0);
-    let fail = reading("read the contract's balance");
-    let free = client.balance_at(&AccountId(account), block).await.map_err(&fail)?.free;
-    let deposit = client.constants().await.map_err(&fail)?.existential_deposit;
-    Ok(free.checked_sub(deposit).unwrap_or_default())
-}
-
 async fn ledger(client: &Client) -> Outcome<LedgerReport> {
     let contract = client.contract().ok_or_else(|| Failure::new(Exit::Usage, "the network names no contract"))?;
     // Sums, balance and events of one block: the chain goes on meanwhile.
     let head = client.head().await.map_err(reading("read the chain"))?;
     let stated = read_in(client, head.hash, ReadTotals {}).await?;
-    let balance = contract_balance(client, contract, head.hash).await?;
+    let balance = client.payable_at(contract, head.hash).await;
+    let balance = balance.map_err(reading("read the contract's balance"))?;
     let Said { events, unread } = said(client, BlockNumber(1), head.number).await?;
     Ok(audit_ledger(&events, unread, head.number, &stated, balance))
 }
