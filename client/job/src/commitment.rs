@@ -1,7 +1,7 @@
 //! The head is committed: verify, decrypt, release, seal, send.
 
 use crate::{
-    driver::{Runner, begin, end, session},
+    driver::{Runner, begin, end},
     error::JobError,
     journal::{Journal, Record},
     order::{plan_of, split_of},
@@ -91,18 +91,9 @@ impl<M: SubmitJob> Runner<M> {
     ) -> Result<Vec<u8>, JobError> {
         let split = split_of(manifest, terms.split)?;
         let plan = plan_of(split)?;
-        let (facts, worker) = self.facts(job, terms, progress).await?;
+        let correspondence = self.correspondence(journal, job, terms, progress).await?;
+        let (facts, trip) = (&correspondence.facts, correspondence.trip(&plan));
         let transcript = self.transcript(&progress).await?;
-        let (key, secrets) = (journal.key(&self.machine)?, journal.secrets()?);
-        let session = session(&secrets)?;
-        let trip = RoundTrip {
-            facts: &facts,
-            plan: &plan,
-            key: &key,
-            session: &session,
-            url: &worker.url,
-            http: &self.services.http,
-        };
         let (done, count) = (&journal.record().rounds, plan.rounds().len());
         // A worker that took over has answered the only round without being asked.
         let other =
@@ -113,7 +104,7 @@ impl<M: SubmitJob> Runner<M> {
         let rounds = &journal.record().rounds;
         let last =
             rounds.last().copied().ok_or_else(|| JobError::Plan { found: "no round of this job was seen".into() })?;
-        verify_commitment(&facts, &transcript, plan.rounds().len(), last.link)?;
+        verify_commitment(facts, &transcript, plan.rounds().len(), last.link)?;
         let index = RoundIndex(rounds.len() as u16 - 1);
         let verified =
             trip.recheck(index, rounds, journal.record().tensor, &journal.kept(&last.response)?, &transcript)?;

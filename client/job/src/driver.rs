@@ -5,7 +5,7 @@ use crate::{
     journal::{JobSecrets, Journal},
     order::{plan_of, split_of},
     report::{Answer, Bytes, Ending, Step, Watch},
-    rounds::{NoAnswer, RoundTrip, Verified},
+    rounds::{Correspondence, NoAnswer, RoundTrip, Verified},
     told::Told,
     workers::{CheckedWorker, checked_worker},
 };
@@ -78,11 +78,11 @@ impl<M: SubmitJob> Runner<M> {
         let head = self.services.market.head().await.map_err(JobError::Read)?.number;
         let mut follow = self.services.market.follow(head);
         let mut waiting: Option<(Step, Instant)> = None;
-        let mut told = Told::nothing(job, self.job(job).await?.0.requested_at);
+        let mut told = Told::nothing(job);
         let mut agreed = None;
         loop {
             let (terms, progress) = self.job(job).await?;
-            told.tell(&self.services.market, &progress, watch).await?;
+            told.tell(&self.services.market, &terms, &progress, watch).await?;
             let waits_for = awaited(progress.stage);
             if waiting.is_some_and(|(step, _)| Some(step) != waits_for)
                 && let Some((step, began)) = waiting.take()
@@ -92,7 +92,7 @@ impl<M: SubmitJob> Runner<M> {
             match progress.stage {
                 Stage::Requested => {}
                 Stage::Claimed => self.rounds(journal, job, terms, progress, &mut agreed, watch).await?,
-                Stage::HeadCommitted if self.is_late(&progress).await? => self.poke(job).await,
+                Stage::HeadCommitted if self.is_past(progress.deadline).await? => self.poke(job).await,
                 Stage::HeadCommitted => self.release(journal, job, terms, progress, watch).await?,
                 Stage::FeaturesSent => {}
                 Stage::ResultCommitted => self.take_result(journal, job, progress, watch).await?,
@@ -145,9 +145,9 @@ impl<M: SubmitJob> Runner<M> {
         }
     }
 
-    /// True once the job's actor is late.
-    async fn is_late(&self, progress: &JobProgress) -> Result<bool, JobError> {
-        Ok(self.services.market.head().await.map_err(JobError::Read)?.number > progress.deadline)
+    /// True once whoever had to act by then is late.
+    async fn is_past(&self, deadline: BlockNumber) -> Result<bool, JobError> {
+        Ok(self.services.market.head().await.map_err(JobError::Read)?.number > deadline)
     }
 
     /// Moves an overdue job on. Somebody else may have done so meanwhile; the chain then says so, and the caller
@@ -162,30 +162,30 @@ impl<M: SubmitJob> Runner<M> {
         self.services.market.read(ReadJob { job }).await.map_err(JobError::Read)?.ok_or(JobError::NoJob(job))
     }
 
-    /// What the chain says of the job and of the worker that holds it, its evidence verified.
-    pub(crate) async fn facts(
+    /// What round trips with the worker that holds the job need: what the chain says of both, the worker's
+    /// evidence verified, and the job's keys.
+    pub(crate) async fn correspondence(
         &self,
+        journal: &Journal,
         job: JobId,
         terms: JobTerms,
         progress: JobProgress,
-    ) -> Result<(JobFacts, CheckedWorker), JobError> {
-        let Services { market, blobs, network, .. } = &self.services;
+    ) -> Result<Correspondence, JobError> {
+        let Services { market, blobs, network, http } = &self.services;
         let account = progress.worker.ok_or(JobError::NoJob(job))?;
-        let worker = checked_worker(market, blobs, network, account, progress.claimed_at).await?;
+        let CheckedWorker { record, url, .. } =
+            checked_worker(market, blobs, network, account, progress.claimed_at).await?;
         let split =
             market.read(ReadSplit { version: terms.version, split: terms.split }).await.map_err(JobError::Read)?;
         let head = split.map(|split| split.head).unwrap_or(HeadDigest::default());
-        let facts = JobFacts {
-            genesis: market.genesis(),
-            contract: market.contract().unwrap_or_default(),
-            job,
-            terms,
-            progress,
-            worker: account,
-            record: worker.record,
-            head,
-        };
-        Ok((facts, worker))
+        let (genesis, contract) = (market.genesis(), market.contract().unwrap_or_default());
+        Ok(Correspondence {
+            facts: JobFacts { genesis, contract, job, terms, progress, worker: account, record, head },
+            key: journal.key(&self.machine)?,
+            session: session(&journal.secrets()?)?,
+            url,
+            http: http.clone(),
+        })
     }
 
     /// All rounds but the decryption of the last, which waits for the commitment.
@@ -205,17 +205,8 @@ impl<M: SubmitJob> Runner<M> {
             return Ok(());
         }
         let began = begin(watch, Step::Rounds);
-        let (facts, worker) = self.facts(job, terms, progress).await?;
-        let (key, secrets) = (journal.key(&self.machine)?, journal.secrets()?);
-        let session = session(&secrets)?;
-        let trip = RoundTrip {
-            facts: &facts,
-            plan: &plan,
-            key: &key,
-            session: &session,
-            url: &worker.url,
-            http: &self.services.http,
-        };
+        let correspondence = self.correspondence(journal, job, terms, progress).await?;
+        let trip = correspondence.trip(&plan);
         if *agreed != Some(progress.claimed_at) {
             let Some(common) = self.agree(journal, &trip, progress.deadline).await? else { return Ok(()) };
             journal.update(|record| record.rounds.truncate(common))?;
@@ -290,21 +281,23 @@ impl<M: SubmitJob> Runner<M> {
         let (previous, digest) =
             before.map_or((RoundReceiptDigest::default(), journal.record().tensor), |done| (done.link, done.next));
         let request = if before.is_some() { journal.kept(&digest)? } else { Vec::new() };
-        for asked in 0u32.. {
+        let mut until_look = 0;
+        loop {
             match trip.ask(round, &request, digest, previous).await {
                 Ok(verified) => return Ok(Some(verified)),
                 Err(NoAnswer::Never(error)) => return Err(error),
                 Err(NoAnswer::Later(found)) => tracing::info!(job = %trip.facts.job, %round, found, "no answer yet"),
             }
-            if asked % ASKED_PER_LOOK == 0 {
+            if until_look == 0 {
                 self.keep_request_in_store(journal, Stage::Claimed).await;
+                until_look = ASKED_PER_LOOK;
             }
-            if self.services.market.head().await.map_err(JobError::Read)?.number > deadline {
+            until_look -= 1;
+            if self.is_past(deadline).await? {
                 return Ok(None);
             }
             tokio::time::sleep(ASK_AGAIN).await;
         }
-        unreachable!("a window closes before a count of this size runs out; qed")
     }
 
     /// Fetches and opens the result, and accepts it.

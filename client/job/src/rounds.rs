@@ -16,6 +16,28 @@ use std::time::Duration;
 /// How long a worker may take over one round before the client asks again.
 const ROUND_WITHIN: Duration = Duration::from_secs(70);
 
+/// The user's half of the exchange with the worker that holds a job.
+pub struct Correspondence {
+    /// What the chain says.
+    pub facts: JobFacts,
+    /// Decrypts and encrypts.
+    pub key: SecretKey,
+    /// Signs orders.
+    pub session: SigningKey,
+    /// Where the worker serves.
+    pub url: String,
+    /// Speaks to it.
+    pub http: reqwest::Client,
+}
+
+impl Correspondence {
+    /// Rounds of a head with this plan.
+    pub fn trip<'a>(&'a self, plan: &'a HeadPlan) -> RoundTrip<'a> {
+        let Self { facts, key, session, url, http } = self;
+        RoundTrip { facts, plan, key, session, url, http }
+    }
+}
+
 /// What every round of a job shares.
 pub struct RoundTrip<'a> {
     /// What the chain says.

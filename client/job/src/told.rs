@@ -2,7 +2,7 @@
 
 use crate::{error::JobError, report::Watch};
 use encompute_chain::ReadMarket;
-use encompute_protocol::{BlockNumber, JobId, JobProgress, event::Event};
+use encompute_protocol::{BlockNumber, JobId, JobProgress, JobTerms, event::Event};
 
 /// Most blocks that are searched for transitions; of a job that slept longer only the stage is told.
 const SEARCHED_BLOCKS: u32 = 64;
@@ -15,9 +15,9 @@ pub struct Told {
 }
 
 impl Told {
-    /// Nothing yet of a job that was requested in this block.
-    pub fn nothing(job: JobId, requested_at: BlockNumber) -> Self {
-        Self { job, from: requested_at }
+    /// Nothing yet.
+    pub fn nothing(job: JobId) -> Self {
+        Self { job, from: BlockNumber(0) }
     }
 
     /// Tells what is new up to `progress`.
@@ -27,17 +27,18 @@ impl Told {
     pub async fn tell(
         &mut self,
         market: &impl ReadMarket,
+        terms: &JobTerms,
         progress: &JobProgress,
         watch: &mut (impl Watch + Send),
     ) -> Result<(), JobError> {
-        let until = progress.changed_at;
-        if until < self.from {
+        let (from, until) = (self.from.max(terms.requested_at), progress.changed_at);
+        if until < from {
             return Ok(());
         }
-        if until.0 - self.from.0 > SEARCHED_BLOCKS {
+        if until.0 - from.0 > SEARCHED_BLOCKS {
             watch.stage(self.job, progress.stage, until, progress.deadline);
         } else {
-            for block in market.events_in(self.from..=until).await.map_err(JobError::Read)? {
+            for block in market.events_in(from..=until).await.map_err(JobError::Read)? {
                 for emitted in block.events {
                     if let Event::JobStageChanged(changed) = emitted.event
                         && changed.job == self.job
