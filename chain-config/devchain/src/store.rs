@@ -30,7 +30,8 @@ const WAITING: TableDefinition<u32, &[u8]> = TableDefinition::new("waiting");
 const FILE_NAME: &str = "chain.redb";
 const FORMAT_KEY: &str = "format";
 const FORMAT: u32 = 1;
-const CACHE_BYTES: usize = 128 * 1024 * 1024;
+/// Reached within minutes of work, so that the node holds after an hour what it holds after a day.
+const CACHE_BYTES: usize = 32 * 1024 * 1024;
 
 /// Where a chain keeps its state.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -9,7 +9,7 @@
 //! * [`Judgement`] is what became of its job, and of every planck.
 //! * [`Report`] adds them up; `xtask drill` prints it.
 //!
-//! [`load()`] is the other way to break a market: many jobs at once.
+//! [`load()`] is another way to break a market: many jobs at once. [`soak()`] is the third: jobs for an hour.
 
 mod actor;
 pub mod judge;
@@ -18,6 +18,7 @@ mod market;
 pub mod plan;
 mod report;
 mod run;
+mod soak;
 
 pub use judge::{Judgement, Outcome};
 pub use load::{Load, LoadArguments, carry, load};
@@ -25,3 +26,4 @@ pub use market::DrillError;
 pub use plan::{Fault, Scene, Step, Victim, plan};
 pub use report::{Report, Row};
 pub use run::{Arguments, drill, play};
+pub use soak::{Held, Soak, SoakArguments, soak};

@@ -58,6 +58,15 @@ pub struct LoadArguments {
     pub json: bool,
 }
 
+/// How fast jobs are begun, and until when.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Pace {
+    /// From the beginning of one job to that of the next; zero for as fast as users are free.
+    pub(crate) every: Duration,
+    /// No job is begun later than this after the first.
+    pub(crate) within: Option<Duration>,
+}
+
 /// What happens to a job that meets a failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Mishap {
@@ -124,9 +133,12 @@ pub struct Load {
     pub words: Vec<String>,
 }
 
-struct Crowd {
+/// Users at work on a market.
+pub(crate) struct Crowd {
     services: RwLock<Services>,
     arguments: LoadArguments,
+    pace: Pace,
+    began: Instant,
     next: AtomicU32,
     told: Mutex<Vec<Value>>,
     words: Mutex<Vec<String>>,
@@ -157,34 +169,9 @@ impl Load {
 /// # Errors
 /// [`DrillError`] where it could not go on.
 pub async fn carry(arguments: &LoadArguments) -> Result<Load, DrillError> {
-    let LoadArguments { workers, creators, users, .. } = *arguments;
-    let habits = Habits { workers, creators, capacity: 32, heartbeat_ms: 500 };
-    let services = Services::start(habits, &[MODEL], |params| {
-        params.windows = encompute_protocol::Windows { claim: BLOCKS, head: BLOCKS, ..WINDOWS };
-        params.windows.features = BLOCKS;
-        params.windows.creator = BLOCKS;
-        params.windows.accept = BLOCKS;
-    })
-    .await?;
-    for user in 1..=users {
-        services.fund(&account_of(user)).await?;
-    }
-    let crowd = Arc::new(Crowd {
-        services: RwLock::new(services),
-        arguments: arguments.clone(),
-        next: AtomicU32::new(0),
-        told: Mutex::default(),
-        words: Mutex::default(),
-    });
-    let began = Instant::now();
-    let at_work: Vec<_> = (1..=users).map(|user| tokio::spawn(serve_user(crowd.clone(), user))).collect();
-    for user in at_work {
-        user.await.map_err(|error| DrillError::Found(error.to_string()))??;
-    }
-    let seconds = began.elapsed().as_secs_f64();
-    let mut services = crowd.services.write().await;
-    sweep(&services).await?;
-    sum(&crowd, &mut services, seconds).await
+    let crowd = Crowd::gather(arguments, Pace::default()).await?;
+    crowd.work().await?;
+    crowd.sum().await
 }
 
 fn account_of(user: u16) -> String {
@@ -196,9 +183,11 @@ async fn serve_user(crowd: Arc<Crowd>, user: u16) -> Result<(), DrillError> {
     let (home, suri) = (format!("user-{user}"), account_of(user));
     loop {
         let job = crowd.next.fetch_add(1, Ordering::Relaxed);
-        if job >= crowd.arguments.jobs {
+        let begin = crowd.pace.every * job;
+        if job >= crowd.arguments.jobs || crowd.pace.within.is_some_and(|within| begin >= within) {
             return Ok(());
         }
+        tokio::time::sleep_until((crowd.began + begin).into()).await;
         // Versions are numbered as creators published them.
         let version = (1 + job % u32::from(crowd.arguments.creators)).to_string();
         let submit = ["job", "submit", "--model", &version, "--input", INPUT, "--suri", &suri, "--patience", PATIENCE];
@@ -229,6 +218,55 @@ async fn serve_user(crowd: Arc<Crowd>, user: u16) -> Result<(), DrillError> {
 }
 
 impl Crowd {
+    /// Starts a market, and users with money.
+    pub(crate) async fn gather(arguments: &LoadArguments, pace: Pace) -> Result<Arc<Self>, DrillError> {
+        let LoadArguments { workers, creators, users, .. } = *arguments;
+        let habits = Habits { workers, creators, capacity: 32, heartbeat_ms: 500 };
+        let services = Services::start(habits, &[MODEL], |params| {
+            params.windows = encompute_protocol::Windows { claim: BLOCKS, head: BLOCKS, ..WINDOWS };
+            params.windows.features = BLOCKS;
+            params.windows.creator = BLOCKS;
+            params.windows.accept = BLOCKS;
+        })
+        .await?;
+        for user in 1..=users {
+            services.fund(&account_of(user)).await?;
+        }
+        Ok(Arc::new(Self {
+            services: RwLock::new(services),
+            arguments: arguments.clone(),
+            pace,
+            began: Instant::now(),
+            next: AtomicU32::new(0),
+            told: Mutex::default(),
+            words: Mutex::default(),
+        }))
+    }
+
+    /// Lets all users work until no job is left to begin.
+    pub(crate) async fn work(self: &Arc<Self>) -> Result<(), DrillError> {
+        let users = 1..=self.arguments.users;
+        let at_work: Vec<_> = users.map(|user| tokio::spawn(serve_user(self.clone(), user))).collect();
+        for user in at_work {
+            user.await.map_err(|error| DrillError::Found(error.to_string()))??;
+        }
+        Ok(())
+    }
+
+    /// Every service's name and process.
+    pub(crate) async fn processes(&self) -> Vec<(String, u32)> {
+        let services = self.services.read().await;
+        services.names().filter_map(|name| Some((name.to_owned(), services.id(name)?))).collect()
+    }
+
+    /// Ends what is still open by the rules, and adds everything up.
+    pub(crate) async fn sum(&self) -> Result<Load, DrillError> {
+        let seconds = self.began.elapsed().as_secs_f64();
+        let mut services = self.services.write().await;
+        sweep(&services).await?;
+        sum(self, &mut services, seconds).await
+    }
+
     /// Runs a command to its end; true if it ended well, which it then tells about.
     async fn run(&self, command: std::process::Command) -> Result<bool, DrillError> {
         let mut command = tokio::process::Command::from(command);
@@ -309,7 +347,8 @@ async fn sum(crowd: &Crowd, services: &mut Services, seconds: f64) -> Result<Loa
     let (claims, double_claims) = claims(books.events());
     let told = crowd.told.lock().unwrap_or_else(PoisonError::into_inner);
     let of = |outcome| outcomes.get(&outcome).copied().unwrap_or(0);
-    let mishaps = (0..crowd.arguments.jobs).filter(|job| mishap(*job, crowd.arguments.faults).is_some()).count();
+    let begun = crowd.next.load(Ordering::Relaxed).min(crowd.arguments.jobs);
+    let mishaps = (0..begun).filter(|job| mishap(*job, crowd.arguments.faults).is_some()).count();
     let mut words = crowd.words.lock().unwrap_or_else(PoisonError::into_inner).clone();
     words.truncate(10);
     Ok(Load {

@@ -33,6 +33,8 @@ enum Task {
     Drill(encompute_drill::Arguments),
     /// Runs many jobs at once; says how fast, with how much memory, and where jobs and money end.
     Load(encompute_drill::LoadArguments),
+    /// Runs jobs at a steady pace for an hour; says whether memory and open files stay as they were.
+    Soak(encompute_drill::SoakArguments),
 }
 
 fn main() -> ExitCode {
@@ -42,6 +44,7 @@ fn main() -> ExitCode {
         Task::Fuzz(arguments) => fuzz::run(&arguments).map_err(Into::into),
         Task::Vectors(arguments) => vectors::run(arguments).map_err(Into::into),
         Task::Drill(arguments) => encompute_drill::drill(&arguments).map_err(Into::into),
+        Task::Soak(arguments) => encompute_drill::soak(&arguments).map_err(Into::into),
         Task::Load(arguments) => encompute_drill::load(&arguments).map_err(Into::into),
     };
     match done {
