@@ -53,13 +53,7 @@ pub(crate) fn rounds(steps: &[Step]) -> Result<Vec<FloatRound>, LowerError> {
                 *before = folded(before, dense);
             }
             (Layer::Dense(dense), _) => rounds.push(round(step, LinearMap::Dense(dense.clone()))),
-            (Layer::Conv2d(conv), _) => {
-                let [top, left, bottom, right] = conv.padding;
-                if conv.stride[0] != conv.stride[1] || [left, bottom, right] != [top; 3] {
-                    return Err(refuse("the encrypted convolution has one stride and one padding for all sides"));
-                }
-                rounds.push(round(step, LinearMap::Conv2d(conv.clone())));
-            }
+            (Layer::Conv2d(conv), _) => rounds.push(round(step, LinearMap::Conv2d(conv.clone()))),
             (Layer::Reshape, _) => {}
             (_, None) => return Err(refuse("it comes before the first linear layer")),
             (Layer::Relu, Some(last)) if last.pool > 1 => return Err(refuse("a ReLU must come before the pooling")),
@@ -131,12 +125,20 @@ impl LinearMap {
         self.weights().len() / self.outputs()
     }
 
-    /// Every list of `fan_in` inputs that a row of weights meets: one for a dense layer, one a position for a
-    /// convolution. What lies in the padding is `outside`.
-    pub fn windows(&self, input: &[f64], outside: f64) -> Vec<Vec<f64>> {
+    /// Parts into which inputs and outputs are cut.
+    pub fn groups(&self) -> usize {
         match self {
-            Self::Dense(_) => vec![input.to_vec()],
-            Self::Conv2d(conv) => conv_windows(conv, input, outside),
+            Self::Dense(_) => 1,
+            Self::Conv2d(conv) => conv.groups,
+        }
+    }
+
+    /// For each group every list of `fan_in` inputs that a row of its weights meets: one for a dense layer, one a
+    /// position for a convolution. What lies in the padding is 0.
+    pub fn windows(&self, input: &[f64]) -> Vec<Vec<Vec<f64>>> {
+        match self {
+            Self::Dense(_) => vec![vec![input.to_vec()]],
+            Self::Conv2d(conv) => (0..conv.groups).map(|group| conv_windows(conv, group, input)).collect(),
         }
     }
 
@@ -147,35 +149,44 @@ impl LinearMap {
             Self::Dense(dense) => {
                 encompute_head::Layer::Dense { inputs: word(dense.inputs), outputs: word(dense.outputs) }
             }
-            Self::Conv2d(conv) => encompute_head::Layer::Conv2d {
-                channels: word(conv.input[0]),
-                height: word(conv.input[1]),
-                width: word(conv.input[2]),
-                kernel_height: word(conv.kernel[0]),
-                kernel_width: word(conv.kernel[1]),
-                stride: word(conv.stride[0]),
-                padding: word(conv.padding[0]),
-                out_channels: word(conv.channels),
-            },
+            Self::Conv2d(conv) => {
+                let axis = |side: usize| encompute_head::Axis {
+                    image: word(conv.input[1 + side]),
+                    kernel: word(conv.kernel[side]),
+                    stride: word(conv.stride[side]),
+                    dilation: word(conv.dilation[side]),
+                    before: word(conv.padding[side]),
+                    after: word(conv.padding[2 + side]),
+                };
+                encompute_head::Layer::Conv2d {
+                    channels: word(conv.input[0]),
+                    out_channels: word(conv.channels),
+                    groups: word(conv.groups),
+                    rows: axis(0),
+                    columns: axis(1),
+                }
+            }
         }
     }
 }
 
-fn conv_windows(conv: &Conv2d, input: &[f64], outside: f64) -> Vec<Vec<f64>> {
+fn conv_windows(conv: &Conv2d, group: usize, input: &[f64]) -> Vec<Vec<f64>> {
     let [channels, height, width] = conv.input;
+    let of_group = channels / conv.groups;
     let [_, rows, columns] = conv.output().unwrap_or([0; 3]);
     let at = |channel: usize, row: usize, column: usize| {
         let inside = |place: usize, padding: usize, limit: usize| place.checked_sub(padding).filter(|at| *at < limit);
         match (inside(row, conv.padding[0], height), inside(column, conv.padding[1], width)) {
             (Some(row), Some(column)) => input[(channel * height + row) * width + column],
-            _ => outside,
+            _ => 0.0,
         }
     };
     let window = |row: usize, column: usize| {
-        let taps = (0..channels).flat_map(|channel| {
+        let taps = (group * of_group..(group + 1) * of_group).flat_map(|channel| {
             (0..conv.kernel[0]).flat_map(move |y| (0..conv.kernel[1]).map(move |x| (channel, y, x)))
         });
-        taps.map(|(channel, y, x)| at(channel, row * conv.stride[0] + y, column * conv.stride[1] + x)).collect()
+        let place = |side: usize, output: usize, tap: usize| output * conv.stride[side] + tap * conv.dilation[side];
+        taps.map(|(channel, y, x)| at(channel, place(0, row, y), place(1, column, x))).collect()
     };
     (0..rows).flat_map(|row| (0..columns).map(move |column| (row, column))).map(|(r, c)| window(r, c)).collect()
 }

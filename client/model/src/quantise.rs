@@ -179,15 +179,20 @@ impl Samples {
         grid_unit: Option<f64>,
     ) -> Result<(RoundPlan, Vec<i8>), QuantiseError> {
         let fan_in = round.map.fan_in();
-        let windows: Vec<Vec<Vec<f64>>> = self.integer.iter().map(|sample| round.map.windows(sample, 0.0)).collect();
-        let (integers, scales) = round_weights(&entry.weights, fan_in, &correlate(&windows, fan_in));
+        let windows: Vec<Vec<Vec<Vec<f64>>>> = self.integer.iter().map(|sample| round.map.windows(sample)).collect();
+        let (mut integers, mut scales) = (Vec::new(), Vec::new());
+        for (group, weights) in entry.weights.chunks_exact(entry.weights.len() / round.map.groups()).enumerate() {
+            let rounded = round_weights(weights, fan_in, &correlate(&windows, group, fan_in));
+            integers.extend(rounded.0);
+            scales.extend(rounded.1);
+        }
         let weights: Vec<f64> = integers.iter().map(|weight| f64::from(*weight)).collect();
         let sums: Vec<Vec<f64>> = windows.iter().map(|windows| apply(&weights, windows)).collect();
         let real: Vec<f64> = round.map.weights().iter().map(|weight| f64::from(*weight)).collect();
         let exact: Vec<Vec<f64>> = self
             .float
             .iter()
-            .map(|sample| plus_bias(apply(&real, &round.map.windows(sample, 0.0)), round.map.bias()))
+            .map(|sample| plus_bias(apply(&real, &round.map.windows(sample)), round.map.bias()))
             .collect();
         let bias = corrected_bias(&exact, &sums, &scales);
         self.float = exact.into_iter().map(|sums| activated(round, sums)).collect();
@@ -220,19 +225,23 @@ impl Samples {
     }
 }
 
-fn correlate(windows: &[Vec<Vec<f64>>], fan_in: usize) -> Correlation {
+/// The correlation of what meets one group's weights, over all samples.
+fn correlate(samples: &[Vec<Vec<Vec<f64>>>], group: usize, fan_in: usize) -> Correlation {
     let mut correlation = Correlation::new(fan_in);
-    let total: usize = windows.iter().map(Vec::len).sum();
-    let every = total.div_ceil(CORRELATED_WINDOWS).max(1);
-    windows.iter().flatten().step_by(every).for_each(|window| correlation.add(window));
+    let windows = || samples.iter().filter_map(|groups| groups.get(group)).flatten();
+    let every = windows().count().div_ceil(CORRELATED_WINDOWS).max(1);
+    windows().step_by(every).for_each(|window| correlation.add(window));
     correlation
 }
 
-/// `[outputs, fan in] × [windows, fan in] → [outputs, windows]`, flat.
-fn apply(weights: &[f64], windows: &[Vec<f64>]) -> Vec<f64> {
-    let fan_in = windows.first().map_or(1, Vec::len);
+/// `[outputs, fan in] × [groups, windows, fan in] → [outputs, windows]`, flat.
+fn apply(weights: &[f64], groups: &[Vec<Vec<f64>>]) -> Vec<f64> {
     let dot = |row: &[f64], window: &[f64]| row.iter().zip(window).map(|(weight, value)| weight * value).sum();
-    weights.chunks_exact(fan_in).flat_map(|row| windows.iter().map(move |window| dot(row, window))).collect()
+    let of_group = |(windows, weights): (&Vec<Vec<f64>>, &[f64])| {
+        let rows = weights.chunks_exact(windows.first().map_or(1, Vec::len));
+        rows.flat_map(|row| windows.iter().map(move |window| dot(row, window))).collect::<Vec<f64>>()
+    };
+    groups.iter().zip(weights.chunks_exact(weights.len() / groups.len().max(1))).flat_map(of_group).collect()
 }
 
 fn plus_bias(mut sums: Vec<f64>, bias: &[f32]) -> Vec<f64> {

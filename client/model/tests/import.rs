@@ -269,6 +269,57 @@ fn a_convolution_with_pooling_runs_as_integers() {
     assert!(measured.quantised_correct >= 95, "{} of 100", measured.quantised_correct);
 }
 
+/// As mobile networks have them: a strided convolution padded as TensorFlow pads, a dilated depthwise one, one in
+/// two groups of uneven strides, then features.
+fn grouped_model() -> ModelProto {
+    let strided = vec![ints("pads", &[0, 0, 1, 1]), ints("strides", &[2, 2])];
+    let depthwise = vec![int("group", 6), ints("dilations", &[2, 2]), ints("pads", &[2, 2, 2, 2])];
+    let grouped = vec![int("group", 2), ints("strides", &[2, 1])];
+    let nodes = vec![
+        node("first", "Conv", &["input", "k0", "b0"], strided),
+        node("relu0", "Relu", &["first.out"], vec![]),
+        node("depthwise", "Conv", &["relu0.out", "k1", "b1"], depthwise),
+        node("relu1", "Relu", &["depthwise.out"], vec![]),
+        node("grouped", "Conv", &["relu1.out", "k2"], grouped),
+        node("relu2", "Relu", &["grouped.out"], vec![]),
+        node("flat", "Flatten", &["relu2.out"], vec![]),
+        node("features", "Gemm", &["flat.out", "w"], vec![]),
+        node("scores", "Gemm", &["features.out", "w2"], vec![]),
+    ];
+    let tensors = vec![
+        weights("k0", &[6, 1, 3, 3], 1.0),
+        weights("b0", &[6], 0.1),
+        weights("k1", &[6, 1, 3, 3], 1.0),
+        weights("b1", &[6], 0.2),
+        weights("k2", &[4, 3, 2, 2], 1.0),
+        // 12×12 pictures give 6×6, then 6×6, then 3×5.
+        weights("w", &[60, 8], 0.3),
+        weights("w2", &[8, 3], 1.0),
+    ];
+    model(&[1, 12, 12], nodes, tensors, 3)
+}
+
+#[test]
+fn convolutions_in_groups_with_dilation_and_uneven_sides_run_as_integers() {
+    let folder = tempfile::tempdir().unwrap();
+    conv_folder(folder.path(), "rounds", &grouped_model());
+    let bench = Bench::open(folder.path()).unwrap();
+    let split = bench.split(0).unwrap();
+    let measured = bench.measure(&split, &bench.held_out().unwrap()).unwrap();
+    assert_eq!((measured.samples(), measured.float_correct), (100, 100));
+    assert!(measured.quantised_correct >= 90, "{} of 100", measured.quantised_correct);
+}
+
+#[test]
+fn groups_that_do_not_fit_the_channels_are_refused_with_the_node() {
+    for (group, at) in [(4, 2), (5, 2), (0, 2), (-1, 2), (3, 4)] {
+        let mut broken = grouped_model();
+        broken.graph.as_mut().unwrap().node[at].attribute[0] = int("group", group);
+        let error = read(&broken).unwrap().head_until("features").unwrap_err().to_string();
+        assert!(error.contains(&format!("in each of {group} groups")), "{error}");
+    }
+}
+
 #[test]
 fn a_linear_head_with_an_activation_is_refused() {
     let folder = tempfile::tempdir().unwrap();

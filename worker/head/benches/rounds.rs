@@ -10,7 +10,8 @@ use encompute_keys::SecretKey;
 fn rounds(criterion: &mut Criterion) {
     let one_core = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
     let key = SecretKey::generate(PARAMETER_SET);
-    for (name, head) in heads().unwrap() {
+    for measured in heads() {
+        let (name, head) = (measured.name, measured.compile().unwrap());
         let round = RoundIndex(0);
         let plan = head.plan().round(round).unwrap();
         let values = vec![77; head.plan().input_count()];

@@ -7,7 +7,8 @@ use encompute_fhe::{
 use rayon::prelude::*;
 
 use crate::compile::{CompiledHead, CompiledRound};
-use crate::plan::{Layer, RoundIndex, RoundPlan};
+use crate::layer::{Axis, Layer};
+use crate::plan::{RoundIndex, RoundPlan};
 
 /// Why a round was not evaluated. Nothing has been computed then.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -219,24 +220,24 @@ fn products(
 /// The layer by its definition.
 fn clear_sums(layer: &Layer, weights: &[i8], values: &[i64]) -> Vec<i64> {
     let dot = |row: &[i8]| row.iter().zip(values).map(|(weight, value)| i64::from(*weight) * value).sum();
-    let Layer::Conv2d { kernel_height, kernel_width, stride, padding, .. } = *layer else {
+    let Layer::Conv2d { channels, out_channels, groups, rows, columns } = *layer else {
         return weights.chunks(values.len().max(1)).map(dot).collect();
     };
     let (image, sums) = (layer.input_shape(), layer.output_shape());
-    let (height, width) = (kernel_height as usize, kernel_width as usize);
-    let at = |row: usize, column: usize, channel: usize| {
-        let row = row.checked_sub(padding as usize).filter(|row| *row < image.rows);
-        let column = column.checked_sub(padding as usize).filter(|column| *column < image.columns);
-        row.zip(column).map_or(0, |(row, column)| values[(channel * image.rows + row) * image.columns + column])
+    let (inputs, outputs) = ((channels / groups) as usize, (out_channels / groups) as usize);
+    let value = |axis: Axis, output: usize, tap: usize| {
+        let padded = output * axis.stride as usize + tap * axis.dilation as usize;
+        padded.checked_sub(axis.before as usize).filter(|at| *at < axis.image as usize)
     };
+    let (height, width) = (rows.kernel as usize, columns.kernel as usize);
     let sum = |output: usize, y: usize, x: usize| -> i64 {
-        let kernel = &weights[output * image.channels * height * width..][..image.channels * height * width];
+        let kernel = weights[output * layer.fan_in()..][..layer.fan_in()].iter().enumerate();
         kernel
-            .iter()
-            .enumerate()
             .map(|(tap, weight)| {
-                let (channel, row, column) = (tap / (height * width), tap / width % height, tap % width);
-                i64::from(*weight) * at(y * stride as usize + row, x * stride as usize + column, channel)
+                let channel = output / outputs * inputs + tap / (height * width);
+                let place = value(rows, y, tap / width % height).zip(value(columns, x, tap % width));
+                let at = |(row, column)| values[(channel * image.rows + row) * image.columns + column];
+                i64::from(*weight) * place.map_or(0, at)
             })
             .sum()
     };

@@ -8,8 +8,9 @@ use encompute_protocol::HeadDigest;
 
 use crate::cost::Cost;
 use crate::geometry::{Geometry, GeometryError, Tiling};
+use crate::layer::Layer;
 use crate::noise::{FAILURE_LOG2_LIMIT, NoiseProof, add_log2, prove, worst_sum_bits};
-use crate::plan::{ClientStep, Domain, HeadPlan, Layer, RoundIndex, RoundPlan};
+use crate::plan::{ClientStep, Domain, HeadPlan, RoundIndex, RoundPlan};
 use crate::weights::{HeadWeights, WeightsError, head_digest};
 
 /// A round is fitted to fail with at most two to this, so that 256 rounds stay below the limit.

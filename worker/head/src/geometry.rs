@@ -1,8 +1,8 @@
 //! How a linear layer becomes ring products.
 //!
 //! Every layer is first written as a convolution of stride one without padding, the *core*: a dense
-//! layer has 1 × 1 images, and a stride of s makes s² channels of every channel, one for each phase
-//! of the rows and columns. The core's output is cut into tiles; a tile's input, `tile_rows +
+//! layer has 1 × 1 images, and a stride of s makes up to s² channels of every channel, one for each
+//! phase of the rows and columns that a tap falls on; dilation spreads the taps over phases and places. The core's output is cut into tiles; a tile's input, `tile_rows +
 //! kernel − 1` by `tile_columns + kernel − 1` values a channel, is `area` coefficients in rows, and
 //! `channels_per_ciphertext` channels follow each other in a ciphertext.
 //!
@@ -20,7 +20,7 @@ use encompute_fhe::{
     UploadBits, WantedBody, WeightPolynomials,
 };
 
-use crate::plan::{Layer, Shape};
+use crate::layer::{Axis, Layer, Shape, within};
 
 /// How a layer is cut into ring products; public, because it shapes the messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
@@ -48,12 +48,22 @@ pub enum GeometryError {
         limit: u64,
     },
     /// A kernel that is larger than the padded image.
-    #[error("kernel has {kernel} rows or columns, the padded image {image}")]
+    #[error("kernel reaches over {kernel} rows or columns, the padded image has {image}")]
     KernelTooLarge {
-        /// Rows or columns of the kernel.
+        /// Rows or columns from the kernel's first tap to its last.
         kernel: u64,
         /// The same of the padded image.
         image: u64,
+    },
+    /// Groups that do not cut the channels into equal parts.
+    #[error("{groups} groups do not cut {channels} input and {out_channels} output channels into equal parts")]
+    Groups {
+        /// Groups found.
+        groups: u32,
+        /// Input channels.
+        channels: u32,
+        /// Output channels.
+        out_channels: u32,
     },
     /// A tile that does not fit the ring, or is larger than the output.
     #[error("a tile takes {found} coefficients of a {parameter_set} polynomial, which has {limit}")]
@@ -88,140 +98,45 @@ pub enum GeometryError {
     Ring(#[from] RingError),
 }
 
-const DIMENSION_LIMIT: u64 = 1 << 16;
-const VALUE_LIMIT: u64 = 1 << 22;
-const WEIGHT_LIMIT: u64 = 1 << 26;
 /// A transformed weight polynomial takes 16 KiB: at most a gigabyte a layer.
 const POLYNOMIAL_LIMIT: u64 = 1 << 16;
-
-impl Layer {
-    /// Shape of the input.
-    pub fn input_shape(&self) -> Shape {
-        match *self {
-            Self::Dense { inputs, .. } => Shape { channels: inputs as usize, rows: 1, columns: 1 },
-            Self::Conv2d { channels, height, width, .. } => {
-                Shape { channels: channels as usize, rows: height as usize, columns: width as usize }
-            }
-        }
-    }
-
-    /// Shape of the sums. Meaningful only for a layer that has a layout.
-    pub fn output_shape(&self) -> Shape {
-        match *self {
-            Self::Dense { outputs, .. } => Shape { channels: outputs as usize, rows: 1, columns: 1 },
-            Self::Conv2d { height, width, kernel_height, kernel_width, stride, padding, out_channels, .. } => {
-                let along = |image: u32, kernel: u32| {
-                    let room = (u64::from(image) + 2 * u64::from(padding)).saturating_sub(kernel.into());
-                    (room / u64::from(stride.max(1)) + 1) as usize
-                };
-                Shape {
-                    channels: out_channels as usize,
-                    rows: along(height, kernel_height),
-                    columns: along(width, kernel_width),
-                }
-            }
-        }
-    }
-
-    /// Number of weights.
-    pub fn weight_count(&self) -> usize {
-        match *self {
-            Self::Dense { inputs, outputs } => inputs as usize * outputs as usize,
-            Self::Conv2d { channels, kernel_height, kernel_width, out_channels, .. } => {
-                channels as usize * kernel_height as usize * kernel_width as usize * out_channels as usize
-            }
-        }
-    }
-
-    fn check(&self) -> Result<(), GeometryError> {
-        let within = |what, found: u64, limit| match found {
-            found if (1..=limit).contains(&found) => Ok(()),
-            found => Err(GeometryError::Dimension { what, found, limit }),
-        };
-        let dimensions: &[(&'static str, u32)] = match self {
-            Self::Dense { inputs, outputs } => &[("inputs", *inputs), ("outputs", *outputs)],
-            Self::Conv2d { channels, height, width, kernel_height, kernel_width, stride, padding, out_channels } => &[
-                ("channels", *channels),
-                ("height", *height),
-                ("width", *width),
-                ("kernel height", *kernel_height),
-                ("kernel width", *kernel_width),
-                ("stride", *stride),
-                ("padding plus one", padding.saturating_add(1)),
-                ("output channels", *out_channels),
-            ],
-        };
-        for (what, found) in dimensions {
-            within(what, u64::from(*found), DIMENSION_LIMIT)?;
-        }
-        if let Self::Conv2d { height, width, kernel_height, kernel_width, padding, .. } = *self {
-            for (image, kernel) in [(height, kernel_height), (width, kernel_width)] {
-                let image = u64::from(image) + 2 * u64::from(padding);
-                if u64::from(kernel) > image {
-                    return Err(GeometryError::KernelTooLarge { kernel: kernel.into(), image });
-                }
-            }
-        }
-        // Each factor is at most 2¹⁸, so three of them fit 64 bits and the fourth is checked.
-        let product = |factors: &[usize]| {
-            factors.iter().try_fold(1u64, |product, factor| product.checked_mul(*factor as u64)).unwrap_or(u64::MAX)
-        };
-        let weights = match *self {
-            Self::Dense { inputs, outputs } => product(&[inputs as usize, outputs as usize]),
-            Self::Conv2d { channels, kernel_height, kernel_width, out_channels, .. } => {
-                product(&[channels, kernel_height, kernel_width, out_channels].map(|factor| factor as usize))
-            }
-        };
-        let (input, output) = (self.input_shape(), self.output_shape());
-        within("number of weights", weights, WEIGHT_LIMIT)?;
-        within("number of inputs", product(&[input.channels, input.rows, input.columns]), VALUE_LIMIT)?;
-        within("number of outputs", product(&[output.channels, output.rows, output.columns]), VALUE_LIMIT)
-    }
-}
 
 /// A layer as a convolution of stride one, without padding.
 #[derive(Clone, Copy)]
 struct Core {
-    phase_rows: usize,
-    phase_columns: usize,
+    rows: Axis,
+    columns: Axis,
     channels: usize,
     kernel_rows: usize,
     kernel_columns: usize,
     outputs: Shape,
+    /// Channels of the image in a group, and output channels in it.
+    group: (usize, usize),
 }
 
 impl Core {
     fn of(layer: &Layer) -> Self {
-        let outputs = layer.output_shape();
-        match *layer {
-            Layer::Dense { inputs, .. } => Self {
-                phase_rows: 1,
-                phase_columns: 1,
-                channels: inputs as usize,
-                kernel_rows: 1,
-                kernel_columns: 1,
-                outputs,
-            },
-            Layer::Conv2d { channels, kernel_height, kernel_width, stride, .. } => {
-                // Phases that no tap reads are left out.
-                let phase_rows = stride.min(kernel_height) as usize;
-                let phase_columns = stride.min(kernel_width) as usize;
-                Self {
-                    phase_rows,
-                    phase_columns,
-                    channels: channels as usize * phase_rows * phase_columns,
-                    kernel_rows: kernel_height.div_ceil(stride) as usize,
-                    kernel_columns: kernel_width.div_ceil(stride) as usize,
-                    outputs,
-                }
-            }
+        let (outputs, fan_in) = (layer.output_shape(), layer.input_shape().channels);
+        let (rows, columns, groups) = match *layer {
+            Layer::Dense { .. } => (Axis::new(1, 1), Axis::new(1, 1), 1),
+            Layer::Conv2d { rows, columns, groups, .. } => (rows, columns, groups as usize),
+        };
+        let kernel = |axis: Axis| axis.place(axis.kernel as usize - 1) + 1;
+        Self {
+            rows,
+            columns,
+            channels: fan_in * rows.phases() * columns.phases(),
+            kernel_rows: kernel(rows),
+            kernel_columns: kernel(columns),
+            outputs,
+            group: (fan_in / groups, outputs.channels / groups),
         }
     }
 
-    /// Image channel and phase of a core channel.
+    /// Image channel and phases of a core channel.
     fn phases(&self, channel: usize) -> (usize, usize, usize) {
-        let (rest, column) = (channel / self.phase_columns, channel % self.phase_columns);
-        (rest / self.phase_rows, rest % self.phase_rows, column)
+        let (rest, column) = (channel / self.columns.phases(), channel % self.columns.phases());
+        (rest / self.rows.phases(), rest % self.rows.phases(), column)
     }
 }
 
@@ -240,16 +155,9 @@ impl Geometry {
     pub fn new(parameter_set: ParameterSet, layer: Layer, tiling: Tiling) -> Result<Self, GeometryError> {
         layer.check()?;
         let core = Core::of(&layer);
-        let limits = [
-            ("channels per ciphertext", tiling.channels_per_ciphertext, core.channels),
-            ("tile rows", tiling.tile_rows, core.outputs.rows),
-            ("tile columns", tiling.tile_columns, core.outputs.columns),
-        ];
-        for (what, found, limit) in limits {
-            if found == 0 || found as usize > limit {
-                return Err(GeometryError::Dimension { what, found: found.into(), limit: limit as u64 });
-            }
-        }
+        within("channels per ciphertext", tiling.channels_per_ciphertext.into(), core.channels as u64)?;
+        within("tile rows", tiling.tile_rows.into(), core.outputs.rows as u64)?;
+        within("tile columns", tiling.tile_columns.into(), core.outputs.columns as u64)?;
         let geometry = Self {
             parameter_set,
             layer,
@@ -263,11 +171,8 @@ impl Geometry {
         if found > limit {
             return Err(GeometryError::TileTooLarge { found, limit, parameter_set });
         }
-        let polynomials = (geometry.inputs_per_tile() * geometry.products_per_tile()) as u64;
-        if polynomials > POLYNOMIAL_LIMIT {
-            let what = "number of weight polynomials";
-            return Err(GeometryError::Dimension { what, found: polynomials, limit: POLYNOMIAL_LIMIT });
-        }
+        let polynomials = geometry.inputs_per_tile() * geometry.products_per_tile();
+        within("number of weight polynomials", polynomials as u64, POLYNOMIAL_LIMIT)?;
         let messages = [
             ("request", geometry.request_bytes(UploadBits::MAX), EncryptedTensor::LIMIT_BYTES),
             ("response", geometry.response_bytes(ResponseBits::MAX), EncryptedFeatures::LIMIT_BYTES),
@@ -326,7 +231,7 @@ impl Geometry {
         match (best, refused) {
             (Some((_, tiling)), _) => Ok(tiling),
             (None, Some(error)) => Err(error),
-            (None, None) => Err(GeometryError::Dimension { what: "outputs", found: 0, limit: DIMENSION_LIMIT }),
+            (None, None) => Err(GeometryError::Dimension { what: "outputs", found: 0, limit: 1 }),
         }
     }
 
@@ -385,10 +290,6 @@ impl Geometry {
     /// Where the input values go; padding has no slot.
     pub fn input_layout(&self) -> InputLayout {
         let image = self.layer.input_shape();
-        let (stride, padding) = match self.layer {
-            Layer::Dense { .. } => (1, 0),
-            Layer::Conv2d { stride, padding, .. } => (stride as usize, padding as usize),
-        };
         let mut slots = Vec::with_capacity(image.len());
         for (tile, (first_row, first_column)) in self.tiles().enumerate() {
             for channel in 0..self.core.channels {
@@ -396,10 +297,9 @@ impl Geometry {
                 let ciphertext = tile * self.inputs_per_tile() + channel / self.channels_per_ciphertext;
                 let offset = (channel % self.channels_per_ciphertext) * self.area();
                 for place in 0..self.area() {
-                    let row = (first_row + place / self.stride()) * stride + phase_row;
-                    let column = (first_column + place % self.stride()) * stride + phase_column;
-                    let inside = |at: usize, limit| at.checked_sub(padding).filter(|at| *at < limit);
-                    if let (Some(row), Some(column)) = (inside(row, image.rows), inside(column, image.columns)) {
+                    let row = self.core.rows.value(first_row + place / self.stride(), phase_row);
+                    let column = self.core.columns.value(first_column + place % self.stride(), phase_column);
+                    if let (Some(row), Some(column)) = (row, column) {
                         slots.push(Slot {
                             ciphertext: ciphertext as u32,
                             coefficient: (offset + place) as u16,
@@ -451,11 +351,14 @@ impl Geometry {
         let mut polynomials = Vec::with_capacity(self.products_per_tile() * self.inputs_per_tile());
         for first in (0..self.core.outputs.channels).step_by(per_product) {
             for input in 0..self.inputs_per_tile() {
-                let mut polynomial = vec![0i8; per_product * n * area];
+                let mut polynomial = Vec::new();
                 for r in 0..per_product.min(self.core.outputs.channels - first) {
                     for q in 0..n.min(self.core.channels - input * n) {
+                        // What meets nothing of its group stays empty, and costs nothing.
+                        let Some(kernel) = self.kernel(weights, first + r, input * n + q) else { continue };
+                        polynomial.resize(per_product * n * area, 0i8);
                         let block = (r * n + n - 1 - q) * area;
-                        self.place_kernel(weights, first + r, input * n + q, &mut polynomial[block..block + area]);
+                        self.place_kernel(kernel, input * n + q, &mut polynomial[block..block + area]);
                     }
                 }
                 polynomials.push(polynomial);
@@ -464,20 +367,24 @@ impl Geometry {
         Ok(WeightPolynomials::new(self.products_per_tile(), self.inputs_per_tile(), polynomials)?)
     }
 
-    /// Lays one kernel in reverse at the start of its block.
-    fn place_kernel(&self, weights: &[i8], output: usize, channel: usize, block: &mut [i8]) {
-        let Layer::Conv2d { channels, kernel_height, kernel_width, stride, .. } = self.layer else {
-            block[0] = weights[output * self.core.channels + channel];
-            return;
-        };
-        let (height, width, stride) = (kernel_height as usize, kernel_width as usize, stride as usize);
-        let (of_image, phase_row, phase_column) = self.core.phases(channel);
-        let kernel = &weights[(output * channels as usize + of_image) * height * width..][..height * width];
-        for y in (phase_row..height).step_by(stride) {
-            for x in (phase_column..width).step_by(stride) {
-                let row = self.core.kernel_rows - 1 - y / stride;
-                let column = self.core.kernel_columns - 1 - x / stride;
-                block[row * self.stride() + column] = kernel[y * width + x];
+    /// The weights with which a core channel enters an output, all phases together; none from another group.
+    fn kernel<'a>(&self, weights: &'a [i8], output: usize, channel: usize) -> Option<&'a [i8]> {
+        let (inputs, outputs) = self.core.group;
+        let (of_image, _, _) = self.core.phases(channel);
+        let taps = self.core.rows.kernel as usize * self.core.columns.kernel as usize;
+        (of_image / inputs == output / outputs)
+            .then(|| &weights[(output * inputs + of_image % inputs) * taps..][..taps])
+    }
+
+    /// Lays one phase of a kernel in reverse at the start of its block.
+    fn place_kernel(&self, kernel: &[i8], channel: usize, block: &mut [i8]) {
+        let (rows, columns) = (self.core.rows, self.core.columns);
+        let (_, phase_row, phase_column) = self.core.phases(channel);
+        for y in (phase_row..rows.kernel as usize).step_by(rows.phases()) {
+            for x in (phase_column..columns.kernel as usize).step_by(columns.phases()) {
+                let row = self.core.kernel_rows - 1 - rows.place(y);
+                let column = self.core.kernel_columns - 1 - columns.place(x);
+                block[row * self.stride() + column] = kernel[y * columns.kernel as usize + x];
             }
         }
     }

@@ -28,6 +28,7 @@ mod backend;
 mod compile;
 mod cost;
 mod geometry;
+mod layer;
 pub mod measure;
 mod noise;
 mod plan;
@@ -38,9 +39,8 @@ pub use backend::{Backend, ClearBackend, EncryptedBackend, EvaluateError, evalua
 pub use compile::{CompileError, CompileOptions, CompiledHead, compile};
 pub use cost::{Cost, REFERENCE_MACHINE};
 pub use geometry::{GeometryError, Tiling};
+pub use layer::{Axis, Layer, Shape};
 pub use noise::{FAILURE_LOG2_LIMIT, NoiseProof};
-pub use plan::{
-    Activation, ClientStep, Domain, HeadPlan, Layer, Mode, PlanError, Pooling, Rescale, RoundIndex, RoundPlan, Shape,
-};
+pub use plan::{Activation, ClientStep, Domain, HeadPlan, Mode, PlanError, Pooling, Rescale, RoundIndex, RoundPlan};
 pub use step::{QuantisedValues, StepError, client_step};
 pub use weights::{HeadWeights, WeightsError, head_digest};

@@ -8,13 +8,12 @@ use encompute_fhe::{
 };
 use encompute_protocol::BlobDigest;
 use encompute_protocol::receipt::{RoundOrder, RoundReceipt, Signature};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::backend::{Backend, ClearBackend, EvaluateError, evaluate_round, evaluate_unblinded};
 use crate::compile::{CompileError, CompileOptions, CompiledHead, compile};
-use crate::plan::{
-    Activation, ClientStep, Domain, HeadPlan, Layer, Mode, PlanError, Pooling, Rescale, RoundIndex, RoundPlan,
-};
+use crate::layer::{Axis, Layer};
+use crate::plan::{Activation, ClientStep, Domain, HeadPlan, Mode, PlanError, Pooling, Rescale, RoundIndex, RoundPlan};
 use crate::step::{StepError, client_step};
 use crate::weights::HeadWeights;
 
@@ -102,37 +101,54 @@ pub enum MeasureError {
 /// The parameter set of all measured heads.
 pub const PARAMETER_SET: ParameterSet = ParameterSet::Glwe2048V1;
 
-/// Measures the three heads of the table on one core, `runs` times each, at least once.
-///
-/// # Errors
-/// [`MeasureError`].
-pub fn rows(owner: &(impl TensorOwner + Sync), runs: usize) -> Result<Vec<Row>, MeasureError> {
-    let one_core = rayon::ThreadPoolBuilder::new().num_threads(1).build()?;
-    let rows = heads()?.into_iter().map(|(name, head)| one_core.install(|| row(name, &head, owner, runs.max(1))));
-    rows.collect()
+/// A head of the table: uniform 8-bit weights, 8-bit inputs.
+#[derive(Clone, Debug)]
+pub struct Measured {
+    /// Its row's name.
+    pub name: &'static str,
+    layers: Vec<Layer>,
 }
 
-/// The measured heads: uniform 8-bit weights, 8-bit inputs.
-///
-/// # Errors
-/// [`MeasureError`].
-pub fn heads() -> Result<Vec<(&'static str, CompiledHead)>, MeasureError> {
+impl Measured {
+    /// The head, ready to run.
+    ///
+    /// # Errors
+    /// [`MeasureError`].
+    pub fn compile(&self) -> Result<CompiledHead, MeasureError> {
+        head(&self.layers)
+    }
+
+    /// Measures it on one core, `runs` times, or at least thrice if that takes longer than [`ROW_TIME`].
+    ///
+    /// # Errors
+    /// [`MeasureError`].
+    pub fn measure(&self, owner: &(impl TensorOwner + Sync), runs: usize) -> Result<Row, MeasureError> {
+        let one_core = rayon::ThreadPoolBuilder::new().num_threads(1).build()?;
+        let head = self.compile()?;
+        one_core.install(|| row(self.name, &head, owner, runs))
+    }
+}
+
+/// A row is not measured for much longer, its own preparations included.
+pub const ROW_TIME: Duration = Duration::from_secs(20);
+/// The median of fewer says nothing.
+const LEAST_RUNS: usize = 3;
+
+/// The measured heads.
+pub fn heads() -> Vec<Measured> {
     let dense = |inputs, outputs| Layer::Dense { inputs, outputs };
-    let conv = Layer::Conv2d {
-        channels: 1,
-        height: 28,
-        width: 28,
-        kernel_height: 3,
-        kernel_width: 3,
-        stride: 1,
-        padding: 0,
-        out_channels: 8,
-    };
-    Ok(vec![
-        ("dense-784x64", head(&[dense(784, 64)])?),
-        ("conv-3x3-28x28x8", head(&[conv])?),
-        ("rounds-3x-28x28", head(&[dense(784, 128), dense(128, 64), dense(64, 16)])?),
-    ])
+    let conv = Layer::conv(1, 8, Axis::new(28, 3), Axis::new(28, 3));
+    let of = |name, layers: &[Layer]| Measured { name, layers: layers.to_vec() };
+    let stem = Axis::new(224, 7).strided(2).padded(3, 3);
+    let depthwise = Axis::new(28, 3).padded(1, 1);
+    vec![
+        of("dense-784x64", &[dense(784, 64)]),
+        of("conv-3x3-28x28x8", &[conv]),
+        of("depthwise-3x3-28x28x32", &[Layer::depthwise(32, depthwise, depthwise)]),
+        of("rounds-3x-28x28", &[dense(784, 128), dense(128, 64), dense(64, 16)]),
+        of("stem-224", &[Layer::conv(3, 64, stem, stem)]),
+        of("matmul-128x768x768", &[Layer::matmul(128, 768, 768)]),
+    ]
 }
 
 fn head(layers: &[Layer]) -> Result<CompiledHead, MeasureError> {
@@ -161,7 +177,11 @@ fn row(name: &'static str, head: &CompiledHead, owner: &impl TensorOwner, runs: 
     let key = head.prepare_key(owner.blinding_key())?;
     let (mut bytes_up, mut bytes_down, mut exact) = (0, 0, true);
     let mut runs_ms = [(); 3].map(|()| Vec::with_capacity(runs));
-    for _ in 0..runs {
+    let began = Instant::now();
+    for run in 0..runs.max(LEAST_RUNS) {
+        if run >= LEAST_RUNS && began.elapsed() > ROW_TIME {
+            break;
+        }
         (bytes_up, bytes_down) = (0, 0);
         let mut run_ms = [0.0; 3];
         let mut values: Vec<i64> = (0..head.plan().input_count()).map(|_| (numbers.next() % 256) as i64).collect();

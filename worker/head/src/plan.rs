@@ -6,6 +6,7 @@ pub use encompute_protocol::RoundIndex;
 use encompute_protocol::wire;
 
 use crate::geometry::{Geometry, GeometryError, Tiling};
+use crate::layer::{Layer, Shape};
 
 /// How a head with activations runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
@@ -43,63 +44,6 @@ impl Domain {
     /// The largest value.
     pub fn max(self) -> i64 {
         (1 << (self.bits - u8::from(self.signed))) - 1
-    }
-}
-
-/// A linear layer with 8-bit weights.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
-pub enum Layer {
-    /// `[inputs] × [outputs, inputs] → [outputs]`.
-    #[codec(index = 0)]
-    Dense {
-        /// Input values.
-        inputs: u32,
-        /// Output values.
-        outputs: u32,
-    },
-    /// `[channels, height, width] × [out_channels, channels, kernel_height, kernel_width] →
-    /// [out_channels, (height + 2·padding − kernel_height)/stride + 1, …]`, cross-correlation.
-    #[codec(index = 1)]
-    Conv2d {
-        /// Input channels.
-        channels: u32,
-        /// Input rows.
-        height: u32,
-        /// Input columns.
-        width: u32,
-        /// Rows of a kernel.
-        kernel_height: u32,
-        /// Columns of a kernel.
-        kernel_width: u32,
-        /// Step between outputs, in both directions.
-        stride: u32,
-        /// Zeros around the input, on all four sides.
-        padding: u32,
-        /// Output channels.
-        out_channels: u32,
-    },
-}
-
-/// Channels, rows and columns of a tensor; a vector has one row and one column.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Shape {
-    /// Channels.
-    pub channels: usize,
-    /// Rows.
-    pub rows: usize,
-    /// Columns.
-    pub columns: usize,
-}
-
-impl Shape {
-    /// Values of a tensor of this shape.
-    pub fn len(self) -> usize {
-        self.channels * self.rows * self.columns
-    }
-
-    /// True if it holds no value.
-    pub fn is_empty(self) -> bool {
-        self.len() == 0
     }
 }
 
@@ -293,7 +237,7 @@ struct PlanBody {
 
 impl HeadPlan {
     /// Version of the encoding.
-    pub const VERSION: u8 = 1;
+    pub const VERSION: u8 = 2;
     /// Most bytes a plan may have.
     pub const LIMIT_BYTES: usize = 4 << 20;
     /// Most rounds a head may have.

@@ -2,7 +2,8 @@
 
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
-use crate::plan::{Activation, Pooling, RoundPlan, Shape};
+use crate::layer::Shape;
+use crate::plan::{Activation, Pooling, RoundPlan};
 
 /// Values that come from decrypted sums: next round's input, or the features. Cannot be printed.
 #[derive(Zeroize, ZeroizeOnDrop)]
@@ -89,22 +90,14 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
     use crate::geometry::Tiling;
-    use crate::plan::{ClientStep, Domain, Layer, Rescale};
+    use crate::layer::{Axis, Layer};
+    use crate::plan::{ClientStep, Domain, Rescale};
     use encompute_fhe::{AccumulatorBits, ResponseBits, UploadBits};
     use proptest::prelude::*;
 
     fn image_round(step: ClientStep) -> RoundPlan {
         RoundPlan {
-            layer: Layer::Conv2d {
-                channels: 1,
-                height: 5,
-                width: 4,
-                kernel_height: 1,
-                kernel_width: 1,
-                stride: 1,
-                padding: 0,
-                out_channels: 2,
-            },
+            layer: Layer::conv(1, 2, Axis::new(5, 1), Axis::new(4, 1)),
             input: Domain::U8,
             tiling: Tiling { channels_per_ciphertext: 1, tile_rows: 5, tile_columns: 4 },
             accumulator_bits: AccumulatorBits(20),

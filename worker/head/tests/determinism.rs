@@ -49,16 +49,8 @@ fn case(set: ParameterSet, layer: Layer, seed: u64) -> Case {
 }
 
 fn conv(channels: u32, side: u32, kernel: u32, stride: u32, padding: u32, out_channels: u32) -> Layer {
-    Layer::Conv2d {
-        channels,
-        height: side,
-        width: side,
-        kernel_height: kernel,
-        kernel_width: kernel,
-        stride,
-        padding,
-        out_channels,
-    }
+    let axis = Axis::new(side, kernel).strided(stride).padded(padding, padding);
+    Layer::conv(channels, out_channels, axis, axis)
 }
 
 fn cases() -> Vec<(&'static str, Case)> {

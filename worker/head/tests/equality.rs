@@ -4,10 +4,10 @@
 mod kit;
 
 use encompute_fhe::ParameterSet;
-use encompute_head::{ClientStep, Domain, Layer, RoundIndex};
+use encompute_head::{Axis, ClientStep, Domain, Layer, RoundIndex};
 use kit::{Owner, Toy, a_head, random_inputs, random_layer_weights};
 use proptest::prelude::*;
-use rand::{SeedableRng, rngs::StdRng};
+use rand::{Rng, SeedableRng, rngs::StdRng};
 
 /// Encrypts, evaluates with blinding, decrypts; and evaluates in clear.
 fn both(owner: &Owner, layer: Layer, input: Domain, seed: u64, toy: Toy) -> (Vec<i64>, Vec<i64>) {
@@ -28,17 +28,40 @@ fn dense(seed: u64) -> (Layer, Domain) {
 
 fn convolution(seed: u64) -> (Layer, Domain) {
     let kernel = 1 + (seed % 4) as u32;
-    let layer = Layer::Conv2d {
-        channels: 1 + (seed % 3) as u32,
-        height: kernel + (seed / 3 % 6) as u32,
-        width: kernel + (seed / 5 % 7) as u32,
-        kernel_height: kernel,
-        kernel_width: 1 + (seed / 7 % 4) as u32 % kernel,
-        stride: 1 + (seed / 2 % 3) as u32,
-        padding: (seed / 11 % 3) as u32,
-        out_channels: 1 + (seed / 13 % 4) as u32,
-    };
+    let (stride, padding) = (1 + (seed / 2 % 3) as u32, (seed / 11 % 3) as u32);
+    let axis = |image, kernel| Axis::new(image, kernel).strided(stride).padded(padding, padding);
+    let rows = axis(kernel + (seed / 3 % 6) as u32, kernel);
+    let columns = axis(kernel + (seed / 5 % 7) as u32, 1 + (seed / 7 % 4) as u32 % kernel);
+    let layer = Layer::conv(1 + (seed % 3) as u32, 1 + (seed / 13 % 4) as u32, rows, columns);
     (layer, Domain { bits: 3 + (seed % 6) as u8, signed: seed.is_multiple_of(3) })
+}
+
+/// Each side with a stride, a dilation and paddings of its own; in groups, every third depthwise; every fifth in
+/// one dimension.
+fn grouped_convolution(seed: u64) -> (Layer, Domain) {
+    let mut rng = StdRng::seed_from_u64(!seed);
+    let mut axis = || {
+        let (kernel, dilation) = (rng.random_range(1..=4u32), rng.random_range(1..=3u32));
+        let reach = (kernel - 1) * dilation + 1;
+        let (before, after) = (rng.random_range(0..=2u32), rng.random_range(0..=2u32));
+        let least = reach.saturating_sub(before + after).max(1);
+        let image = rng.random_range(least..=least + 5);
+        Axis::new(image, kernel).strided(rng.random_range(1..=4)).dilated(dilation).padded(before, after)
+    };
+    let (rows, columns) = (axis(), axis());
+    let rows = if seed.is_multiple_of(5) { Axis::new(1, 1) } else { rows };
+    let (groups, inputs, outputs) = (rng.random_range(1..=4), rng.random_range(1..=2), rng.random_range(1..=2));
+    let layer = match seed % 3 {
+        0 => Layer::depthwise(groups, rows, columns),
+        _ => Layer::Conv2d { channels: groups * inputs, out_channels: groups * outputs, groups, rows, columns },
+    };
+    (layer, Domain { bits: 3 + (seed % 6) as u8, signed: seed.is_multiple_of(2) })
+}
+
+/// The same dense layer for each row of a matrix.
+fn matmul(seed: u64) -> (Layer, Domain) {
+    let layer = Layer::matmul(1 + (seed % 9) as u32, 1 + (seed * 7 % 60) as u32, 1 + (seed % 11) as u32);
+    (layer, Domain { bits: 2 + (seed % 5) as u8, signed: seed.is_multiple_of(2) })
 }
 
 /// Random weights and inputs of a thousand layers, under both sets.
@@ -61,6 +84,16 @@ fn a_thousand_random_dense_layers_are_exact() {
 #[test]
 fn a_thousand_random_convolutions_are_exact() {
     a_thousand_are_exact(convolution);
+}
+
+#[test]
+fn a_thousand_random_grouped_dilated_unevenly_padded_convolutions_are_exact() {
+    a_thousand_are_exact(grouped_convolution);
+}
+
+#[test]
+fn a_thousand_random_products_of_matrices_are_exact() {
+    a_thousand_are_exact(matmul);
 }
 
 #[test]
@@ -94,15 +127,9 @@ fn full_size_dense_layers_are_exact_under_production_parameters() {
 #[test]
 fn full_size_convolutions_are_exact_under_production_parameters() {
     let owner = Owner::new(ParameterSet::Glwe2048V1);
-    let image = |kernel, stride, padding, channels, out_channels| Layer::Conv2d {
-        channels,
-        height: 28,
-        width: 28,
-        kernel_height: kernel,
-        kernel_width: kernel,
-        stride,
-        padding,
-        out_channels,
+    let image = |kernel, stride, padding, channels, out_channels| {
+        let axis = Axis::new(28, kernel).strided(stride).padded(padding, padding);
+        Layer::conv(channels, out_channels, axis, axis)
     };
     let layers =
         [image(3, 1, 0, 1, 8), image(3, 1, 1, 3, 5), image(5, 2, 2, 2, 4), image(7, 3, 0, 1, 6), image(2, 4, 0, 1, 3)];
@@ -115,16 +142,7 @@ fn full_size_convolutions_are_exact_under_production_parameters() {
 #[test]
 fn an_image_wider_than_the_ring_is_cut_into_columns() {
     let owner = Owner::new(ParameterSet::Toy256V1);
-    let layer = Layer::Conv2d {
-        channels: 1,
-        height: 4,
-        width: 300,
-        kernel_height: 3,
-        kernel_width: 3,
-        stride: 1,
-        padding: 1,
-        out_channels: 2,
-    };
+    let layer = Layer::conv(1, 2, Axis::new(4, 3).padded(1, 1), Axis::new(300, 3).padded(1, 1));
     let (encrypted, clear) = both(&owner, layer, Domain::U8, 5, Toy::Allowed);
     assert!(encrypted == clear);
 }
@@ -172,7 +190,8 @@ proptest! {
         stride in 1u32..5, padding in 0u32..4, out_channels in 1u32..6, seed in any::<u64>(),
     ) {
         prop_assume!(kernel_height <= height + 2 * padding && kernel_width <= width + 2 * padding);
-        let layer = Layer::Conv2d { channels, height, width, kernel_height, kernel_width, stride, padding, out_channels };
+        let axis = |image, kernel| Axis::new(image, kernel).strided(stride).padded(padding, padding);
+        let layer = Layer::conv(channels, out_channels, axis(height, kernel_height), axis(width, kernel_width));
         let owner = Owner::new(ParameterSet::Toy256V1);
         let (encrypted, clear) = both(&owner, layer, Domain::I8, seed, Toy::Allowed);
         prop_assert_eq!(encrypted, clear);

@@ -58,9 +58,9 @@ fn weights_of_more_layers_than_rounds_are_refused_before_they_are_read() {
 fn plan_and_weights_of_another_version_are_refused() {
     let mut bytes = a_plan().to_bytes();
     bytes[0] = 9;
-    let version = DecodeError::Version { found: 9, known: 1 };
-    assert_eq!(HeadPlan::from_bytes(&bytes), Err(PlanError::Encoding(version.clone())));
-    assert!(HeadWeights::from_bytes(&bytes).err() == Some(WeightsError::Encoding(version)));
+    let version = |known| DecodeError::Version { found: 9, known };
+    assert_eq!(HeadPlan::from_bytes(&bytes), Err(PlanError::Encoding(version(HeadPlan::VERSION))));
+    assert!(HeadWeights::from_bytes(&bytes).err() == Some(WeightsError::Encoding(version(HeadWeights::VERSION))));
 }
 
 #[test]
@@ -113,17 +113,17 @@ fn rounds_with_numbers_out_of_range_are_refused() {
 #[test]
 fn kernel_larger_than_the_padded_image_is_refused() {
     let (mut round, _) = a_round();
-    round.layer = Layer::Conv2d {
-        channels: 1,
-        height: 3,
-        width: 9,
-        kernel_height: 6,
-        kernel_width: 2,
-        stride: 1,
-        padding: 1,
-        out_channels: 1,
-    };
+    round.layer = Layer::conv(1, 1, Axis::new(3, 6).padded(1, 1), Axis::new(9, 2));
     let source = GeometryError::KernelTooLarge { kernel: 6, image: 5 };
+    assert_eq!(refused(round), PlanError::Geometry { round: 0, source });
+}
+
+#[test]
+fn groups_that_do_not_cut_the_channels_evenly_are_refused() {
+    let (mut round, _) = a_round();
+    let side = Axis::new(5, 3);
+    round.layer = Layer::Conv2d { channels: 6, out_channels: 4, groups: 3, rows: side, columns: side };
+    let source = GeometryError::Groups { groups: 3, channels: 6, out_channels: 4 };
     assert_eq!(refused(round), PlanError::Geometry { round: 0, source });
 }
 

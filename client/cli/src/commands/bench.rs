@@ -2,7 +2,7 @@
 
 use crate::{
     args::Common,
-    failure::{Doing, Exit, Outcome},
+    failure::{Doing, Exit, Failure, Outcome},
     output,
 };
 use clap::Subcommand;
@@ -20,17 +20,25 @@ const RUNS: usize = 51;
 #[derive(Subcommand)]
 pub enum Bench {
     /// Encrypted layers: time on one core, bytes, exactness
-    #[command(after_help = "Examples:\n  encompute bench head\n  encompute bench head --json")]
-    Head,
+    #[command(after_help = "Examples:\n  encompute bench head\n  encompute bench head --only dense-784x64 --json")]
+    Head {
+        /// This row alone, by its name; may be given several times
+        #[arg(long, value_name = "NAME")]
+        only: Vec<String>,
+    },
 }
 
 impl Bench {
     /// Runs it.
     pub async fn run(self, common: &Common) -> Outcome {
-        let Self::Head = self;
-        output::say("measuring, a few seconds a row …");
+        let Self::Head { only } = self;
+        let heads = chosen(&only)?;
         let owner = Owner(SecretKey::generate(measure::PARAMETER_SET));
-        let rows = measure::rows(&owner, RUNS).doing(Exit::Failed, "measure")?;
+        let mut rows = Vec::new();
+        for head in heads {
+            output::say(&format!("measuring {} …", head.name));
+            rows.push(head.measure(&owner, RUNS).doing(Exit::Failed, "measure")?);
+        }
         let machine = machine();
         if common.json {
             let rows: Vec<_> = rows
@@ -71,6 +79,16 @@ impl Bench {
             output::table(&std::iter::once(head).chain(rows).collect::<Vec<_>>())
         ))
     }
+}
+
+/// The rows that were asked for; all if none was.
+fn chosen(only: &[String]) -> Result<Vec<measure::Measured>, Failure> {
+    let all = measure::heads();
+    if let Some(unknown) = only.iter().find(|name| all.iter().all(|head| head.name != **name)) {
+        let names: Vec<_> = all.iter().map(|head| head.name).collect();
+        return Err(Failure::new(Exit::Usage, format!("there is no row `{unknown}`; there are {}", names.join(", "))));
+    }
+    Ok(all.into_iter().filter(|head| only.is_empty() || only.iter().any(|name| name == head.name)).collect())
 }
 
 /// Processor and cores, as the system names them.

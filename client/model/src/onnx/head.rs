@@ -173,10 +173,15 @@ impl HeadReader<'_> {
         ) else {
             return Err("the kernel must hold floats".to_owned());
         };
-        plain_windows(&attributes)?;
-        if attributes.integer("group", 1) != 1 || depth != input[0] {
-            return Err(format!("the kernel is for {depth} channels, {} come in, and groups are not known", input[0]));
-        }
+        own_padding(&attributes)?;
+        let groups = attributes.integer("group", 1);
+        let cut = usize::try_from(groups).ok().filter(|groups| *groups > 0 && channels.is_multiple_of(*groups));
+        let Some(groups) = cut.filter(|groups| depth.checked_mul(*groups) == Some(input[0])) else {
+            let come_in = input[0];
+            return Err(format!(
+                "the kernel is for {depth} channels in each of {groups} groups, {come_in} come in and {channels} out"
+            ));
+        };
         let bias = match node.input.get(2).filter(|name| !name.is_empty()) {
             Some(_) => spread(self.weights(node, 2)?, channels)?,
             None => vec![0.0; channels],
@@ -186,7 +191,9 @@ impl HeadReader<'_> {
             channels,
             kernel: [rows, columns],
             stride: attributes.sizes("strides", [1, 1], 1)?,
+            dilation: attributes.sizes("dilations", [1, 1], 1)?,
             padding: attributes.sizes("pads", [0; 4], 0)?,
+            groups,
             weights,
             bias,
         };
@@ -196,7 +203,11 @@ impl HeadReader<'_> {
 
     fn average_pool(&self, node: &NodeProto) -> Result<Option<(Layer, Vec<usize>)>, Reason> {
         let attributes = Attributes(node);
-        plain_windows(&attributes)?;
+        own_padding(&attributes)?;
+        match attributes.sizes("dilations", [1, 1], 1)? {
+            [1, 1] => {}
+            dilations => return Err(format!("dilations are {dilations:?}, only 1 is known")),
+        }
         if attributes.sizes("pads", [0; 4], 0)? != [0; 4] || attributes.integer("ceil_mode", 0) != 0 {
             return Err("padding and ceil_mode are not known".to_owned());
         }
@@ -231,14 +242,11 @@ impl HeadReader<'_> {
     }
 }
 
-/// Refuses the window attributes that nothing here implements.
-fn plain_windows(attributes: &Attributes<'_>) -> Result<(), Reason> {
-    if !matches!(attributes.text("auto_pad"), b"" | b"NOTSET") {
-        return Err("auto_pad is not known, give pads".to_owned());
-    }
-    match attributes.sizes("dilations", [1, 1], 1)? {
-        [1, 1] => Ok(()),
-        dilations => Err(format!("dilations are {dilations:?}, only 1 is known")),
+/// Refuses padding that only the run time would choose.
+fn own_padding(attributes: &Attributes<'_>) -> Result<(), Reason> {
+    match attributes.text("auto_pad") {
+        b"" | b"NOTSET" | b"VALID" => Ok(()),
+        other => Err(format!("auto_pad `{}` is not known, give pads", String::from_utf8_lossy(other))),
     }
 }
 

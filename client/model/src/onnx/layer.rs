@@ -50,9 +50,13 @@ pub struct Conv2d {
     pub kernel: [usize; 2],
     /// Rows and columns between neighbouring outputs.
     pub stride: [usize; 2],
+    /// Rows and columns between neighbouring taps of the kernel.
+    pub dilation: [usize; 2],
     /// Zeros added at top, left, bottom, right.
     pub padding: [usize; 4],
-    /// `[channels, input channels, kernel height, kernel width]`.
+    /// Parts into which channels in and out are cut: outputs of a part take inputs of the same part alone.
+    pub groups: usize,
+    /// `[channels, input channels / groups, kernel height, kernel width]`.
     pub weights: Vec<f32>,
     /// `[channels]`.
     pub bias: Vec<f32>,
@@ -74,8 +78,9 @@ impl Conv2d {
     pub fn output(&self) -> Option<[usize; 3]> {
         let [_, height, width] = self.input;
         let [top, left, bottom, right] = self.padding;
-        let rows = windows(height + top + bottom, self.kernel[0], self.stride[0])?;
-        let columns = windows(width + left + right, self.kernel[1], self.stride[1])?;
+        let reach = |side: usize| (self.kernel[side].checked_sub(1)?.checked_mul(self.dilation[side])?).checked_add(1);
+        let rows = windows(height + top + bottom, reach(0)?, self.stride[0])?;
+        let columns = windows(width + left + right, reach(1)?, self.stride[1])?;
         Some([self.channels, rows, columns])
     }
 }

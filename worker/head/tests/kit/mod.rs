@@ -73,16 +73,8 @@ pub fn digits_head(rng: &mut StdRng) -> CompiledHead {
 /// A convolution with pooling, then a dense layer.
 pub fn pooling_head(rng: &mut StdRng) -> CompiledHead {
     let set = ParameterSet::Toy256V1;
-    let conv = Layer::Conv2d {
-        channels: 1,
-        height: 8,
-        width: 8,
-        kernel_height: 3,
-        kernel_width: 3,
-        stride: 1,
-        padding: 1,
-        out_channels: 2,
-    };
+    let side = Axis::new(8, 3).padded(1, 1);
+    let conv = Layer::conv(1, 2, side, side);
     let small = Domain { bits: 4, signed: false };
     let weights: Vec<Vec<i8>> = [18, 96].map(|count| (0..count).map(|_| rng.random_range(-9..=9)).collect()).to_vec();
     let step = ClientStep { pooling: Pooling::Average { size: 2 }, ..relu(vec![5, -5], 1, 6, small) };
