@@ -57,6 +57,8 @@ fn products_equal_schoolbook_in_the_toy_ring() {
         ParameterSet::Toy256V1,
         &[(1, 1, size), (2, 1, size), (1, 2, size), (3, 5, size), (4, 4, 100), (2, 3, 9), (1, 1, 1), (5, 1, 26)],
     );
+    // Inputs enough to be laid side by side: even, odd; one pair of outputs, two, and half a pair.
+    every_path_equals_schoolbook(ParameterSet::Toy256V1, &[(1, 24, 30), (4, 25, 30), (3, 31, 40), (6, 24, 30)]);
 }
 
 #[test]

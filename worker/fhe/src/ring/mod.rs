@@ -4,6 +4,7 @@ mod lanes;
 mod spectral;
 mod taps;
 mod transform;
+mod wide;
 
 use rayon::prelude::*;
 use tfhe_ntt::native64::Plan32;
@@ -180,7 +181,7 @@ impl Ring {
         self.path
     }
 
-    /// Makes weights ready: transforms them, or lists their taps when there are few.
+    /// Makes weights ready: transforms them, or lists their taps when that makes faster products.
     ///
     /// # Errors
     /// [`RingError::WeightLength`] if a polynomial is longer than the ring's.
@@ -189,7 +190,7 @@ impl Ring {
         if found > limit {
             return Err(RingError::WeightLength { found, limit, parameter_set: self.parameter_set });
         }
-        let taps: Option<Vec<Taps>> = weights.polynomials.iter().map(|polynomial| taps::taps(polynomial)).collect();
+        let taps = taps::cheaper(weights.inputs, weights.outputs, &weights.polynomials);
         let kernel = match (self.path.0, taps) {
             (Instructions::Ntt, _) => Kernel::Ntt,
             (_, Some(taps)) => Kernel::Taps(taps),
@@ -315,6 +316,16 @@ impl Ring {
             .map(|draws| spectral::forward_binary(lanes, transform, self.scratch.take(rows), draws))
             .collect();
         let mut products = vec![Ciphertext::zero(self.parameter_set); weights.outputs()];
+        if let (Kernel::Spectra(spectra), wide::LEAST_INPUTS..) = (&weights.kernel, inputs.len()) {
+            let keys = zeros.map(|zeros| wide::Keys { key: &zeros.key.spectrum, binaries: &binaries });
+            let memory = (transform, &self.scratch);
+            let residues = wide::add_products(lanes, memory, spectra, &batches, keys, &mut products);
+            products.par_chunks_mut(2).zip(residues).enumerate().for_each(|(pair, (outputs, residue))| {
+                self.finish(lanes, (inputs, weights, zeros), 2 * pair, residue, outputs);
+            });
+            self.scratch.give(batches.into_iter().chain(binaries));
+            return products;
+        }
         products.par_chunks_mut(2).enumerate().for_each(|(pair, outputs)| {
             let first = 2 * pair;
             let key = zeros.map(|zeros| KeyTerm {
@@ -333,20 +344,32 @@ impl Ring {
                 Kernel::Ntt => Residue::UNKNOWN,
             };
             self.scratch.give([sums]);
-            for (at, output) in outputs.iter_mut().enumerate() {
-                if !residue.is_exact() {
-                    *output = self.exact_product(inputs, weights, zeros, first + at);
-                }
-                if let Some(draw) = draws.get(first + at) {
-                    lanes.run(
-                        #[inline(always)]
-                        || draw.add_noise(output),
-                    );
-                }
-            }
+            self.finish(lanes, (inputs, weights, zeros), first, residue, outputs);
         });
         self.scratch.give(batches.into_iter().chain(binaries));
         products
+    }
+
+    /// Does outputs from `first` on again if they are not exact, and adds the noise of their encryptions of zero.
+    fn finish<L: Lanes>(
+        &self,
+        lanes: L,
+        (inputs, weights, zeros): (&[Ciphertext], &PreparedWeights, Option<Zeros<'_>>),
+        first: usize,
+        residue: Residue,
+        outputs: &mut [Ciphertext],
+    ) {
+        for (at, output) in outputs.iter_mut().enumerate() {
+            if !residue.is_exact() {
+                *output = self.exact_product(inputs, weights, zeros, first + at);
+            }
+            if let Some(draw) = zeros.and_then(|zeros| zeros.draws.get(first + at)) {
+                lanes.run(
+                    #[inline(always)]
+                    || draw.add_noise(output),
+                );
+            }
+        }
     }
 
     /// One output by number-theoretic transforms: no rounding anywhere.

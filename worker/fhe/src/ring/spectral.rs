@@ -214,6 +214,18 @@ impl Spectra {
         Self { pairs, groups: groups(outputs, inputs, &weight), inputs }
     }
 
+    /// Ranges of input pairs whose products are summed before rounding.
+    pub fn groups(&self) -> &[core::ops::Range<usize>] {
+        &self.groups
+    }
+
+    /// The weights of a pair of outputs at one root, for `count` input pairs from `first` on.
+    #[inline(always)]
+    pub fn weights_at(&self, pair: usize, row: usize, first: usize, count: usize) -> &[[f64; 4]] {
+        let inputs = 2 * first..self.inputs.min(2 * (first + count));
+        self.pairs[pair].0[4 * (row * self.inputs + inputs.start)..][..4 * inputs.len()].as_chunks().0
+    }
+
     /// Adds the products of all inputs with the weights of outputs `2·pair` and `2·pair + 1`, and the
     /// key's with its binary polynomials if there are any. Nothing is promised about the outputs unless
     /// the residue says that they are exact.
@@ -260,6 +272,16 @@ pub(crate) struct KeyTerm<'a> {
 }
 
 impl KeyTerm<'_> {
+    /// The product at one root, added to `sum`.
+    #[inline(always)]
+    pub fn add_at<L: Lanes>(self, l: L, sum: (L::V, L::V), row: usize, part: usize) -> (L::V, L::V) {
+        let [key_re, key_im, re, im] =
+            [&self.key.re, &self.key.im, &self.binary.re, &self.binary.im].map(|of| &rows(of)[row]);
+        let key = (l.twice(key_re, 0, part), l.twice(key_im, 0, part));
+        let lane = self.lane;
+        add_product(l, sum, key, &[re[lane], re[lane + 1], im[lane], im[lane + 1]], part)
+    }
+
     /// Adds the products alone; otherwise as [`Spectra::add_products`].
     pub fn add_products<L: Lanes>(self, l: L, mut back: Back<'_>) -> Residue {
         let terms = Terms { inputs: Vec::new(), weights: &[], stride: 0, first: 0, count: 0, key: Some(self) };
@@ -292,21 +314,14 @@ impl Terms<'_> {
     /// Sums inputs times weights for two outputs: lanes 0–3 are the first's, 4–7 the second's.
     #[inline(always)]
     fn accumulate<L: Lanes>(&self, l: L, sums: &mut Batch) {
-        let key = self.key.map(|term| {
-            let [key_re, key_im, re, im] =
-                [&term.key.re, &term.key.im, &term.binary.re, &term.binary.im].map(|of| rows(of));
-            (key_re, key_im, re, im, term.lane)
-        });
         let inputs: Vec<_> = self.inputs.iter().map(|(re, im)| (rows(re), rows(im))).collect();
         let into = sums.re.chunks_exact_mut(LANES).zip(sums.im.chunks_exact_mut(LANES));
         for (row, (re, im)) in into.enumerate() {
             let weights = self.weights[row * self.stride + self.first..][..4 * self.count].as_chunks::<4>().0;
             for part in 0..L::PARTS {
                 let mut sum = (l.splat(0.0), l.splat(0.0));
-                if let Some((key_re, key_im, re, im, lane)) = key {
-                    let key = (l.twice(&key_re[row], 0, part), l.twice(&key_im[row], 0, part));
-                    let (re, im) = (&re[row], &im[row]);
-                    sum = add_product(l, sum, key, &[re[lane], re[lane + 1], im[lane], im[lane + 1]], part);
+                if let Some(key) = self.key {
+                    sum = key.add_at(l, sum, row, part);
                 }
                 for (pair, (re, im)) in weights.chunks(2).zip(&inputs) {
                     for (half, weights) in pair.iter().enumerate() {
@@ -324,7 +339,7 @@ impl Terms<'_> {
 /// Adds the product with one weight in the lower half of a row and another in the upper: their real
 /// parts come first, then their imaginary parts.
 #[inline(always)]
-fn add_product<L: Lanes>(
+pub(super) fn add_product<L: Lanes>(
     l: L,
     sum: (L::V, L::V),
     (a, b): (L::V, L::V),
@@ -364,7 +379,7 @@ fn groups<'a>(
 }
 
 /// Transforms back, rounds, and adds lanes 0–3 to the first output and 4–7 to the second if there is one.
-fn add_back<L: Lanes>(l: L, back: &mut Back<'_>) -> Residue {
+pub(super) fn add_back<L: Lanes>(l: L, back: &mut Back<'_>) -> Residue {
     let transform = back.transform;
     let mut into: [&mut [u64]; 4] = Default::default();
     for (halves, output) in into.chunks_exact_mut(2).zip(&mut *back.outputs) {
