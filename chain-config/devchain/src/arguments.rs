@@ -55,6 +55,10 @@ pub struct Arguments {
     #[arg(long, value_name = "ADDRESS=AMOUNT", value_parser = endowment)]
     fund: Vec<(AccountId, Balance)>,
 
+    /// Map accounts for contracts only when they ask for it (revive.map_account), as most public chains do
+    #[arg(long)]
+    explicit_mapping: bool,
+
     /// Stop when stdin ends, too: whoever started this process is gone
     #[arg(long)]
     pub stop_with_stdin: bool,
@@ -80,6 +84,7 @@ impl Arguments {
             seal: self.seal,
             heartbeat: (!self.block_time.is_zero()).then_some(self.block_time),
             endowments,
+            explicit_mapping: self.explicit_mapping,
             finality_gap: self.finality_gap,
             ..Config::in_memory()
         }

@@ -1,18 +1,21 @@
 //! Block 0: who owns what before the first transaction.
 
 use crate::{
-    runtime::{AccountId, Balance, BalancesConfig, BlockNumber, Hash, Header, RuntimeGenesisConfig, UNIT},
+    runtime::{
+        AccountId, Balance, BalancesConfig, BlockNumber, EXPLICIT_MAPPING_KEY, Hash, Header, RuntimeGenesisConfig, UNIT,
+    },
     state::{Overlay, State},
     store::{Store, StoreError, StoredBlock},
 };
 use codec::{Decode, Encode};
-use sp_core::storage::StateVersion;
+use sp_core::storage::{StateVersion, Storage};
 use sp_runtime::{BuildStorage, traits::BlakeTwo256};
 use sp_state_machine::BackendTransaction;
 use sp_trie::{LayoutV1, TrieConfiguration};
 use std::collections::BTreeMap;
 
 const ENDOWMENTS_KEY: &str = "endowments";
+const MAPPING_KEY: &str = "explicit-mapping";
 const SPEC_VERSION_KEY: &str = "spec-version";
 
 /// What each development account owns at genesis: a million UNIT.
@@ -45,6 +48,9 @@ pub enum GenesisError {
     /// The folder's chain was started with other endowments.
     #[error("the state folder holds a chain that began with other endowments than asked for now")]
     OtherEndowments,
+    /// The folder's chain maps accounts by itself.
+    #[error("the state folder holds a chain that maps accounts by itself, and one that does not was asked for")]
+    OtherMapping,
     /// The folder's chain was executed by another runtime.
     #[error("the state folder was written by runtime version {found:?}, this program runs version {supported}")]
     OtherRuntime {
@@ -78,7 +84,7 @@ impl Endowments {
 }
 
 /// Writes genesis into an empty store, or checks that a used one began the same way and under the same runtime.
-pub(crate) fn ensure(store: &Store, asked: Option<&Endowments>) -> Result<(), GenesisError> {
+pub(crate) fn ensure(store: &Store, asked: Option<&Endowments>, explicit_mapping: bool) -> Result<(), GenesisError> {
     let supported = crate::runtime::VERSION.spec_version;
     let reader = store.reader()?;
     if reader.newest()?.is_none() {
@@ -87,11 +93,15 @@ pub(crate) fn ensure(store: &Store, asked: Option<&Endowments>) -> Result<(), Ge
         // Facts first: a crash between the two leaves an empty chain, which the next start fills.
         store.note(ENDOWMENTS_KEY, &endowments.encode())?;
         store.note(SPEC_VERSION_KEY, &supported.encode())?;
-        return write_genesis(store, &endowments);
+        store.note(MAPPING_KEY, &explicit_mapping.encode())?;
+        return write_genesis(store, &endowments, explicit_mapping);
     }
     let found = reader.noted(SPEC_VERSION_KEY)?.and_then(|bytes| u32::decode(&mut bytes.as_slice()).ok());
     if found != Some(supported) {
         return Err(GenesisError::OtherRuntime { found, supported });
+    }
+    if explicit_mapping && reader.noted(MAPPING_KEY)? != Some(true.encode()) {
+        return Err(GenesisError::OtherMapping);
     }
     let began_with = reader.noted(ENDOWMENTS_KEY)?;
     match asked {
@@ -100,12 +110,16 @@ pub(crate) fn ensure(store: &Store, asked: Option<&Endowments>) -> Result<(), Ge
     }
 }
 
-fn write_genesis(store: &Store, endowments: &Endowments) -> Result<(), GenesisError> {
+fn write_genesis(store: &Store, endowments: &Endowments, explicit_mapping: bool) -> Result<(), GenesisError> {
     let config = RuntimeGenesisConfig {
         balances: BalancesConfig { balances: endowments.pairs(), dev_accounts: None },
         ..Default::default()
     };
-    let storage = config.build_storage().map_err(GenesisError::Refused)?;
+    let mut storage = Storage::default();
+    if explicit_mapping {
+        storage.top.insert(EXPLICIT_MAPPING_KEY.to_vec(), vec![1]);
+    }
+    config.assimilate_storage(&mut storage).map_err(GenesisError::Refused)?;
     let mut overlay = Overlay::default();
     for (key, value) in storage.top {
         overlay.set_storage(key, Some(value));

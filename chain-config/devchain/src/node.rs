@@ -33,6 +33,9 @@ pub struct Config {
     pub heartbeat: Option<Duration>,
     /// Who owns what at genesis. `None`: what the folder began with, or [`Endowments::development`] in a new one.
     pub endowments: Option<Endowments>,
+    /// Accounts are mapped for contracts by `revive.map_account` alone, as on most public chains, instead of when they
+    /// come into being. Asked of a folder whose chain does otherwise, it is refused.
+    pub explicit_mapping: bool,
     /// Between `inBlock` and `finalized` of a watched transaction; polkadot.js misses the first without it.
     pub finality_gap: Duration,
     /// What the pool accepts at most.
@@ -51,6 +54,7 @@ impl Config {
             seal: Seal::Tick(Duration::from_millis(100)),
             heartbeat: Some(Duration::from_secs(6)),
             endowments: None,
+            explicit_mapping: false,
             finality_gap: Duration::from_millis(150),
             pool: PoolLimits::default(),
             server: ServerLimits::default(),
@@ -132,7 +136,7 @@ impl DevChain {
     /// [`StartError`]; nothing is left running then.
     pub fn start(config: Config) -> Result<Running, StartError> {
         let store = Arc::new(Store::open(&config.place)?);
-        genesis::ensure(&store, config.endowments.as_ref())?;
+        genesis::ensure(&store, config.endowments.as_ref(), config.explicit_mapping)?;
         let habits = Habits { seal: config.seal, heartbeat: config.heartbeat, limits: config.pool };
         let counts = MethodCounts::default();
         let figures = Figures::new(counts.clone());

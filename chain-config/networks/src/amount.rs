@@ -1,5 +1,6 @@
 //! Amounts as people write them: whole tokens with a decimal point.
 
+use crate::network::Token;
 use encompute_protocol::Plancks;
 
 /// Text that is no amount of a token.
@@ -21,6 +22,14 @@ pub enum ParseAmountError {
         decimals_found: usize,
         /// Decimals of the token.
         decimals_allowed: u8,
+    },
+    /// An amount of another token, or of none that is named.
+    #[error("{found:?} is no amount of {symbol}; write it with its token, such as `0.25 {symbol}`")]
+    OtherToken {
+        /// What was written.
+        found: String,
+        /// The token of the network.
+        symbol: String,
     },
     /// More than can be counted.
     #[error("{found:?} is more than the chain can count")]
@@ -60,10 +69,101 @@ pub fn format_amount(amount: Plancks, decimals: u8) -> String {
     }
 }
 
+impl Token {
+    /// The amount in `text`, e.g. `1.5`: whole tokens, at most [`Token::decimals`] digits behind the point.
+    ///
+    /// # Errors
+    /// [`ParseAmountError`], with the text.
+    pub fn amount(&self, text: &str) -> Result<Plancks, ParseAmountError> {
+        parse_amount(text, self.decimals)
+    }
+
+    /// The amount in `text`, e.g. `1.5 UNIT`: as [`Token::amount`], with the token's symbol behind it.
+    ///
+    /// # Errors
+    /// [`ParseAmountError`]; an amount of another token is never taken for one of this.
+    pub fn price(&self, text: &str) -> Result<Plancks, ParseAmountError> {
+        let other = || ParseAmountError::OtherToken { found: text.to_owned(), symbol: self.symbol.clone() };
+        let amount = text.strip_suffix(self.symbol.as_str()).ok_or_else(other)?;
+        // `1.5 XPAS` is no amount of PAS.
+        match amount.ends_with(|last: char| last.is_ascii_digit() || last == ' ') {
+            true => self.amount(amount.trim_end()),
+            false => Err(other()),
+        }
+    }
+
+    /// The amount with its symbol, e.g. `1.5 UNIT`, as [`Token::price`] reads it.
+    pub fn show(&self, amount: Plancks) -> String {
+        format!("{} {}", format_amount(amount, self.decimals), self.symbol)
+    }
+
+    /// `text` with every amount in plancks, which libraries name because they know no network, in tokens.
+    pub fn show_all_in(&self, text: &str) -> String {
+        let mut words: Vec<String> = Vec::new();
+        for word in text.split(' ') {
+            // `plancks` may end a clause: what follows it stays.
+            let amount = word.strip_prefix("plancks").filter(|rest| !rest.starts_with(char::is_alphanumeric));
+            let number = words.last().and_then(|number| number.parse().ok()).map(Plancks);
+            match (amount, number) {
+                (Some(rest), Some(amount)) => {
+                    words.pop();
+                    words.push(format!("{}{rest}", self.show(amount)));
+                }
+                _ => words.push(word.to_owned()),
+            }
+        }
+        words.join(" ")
+    }
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+
+    fn token(symbol: &str, decimals: u8) -> Token {
+        Token { symbol: symbol.to_owned(), decimals, ss58_prefix: 0 }
+    }
+
+    #[test]
+    fn the_same_words_are_another_amount_of_a_token_with_other_decimals() {
+        let (unit, pas) = (token("UNIT", 12), token("PAS", 10));
+        assert_eq!(unit.amount("1.5"), Ok(Plancks(1_500_000_000_000)));
+        assert_eq!(pas.amount("1.5"), Ok(Plancks(15_000_000_000)));
+        assert_eq!(
+            (unit.show(Plancks(15_000_000_000)), pas.show(Plancks(15_000_000_000))),
+            ("0.015 UNIT".into(), "1.5 PAS".into())
+        );
+        assert_eq!(unit.amount("0.00000000001"), Ok(Plancks(10)));
+        assert!(matches!(pas.amount("0.00000000001"), Err(ParseAmountError::TooFine { decimals_allowed: 10, .. })));
+    }
+
+    #[test]
+    fn a_price_names_its_token_and_a_price_in_another_is_refused() {
+        let pas = token("PAS", 10);
+        assert_eq!(
+            (pas.price("0.25 PAS"), pas.price("2PAS")),
+            (Ok(Plancks(2_500_000_000)), Ok(Plancks(20_000_000_000)))
+        );
+        for other in ["0.25 UNIT", "0.25", "0.25 XPAS", "PAS", "0.25 pas"] {
+            assert!(matches!(pas.price(other), Err(ParseAmountError::OtherToken { .. })), "{other}");
+        }
+        assert!(matches!(pas.price("-1 PAS"), Err(ParseAmountError::NotANumber { .. })));
+    }
+
+    #[test]
+    fn amounts_in_the_words_of_a_library_are_shown_in_tokens_and_nothing_else_changes() {
+        let pas = token("PAS", 10);
+        let shown = |text: &str| pas.show_all_in(text);
+        assert_eq!(
+            shown("account has 5000000000 plancks free, it needs 1 plancks: no"),
+            "account has 0.5 PAS free, it needs 0.0000000001 PAS: no"
+        );
+        assert_eq!(shown("has 20000000000 plancks, block 7"), "has 2 PAS, block 7");
+        for same in ["", "block 7", "plancks", "many plancks", "7 planckshaft", "a  b"] {
+            assert_eq!(shown(same), same);
+        }
+    }
 
     #[test]
     fn amounts_survive_writing_and_reading() {

@@ -16,7 +16,7 @@ use subxt::{
     transactions::DynamicPayload,
     utils::{AccountId32, MultiAddress},
 };
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, OnceCell};
 
 /// What is allowed beyond what the trial needed: an eighth more. Between trial and block other
 /// people's transactions change the lengths of the items that the call reads; what is not used is
@@ -30,6 +30,7 @@ pub struct Account {
     client: Client,
     pub(crate) signer: Signer,
     pub(crate) numbering: Arc<Mutex<()>>,
+    pub(crate) mapped: Arc<OnceCell<()>>,
 }
 
 /// What came of a transaction.
@@ -116,7 +117,7 @@ pub(crate) fn transfer_payload(to: &AccountId, amount: Plancks) -> TransferPaylo
 
 impl Account {
     pub(crate) fn new(client: Client, signer: Signer) -> Self {
-        Self { client, signer, numbering: Arc::default() }
+        Self { client, signer, numbering: Arc::default(), mapped: Arc::default() }
     }
 
     /// Its client.
@@ -140,11 +141,13 @@ impl Account {
     }
 
     /// Tries a call, sends it, waits until it is final. `value` is the money that goes with it.
+    /// An account that contracts do not know yet is mapped before.
     ///
     /// # Errors
     /// [`SubmitError`]; a call that the contract refuses is not sent.
     pub async fn submit<C: Act>(&self, call: C, value: Plancks) -> Result<Submitted<C::Answer>, SubmitError> {
         let (_, prepared, _) = self.client.within("try a call", self.prepare(&call, value)).await?;
+        self.ensure_mapped().await?;
         let included = self.send(&prepared.payload()).await?;
         let block = included.block;
         if let Some(error) = included.failure {

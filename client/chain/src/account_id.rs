@@ -42,6 +42,11 @@ impl AccountId {
         Self(bytes)
     }
 
+    /// True for the account of 20 bytes: a contract's, or that of a key of Ethereum's kind.
+    pub(crate) fn is_of_an_address(&self) -> bool {
+        self.0[20..] == [0xee; 12]
+    }
+
     /// The account as the contract sees it.
     pub fn address(&self) -> Address {
         Address::of_account(&self.0)

@@ -57,6 +57,10 @@ impl Entry {
         Self(Kind::Transfer { to: *to, amount })
     }
 
+    fn is_call(&self) -> bool {
+        matches!(self.0, Kind::Call(_))
+    }
+
     fn encoded(&self, account: &Account, at: &AtBlock) -> Result<Static<Encoded>, SubmitError> {
         let transactions = at.transactions();
         let bytes = match &self.0 {
@@ -76,6 +80,9 @@ impl Account {
     pub async fn batch(&self, entries: Vec<Entry>) -> Result<Submitted<()>, SubmitError> {
         let at = self.client().within("say its last block", self.client().at_head()).await?;
         let calls = entries.iter().map(|entry| entry.encoded(self, &at)).collect::<Result<Vec<_>, _>>()?;
+        if entries.iter().any(Entry::is_call) {
+            self.ensure_mapped().await?;
+        }
         let included = self.send(&dynamic::transaction("Utility", "batch_all", (calls,))).await?;
         included.succeeded("a batch")
     }

@@ -84,6 +84,12 @@ pub struct ChainFacts {
     pub spec_version: u32,
     /// Least that an account may hold.
     pub existential_deposit: Plancks,
+    /// Parts of a planck that contracts count.
+    pub parts_of_planck: u32,
+    /// Decimals of its token, if its node says them.
+    pub token_decimals: Option<u8>,
+    /// Symbol of its token, if its node says it.
+    pub token_symbol: Option<String>,
 }
 
 impl Client {
@@ -275,7 +281,22 @@ impl Client {
             let at = self.at_head().await?;
             let deposit = dynamic::constant::<u128>("Balances", "ExistentialDeposit");
             let deposit = at.constants().entry(deposit).map_err(|error| self.misread("describe its chain", error))?;
-            Ok(ChainFacts { spec_version: at.spec_version(), existential_deposit: Plancks(deposit) })
+            let parts = dynamic::constant::<u32>("Revive", "NativeToEthRatio");
+            let parts = at.constants().entry(parts).map_err(|error| self.misread("describe its chain", error))?;
+            let said = match self.shared.legacy.system_properties().await {
+                Ok(said) => said,
+                Err(error) => return Err(self.fault("describe its chain", error).await.into()),
+            };
+            // Chains with several tokens give lists, their own token first.
+            let first = |key: &str| said.get(key).map(|value| value.get(0).unwrap_or(value));
+            let decimals = first("tokenDecimals").and_then(|value| u8::try_from(value.as_u64()?).ok());
+            Ok(ChainFacts {
+                spec_version: at.spec_version(),
+                existential_deposit: Plancks(deposit),
+                parts_of_planck: parts,
+                token_decimals: decimals,
+                token_symbol: first("tokenSymbol").and_then(|value| value.as_str()).map(str::to_owned),
+            })
         })
         .await
     }

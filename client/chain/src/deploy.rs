@@ -41,6 +41,7 @@ impl Account {
     ) -> Result<Submitted<ContractAddress>, SubmitError> {
         let tried =
             self.client().within("try a constructor", self.try_deploy(&code, &constructor, value, salt)).await?;
+        self.ensure_mapped().await?;
         let (weight, deposit) = (tried.weight.limit(), deposit_limit(tried.peak_deposit));
         let arguments = (value.0, weight, deposit.0, code, constructor, salt);
         let included = self.send(&dynamic::transaction("Revive", "instantiate_with_code", arguments)).await?;

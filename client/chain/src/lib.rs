@@ -40,6 +40,7 @@ mod error;
 mod events;
 mod extrinsic;
 mod follow;
+mod mapping;
 mod signer;
 mod wire;
 
@@ -53,4 +54,5 @@ pub use encompute_lifecycle::Refusal;
 pub use error::{Class, ConnectError, Fault, ReadError, SubmitError};
 pub use events::{BlockEvents, Emitted};
 pub use follow::Follow;
+pub use mapping::Mapping;
 pub use signer::{Signer, SignerError, new_phrase};

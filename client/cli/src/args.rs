@@ -157,7 +157,7 @@ mod tests {
         let promised = "demo, dev up, doctor, model list, model show, model publish, job quote, job submit, job watch, \
                         job result, job cancel, job resume, job list, creator serve, creator earnings, creator withdraw, \
                         worker run, worker status, audit job, audit ledger, bench head, wallet new, wallet import, \
-                        wallet show, wallet balance, wallet withdraw, config show";
+                        wallet show, wallet balance, wallet map, wallet withdraw, config show";
         for verb in promised.split(", ") {
             assert!(found.contains(&format!("encompute {verb}")), "{verb} is not among {found:?}");
         }

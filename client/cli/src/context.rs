@@ -5,7 +5,8 @@ use crate::{
     failure::{Doing, Exit, Failure, Outcome, exit_of_chain, exit_of_store},
 };
 use encompute_chain::{Account, Client, Signer};
-use encompute_networks::{Flags, Network, Settings, SettingsError, resolve};
+use encompute_networks::{Flags, Network, Settings, SettingsError, Token, resolve};
+use encompute_protocol::Plancks;
 use encompute_store::GatewayClient;
 use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
@@ -49,6 +50,19 @@ impl Context {
     /// The folder of keys and jobs.
     pub fn home(&self) -> &Path {
         &self.settings.home
+    }
+
+    /// An amount that somebody wrote, in the network's token.
+    ///
+    /// # Errors
+    /// [`Exit::Usage`], with what was written and what is allowed.
+    pub fn amount(&self, option: &str, text: &str) -> Outcome<Plancks> {
+        self.token().amount(text).doing(Exit::Usage, option)
+    }
+
+    /// The network's token.
+    pub fn token(&self) -> &Token {
+        &self.network().token
     }
 
     /// A connection to the chain.

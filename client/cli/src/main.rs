@@ -26,10 +26,11 @@ fn main() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return report(&Failure::of(Exit::Failed, "start the runtime", &error)),
     };
+    let common = arguments.common.clone();
     let outcome = runtime.block_on(run(arguments));
     // A blocked stdin read or a hung peer must not keep a finished command alive.
     runtime.shutdown_timeout(std::time::Duration::from_millis(200));
-    outcome.map_or_else(|failure| report(&failure), |()| ExitCode::SUCCESS)
+    outcome.map_or_else(|failure| report(&in_tokens(failure, &common)), |()| ExitCode::SUCCESS)
 }
 
 /// Services log what they do; commands for people speak for themselves.
@@ -58,6 +59,14 @@ async fn run(arguments: Arguments) -> Outcome {
         Command::Gateway(command) => command.run(&common).await,
         Command::Govern(command) => command.run(&common).await,
         Command::Config(command) => command.run(&common).await,
+    }
+}
+
+/// Libraries name amounts in plancks, for they know no network; here it is known which token they are of.
+fn in_tokens(failure: Failure, common: &args::Common) -> Failure {
+    match context::Context::load(common) {
+        Ok(context) => Failure { text: context.token().show_all_in(&failure.text), ..failure },
+        Err(_) => failure,
     }
 }
 

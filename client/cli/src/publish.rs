@@ -8,7 +8,7 @@ use crate::{
 use encompute_chain::{Account, Client, Signer};
 use encompute_envelope::{ContentKey, lock};
 use encompute_model::{Bench, BenchError, Package, Publication as Sealed};
-use encompute_networks::Network;
+use encompute_networks::{Network, Token};
 use encompute_protocol::{
     BlobDigest, ModelId, Plancks, ReleasePolicy, Text, VersionId, VersionManifest,
     call::{ActivateVersion, ListModel, PublishVersion, ReadCounts, ReadModel, ReadVersion, SplitOffer},
@@ -22,6 +22,9 @@ use rand_core::SeedableRng;
 use serde::Serialize;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
+
+/// Bond of a model on a development market, in tokens.
+const DEVELOPMENT_BOND: &str = "100";
 
 /// What a creator asks for.
 pub struct Publication {
@@ -42,6 +45,7 @@ pub struct Prepared {
     keys: Vec<ContentKey>,
     package: Package,
     vault: Vault,
+    tail_fee: Plancks,
     bond: Plancks,
 }
 
@@ -64,16 +68,18 @@ impl Publication {
     /// Quantises, compiles, measures and seals; nothing is sent.
     ///
     /// # Errors
-    /// With what the model's folder lacks.
-    pub async fn prepare(self, creator: encompute_protocol::Address) -> Outcome<Prepared> {
+    /// With what the model's folder lacks; [`Exit::Usage`] for a fee in another token than the network's.
+    pub async fn prepare(self, creator: encompute_protocol::Address, token: &Token) -> Outcome<Prepared> {
+        let token = token.clone();
         // Measuring takes seconds of arithmetic: on a thread of its own, so that a stop is heard meanwhile.
-        let prepared = tokio::task::spawn_blocking(move || self.prepare_here(creator)).await;
+        let prepared = tokio::task::spawn_blocking(move || self.prepare_here(creator, &token)).await;
         prepared.doing(Exit::Failed, "package the model")?
     }
 
-    fn prepare_here(&self, creator: encompute_protocol::Address) -> Outcome<Prepared> {
+    fn prepare_here(&self, creator: encompute_protocol::Address, token: &Token) -> Outcome<Prepared> {
         let doing = format!("package {}", self.folder.display());
         let package = Package::build(&self.folder, &mut measuring()).doing(Exit::Failed, &doing)?;
+        let tail_fee = token.price(&package.tail_fee.to_string()).doing(Exit::Usage, &format!("{doing}: fees.tail"))?;
         for split in &package.splits {
             for policy in &split.policies {
                 CheckedPolicy::new(policy.clone()).doing(Exit::Privacy, &format!("split {}", split.name))?;
@@ -95,7 +101,7 @@ impl Publication {
             sealed_weights: sealed.iter().map(|bytes| (BlobDigest::of(bytes), bytes.len() as u64)).collect(),
         };
         let manifest = package.manifest(&publication).doing(Exit::Failed, &doing)?;
-        Ok(Prepared { manifest, sealed, keys, package, vault, bond: self.bond })
+        Ok(Prepared { manifest, sealed, keys, package, vault, tail_fee, bond: self.bond })
     }
 }
 
@@ -132,7 +138,7 @@ impl Prepared {
             head: split.head,
             tail: split.tail,
             cost: split.cost.units,
-            tail_fee: self.package.tail_fee,
+            tail_fee: self.tail_fee,
             policies: u8::try_from(split.policies.len()).unwrap_or(u8::MAX),
         });
         let call = PublishVersion { model, manifest: self.manifest.hash(), splits: splits.collect() };
@@ -164,18 +170,18 @@ impl Prepared {
         json!({
             "name": self.manifest.name.as_str(), "hash": self.manifest.hash().to_string(), "version": version.map(|version| version.0),
             "creator": self.manifest.creator.to_string(), "creator_url": self.manifest.creator_url.as_str(),
-            "tail_fee": plancks(self.package.tail_fee), "bond": plancks(self.bond), "splits": splits,
+            "tail_fee": plancks(self.tail_fee), "bond": plancks(self.bond), "splits": splits,
         })
     }
 
     /// The same in words.
-    pub fn words(&self) -> String {
+    pub fn words(&self, token: &Token) -> String {
         let mut lines = vec![format!(
             "{}: version hash {}, tail fee {}, bond {}",
             self.manifest.name,
             self.manifest.hash(),
-            self.package.tail_fee,
-            self.bond
+            token.show(self.tail_fee),
+            token.show(self.bond)
         )];
         for split in &self.manifest.splits {
             lines.push(format!(
@@ -232,7 +238,7 @@ pub async fn publish_all(
     let blobs = GatewayClient::new(gateway.as_str()).doing(Exit::Failed, "open the gateway")?;
     let mut published = Vec::new();
     for folder in folders(models)? {
-        let bond = Plancks(100_000_000_000_000);
+        let bond = network.token.amount(DEVELOPMENT_BOND).doing(Exit::Failed, "read the bond")?;
         let card =
             encompute_model::ModelCard::read(&folder).doing(Exit::Failed, &format!("read {}", folder.display()))?;
         if let Some((version, manifest)) = on_sale(&account, &blobs, card.name.as_str()).await?
@@ -243,7 +249,7 @@ pub async fn publish_all(
         }
         crate::output::say(&format!("publishing {}: quantise, compile, measure, seal …", card.name));
         let publication = Publication { folder, vault: vault.to_owned(), creator_url: creator_url.to_owned(), bond };
-        published.push(publication.prepare(account.address()).await?.send(&account, &blobs).await?.1);
+        published.push(publication.prepare(account.address(), &network.token).await?.send(&account, &blobs).await?.1);
     }
     Ok(published)
 }

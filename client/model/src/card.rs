@@ -1,7 +1,8 @@
 //! `model.toml`: what a creator says about a float model.
 
 use crate::preamble::{Column, Fit, ImagePreamble, Preamble, TablePreamble};
-use encompute_protocol::{Plancks, Text};
+use core::fmt;
+use encompute_protocol::Text;
 use serde::Deserialize;
 use std::path::{Path, PathBuf};
 
@@ -26,9 +27,33 @@ pub struct ModelCard {
     /// Where calibration and held-out samples lie.
     pub data: DataFiles,
     /// What the creator asks for one run of the tail.
-    pub tail_fee: Plancks,
+    pub tail_fee: Fee,
     /// Where the model may be cut.
     pub splits: Vec<SplitCard>,
+}
+
+/// What a creator asks for, e.g. `0.25 UNIT`. How much that is, the network says on which it is published.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fee(String);
+
+impl Fee {
+    /// Whole tokens with a point, and letters and digits behind it that name the token.
+    fn of(text: &str) -> Option<Self> {
+        let digits = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+        let symbol = text.trim_start_matches(|c: char| c.is_ascii_digit() || c == '.');
+        let amount = text.strip_suffix(symbol)?;
+        let (whole, fraction) = amount.split_once('.').unwrap_or((amount, "0"));
+        let symbol = symbol.trim_start_matches(' ');
+        let named = !symbol.is_empty() && symbol.chars().all(|c| c.is_ascii_alphanumeric());
+        // `1e3 UNIT` would read as one of the token `e3 UNIT`: a token's name has no blank.
+        (digits(whole) && digits(fraction) && named).then(|| Self(text.to_owned()))
+    }
+}
+
+impl fmt::Display for Fee {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
 }
 
 /// Where calibration and held-out samples lie.
@@ -214,7 +239,7 @@ impl ModelCard {
             labels,
             preamble: preamble(file.preamble, folder, &path)?,
             data: file.data,
-            tail_fee: units(&file.fees.tail).ok_or_else(|| {
+            tail_fee: Fee::of(&file.fees.tail).ok_or_else(|| {
                 wrong("fees.tail", format!("is `{}`, an amount like `0.25 UNIT` is needed", file.fees.tail))
             })?,
             splits: file.splits,
@@ -295,28 +320,17 @@ fn read_toml<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T, CardError
     toml::from_str(&text).map_err(|source| CardError::Form { path: path.to_owned(), source: Box::new(source) })
 }
 
-/// `0.25 UNIT` in plancks: at most 12 decimals.
-fn units(text: &str) -> Option<Plancks> {
-    let number = text.strip_suffix("UNIT")?.trim();
-    let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
-    let digits = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
-    if whole.is_empty() || fraction.len() > 12 || !digits(whole) || !digits(fraction) {
-        return None;
-    }
-    format!("{whole}{fraction:0<12}").parse().ok().map(Plancks)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn amounts_are_read_to_the_planck() {
-        assert_eq!(units("0.25 UNIT"), Some(Plancks(250_000_000_000)));
-        assert_eq!(units("3 UNIT"), Some(Plancks(3_000_000_000_000)));
-        assert_eq!(units("0.000000000001UNIT"), Some(Plancks(1)));
-        for wrong in ["0.25", "-1 UNIT", ".5 UNIT", "1.0000000000001 UNIT", "1e3 UNIT", "UNIT"] {
-            assert_eq!(units(wrong), None, "{wrong}");
+    fn a_fee_is_an_amount_and_the_token_that_it_is_of() {
+        for right in ["0.25 UNIT", "3 PAS", "0.000000000001UNIT"] {
+            assert_eq!(Fee::of(right).map(|fee| fee.to_string()).as_deref(), Some(right));
+        }
+        for wrong in ["0.25", "-1 UNIT", ".5 UNIT", "1e3 UNIT", "1 UNIT EACH", "UNIT", "1 ", ""] {
+            assert_eq!(Fee::of(wrong), None, "{wrong}");
         }
     }
 }

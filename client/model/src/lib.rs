@@ -37,7 +37,7 @@ pub mod samples;
 pub mod tail;
 
 pub use bench::{Bench, BenchError, BenchSplit, Evaluation, Measured, clear_features};
-pub use card::ModelCard;
+pub use card::{Fee, ModelCard};
 pub use lower::LowerError;
 pub use onnx::{ImportError, OnnxModel};
 pub use package::{Package, PackageError, PackagedSplit, Publication};

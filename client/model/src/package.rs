@@ -1,10 +1,13 @@
 //! Everything about a version that the publish command seals, uploads and lists.
 
-use crate::bench::{Bench, BenchError, BenchSplit, Obfuscate};
+use crate::{
+    bench::{Bench, BenchError, BenchSplit, Obfuscate},
+    card::Fee,
+};
 use encompute_head::{HeadPlan, HeadWeights};
 use encompute_protocol::{
-    Address, BasisPoints, BlobDigest, Bytes, CostUnits, HeadDigest, Mode, Plancks, ReleasePolicy, SplitManifest,
-    TailDigest, Text, VersionManifest,
+    Address, BasisPoints, BlobDigest, Bytes, CostUnits, HeadDigest, Mode, ReleasePolicy, SplitManifest, TailDigest,
+    Text, VersionManifest,
     manifest::{Accuracy, Cost},
     text::BoundError,
     wire::Message,
@@ -29,7 +32,7 @@ pub struct Package {
     /// How a file becomes an input: [`crate::Preamble`], encoded.
     pub preamble: Vec<u8>,
     /// What the creator asks for one run of the tail.
-    pub tail_fee: Plancks,
+    pub tail_fee: Fee,
     /// Where the user may cut.
     pub splits: Vec<PackagedSplit>,
 }
@@ -141,7 +144,7 @@ impl Package {
             limits: card.limits.clone(),
             labels: card.labels.clone(),
             preamble: card.preamble.to_wire(),
-            tail_fee: card.tail_fee,
+            tail_fee: card.tail_fee.clone(),
             splits,
         })
     }

@@ -3,7 +3,7 @@
 use codec::{Decode, Encode, MaxEncodedLen};
 use scale_info::TypeInfo;
 
-/// An amount of the chain's native token in its smallest unit (12 decimals: 1 UNIT = 10¹² plancks).
+/// An amount of the chain's native token in its smallest unit. How many make a token, the network says.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Encode, Decode, MaxEncodedLen, TypeInfo)]
 pub struct Plancks(pub u128);
 
@@ -48,19 +48,9 @@ impl Plancks {
 }
 
 impl core::fmt::Display for Plancks {
-    /// `12.345 UNIT`: whole units, then as many of the 12 decimals as are not trailing zeros.
+    /// `12345 plancks`, exactly: which token that is, and with how many decimals, only a network knows.
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        const UNIT: u128 = 1_000_000_000_000;
-        let (whole, rest) = (self.0 / UNIT, self.0 % UNIT);
-        if rest == 0 {
-            return write!(f, "{whole} UNIT");
-        }
-        let (mut digits, mut width) = (rest, 12);
-        while digits % 10 == 0 {
-            digits /= 10;
-            width -= 1;
-        }
-        write!(f, "{whole}.{digits:0width$} UNIT")
+        write!(f, "{} plancks", self.0)
     }
 }
 
@@ -92,9 +82,7 @@ mod tests {
 
     #[test]
     #[cfg(feature = "std")]
-    fn amounts_print_in_units_without_trailing_zeros() {
-        assert_eq!(Plancks(1_500_000_000_000).to_string(), "1.5 UNIT");
-        assert_eq!(Plancks(2_000_000_000_000).to_string(), "2 UNIT");
-        assert_eq!(Plancks(1).to_string(), "0.000000000001 UNIT");
+    fn amounts_print_what_the_chain_counts() {
+        assert_eq!(Plancks(1_500_000_000_000).to_string(), "1500000000000 plancks");
     }
 }

@@ -98,6 +98,9 @@ fn a_wallet_opens_with_its_password_alone(market: &Market) {
     let damaged = earnings(&right);
     assert!(refusal(&damaged) == (1, true) && damaged.stderr.contains("anna.json"), "{damaged:?}");
     assert!(!damaged.stderr.contains("password"), "the password is not what is wrong: {damaged:?}");
+    let found = market.encompute(&["doctor"]);
+    assert!(refusal(&found) == (1, true) && found.stdout.contains("wallet anna is damaged"), "{found:?}");
+    std::fs::write(&file, kept).unwrap();
 }
 
 /// `doctor` finds what is broken and says what to do; `config show` says where each setting comes from.

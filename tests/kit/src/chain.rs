@@ -38,7 +38,20 @@ impl Chain {
     /// # Errors
     /// [`KitError`]; parameters outside their bounds are refused by the contract.
     pub async fn start_with(adjust: impl FnOnce(&mut Params)) -> Result<Self, KitError> {
-        let mut chain = Self::start_bare().await?;
+        Self::start_bare().await?.with_contract(adjust).await
+    }
+
+    /// Starts a chain on which accounts are mapped for contracts by `revive.map_account` alone, as on most public
+    /// chains, and deploys the contract.
+    ///
+    /// # Errors
+    /// [`KitError`].
+    pub async fn start_unmapped() -> Result<Self, KitError> {
+        Self::start_of(&["--explicit-mapping"]).await?.with_contract(|_| {}).await
+    }
+
+    async fn with_contract(self, adjust: impl FnOnce(&mut Params)) -> Result<Self, KitError> {
+        let mut chain = self;
         let contract = deploy(&chain.client, chain.network.deployment.params, adjust).await?;
         chain.network.chain.contract = Some(contract);
         chain.client = chain.client.at_contract(contract);
@@ -50,8 +63,12 @@ impl Chain {
     /// # Errors
     /// [`KitError`].
     pub async fn start_bare() -> Result<Self, KitError> {
+        Self::start_of(&[]).await
+    }
+
+    async fn start_of(genesis: &[&str]) -> Result<Self, KitError> {
         let folder = tempfile::tempdir().map_err(|source| KitError::Start { what: "chain".to_owned(), source })?;
-        let process = start_process(folder.path(), "127.0.0.1:0").await?;
+        let process = start_process(folder.path(), "127.0.0.1:0", genesis).await?;
         let network = network_of(&process)?;
         let client = Client::connect(&network).await?;
         Ok(Self { network, process: Some(process), client, folder })
@@ -101,7 +118,7 @@ impl Chain {
     /// [`KitError`].
     pub async fn restart(&mut self) -> Result<(), KitError> {
         let listen = self.network.chain.rpc.as_str().trim_start_matches("ws://").to_owned();
-        self.process = Some(start_process(self.folder.path(), &listen).await?);
+        self.process = Some(start_process(self.folder.path(), &listen, &[]).await?);
         Ok(())
     }
 }
@@ -124,12 +141,12 @@ pub(crate) fn signed(client: &Client, suri: &str) -> Account {
     client.signed_by(Signer::from_suri(suri).expect("tests name development keys that exist; qed"))
 }
 
-async fn start_process(folder: &Path, listen: &str) -> Result<Process, KitError> {
+async fn start_process(folder: &Path, listen: &str, genesis: &[&str]) -> Result<Process, KitError> {
     let state: PathBuf = folder.join("chain");
     let state = state.to_string_lossy();
     let arguments =
         ["--listen", listen, "--state", &state, "--seal", "instant", "--block-time", "0s", "--finality-gap", "0ms"];
-    Process::start("chain", &built("encompute-devchain")?, &arguments, folder).await
+    Process::start("chain", &built("encompute-devchain")?, &[&arguments, genesis].concat(), folder).await
 }
 
 fn network_of(process: &Process) -> Result<Network, KitError> {

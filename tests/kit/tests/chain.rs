@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use encompute_chain::{
-    AccountId, Class, Client, ConnectError, Deposit, Entry, ReadError, Refusal, Signer, SubmitError,
+    AccountId, Class, Client, ConnectError, Deposit, Entry, Mapping, ReadError, Refusal, Signer, SubmitError,
 };
 use encompute_kit::Chain;
 use encompute_protocol::{
@@ -107,6 +107,65 @@ async fn an_account_without_enough_money_is_told_what_it_has() {
     let nobody = chain.client().signed_by(Signer::from_seed([8; 32]).unwrap());
     let short = nobody.submit(BeginRegistration {}, Plancks::ZERO).await.unwrap_err();
     assert!(matches!(short, SubmitError::Funds { free: Plancks::ZERO, .. }), "{short}");
+}
+
+#[tokio::test]
+async fn an_account_that_contracts_do_not_know_is_mapped_before_its_first_call_and_once() {
+    let chain = Chain::start_unmapped().await.unwrap();
+    let creator = chain.account("//Charlie");
+    let held = || async { chain.client().balance(&creator.id()).await.unwrap().held };
+    assert!(!chain.client().is_mapped(&creator.id()).await.unwrap());
+    let tried = creator.estimate(list("digits"), units(20)).await.unwrap();
+    assert_eq!(
+        (tried.answer, held().await),
+        (ModelId(1), Plancks::ZERO),
+        "the node maps whoever tries, in the trial alone"
+    );
+
+    let numbers = [1, 2, 3].map(|_| {
+        let creator = creator.clone();
+        tokio::spawn(async move { creator.submit(list("digits"), units(20)).await.unwrap().answer.0 })
+    });
+    let mut listed = Vec::new();
+    for number in numbers {
+        listed.push(number.await.unwrap());
+    }
+    listed.sort_unstable();
+    assert_eq!(listed, [1, 2, 3]);
+    assert!(chain.client().is_mapped(&creator.id()).await.unwrap());
+    assert!(matches!(creator.map().await.unwrap(), Mapping::Known));
+}
+
+#[tokio::test]
+async fn mapping_takes_its_deposit_and_tells_an_account_that_is_mapped() {
+    let mut chain = Chain::start_unmapped().await.unwrap();
+    let user = chain.account("//Dave");
+    let before = chain.client().balance(&user.id()).await.unwrap();
+    let Mapping::Made(mapped) = user.map().await.unwrap() else { panic!("mapped before") };
+    let after = chain.client().balance(&user.id()).await.unwrap();
+    assert!(mapped.fee.0 > 0 && after.held > before.held, "{mapped:?} {after:?}");
+    assert_eq!(before.free.0 - after.free.0, mapped.fee.0 + after.held.0 - before.held.0);
+    assert_eq!(user.map().await.unwrap(), Mapping::Known);
+    // What the chain began with is in its state, not in how it is started again.
+    chain.kill_and_restart().await.unwrap();
+    assert!(!chain.client().is_mapped(&chain.account("//Eve").id()).await.unwrap());
+    let nobody = chain.client().signed_by(Signer::from_seed([8; 32]).unwrap());
+    let short = nobody.submit(BeginRegistration {}, Plancks::ZERO).await.unwrap_err();
+    assert!(matches!(short, SubmitError::Funds { free: Plancks::ZERO, .. }), "{short}");
+}
+
+#[tokio::test]
+async fn a_chain_that_maps_by_itself_knows_its_accounts_and_no_others() {
+    let chain = Chain::start().await.unwrap();
+    let user = chain.account("//Dave");
+    assert!(chain.client().is_mapped(&user.id()).await.unwrap());
+    assert_eq!(user.map().await.unwrap(), Mapping::Known);
+    assert!(!chain.client().is_mapped(&AccountId([7; 32])).await.unwrap());
+    let contract = AccountId::of_contract(chain.client().contract().unwrap());
+    assert!(chain.client().is_mapped(&contract).await.unwrap());
+    let facts = chain.client().constants().await.unwrap();
+    assert_eq!((facts.token_decimals, facts.token_symbol.as_deref()), (Some(12), Some("UNIT")));
+    assert_eq!(facts.parts_of_planck, 1_000_000);
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 //! The command line's words.
 
 use clap::{Args, Parser, Subcommand};
-use encompute_protocol::{CostUnits, Plancks};
+use encompute_protocol::CostUnits;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -71,9 +71,9 @@ pub struct Run {
     /// Most jobs held at once
     #[arg(long, default_value_t = 8, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub capacity: u16,
-    /// Least stake in UNIT, e.g. 100 or 12.5 [default: the contract's floor and one job's stake for each place]
-    #[arg(long, value_name = "AMOUNT", value_parser = amount)]
-    pub stake: Option<Plancks>,
+    /// Least stake in the network's token, e.g. 100 or 12.5 [default: the contract's floor and one job's stake for each place]
+    #[arg(long, value_name = "AMOUNT")]
+    pub stake: Option<String>,
     /// Costliest head that is run, in cost units
     #[arg(long, default_value = "1000000", value_name = "UNITS", value_parser = units)]
     pub cost_limit: CostUnits,
@@ -97,11 +97,6 @@ pub struct Status {
     /// Print one JSON value instead of text
     #[arg(long)]
     pub json: bool,
-}
-
-fn amount(text: &str) -> Result<Plancks, String> {
-    const DECIMALS: u8 = 12;
-    encompute_networks::parse_amount(text, DECIMALS).map_err(|error| error.to_string())
 }
 
 fn units(text: &str) -> Result<CostUnits, String> {

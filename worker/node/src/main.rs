@@ -87,6 +87,8 @@ fn configuration(options: Run) -> Result<WorkerConfig, Failure> {
         _ => return Err(usage("who pays the stake? give --suri or --account with --password-file")),
     };
     let url = options.url.map(Text::new).transpose().map_err(|error| usage(format!("--url: {error}")))?;
+    let stake = options.stake.map(|text| network.token.amount(&text)).transpose();
+    let stake = stake.map_err(|error| usage(format!("--stake: {error}")))?;
     let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get());
     Ok(WorkerConfig {
         network,
@@ -97,7 +99,7 @@ fn configuration(options: Run) -> Result<WorkerConfig, Failure> {
         guest_agent: options.guest_agent,
         collateral: options.pcs,
         capacity: options.capacity,
-        stake: options.stake,
+        stake,
         payout: None,
         cost_limit: options.cost_limit,
         threads: options.threads.unwrap_or((cores / 2).max(1)),

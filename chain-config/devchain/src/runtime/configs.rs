@@ -13,7 +13,7 @@ use frame_support::{
     derive_impl,
     dispatch::DispatchClass,
     parameter_types,
-    traits::{ConstBool, ConstU8, ConstU16, ConstU32, ConstU64, ConstU128, VariantCountOf},
+    traits::{ConstBool, ConstU8, ConstU16, ConstU32, ConstU64, ConstU128, Get, VariantCountOf},
     weights::{
         ConstantMultiplier, Weight,
         constants::{BlockExecutionWeight, ExtrinsicBaseWeight, RocksDbWeight, WEIGHT_REF_TIME_PER_SECOND},
@@ -33,6 +33,9 @@ const MAXIMUM_BLOCK_WEIGHT: Weight = Weight::from_parts(WEIGHT_REF_TIME_PER_SECO
 
 /// Signed transactions may fill this part of a block.
 const NORMAL_RATIO: Perbill = Perbill::from_percent(75);
+
+/// In the state of a chain on which accounts are mapped by a call alone.
+pub const EXPLICIT_MAPPING_KEY: &[u8] = b":encompute:explicit-mapping";
 
 parameter_types! {
     pub const Version: RuntimeVersion = VERSION;
@@ -102,6 +105,16 @@ impl pallet_utility::Config for Runtime {
     type WeightInfo = pallet_utility::weights::SubstrateWeight<Runtime>;
 }
 
+/// Whether accounts are mapped as they come into being: unless genesis says otherwise. It is part of the state, so that
+/// a block executes alike wherever it is executed.
+pub struct MapsByItself;
+
+impl Get<bool> for MapsByItself {
+    fn get() -> bool {
+        !frame_support::storage::unhashed::exists(EXPLICIT_MAPPING_KEY)
+    }
+}
+
 #[derive_impl(pallet_revive::config_preludes::TestDefaultConfig)]
 impl pallet_revive::Config for Runtime {
     type Time = Timestamp;
@@ -113,7 +126,7 @@ impl pallet_revive::Config for Runtime {
     type DepositPerChildTrieItem = ConstU128<DEPOSIT_PER_CONTRACT_ITEM>;
     type CodeHashLockupDepositPercent = CodeHashLockupDepositPercent;
     type AddressMapper = AccountId32Mapper<Self>;
-    type AutoMap = ConstBool<true>;
+    type AutoMap = MapsByItself;
     type AllowEVMBytecode = ConstBool<false>;
     type UploadOrigin = EnsureSigned<AccountId>;
     type InstantiateOrigin = EnsureSigned<AccountId>;

@@ -9,6 +9,8 @@ extern crate alloc;
 mod amounts;
 mod configs;
 
+pub(crate) use configs::EXPLICIT_MAPPING_KEY;
+
 pub use amounts::{DEPOSIT_PER_BYTE, DEPOSIT_PER_ITEM, EXISTENTIAL_DEPOSIT, NATIVE_TO_ETH_RATIO, UNIT};
 
 use alloc::{borrow::Cow, vec::Vec};

@@ -10,6 +10,7 @@ use clap::Subcommand;
 use encompute_attest::{TrustRoot, UnixSeconds};
 use encompute_audit::{Counted, JobBundle, Judge, LedgerReport, Report, audit_job, audit_ledger};
 use encompute_chain::{BlockEvents, BlockHash, Client, Fact, ReadError};
+use encompute_networks::Token;
 use encompute_protocol::{
     Address, BlobDigest, BlockNumber, JobId, Params, Transcript,
     call::{ReadJob, ReadMeasurement, ReadModel, ReadParams, ReadSplit, ReadTotals, ReadVersion, ReadWorker},
@@ -65,7 +66,7 @@ impl Audit {
                 let report = ledger(&client).await?;
                 match common.json {
                     true => output::json(&report)?,
-                    false => print_ledger(&report)?,
+                    false => print_ledger(&report, context.token())?,
                 }
                 match report.balanced {
                     true => Ok(()),
@@ -298,14 +299,14 @@ async fn ledger(client: &Client) -> Outcome<LedgerReport> {
     Ok(audit_ledger(&events, unread, head.number, &stated, balance))
 }
 
-fn print_ledger(report: &LedgerReport) -> Outcome {
+fn print_ledger(report: &LedgerReport, token: &Token) -> Outcome {
     let rows: Vec<_> = report
         .totals
         .iter()
         .map(|(name, amount)| {
             vec![
                 (*name).to_owned(),
-                amount.parse().map(|plancks| encompute_protocol::Plancks(plancks).to_string()).unwrap_or_default(),
+                amount.parse().map(|plancks| token.show(encompute_protocol::Plancks(plancks))).unwrap_or_default(),
             ]
         })
         .collect();

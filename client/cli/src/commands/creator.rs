@@ -108,11 +108,14 @@ async fn earnings(context: &Context, identity: &Identity, common: &Common) -> Ou
             &json!({ "account": account.to_string(), "credit": market::plancks(credit), "models": models }),
         );
     }
-    output::text(&format!("{account} may withdraw {credit}"))?;
+    let token = context.token();
+    output::text(&format!("{account} may withdraw {}", token.show(credit)))?;
     models.iter().try_for_each(|(id, name, record)| {
         output::text(&format!(
             "  model {id} {name}: bond {}, {} of it held by {} open jobs",
-            record.bond, record.bond_locked, record.open_jobs
+            token.show(record.bond),
+            token.show(record.bond_locked),
+            record.open_jobs
         ))
     })
 }

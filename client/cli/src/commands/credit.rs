@@ -4,10 +4,12 @@ use crate::{
     args::{Common, Identity},
     commands::market,
     context::Context,
-    failure::{Failure, Outcome, exit_of_chain},
+    deployment::{self, Payee},
+    failure::{Exit, Failure, Outcome, exit_of_chain},
     output,
 };
 use clap::Args;
+use encompute_chain::{AccountId, Client, Mapping};
 use encompute_protocol::{
     Plancks,
     call::{ReadCredit, WithdrawCredit},
@@ -31,8 +33,17 @@ impl Withdraw {
     /// # Errors
     /// When the contract refuses, such as for an account that is owed nothing; nothing has moved then.
     pub async fn run(self, context: &Context, common: &Common) -> Outcome {
-        let to = self.to.as_deref().map(crate::deployment::parse_address).transpose()?;
+        let to = self.to.as_deref().map(deployment::parse_payee).transpose()?;
         let account = context.account(&self.identity).await?;
+        if let Some(Payee::Account(id)) = &to
+            && !is_mapped(account.client(), id).await?
+        {
+            let text = format!(
+                "contracts cannot pay {id}: it is not mapped on this chain, and what they pay to its address would not be its own"
+            );
+            return Err(Failure::new(Exit::Failed, text).hint("as that account: encompute wallet map"));
+        }
+        let to = to.map(|payee| payee.address());
         let taken = account.submit(WithdrawCredit { to }, Plancks::ZERO).await;
         let taken = taken.map_err(|error| Failure::of(exit_of_chain(error.class()), "withdraw", &error))?;
         if common.json {
@@ -42,7 +53,9 @@ impl Withdraw {
         }
         output::text(&format!(
             "withdrew {} in block {}; the transaction cost {}",
-            taken.answer, taken.block.number, taken.fee
+            context.token().show(taken.answer),
+            taken.block.number,
+            context.token().show(taken.fee)
         ))
     }
 }
@@ -58,15 +71,55 @@ pub async fn balance(context: &Context, identity: &Identity, common: &Common) ->
     let has = client.balance(&account).await;
     let has = has.map_err(|error| Failure::of(exit_of_chain(error.class()), "read the balance", &error))?;
     let credit = market::read(&client, ReadCredit { account: address }).await?;
+    let mapped = is_mapped(&client, &account).await?;
     if common.json {
         return output::json(&json!({
-            "account": address.to_string(), "free": market::plancks(has.free), "held": market::plancks(has.held),
+            "account": address.to_string(), "mapped": mapped, "free": market::plancks(has.free), "held": market::plancks(has.held),
             "credit": market::plancks(credit),
         }));
     }
-    output::text(&format!("{address} has {}, {} of it held for deposits", has.free, has.held))?;
+    let token = context.token();
+    let (free, held) = (token.show(has.free), token.show(has.held));
+    output::text(&format!("{address} has {free} free, and {held} held for deposits"))?;
+    if !mapped {
+        output::text("contracts do not know it yet; its first call maps it, or: encompute wallet map")?;
+    }
     match credit {
         Plancks::ZERO => output::text("the contract owes it nothing"),
-        credit => output::text(&format!("the contract owes it {credit}; take it out: encompute wallet withdraw")),
+        credit => output::text(&format!(
+            "the contract owes it {}; take it out: encompute wallet withdraw",
+            token.show(credit)
+        )),
     }
+}
+
+/// Makes contracts know an account, where the chain does not do so by itself.
+///
+/// # Errors
+/// When the account cannot be opened, has no money for fee and deposit, or the chain cannot be reached.
+pub async fn map(context: &Context, identity: &Identity, common: &Common) -> Outcome {
+    let account = context.account(identity).await?;
+    let mapping = account.map().await;
+    let mapping = mapping.map_err(|error| Failure::of(exit_of_chain(error.class()), "map the account", &error))?;
+    let address = account.address();
+    match (mapping, common.json) {
+        (Mapping::Known, true) => output::json(&json!({ "account": address.to_string(), "mapped": "before" })),
+        (Mapping::Known, false) => output::text(&format!("{address} was mapped before; nothing was sent")),
+        (Mapping::Made(sent), true) => output::json(&json!({
+            "account": address.to_string(), "mapped": "now", "block": sent.block.number.0, "fee": market::plancks(sent.fee),
+        })),
+        (Mapping::Made(sent), false) => {
+            let fee = context.token().show(sent.fee);
+            output::text(&format!("{address} is mapped since block {}; the transaction cost {fee}", sent.block.number))
+        }
+    }
+}
+
+/// True where contracts know the account.
+///
+/// # Errors
+/// When the chain cannot be read.
+pub async fn is_mapped(client: &Client, account: &AccountId) -> Outcome<bool> {
+    let mapped = client.is_mapped(account).await;
+    mapped.map_err(|error| Failure::of(exit_of_chain(error.class()), "read whether the account is mapped", &error))
 }

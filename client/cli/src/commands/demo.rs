@@ -15,6 +15,7 @@ use crate::{
 };
 use clap::Args;
 use encompute_chain::Client;
+use encompute_networks::Token;
 use encompute_protocol::{
     Address, BlockNumber, JobId, Plancks,
     event::{Cause, Credited, Event},
@@ -138,7 +139,7 @@ impl Demo {
                 "request_to_head_ms_median": median(done.iter().filter_map(|done| done.value["steps_ms"]["request_to_head"].as_f64())),
             }));
         }
-        done.iter().try_for_each(|done| closing(done, &books))
+        done.iter().try_for_each(|done| closing(done, &books, context.token()))
     }
 
     async fn one(&self, context: &Context, client: &Client, model: &str, input: &std::path::Path) -> Outcome<Done> {
@@ -147,7 +148,7 @@ impl Demo {
             choice: Choice { model: model.to_owned(), split: None, policy: self.policy.clone() },
             input: input.to_owned(),
             identity: Identity { suri: Some(USER.into()), ..Identity::default() },
-            tip: Plancks::ZERO,
+            tip: "0".into(),
             dry_run: false,
             no_accept: false,
             patience: 120,
@@ -196,7 +197,7 @@ impl Books {
     }
 }
 
-fn closing(done: &Done, books: &Books) -> Outcome {
+fn closing(done: &Done, books: &Books, token: &Token) -> Outcome {
     let value = &done.value;
     let number = |value: &Value| value.as_f64().map(|number| format!("{number:.1}")).unwrap_or_default();
     let mut rows = vec![vec![
@@ -218,7 +219,7 @@ fn closing(done: &Done, books: &Books) -> Outcome {
         format!("{} bytes up, {} down, evaluation key 0", value["bytes"]["up"], value["bytes"]["down"]),
     ]);
     for (account, cause, amount) in books.credits.get(&done.job).into_iter().flatten() {
-        rows.push(vec!["credited".into(), format!("{amount} to {account} ({cause:?})")]);
+        rows.push(vec!["credited".into(), format!("{} to {account} ({cause:?})", token.show(*amount))]);
     }
     rows.push(vec!["transactions".into(), books.transactions(done.job).to_string()]);
     let failed = done.audit.checks.iter().filter(|check| !check.pass).count();

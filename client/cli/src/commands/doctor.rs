@@ -2,16 +2,19 @@
 
 use crate::{
     args::Common,
-    commands::market,
+    commands::{market, wallet},
     context::{Context, bare_home, under},
+    deployment::PARTS_OF_PLANCK,
     failure::{Exit, Failure, Outcome},
     output,
     supervise::sibling,
 };
 use clap::Args;
+use core::fmt::Display;
 use encompute_audit::Judge;
-use encompute_chain::Client;
+use encompute_chain::{AccountId, Client};
 use encompute_job::Journal;
+use encompute_networks::Token;
 use encompute_protocol::call::{ReadCounts, ReadModel, ReadVersion, ReadWorker, ReadWorkerAt};
 use encompute_protocol::wire::Message;
 use encompute_protocol::{BlobDigest, BlockNumber, ModelId, VersionManifest, VersionStatus};
@@ -72,6 +75,8 @@ async fn examine(context: &Context, findings: &mut Vec<Finding>) {
     let gateway = gateway.filter(|_| answers.pass);
     findings.push(answers);
     if let Some(client) = chain(context, findings).await {
+        findings.push(token(context, &client).await);
+        findings.push(accounts(context, &client).await);
         market(&client, gateway.as_ref(), findings).await;
     }
     findings.push(jobs(context));
@@ -207,6 +212,68 @@ async fn chain(context: &Context, findings: &mut Vec<Finding>) -> Option<Client>
         }
     }
     Some(client)
+}
+
+/// Whether amounts mean on the chain what the network file makes of them.
+async fn token(context: &Context, client: &Client) -> Finding {
+    let facts = match client.constants().await {
+        Ok(facts) => facts,
+        Err(error) => {
+            let text = Failure::of(Exit::Unreachable, "read", &error).text;
+            return bad("token", text, "look at the node's log");
+        }
+    };
+    let Token { symbol, decimals, .. } = context.token();
+    let wrong = |what: &str, found: &dyn Display, says: &dyn Display| {
+        let advice = format!("mend `token.{what}` in the network file, then read every amount in it again");
+        bad("token", format!("its {what} are {found} on the chain, and {says} in the network file"), &advice)
+    };
+    match (facts.token_decimals, &facts.token_symbol) {
+        (Some(found), _) if found != *decimals => wrong("decimals", &found, decimals),
+        (_, Some(found)) if found != symbol => wrong("symbol", found, symbol),
+        _ if facts.parts_of_planck != PARTS_OF_PLANCK => {
+            let found = facts.parts_of_planck;
+            let text = format!("the chain counts {found} parts a planck, this program's contract {PARTS_OF_PLANCK}");
+            bad("token", text, "deploy a contract that is built for the chain: worker/node/OPERATIONS.md, \"Contract\"")
+        }
+        (None, _) => good("token", format!("{symbol} with {decimals} decimals; the node does not say which it has")),
+        (Some(_), _) => good("token", format!("{symbol} with {decimals} decimals")),
+    }
+}
+
+/// The wallets of this home: whether they have money, and whether contracts know them.
+async fn accounts(context: &Context, client: &Client) -> Finding {
+    let wallets = wallet::accounts(context.home());
+    let (mut unknown, mut poor) = (Vec::new(), Vec::new());
+    for (name, account) in &wallets {
+        let Ok(account) = account.parse::<AccountId>() else {
+            let advice = "put a copy in its place, or import its phrase again: encompute wallet import --help";
+            return bad("wallets", format!("wallet {name} is damaged"), advice);
+        };
+        let (has, mapped) = match (client.balance(&account).await, client.is_mapped(&account).await) {
+            (Ok(has), Ok(mapped)) => (has, mapped),
+            (Err(error), _) | (_, Err(error)) => {
+                let text = Failure::of(Exit::Unreachable, "read", &error).text;
+                return bad("wallets", text, "look at the node's log");
+            }
+        };
+        match (has.free.is_zero(), mapped) {
+            (true, _) => poor.push(name.as_str()),
+            (false, false) => unknown.push(name.as_str()),
+            (false, true) => {}
+        }
+    }
+    let words = match poor.as_slice() {
+        [] => format!("{} in this home", wallets.len()),
+        poor => format!("{} in this home, no money yet in {}", wallets.len(), poor.join(", ")),
+    };
+    match unknown.as_slice() {
+        [] => good("wallets", words),
+        [first, ..] => {
+            let found = format!("{words}; contracts do not know {}, and cannot pay it", unknown.join(", "));
+            bad("wallets", found, &format!("map it once: encompute wallet map --wallet {first}"))
+        }
+    }
 }
 
 async fn market(client: &Client, gateway: Option<&GatewayClient>, findings: &mut Vec<Finding>) {

@@ -83,9 +83,9 @@ pub struct Submit {
     /// Who pays
     #[command(flatten)]
     pub identity: Identity,
-    /// To the worker on top, in UNIT
-    #[arg(long, default_value = "0", value_name = "UNIT", value_parser = market::parse_unit)]
-    pub tip: Plancks,
+    /// To the worker on top, in the network's token, e.g. 0.05
+    #[arg(long, default_value = "0", value_name = "AMOUNT")]
+    pub tip: String,
     /// Show price and fee; send nothing
     #[arg(long)]
     pub dry_run: bool,
@@ -248,6 +248,7 @@ impl Submit {
     /// # Errors
     /// With the exit code of what failed; the job goes on with `job resume`.
     pub async fn run(&self, context: &Context, rail: &mut Rail) -> Outcome<(Option<Ending>, Listing)> {
+        let tip = context.amount("--tip", &self.tip)?;
         let client = context.chain().await?;
         let listing = market::find(&client, &context.gateway()?, &self.choice.model).await?;
         let (split, policy) = listing.choose(self.choice.split.as_deref(), self.choice.policy.as_deref())?;
@@ -262,7 +263,7 @@ impl Submit {
             manifest: listing.manifest.clone(),
             split,
             policy: PolicyId(policy.id.0),
-            tip: self.tip,
+            tip,
             tensor: Zeroizing::new(tensor),
         };
         let patience = Duration::from_secs(self.patience);
@@ -380,7 +381,11 @@ impl List {
                 .map_or_else(|| if value.is_null() { String::new() } else { value.to_string() }, str::to_owned)
         };
         let rows = jobs.iter().map(|job| {
-            ["id", "version", "stage", "reason", "escrow", "changed_at"].map(|key| cell(&job[key])).to_vec()
+            let escrow = job["escrow"].as_str().and_then(|plancks| plancks.parse().ok()).map(Plancks);
+            let escrow = escrow.map(|escrow| context.token().show(escrow)).unwrap_or_default();
+            let [id, version, stage, reason, changed_at] =
+                ["id", "version", "stage", "reason", "changed_at"].map(|key| cell(&job[key]));
+            vec![id, version, stage, reason, escrow, changed_at]
         });
         output::text(&output::table(&std::iter::once(head).chain(rows).collect::<Vec<_>>()))
     }
@@ -393,7 +398,7 @@ async fn quote(context: &Context, choice: &Choice, common: &Common) -> Outcome {
     if common.json {
         return output::json(&quote.json());
     }
-    output::text(&quote.words())
+    output::text(&quote.words(context.token()))
 }
 
 async fn watch(context: &Context, one: One, common: &Common) -> Outcome {

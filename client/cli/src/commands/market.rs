@@ -7,6 +7,7 @@ use crate::{
 };
 use encompute_chain::{Client, Fact};
 use encompute_model::Preamble;
+use encompute_networks::Token;
 use encompute_protocol::{
     BasisPoints, BlobDigest, Fees, JobId, JobProgress, JobTerms, Plancks, ReleasePolicy, SplitIndex, SplitManifest,
     Stage, VersionId, VersionManifest, VersionStatus, Windows,
@@ -238,11 +239,12 @@ impl Quote {
         ]
     }
 
-    /// In words.
-    pub fn words(&self) -> String {
+    /// In words, amounts in the network's token.
+    pub fn words(&self, token: &Token) -> String {
         let Self { split, policy, fees, .. } = self;
+        let show = |amount| token.show(amount);
         let mut rows = vec![["if the job ends", "you have back"].map(String::from).to_vec()];
-        rows.extend(self.refunds().into_iter().map(|(outcome, back)| vec![outcome.to_owned(), back.to_string()]));
+        rows.extend(self.refunds().into_iter().map(|(outcome, back)| vec![outcome.to_owned(), show(back)]));
         format!(
             "{} / {} ({}), release policy {}\n  price      {} (head {}, tail {}, protocol {})\n  work       {:.1} ms estimated, {} bytes up, {} down, \
              {} of evaluation key\n  exact      wrong with probability at most 2^-{}\n  tells      at most {:.1} bits about the input\n  accuracy   {:.2} % released, \
@@ -251,10 +253,10 @@ impl Quote {
             split.name,
             mode_name(split.mode),
             policy.name,
-            fees.total().unwrap_or_default(),
-            fees.head,
-            fees.tail,
-            fees.protocol,
+            show(fees.total().unwrap_or_default()),
+            show(fees.head),
+            show(fees.tail),
+            show(fees.protocol),
             split.cost.micros as f64 / 1000.0,
             split.cost.bytes_up,
             split.cost.bytes_down,
@@ -310,32 +312,4 @@ pub fn job_json(job: JobId, terms: &JobTerms, progress: &JobProgress) -> Value {
         "worker": progress.worker.map(|worker| worker.to_string()), "escrow": terms.fees.total().map(plancks),
         "requested_at": terms.requested_at.0, "changed_at": progress.changed_at.0, "deadline": progress.deadline.0,
     })
-}
-
-/// An amount in UNIT, with up to 12 decimals.
-///
-/// # Errors
-/// What is wrong with the text.
-pub fn parse_unit(text: &str) -> Result<Plancks, String> {
-    const DECIMALS: usize = 12;
-    let (whole, rest) = text.split_once('.').unwrap_or((text, ""));
-    let digits = |part: &str| part.chars().all(|letter| letter.is_ascii_digit());
-    if whole.is_empty() || !digits(whole) || !digits(rest) || rest.len() > DECIMALS {
-        return Err(format!("{text:?} is no amount: digits with at most {DECIMALS} decimals are allowed"));
-    }
-    format!("{whole}{rest:0<DECIMALS$}").parse().map(Plancks).map_err(|_| format!("{text} is too large"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn amounts_in_unit_are_read_exactly() {
-        assert_eq!(parse_unit("1.5"), Ok(Plancks(1_500_000_000_000)));
-        assert_eq!(parse_unit("0.000000000001"), Ok(Plancks(1)));
-        assert!(parse_unit("1.0000000000001").is_err());
-        assert!(parse_unit("-1").is_err());
-        assert!(parse_unit("").is_err());
-    }
 }

@@ -9,7 +9,7 @@ use crate::{
     publish::{self, Publication},
 };
 use clap::{Args, Subcommand};
-use encompute_protocol::{Plancks, VersionStatus, call::ReadSplit};
+use encompute_protocol::{VersionStatus, call::ReadSplit};
 use serde_json::{Value, json};
 use std::path::PathBuf;
 
@@ -51,9 +51,9 @@ pub struct Publish {
     /// Folder that keeps weights, tail and keys for `creator serve` [default: HOME/creator]
     #[arg(long, value_name = "DIR")]
     vault: Option<PathBuf>,
-    /// The model's bond, in UNIT
-    #[arg(long, default_value = "100", value_name = "UNIT", value_parser = market::parse_unit)]
-    bond: Plancks,
+    /// The model's bond, in the network's token
+    #[arg(long, default_value = "100", value_name = "AMOUNT")]
+    bond: String,
     /// Show version hash, cost and fees; send nothing
     #[arg(long)]
     dry_run: bool,
@@ -143,10 +143,15 @@ async fn show(context: &Context, model: &str, common: &Common) -> Outcome {
         let index = encompute_protocol::SplitIndex(u8::try_from(index).unwrap_or(u8::MAX));
         let record = market::read(&client, ReadSplit { version: listing.version, split: index }).await?;
         let tail_fee = record.map(|record| record.tail_fee).unwrap_or_default();
-        output::text(&format!("\nsplit {}: {} numbers, tail fee {tail_fee}", split.name, split.features))?;
+        output::text(&format!(
+            "\nsplit {}: {} numbers, tail fee {}",
+            split.name,
+            split.features,
+            context.token().show(tail_fee)
+        ))?;
         for policy in &split.policies {
             let quote = market::quote(&client, &listing, Some(split.name.as_str()), Some(policy.name.as_str())).await?;
-            output::text(&format!("\n{}", quote.words()))?;
+            output::text(&format!("\n{}", quote.words(context.token())))?;
         }
     }
     Ok(())
@@ -193,10 +198,15 @@ impl Publish {
     async fn run(self, context: &Context, common: &Common) -> Outcome {
         let account = context.account(&self.identity).await?;
         let vault = self.vault.clone().unwrap_or_else(|| under(context.home(), &["creator"]));
-        let publication = Publication { folder: self.folder, vault, creator_url: self.creator_url, bond: self.bond };
+        let publication = Publication {
+            folder: self.folder,
+            vault,
+            creator_url: self.creator_url,
+            bond: context.amount("--bond", &self.bond)?,
+        };
         output::say(&format!("packaging {}: quantise, compile, measure, seal …", publication.folder.display()));
-        let prepared = publication.prepare(account.address()).await?;
-        let words = prepared.words();
+        let prepared = publication.prepare(account.address(), context.token()).await?;
+        let words = prepared.words(context.token());
         let summary = match self.dry_run {
             true => prepared.summary(None),
             false => prepared.send(&account, &context.gateway()?).await?.1,

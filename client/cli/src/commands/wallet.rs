@@ -46,6 +46,15 @@ pub enum Wallet {
         #[command(flatten)]
         identity: Identity,
     },
+    /// Make contracts know an account, once for each chain that does not do so by itself; the first call does it, too
+    #[command(
+        after_help = "Examples:\n  encompute wallet map --suri //Dave\n  encompute wallet map --wallet anna --json"
+    )]
+    Map {
+        /// Whose
+        #[command(flatten)]
+        identity: Identity,
+    },
     /// Take what the contract owes an account out of it: refunds, fees, shares of slashed deposits
     #[command(
         after_help = "Examples:\n  encompute wallet withdraw --suri //Dave\n  encompute wallet withdraw --wallet anna --to //Ferdie"
@@ -90,6 +99,7 @@ impl Wallet {
             Self::Import(import) => import.run(&Shelf::of(common)?, common),
             Self::Show { name } => show(&Shelf::of(common)?, name.as_deref(), common),
             Self::Balance { identity } => credit::balance(&Context::load(common)?, &identity, common).await,
+            Self::Map { identity } => credit::map(&Context::load(common)?, &identity, common).await,
             Self::Withdraw(withdraw) => withdraw.run(&Context::load(common)?, common).await,
         }
     }
@@ -272,6 +282,17 @@ pub fn open(home: &Path, name: &str, password_file: Option<&Path>) -> Outcome<Si
     }
 }
 
+/// The wallets of a home and their accounts, without a password.
+pub fn accounts(home: &Path) -> Vec<(String, String)> {
+    let folder = under(home, &["wallets"]);
+    let entries = std::fs::read_dir(&folder).into_iter().flatten();
+    let mut names: Vec<String> =
+        entries.filter_map(|entry| Some(entry.ok()?.path().file_stem()?.to_str()?.to_owned())).collect();
+    names.sort();
+    let named = |name: String| (account_of(&folder.join(format!("{name}.json"))), name);
+    names.into_iter().map(named).map(|(account, name)| (name, account)).collect()
+}
+
 fn account_of(path: &Path) -> String {
     if let Ok(keystore) = Keystore::read(path) {
         return keystore.account().0.clone();
@@ -282,20 +303,14 @@ fn account_of(path: &Path) -> String {
 }
 
 fn show(shelf: &Shelf, name: Option<&str>, common: &Common) -> Outcome {
-    let folder = under(&shelf.home, &["wallets"]);
-    let mut names: Vec<String> = match std::fs::read_dir(&folder) {
-        Ok(entries) => entries.filter_map(|entry| Some(entry.ok()?.path().file_stem()?.to_str()?.to_owned())).collect(),
-        Err(_) => Vec::new(),
-    };
-    names.sort();
+    let mut wallets = accounts(&shelf.home);
     if let Some(wanted) = name {
         wallet_path(&shelf.home, wanted)?;
-        names.retain(|found| found == wanted);
-        if names.is_empty() {
+        wallets.retain(|(found, _)| found == wanted);
+        if wallets.is_empty() {
             return Err(Failure::new(Exit::NotFound, format!("there is no wallet {wanted}")));
         }
     }
-    let wallets: Vec<_> = names.iter().map(|name| (name, account_of(&folder.join(format!("{name}.json"))))).collect();
     if common.json {
         let list: Vec<_> = wallets.iter().map(|(name, account)| json!({ "name": name, "account": account })).collect();
         return output::json(&json!({ "wallets": list }));

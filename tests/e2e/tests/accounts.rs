@@ -1,0 +1,85 @@
+//! Accounts and amounts on a chain that is not like the local one: it maps no account by itself.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+use encompute_e2e::refusal;
+use encompute_kit::{Chain, Ran, encompute};
+use encompute_protocol::Plancks;
+use serde_json::Value;
+use std::path::Path;
+
+/// A home with the chain's network file, its token written down as told.
+fn home(chain: &Chain, symbol: &str, decimals: u8) -> tempfile::TempDir {
+    let home = tempfile::tempdir().unwrap();
+    let mut network = chain.network.clone();
+    network.token.symbol = symbol.to_owned();
+    network.token.decimals = decimals;
+    std::fs::create_dir_all(home.path().join("networks")).unwrap();
+    network.write(&home.path().join("networks/local.toml")).unwrap();
+    std::fs::write(home.path().join("password"), "correct horse\n").unwrap();
+    home
+}
+
+fn run(home: &Path, arguments: &[&str]) -> Ran {
+    encompute(home, &[&["--network", "local"], arguments].concat())
+}
+
+/// What `doctor` finds under a name.
+fn finding(home: &Path, id: &str) -> Value {
+    let found: Value = serde_json::from_str(&run(home, &["doctor", "--json"]).stdout).unwrap();
+    found["findings"].as_array().unwrap().iter().find(|finding| finding["id"] == id).unwrap().clone()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_unmapped_account_is_found_mapped_once_and_not_paid_before() {
+    let chain = Chain::start_unmapped().await.unwrap();
+    let home = home(&chain, "UNIT", 12);
+    let password = home.path().join("password").display().to_string();
+    let anna = ["--wallet", "anna", "--password-file", &password, "--json"];
+    let made = run(home.path(), &["wallet", "new", "anna", "--password-file", &password, "--json"]).done().json();
+    let account = made["account"].as_str().unwrap();
+    let poor = finding(home.path(), "wallets");
+    assert!(poor["pass"] == true && poor["found"].as_str().unwrap().contains("no money yet in anna"), "{poor}");
+
+    chain.account("//Alice").transfer(&account.parse().unwrap(), Plancks(5_000_000_000_000)).await.unwrap();
+    let unknown = finding(home.path(), "wallets");
+    assert!(
+        unknown["pass"] == false && unknown["advice"].as_str().unwrap().contains("wallet map --wallet anna"),
+        "{unknown}"
+    );
+    let unpaid = run(home.path(), &["wallet", "withdraw", "--suri", "//Dave", "--to", account]);
+    assert!(refusal(&unpaid) == (1, true) && unpaid.stderr.contains("wallet map"), "{unpaid:?}");
+
+    let verb = |verb| run(home.path(), &[&["wallet", verb], &anna[..]].concat()).done().json();
+    assert_eq!(verb("balance")["mapped"], false);
+    assert_eq!(verb("map")["mapped"], "now");
+    assert_eq!((verb("map")["mapped"].as_str(), verb("balance")["mapped"].as_bool()), (Some("before"), Some(true)));
+    let known = finding(home.path(), "wallets");
+    assert_eq!(known["pass"], true, "{known}");
+    let nothing = run(home.path(), &["wallet", "withdraw", "--suri", "//Dave", "--to", account]);
+    assert!(refusal(&nothing) == (1, true) && !nothing.stderr.contains("wallet map"), "owed nothing: {nothing:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn amounts_follow_the_network_file_and_one_that_the_chain_contradicts_is_found() {
+    let chain = Chain::start_unmapped().await.unwrap();
+    let (right, wrong) = (home(&chain, "UNIT", 12), home(&chain, "PAS", 10));
+    let said = finding(right.path(), "token");
+    assert!(said["pass"] == true && said["found"] == "UNIT with 12 decimals", "{said}");
+    let said = finding(wrong.path(), "token");
+    assert!(said["pass"] == false && said["advice"].as_str().unwrap().contains("token.decimals"), "{said}");
+
+    let shown = |home: &Path| run(home, &["wallet", "balance", "--suri", "//Dave"]).done().stdout;
+    assert!(shown(right.path()).contains("has 1000000 UNIT free"), "{}", shown(right.path()));
+    assert!(shown(wrong.path()).contains("has 100000000 PAS free"), "{}", shown(wrong.path()));
+    let tip = |home: &Path| {
+        let file = ["--model", "none", "--input", "README.md", "--suri", "//Dave", "--tip", "0.000000000001"];
+        run(home, &[&["job", "submit"], &file[..]].concat())
+    };
+    let fine = tip(wrong.path());
+    assert!(refusal(&fine) == (2, true) && fine.stderr.contains("the token has 10"), "{fine:?}");
+    assert_ne!(refusal(&tip(right.path())).0, 2);
+    let nobody = format!("0x{}", "07".repeat(32));
+    let bond = ["model", "publish", "scripts/models/digits", "--creator-url", "http://127.0.0.1:1", "--dry-run"];
+    let other = run(wrong.path(), &[&bond[..], &["--suri", &nobody]].concat());
+    assert!(refusal(&other) == (2, true) && other.stderr.contains("0.25 UNIT"), "a fee in another token: {other:?}");
+}
