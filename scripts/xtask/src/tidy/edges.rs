@@ -39,16 +39,22 @@ const FEATURES_OFF: &[(&str, &str, &str)] =
 /// # Errors
 /// [`TidyError::Metadata`]
 pub fn check() -> Result<Vec<Finding>, TidyError> {
-    let metadata = MetadataCommand::new()
-        .manifest_path(repository::root().join("Cargo.toml"))
-        .features(cargo_metadata::CargoOpt::AllFeatures)
-        .other_options(vec!["--locked".to_owned()])
-        .exec()?;
+    let metadata = metadata()?;
     let graph = Graph::of(&metadata);
     let mut findings = graph.never();
     findings.extend(only(&metadata));
     findings.extend(graph.features(&metadata));
     Ok(findings)
+}
+
+/// The crates as cargo resolves them, with every feature.
+///
+/// # Errors
+/// [`TidyError::Metadata`]
+pub fn metadata() -> Result<Metadata, TidyError> {
+    let mut command = MetadataCommand::new();
+    command.manifest_path(repository::root().join("Cargo.toml")).features(cargo_metadata::CargoOpt::AllFeatures);
+    Ok(command.other_options(vec!["--locked".to_owned()]).exec()?)
 }
 
 /// The resolved graph by name, dependencies of tests left out.

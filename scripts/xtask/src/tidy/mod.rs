@@ -1,8 +1,8 @@
 //! The house rules that a program can check.
 
+mod crates;
 mod edges;
 mod spec;
-mod supply;
 mod text;
 
 use std::io;
@@ -27,10 +27,12 @@ pub enum TidyError {
     },
     #[error("ask cargo for the crates")]
     Metadata(#[from] cargo_metadata::Error),
-    #[error("read deny.toml")]
-    Deny(#[source] Box<toml::de::Error>),
-    #[error("list the crates: {0}")]
-    Tree(String),
+    #[error("read {path}")]
+    Manifest {
+        path: String,
+        #[source]
+        source: Box<toml::de::Error>,
+    },
     #[error("{0} broken house rules, listed above")]
     Untidy(usize),
 }
@@ -55,7 +57,7 @@ pub fn run(arguments: Arguments) -> Result<(), TidyError> {
     let mut findings = edges::check()?;
     findings.extend(text::check()?);
     findings.extend(spec::check()?);
-    findings.extend(supply::check()?);
+    findings.extend(crates::check()?);
     findings.sort();
     for finding in &findings {
         eprintln!("{}: {}", finding.place, finding.words);
