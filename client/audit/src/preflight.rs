@@ -172,32 +172,45 @@ pub enum CommitmentRefused {
     /// The bytes are no transcript.
     #[error("the transcript cannot be read")]
     Malformed(#[source] encompute_protocol::wire::DecodeError),
-    /// It tells another story than the rounds that the client saw.
-    #[error(
-        "the transcript has {found} rounds ending in {found_link}, the client saw {expected} ending in {expected_link}"
-    )]
-    Rounds {
+    /// It has another number of rounds than the head.
+    #[error("the transcript has {found} rounds, the head has {expected}")]
+    Count {
         /// Rounds in the transcript.
         found: usize,
-        /// Link of its last.
-        found_link: RoundReceiptDigest,
-        /// Rounds the client saw.
+        /// Rounds of the head.
         expected: usize,
-        /// Link of the last it saw.
-        expected_link: RoundReceiptDigest,
+    },
+    /// It tells another story of a round than the worker told the client.
+    #[error("the transcript has receipt {found} for round {round}, the client was given {expected}")]
+    Link {
+        /// Which round.
+        round: RoundIndex,
+        /// Link in the transcript.
+        found: RoundReceiptDigest,
+        /// Link that the client saw.
+        expected: RoundReceiptDigest,
+    },
+    /// A receipt in it does not carry the signature of the registered key.
+    #[error("the transcript's receipt of round {round} is not signed by the registered key {signing}")]
+    Signature {
+        /// Which round.
+        round: RoundIndex,
+        /// The registered key.
+        signing: SigningAddress,
     },
 }
 
-/// Checks that the transcript on chain is that of the rounds the client saw: same count, same last
-/// link, and every link and signature on the way.
+/// Checks that the transcript on chain is that of the head's `count` rounds as the client saw them: `links`,
+/// one a round in order, and every signature on the way. A transcript that an auditor would refuse is worth no
+/// payment.
 ///
 /// # Errors
 /// [`CommitmentRefused`].
 pub fn verify_commitment(
     facts: &JobFacts,
     transcript: &[u8],
-    rounds: usize,
-    last: RoundReceiptDigest,
+    count: usize,
+    links: &[RoundReceiptDigest],
 ) -> Result<(), CommitmentRefused> {
     let reached = matches!(
         facts.progress.stage,
@@ -210,18 +223,22 @@ pub fn verify_commitment(
     if found != expected {
         return Err(CommitmentRefused::Transcript { found, expected });
     }
-    let transcript = Transcript::from_wire(transcript).map_err(CommitmentRefused::Malformed)?;
-    // Each receipt names the one before, so the last link stands for all of them.
-    let found_link = transcript.rounds.last().map(|(receipt, _)| receipt.link()).unwrap_or_default();
-    match transcript.rounds.len() == rounds && found_link == last {
-        true => Ok(()),
-        false => Err(CommitmentRefused::Rounds {
-            found: transcript.rounds.len(),
-            found_link,
-            expected: rounds,
-            expected_link: last,
-        }),
+    let rounds = Transcript::from_wire(transcript).map_err(CommitmentRefused::Malformed)?.rounds;
+    if rounds.len() != count {
+        return Err(CommitmentRefused::Count { found: rounds.len(), expected: count });
     }
+    let signing = facts.record.signing;
+    for (index, (receipt, signature)) in rounds.iter().enumerate() {
+        let round = RoundIndex(index as u16);
+        let (found, expected) = (receipt.link(), links.get(index).copied().unwrap_or_default());
+        if found != expected {
+            return Err(CommitmentRefused::Link { round, found, expected });
+        }
+        if !signature.is_by(&signing, receipt) {
+            return Err(CommitmentRefused::Signature { round, signing });
+        }
+    }
+    Ok(())
 }
 
 /// True when a registration that a job was claimed under is still the worker's registration.

@@ -84,21 +84,45 @@ fn a_receipt_by_another_key_is_refused() {
 fn the_commitment_must_be_the_transcript_of_the_rounds_that_the_client_saw() {
     let market = Market::committed();
     let transcript = market.transcript();
-    let last = transcript.rounds[1].0.link();
+    let links: Vec<_> = transcript.rounds.iter().map(|(receipt, _)| receipt.link()).collect();
     let bytes = transcript.to_wire();
     let facts = market.facts();
-    verify_commitment(&facts, &bytes, 2, last).unwrap();
+    verify_commitment(&facts, &bytes, 2, &links).unwrap();
 
     let early = claimed().facts();
-    assert!(matches!(verify_commitment(&early, &bytes, 2, last), Err(CommitmentRefused::Stage { .. })));
+    assert!(matches!(verify_commitment(&early, &bytes, 2, &links), Err(CommitmentRefused::Stage { .. })));
     let mut altered = bytes.clone();
     altered[40] ^= 1;
-    assert!(matches!(verify_commitment(&facts, &altered, 2, last), Err(CommitmentRefused::Transcript { .. })));
-    for (rounds, link) in [(1, last), (3, last), (2, transcript.rounds[0].0.link()), (2, RoundReceiptDigest::default())]
-    {
-        let refused = verify_commitment(&facts, &bytes, rounds, link);
-        assert!(matches!(refused, Err(CommitmentRefused::Rounds { .. })), "{rounds}: {refused:?}");
+    assert!(matches!(verify_commitment(&facts, &altered, 2, &links), Err(CommitmentRefused::Transcript { .. })));
+    for count in [1, 3] {
+        let refused = verify_commitment(&facts, &bytes, count, &links);
+        assert!(matches!(refused, Err(CommitmentRefused::Count { found: 2, .. })), "{refused:?}");
     }
+    for (at, saw) in [(0, vec![links[1], links[1]]), (1, vec![links[0], links[0]]), (1, vec![links[0]])] {
+        let refused = verify_commitment(&facts, &bytes, 2, &saw);
+        assert!(matches!(refused, Err(CommitmentRefused::Link { round, .. }) if round.0 == at), "{refused:?}");
+    }
+}
+
+/// A worker that names the right last receipt over a transcript that no auditor would pass is not paid for it.
+#[test]
+fn a_transcript_with_an_earlier_round_swapped_or_unsigned_is_refused_though_its_last_receipt_is_right() {
+    let market = Market::committed();
+    let honest = market.transcript();
+    let links: Vec<_> = honest.rounds.iter().map(|(receipt, _)| receipt.link()).collect();
+    let committed = |transcript: &Transcript| {
+        let bytes = transcript.to_wire();
+        let mut facts = market.facts();
+        facts.progress.output = Some(BlobDigest::of(&bytes));
+        verify_commitment(&facts, &bytes, 2, &links)
+    };
+    assert_eq!(committed(&honest), Ok(()));
+    let mut swapped = honest.clone();
+    swapped.rounds[0] = swapped.rounds[1];
+    assert!(matches!(committed(&swapped), Err(CommitmentRefused::Link { round: RoundIndex(0), .. })));
+    let mut unsigned = honest.clone();
+    unsigned.rounds[0].1 = unsigned.rounds[1].1;
+    assert!(matches!(committed(&unsigned), Err(CommitmentRefused::Signature { round: RoundIndex(0), .. })));
 }
 
 #[test]
@@ -108,6 +132,6 @@ fn a_committed_blob_that_is_no_transcript_is_refused() {
     let garbage = b"no transcript".to_vec();
     let mut facts = market.facts();
     facts.progress.output = Some(BlobDigest::of(&garbage));
-    let refused = verify_commitment(&facts, &garbage, 0, RoundReceiptDigest::default());
+    let refused = verify_commitment(&facts, &garbage, 0, &[]);
     assert!(matches!(refused, Err(CommitmentRefused::Malformed(_))), "{refused:?}");
 }

@@ -93,6 +93,7 @@ pub fn exit_of_store(class: encompute_store::Class) -> Exit {
         Class::Unreachable => Exit::Unreachable,
         Class::TimedOut => Exit::TimedOut,
         Class::NotFound => Exit::NotFound,
+        Class::Unverified => Exit::Verification,
         _ => Exit::Failed,
     }
 }

@@ -104,7 +104,8 @@ impl<M: SubmitJob> Runner<M> {
         let rounds = &journal.record().rounds;
         let last =
             rounds.last().copied().ok_or_else(|| JobError::Plan { found: "no round of this job was seen".into() })?;
-        verify_commitment(facts, &transcript, plan.rounds().len(), last.link)?;
+        let links: Vec<_> = rounds.iter().map(|round| round.link).collect();
+        verify_commitment(facts, &transcript, count, &links)?;
         let index = RoundIndex(rounds.len() as u16 - 1);
         let verified =
             trip.recheck(index, rounds, journal.record().tensor, &journal.kept(&last.response)?, &transcript)?;

@@ -329,6 +329,11 @@ impl<M: SubmitJob> Runner<M> {
         if scores.len() != classes {
             return Err(JobError::Result { found: format!("{} scores for {classes} classes", scores.len()) });
         }
+        // Each probability is rounded to a millionth by itself.
+        let sum: u64 = scores.iter().map(|score| u64::from(*score)).sum();
+        if sum.abs_diff(1_000_000) > classes as u64 {
+            return Err(JobError::Result { found: format!("its scores add up to {sum} millionths") });
+        }
         journal.update(|record| record.scores = Some(scores)).map_err(JobError::Journal)
     }
 

@@ -88,6 +88,15 @@ pub enum JobError {
         #[source]
         source: encompute_fhe::MessageError,
     },
+    /// A response of another shape than the plan's was refused; nothing was decrypted.
+    #[error("response of round {round} was refused, nothing was decrypted")]
+    Shape {
+        /// Which round.
+        round: RoundIndex,
+        /// Why.
+        #[source]
+        source: encompute_keys::DecryptError,
+    },
     /// The worker does not answer, or not as it should.
     #[error("worker at {url}: {found}")]
     Worker {

@@ -1,6 +1,10 @@
 //! Rounds: verify the receipt, decrypt, apply the step, encrypt again.
 
-use crate::{error::JobError, journal::RoundDone, workers::read_limited};
+use crate::{
+    error::JobError,
+    journal::RoundDone,
+    workers::{ReadError, read_limited},
+};
 use encompute_audit::{JobFacts, VerifiedRound, verify_round};
 use encompute_fhe::{EncryptedFeatures, EncryptedTensor};
 use encompute_head::{HeadPlan, RoundPlan, client_step};
@@ -9,7 +13,7 @@ use encompute_protocol::{
     BlobDigest, RoundIndex, RoundReceipt, RoundReceiptDigest, Signature, Transcript,
     receipt::{RoundAnswer, RoundCall, RoundOrder},
     signing::SigningKey,
-    wire::Message,
+    wire::{DecodeError, Message},
 };
 use std::time::Duration;
 
@@ -96,7 +100,15 @@ impl RoundTrip<'_> {
         };
         let answer = call.timeout(ROUND_WITHIN).send().await.map_err(|error| NoAnswer::Later(error.to_string()))?;
         let status = answer.status();
-        let body = read_limited(answer, RoundAnswer::LIMIT_BYTES).await.map_err(NoAnswer::Later)?;
+        let limit = self.answer_limit_bytes(round).map_err(NoAnswer::Never)?;
+        let body = read_limited(answer, limit).await.map_err(|error| match error {
+            // What a round answers has one length: nobody is asked again and again for more than that.
+            ReadError::TooLong { found, limit } => NoAnswer::Never(JobError::Message {
+                what: "the worker's answer",
+                source: DecodeError::TooLong { found, limit },
+            }),
+            ReadError::BrokenOff(_) => NoAnswer::Later(error.to_string()),
+        })?;
         if !status.is_success() {
             let words = String::from_utf8_lossy(&body[..body.len().min(300)]).trim().to_owned();
             let found = format!("{status}: {words}");
@@ -107,6 +119,15 @@ impl RoundTrip<'_> {
             };
         }
         self.check(round, digest, previous, &body).map_err(NoAnswer::Never)
+    }
+
+    /// Most bytes of a round's answer: its masks and bodies at eight bytes each, and a page.
+    fn answer_limit_bytes(&self, round: RoundIndex) -> Result<usize, JobError> {
+        let set = self.plan.parameter_set();
+        let layout =
+            self.round(round)?.output_layout(set).map_err(|error| JobError::Plan { found: error.to_string() })?;
+        let words: usize = layout.pieces().iter().map(|piece| set.polynomial_size().0 + piece.len()).sum();
+        Ok((8 * words + 4096).min(RoundAnswer::LIMIT_BYTES))
     }
 
     fn check(
@@ -154,20 +175,20 @@ impl RoundTrip<'_> {
     /// Decrypts a verified response.
     ///
     /// # Errors
-    /// [`JobError::Crypto`] when the response does not fit the plan; never because of a value.
+    /// [`JobError::Shape`] when the response does not fit the plan; never because of a value.
     pub fn decrypt(&self, round: RoundIndex, verified: &Verified) -> Result<SecretFeatures, JobError> {
         let plan = self.round(round)?;
         let failed = |found: String| JobError::Crypto { doing: "decrypt a response", found };
         let layout = plan.output_layout(self.plan.parameter_set()).map_err(|error| failed(error.to_string()))?;
         let permission = VerifiedResponse::after_receipt_verification(verified.round.response());
         let opened = self.key.decrypt(&verified.features, &layout, plan.accumulator_bits, &permission);
-        opened.map_err(|error| failed(error.to_string()))
+        opened.map_err(|source| JobError::Shape { round, source })
     }
 
     /// The request of the round after: decrypted sums through the client step, encrypted again.
     ///
     /// # Errors
-    /// [`JobError::Crypto`] when plan and response do not fit; never because of a value.
+    /// [`JobError::Shape`], [`JobError::Crypto`] when plan and response do not fit; never because of a value.
     pub fn next_request(&self, round: RoundIndex, verified: &Verified) -> Result<EncryptedTensor, JobError> {
         let sums = self.decrypt(round, verified)?;
         let failed = |found: String| JobError::Crypto { doing: "encrypt a round", found };

@@ -125,7 +125,7 @@ async fn ask(
         http.post(url).timeout(OFFER_WITHIN).header("content-type", "application/octet-stream").body(call.to_wire());
     let answer = request.send().await.map_err(|error| error.to_string())?;
     let status = answer.status();
-    let body = read_limited(answer, 4096).await?;
+    let body = read_limited(answer, 4096).await.map_err(|error| error.to_string())?;
     if !status.is_success() {
         return Err(format!("{status}: {}", String::from_utf8_lossy(&body).trim()));
     }
@@ -147,12 +147,35 @@ async fn ask(
     }
 }
 
+/// A body that was not read to its end.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// It has more bytes than it may have; no more than those were read.
+    #[error("its answer has {found} bytes or more, {limit} are allowed")]
+    TooLong {
+        /// Bytes announced, or read so far.
+        found: usize,
+        /// Bytes allowed.
+        limit: usize,
+    },
+    /// It broke off.
+    #[error("its answer breaks off: {0}")]
+    BrokenOff(reqwest::Error),
+}
+
 /// At most `limit` bytes of a body.
-pub async fn read_limited(mut answer: reqwest::Response, limit: usize) -> Result<Vec<u8>, String> {
+///
+/// # Errors
+/// [`ReadError`].
+pub async fn read_limited(mut answer: reqwest::Response, limit: usize) -> Result<Vec<u8>, ReadError> {
+    let too_long = |found| ReadError::TooLong { found, limit };
+    if let Some(announced) = answer.content_length().filter(|announced| *announced > limit as u64) {
+        return Err(too_long(usize::try_from(announced).unwrap_or(usize::MAX)));
+    }
     let mut body = Vec::new();
-    while let Some(chunk) = answer.chunk().await.map_err(|error| error.to_string())? {
+    while let Some(chunk) = answer.chunk().await.map_err(ReadError::BrokenOff)? {
         if body.len() + chunk.len() > limit {
-            return Err(format!("its answer is longer than {limit} bytes"));
+            return Err(too_long(body.len() + chunk.len()));
         }
         body.extend_from_slice(&chunk);
     }

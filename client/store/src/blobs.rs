@@ -27,6 +27,8 @@ pub enum Class {
     NotFound,
     /// The bytes or the request are not acceptable.
     Refused,
+    /// What came is not what was asked for: other bytes, or too many. The next answer may be the right one.
+    Unverified,
     /// Anything else.
     Failed,
 }
@@ -213,7 +215,8 @@ impl GetError {
         match self {
             Self::NotFound { .. } => Class::NotFound,
             Self::Refused { status, .. } if is_failure(*status) => Class::Failed,
-            Self::TooLarge { .. } | Self::Damaged { .. } | Self::Refused { .. } => Class::Refused,
+            Self::Refused { .. } => Class::Refused,
+            Self::TooLarge { .. } | Self::Damaged { .. } => Class::Unverified,
             Self::Truncated { .. } | Self::Unreachable { .. } => Class::Unreachable,
             Self::TimedOut { .. } => Class::TimedOut,
             Self::Store { .. } => Class::Failed,

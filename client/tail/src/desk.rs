@@ -13,7 +13,7 @@ use encompute_protocol::{
     BlobDigest, BlockNumber, ContractAddress, JobId, JobProgress, JobRequest, JobTerms, Plancks, SplitIndex, Stage,
     VersionHash,
 };
-use encompute_store::{Blobs, ByteLimit, Class as StoreClass, GatewayClient, GetError, PutError, StateDir, StateError};
+use encompute_store::{Blobs, ByteLimit, GatewayClient, GetError, PutError, StateDir, StateError};
 use serde::Serialize;
 use std::collections::{BTreeMap, btree_map::Entry};
 use std::error::Error;
@@ -28,7 +28,7 @@ const AT_ONCE: usize = 4;
 const TAILS: usize = 16;
 /// How long to wait before a job that could not be finished is tried again.
 const RETRY_AFTER: Duration = Duration::from_secs(2);
-/// Features that are not in the store are waited for until this many blocks before the deadline.
+/// Features that the store does not give are waited for until this many blocks before the deadline.
 const LAST_BLOCKS: u32 = 2;
 /// Outcomes that the health report counts too.
 const COMMITTED: &str = "committed";
@@ -100,8 +100,8 @@ impl JobError {
     fn is_passing(&self) -> bool {
         match self {
             Self::Submit(error) => matches!(error.class(), Class::Unreachable | Class::TimedOut),
-            Self::Put(error) => error.class() != StoreClass::Refused,
-            Self::Get(error) => error.class() != StoreClass::Refused,
+            // A gateway's word costs nobody a bond: it may lie, or be mended. The job's window ends the trying.
+            Self::Put(_) | Self::Get(_) => true,
             Self::Read(_) | Self::State(_) => true,
             _ => false,
         }
@@ -304,12 +304,9 @@ impl Desk {
         let limit_bytes = u64::from(count) * 2 + OVERHEAD_BYTES as u64 + 4096;
         match self.gateway.get(features, ByteLimit(limit_bytes)).await {
             Ok(sealed) => Ok(sealed),
+            Err(error) if self.account.client().head().await?.number.0 + LAST_BLOCKS < deadline.0 => Err(error.into()),
+            Err(GetError::NotFound { .. }) => Err(FeaturesRefused::Missing.into()),
             Err(GetError::TooLarge { .. }) => Err(FeaturesRefused::TooLong { limit_bytes }.into()),
-            Err(GetError::NotFound { .. })
-                if self.account.client().head().await?.number.0 + LAST_BLOCKS >= deadline.0 =>
-            {
-                Err(FeaturesRefused::Missing.into())
-            }
             Err(error) => Err(error.into()),
         }
     }

@@ -192,6 +192,7 @@ pub fn job_failure(error: &JobError) -> Failure {
         | JobError::Commitment(_)
         | JobError::Message { .. }
         | JobError::Response { .. }
+        | JobError::Shape { .. }
         | JobError::Result { .. }
         | JobError::Trust(_) => Exit::Verification,
         JobError::Release(_) | JobError::Policy(_) => Exit::Privacy,
