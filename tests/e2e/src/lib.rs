@@ -2,6 +2,9 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests fail loudly")]
 
+mod court;
+
+pub use court::Court;
 use encompute_kit::{Market, Ran, Running};
 
 /// A handwritten seven.

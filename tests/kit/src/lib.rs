@@ -10,6 +10,7 @@
 //! * [`Market`] is everything that `encompute dev up` starts, and the command line beside it.
 //! * [`Services`] is the same as processes of the test's own, each of which can be killed, stopped and
 //!   started again alone, on its folder and its port.
+//! * [`Liar`] stands between two of them and says what it likes.
 //!
 //! The programs are those that the same build made, or those in `ENCOMPUTE_PROGRAMS`.
 //!
@@ -24,11 +25,13 @@
 #![allow(clippy::panic, clippy::unwrap_used, reason = "a test's kit fails loudly")]
 
 mod chain;
+mod liar;
 mod market;
 mod process;
 mod services;
 
 pub use chain::Chain;
+pub use liar::{Asked, Liar, Lie, Told};
 pub use market::{Market, Ran, Running, command, encompute, program, root, signal};
 pub use process::{KitError, Process};
-pub use services::{Habits, Services};
+pub use services::{Between, Habits, Services};

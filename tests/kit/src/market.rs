@@ -103,12 +103,15 @@ impl Running {
     /// # Panics
     /// If it cannot be started.
     pub fn start(home: &Path, arguments: &[&str]) -> Self {
-        let mut child = command(home, arguments)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
+        Self::of(command(home, arguments))
+    }
+
+    /// Starts a command.
+    ///
+    /// # Panics
+    /// If it cannot be started.
+    pub fn of(mut command: Command) -> Self {
+        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let words = BufReader::new(child.stderr.take().unwrap());
         Self { child, words, said: String::new() }
     }

@@ -2,6 +2,7 @@
 
 use crate::{
     chain::{GOVERNOR, deploy, signed},
+    liar::Liar,
     market::command,
     process::{KitError, Process, built},
 };
@@ -28,11 +29,13 @@ pub struct Habits {
     pub capacity: u16,
     /// Pause before an empty block is made, in milliseconds; 0 for never.
     pub heartbeat_ms: u32,
+    /// A [`Liar`] before each service that another relies on: see [`Services::liar`]. For one worker and one creator.
+    pub liars: bool,
 }
 
 impl Default for Habits {
     fn default() -> Self {
-        Self { workers: 1, creators: 1, capacity: 8, heartbeat_ms: 500 }
+        Self { workers: 1, creators: 1, capacity: 8, heartbeat_ms: 500, liars: false }
     }
 }
 
@@ -50,7 +53,33 @@ pub struct Services {
     pub network: Network,
     client: Client,
     services: BTreeMap<String, Service>,
+    liars: BTreeMap<Between, Liar>,
     home: TempDir,
+}
+
+/// Who is asked by whom.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Between {
+    /// The gateway, by users' commands.
+    GatewayAndClient,
+    /// The gateway, by the worker.
+    GatewayAndWorker,
+    /// The gateway, by the creator's service.
+    GatewayAndCreator,
+    /// The worker, by users' commands.
+    WorkerAndClient,
+    /// The creator's service, by the worker.
+    CreatorAndWorker,
+}
+
+impl Between {
+    const ALL: [Self; 5] = [
+        Self::GatewayAndClient,
+        Self::GatewayAndWorker,
+        Self::GatewayAndCreator,
+        Self::WorkerAndClient,
+        Self::CreatorAndWorker,
+    ];
 }
 
 /// Each program's argument that names the address it listens on.
@@ -86,7 +115,10 @@ impl Services {
             what: "writing the network file".to_owned(),
             why: error.to_string(),
         })?;
-        let mut market = Self { network, client, services: started, home };
+        let mut market = Self { network, client, services: started, liars: BTreeMap::new(), home };
+        if habits.liars {
+            market.start_liars().await?;
+        }
         for number in 1..=habits.creators {
             market.start_creator(number, models).await?;
         }
@@ -96,6 +128,32 @@ impl Services {
         Ok(market)
     }
 
+    async fn start_liars(&mut self) -> Result<(), KitError> {
+        let gateway = said(&self.services, "gateway", "listen")?.to_owned();
+        for between in Between::ALL {
+            let liar = Liar::start().await?;
+            liar.stands_before(&gateway);
+            self.liars.insert(between, liar);
+        }
+        // A worker takes its gateway from the network file alone.
+        let mut network = self.network.clone();
+        let bad_url = |error: encompute_networks::WordError| KitError::Command {
+            what: "reading a liar's address".to_owned(),
+            why: error.to_string(),
+        };
+        network.gateway = Some(self.liar(Between::GatewayAndWorker).url().parse().map_err(bad_url)?);
+        let written = network.write(&self.home.path().join("networks").join("worker.toml"));
+        written.map_err(|error| KitError::Command { what: "writing a network file".to_owned(), why: error.to_string() })
+    }
+
+    /// Who stands between two services.
+    ///
+    /// # Panics
+    /// Where the market was started without liars: a test's mistake.
+    pub fn liar(&self, between: Between) -> &Liar {
+        self.liars.get(&between).expect("the market was started with liars; qed")
+    }
+
     async fn start_creator(&mut self, number: u16, models: &[&str]) -> Result<(), KitError> {
         let (name, suri) = (format!("creator-{number}"), numbered("//Charlie", number));
         let (network, vault) = (self.network_file(), self.home.path().join(&name).display().to_string());
@@ -103,9 +161,15 @@ impl Services {
         if number > 1 {
             self.fund(&suri).await?;
         }
-        let serve = [&["creator", "serve"], &who[..]].concat();
+        let gateway = self.liars.get(&Between::GatewayAndCreator).map(Liar::url);
+        let through: Vec<&str> = gateway.iter().flat_map(|gateway| ["--gateway", gateway]).collect();
+        let serve = [&["creator", "serve"], &who[..], &through].concat();
         start_one(&mut self.services, self.home.path(), &name, "encompute", &serve).await?;
-        let url = said(&self.services, &name, "listen")?.to_owned();
+        let mut url = said(&self.services, &name, "listen")?.to_owned();
+        if let Some(liar) = self.liars.get(&Between::CreatorAndWorker) {
+            liar.stands_before(&url);
+            url = liar.url();
+        }
         for model in models {
             let publish = [&["model", "publish", model, "--creator-url", &url], &who[..]].concat();
             self.run(&publish)?;
@@ -115,15 +179,22 @@ impl Services {
 
     async fn start_worker(&mut self, number: u16, capacity: u16) -> Result<(), KitError> {
         let (name, suri, capacity) = (format!("worker-{number}"), numbered("//Bob", number), capacity.to_string());
-        let (network, state) = (self.network_file(), self.home.path().join(&name).display().to_string());
+        let state = self.home.path().join(&name).display().to_string();
+        let url = self.liars.get(&Between::WorkerAndClient).map(Liar::url);
+        let network = self.network_file_of(if url.is_some() { "worker" } else { "local" });
+        let known_as: Vec<&str> = url.iter().flat_map(|url| ["--url", url]).collect();
         let agent = said(&self.services, "attestation", "listen")?.to_owned();
         let who = ["run", "--network", &network, "--suri", &suri, "--state", &state];
         let how = ["--guest-agent", &agent, "--capacity", &capacity];
-        let arguments = [&who[..], &how[..]].concat();
+        let arguments = [&who[..], &how[..], &known_as].concat();
         if number > 1 {
             self.fund(&suri).await?;
         }
-        start_one(&mut self.services, self.home.path(), &name, "encompute-worker", &arguments).await
+        start_one(&mut self.services, self.home.path(), &name, "encompute-worker", &arguments).await?;
+        if let Some(liar) = self.liars.get(&Between::WorkerAndClient) {
+            liar.stands_before(said(&self.services, &name, "listen")?);
+        }
+        Ok(())
     }
 
     /// Gives a derived development account money; the plain ones have theirs at genesis.
@@ -138,7 +209,11 @@ impl Services {
     }
 
     fn network_file(&self) -> String {
-        self.home.path().join("networks").join("local.toml").display().to_string()
+        self.network_file_of("local")
+    }
+
+    fn network_file_of(&self, name: &str) -> String {
+        self.home.path().join("networks").join(format!("{name}.toml")).display().to_string()
     }
 
     fn run(&self, arguments: &[&str]) -> Result<(), KitError> {
@@ -177,7 +252,9 @@ impl Services {
     /// `encompute` on a home of its own below the market's, knowing the market's network; not started yet.
     pub fn encompute(&self, home: &str, arguments: &[&str]) -> std::process::Command {
         let network = self.network_file();
-        command(&self.home.path().join(home), &[&["--network", &network], arguments].concat())
+        let gateway = self.liars.get(&Between::GatewayAndClient).map(Liar::url);
+        let through: Vec<&str> = gateway.iter().flat_map(|gateway| ["--gateway", gateway]).collect();
+        command(&self.home.path().join(home), &[&["--network", &network], &through[..], arguments].concat())
     }
 
     /// Process id of a service that runs.

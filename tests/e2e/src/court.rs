@@ -1,0 +1,255 @@
+//! A market with liars between its services, and a judge of what became of each job.
+
+use encompute_chain::Account;
+use encompute_drill::{
+    Outcome,
+    judge::{Parties, judge},
+};
+use encompute_envelope::RecipientSecret;
+use encompute_job::Journal;
+use encompute_kit::{Between, Habits, Liar, Ran, Running, Services, signal};
+use encompute_lifecycle::ReceiptFacts;
+use encompute_protocol::{
+    BlobDigest, Blocks, JobId, JobProgress, JobTerms, Plancks, Receipt, Windows,
+    call::{CommitHead, PokeJob, ReadCounts, ReadJob, ReadSplit, ReadVersion, ReadWorker},
+    signing::SigningKey,
+};
+use encompute_store::GatewayClient;
+use std::{path::PathBuf, process::Command, time::Duration};
+
+/// Short enough to be let pass at once: blocks come with transactions, and when the test seals some.
+const WINDOWS: Windows = Windows {
+    claim: Blocks(60),
+    head: Blocks(60),
+    challenge: Blocks(10),
+    features: Blocks(60),
+    creator: Blocks(60),
+    accept: Blocks(60),
+};
+
+/// The market. Nothing happens in it by the passing of time: blocks come with transactions.
+pub struct Court {
+    /// Its processes.
+    pub services: Services,
+    model: &'static str,
+    input: &'static str,
+}
+
+impl Court {
+    /// A market that sells one model, and an input for it.
+    ///
+    /// # Panics
+    /// If it does not start.
+    pub async fn over(model: &'static str, input: &'static str) -> Self {
+        let habits = Habits { heartbeat_ms: 0, liars: true, ..Habits::default() };
+        let folder = format!("scripts/models/{model}");
+        let services = Services::start(habits, &[&folder], |params| params.windows = WINDOWS).await.unwrap();
+        Self { services, model, input }
+    }
+
+    /// Who stands between two services.
+    pub fn liar(&self, between: Between) -> &Liar {
+        self.services.liar(between)
+    }
+
+    /// Everybody tells the truth.
+    pub fn repent(&self) {
+        use Between::{CreatorAndWorker, GatewayAndClient, GatewayAndCreator, GatewayAndWorker, WorkerAndClient};
+        for between in [GatewayAndClient, GatewayAndWorker, GatewayAndCreator, WorkerAndClient, CreatorAndWorker] {
+            self.liar(between).repent();
+        }
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = self.services.encompute("user", &[arguments, &["--suri", "//Dave"]].concat());
+        command.env("ENCOMPUTE_LOG", "encompute_job=info").env("RUST_BACKTRACE", "full");
+        command
+    }
+
+    /// The user's command that buys a run, started.
+    pub fn submit(&self) -> Running {
+        Running::of(self.command(&["job", "submit", "--model", self.model, "--input", self.input]))
+    }
+
+    /// The user's command that goes on with a job, started.
+    pub fn start_resume(&self, job: JobId) -> Running {
+        Running::of(self.command(&["job", "resume", &job.to_string()]))
+    }
+
+    /// Goes on with a job, to its end or an error.
+    pub fn resume(&self, job: JobId) -> Ran {
+        self.start_resume(job).finish()
+    }
+
+    /// Ends a job as its user may.
+    pub fn cancel(&self, job: JobId) -> Ran {
+        Running::of(self.command(&["job", "cancel", &job.to_string()])).finish()
+    }
+
+    /// Folder of the user's keys and journals.
+    pub fn home(&self) -> PathBuf {
+        self.services.home().join("user")
+    }
+
+    /// How many jobs there have been; the newest has that number.
+    ///
+    /// # Panics
+    /// If the chain cannot be read.
+    pub async fn jobs(&self) -> JobId {
+        JobId(self.services.client().read(ReadCounts {}).await.unwrap().jobs)
+    }
+
+    /// A job as the chain has it.
+    ///
+    /// # Panics
+    /// If there is none.
+    pub async fn job(&self, job: JobId) -> (JobTerms, JobProgress) {
+        self.services.client().read(ReadJob { job }).await.unwrap().unwrap()
+    }
+
+    /// Waits until something holds of a job that may not exist yet.
+    ///
+    /// # Panics
+    /// If the chain cannot be read, or that takes more than a minute.
+    pub async fn until(&self, job: JobId, what: &str, holds: impl Fn(&JobProgress) -> bool) -> JobProgress {
+        let client = self.services.client();
+        let mut follow = client.follow(client.head().await.unwrap().number);
+        loop {
+            if let Some((_, progress)) = client.read(ReadJob { job }).await.unwrap()
+                && holds(&progress)
+            {
+                return progress;
+            }
+            let next = tokio::time::timeout(Duration::from_secs(60), follow.next()).await;
+            next.unwrap_or_else(|_| panic!("{what}: not within a minute")).unwrap();
+        }
+    }
+
+    /// Lets the window pass in which somebody has to act on a job.
+    ///
+    /// # Panics
+    /// If the chain cannot be read.
+    pub async fn pass_window(&self, job: JobId) {
+        let deadline = self.job(job).await.1.deadline;
+        let now = self.services.client().head().await.unwrap().number;
+        self.services.seal(Blocks(deadline.0.saturating_sub(now.0) + 1)).await.unwrap();
+    }
+
+    /// Moves an overdue job on as somebody who has nothing to do with it.
+    ///
+    /// # Panics
+    /// If the contract refuses.
+    pub async fn poke(&self, job: JobId) {
+        self.services.account("//Eve").submit(PokeJob { job }, Plancks::ZERO).await.unwrap();
+    }
+
+    /// Makes sure that a job ended like this, that everybody got what the refund table says, and that the
+    /// auditor's books balance.
+    ///
+    /// # Panics
+    /// Otherwise, naming `row`.
+    pub async fn judge(&self, row: &str, job: JobId, wanted: Outcome) {
+        let client = self.services.client();
+        let (terms, _) = self.job(job).await;
+        let head = client.head().await.unwrap().number;
+        let blocks = client.events_in(terms.requested_at..=head).await.unwrap();
+        let events = blocks.iter().flat_map(|block| block.events.iter().map(|emitted| &emitted.event));
+        let (creator, treasury) =
+            (self.services.account("//Charlie").address(), self.services.account("//Alice").address());
+        let judgement = judge(job, &terms, &Parties { creator, treasury }, events);
+        let found = (judgement.outcome, judgement.lost, judgement.double_payments);
+        assert_eq!(found, (wanted, Plancks::ZERO, 0), "{row}: {judgement:?}");
+        let books = Running::of(self.services.encompute("user", &["audit", "ledger", "--json"])).finish().done().json();
+        assert_eq!(books["balanced"], true, "{row}: {books}");
+    }
+
+    /// What the user's home has written down of its newest job.
+    ///
+    /// # Panics
+    /// If it cannot be read.
+    pub fn record(&self, job: JobId) -> encompute_job::Record {
+        let records = Journal::list(&self.home()).unwrap();
+        records.into_iter().find(|record| record.job == Some(job)).unwrap_or_else(|| panic!("no job {job} at home"))
+    }
+
+    /// The worker's own key, as whoever broke its enclave has it.
+    ///
+    /// # Panics
+    /// If there is none.
+    pub fn workers_key(&self) -> SigningKey {
+        // A version byte, then the signing key.
+        let bytes = std::fs::read(self.services.home().join("worker-1/keys")).unwrap();
+        SigningKey::from_secret(bytes[1..33].try_into().unwrap()).unwrap()
+    }
+
+    /// The key to which head keys are sealed for the worker.
+    ///
+    /// # Panics
+    /// If there is none.
+    pub fn workers_hpke_key(&self) -> Vec<u8> {
+        let bytes = std::fs::read(self.services.home().join("worker-1/keys")).unwrap();
+        RecipientSecret::from_seed(bytes[33..65].try_into().unwrap()).public().to_bytes().to_vec()
+    }
+
+    /// The key to which users seal features.
+    ///
+    /// # Panics
+    /// If there is none.
+    pub fn creators_key(&self) -> RecipientSecret {
+        encompute_tail::Vault::open(&self.services.home().join("creator-1")).unwrap().creator_key().unwrap()
+    }
+
+    /// The worker's account.
+    pub fn worker(&self) -> Account {
+        self.services.account("//Bob")
+    }
+
+    /// The gateway itself, without anybody between.
+    ///
+    /// # Panics
+    /// If the network names none.
+    pub fn store(&self) -> GatewayClient {
+        GatewayClient::new(self.services.network.gateway.as_ref().unwrap().as_str()).unwrap()
+    }
+
+    /// Commits a transcript's digest as the worker that holds the job, with a receipt that the contract takes.
+    ///
+    /// # Panics
+    /// If the contract refuses.
+    pub async fn commit(&self, job: JobId, output: BlobDigest) {
+        let client = self.services.client();
+        let (terms, progress) = self.job(job).await;
+        let worker = progress.worker.unwrap();
+        let facts = ReceiptFacts {
+            genesis: client.genesis(),
+            contract: client.contract().unwrap(),
+            job,
+            terms,
+            claimed_at: progress.claimed_at,
+            version: client.read(ReadVersion { version: terms.version }).await.unwrap().unwrap(),
+            split: client.read(ReadSplit { version: terms.version, split: terms.split }).await.unwrap().unwrap(),
+            worker,
+            registration: client.read(ReadWorker { worker }).await.unwrap().unwrap().0,
+        };
+        let receipt: Receipt = facts.receipt(output, progress.claimed_at);
+        let call =
+            CommitHead { job, output, finished_at: receipt.finished_at, signature: self.workers_key().sign(&receipt) };
+        self.worker().submit(call, Plancks::ZERO).await.unwrap();
+    }
+
+    /// A service that does nothing until it is thawed.
+    ///
+    /// # Panics
+    /// If it does not run.
+    pub fn freeze(&self, service: &str) {
+        signal("STOP", self.services.id(service).unwrap());
+    }
+
+    /// Lets a frozen service go on.
+    ///
+    /// # Panics
+    /// If it does not run.
+    pub fn thaw(&self, service: &str) {
+        signal("CONT", self.services.id(service).unwrap());
+    }
+}
