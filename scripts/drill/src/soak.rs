@@ -108,10 +108,7 @@ async fn stay(arguments: &SoakArguments) -> Result<Soak, DrillError> {
         json: false,
     };
     let minutes = |minutes: u32| Duration::from_secs(60 * u64::from(minutes));
-    let pace = Pace {
-        every: minutes(1) / arguments.jobs_per_minute,
-        within: Some(minutes(arguments.minutes)),
-    };
+    let pace = Pace { every: minutes(1) / arguments.jobs_per_minute, within: Some(minutes(arguments.minutes)) };
     let crowd = Crowd::gather(&load, pace).await?;
     let processes = crowd.processes().await;
     let mut log = Log::begin(arguments.looks.as_deref())?;

@@ -3,9 +3,11 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests fail loudly")]
 
 mod court;
+mod secrets;
 
 pub use court::Court;
 use encompute_kit::{Market, Ran, Running};
+pub use secrets::{Secrets, files};
 
 /// A handwritten seven.
 pub const DIGIT: &str = "tests/fixtures/digits/grey-28x28-7.png";

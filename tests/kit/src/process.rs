@@ -119,6 +119,8 @@ impl Process {
         let mut child = Command::new(program)
             .args(arguments)
             .arg("--stop-with-stdin")
+            // What a crash would tell at most.
+            .env("RUST_BACKTRACE", "full")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(stderr)
