@@ -5,7 +5,7 @@ use crate::http::{ClientError, http_client};
 use bytes::{Bytes, BytesMut};
 use core::time::Duration;
 use encompute_protocol::BlobDigest;
-use reqwest::StatusCode;
+use reqwest::{StatusCode, header::CONTENT_LENGTH};
 
 /// Most of a refusal's words that are kept.
 const REASON_CHARS: usize = 200;
@@ -93,7 +93,9 @@ impl Blobs for GatewayClient {
         if let Ok(true) = self.has(digest).await {
             return Ok(digest);
         }
-        let answer = match self.http.put(self.blob_url(digest)).timeout(self.message).body(bytes).send().await {
+        // Said here, because a client leaves the length of an empty body unsaid, and a gateway asks for it.
+        let put = self.http.put(self.blob_url(digest)).timeout(self.message).header(CONTENT_LENGTH, found_bytes);
+        let answer = match put.body(bytes).send().await {
             Ok(answer) => answer,
             Err(error) if error.is_timeout() => return Err(PutError::TimedOut { url, digest }),
             Err(error) => return Err(PutError::Unreachable { url, source: error.into() }),

@@ -8,6 +8,8 @@ use blake2::{Blake2b, Digest, digest::consts::U32};
 use bytes::Bytes;
 use encompute_protocol::BlobDigest;
 use futures::{Stream, StreamExt, TryStreamExt};
+#[cfg(feature = "s3")]
+use object_store::RetryConfig;
 use object_store::{ObjectStore, ObjectStoreExt, WriteMultipart, local::LocalFileSystem, path::Path as Place};
 use std::{path::Path, pin::Pin, sync::Arc, time::Duration};
 
@@ -16,6 +18,9 @@ const FOLDER_CHUNK_BYTES: usize = 256 * 1024;
 /// How much of an upload to an object store is held in memory: S3's smallest part.
 #[cfg(feature = "s3")]
 const PART_BYTES: usize = 5 * 1024 * 1024;
+/// How long an object store that fails is asked again before the failure is passed on.
+#[cfg(feature = "s3")]
+const OBJECTS_WITHIN: Duration = Duration::from_secs(10);
 /// Parts of one upload on their way at once.
 const PARTS_IN_FLIGHT: usize = 1;
 /// After this long nobody is still writing an unfinished file.
@@ -126,7 +131,9 @@ impl BlobStore {
         crate::http::install_tls_provider();
         let refused = |source: Source| OpenStoreError::Objects { url: url.to_owned(), source };
         let (bucket, prefix) = place.split_once('/').unwrap_or((place, ""));
-        let builder = object_store::aws::AmazonS3Builder::from_env().with_bucket_name(bucket);
+        // Whoever asks the gateway waits meanwhile, and asks again by himself.
+        let retry = RetryConfig { max_retries: 3, retry_timeout: OBJECTS_WITHIN, ..RetryConfig::default() };
+        let builder = object_store::aws::AmazonS3Builder::from_env().with_bucket_name(bucket).with_retry(retry);
         let objects = Arc::new(builder.build().map_err(|error| refused(error.into()))?);
         let prefix = Place::parse(prefix).map_err(|error| refused(error.into()))?;
         Ok(Self { objects, prefix, chunk_bytes: PART_BYTES, folder: None })

@@ -10,6 +10,7 @@
 //! * [`Market`] is everything that `encompute dev up` starts, and the command line beside it.
 //! * [`Services`] is the same as processes of the test's own, each of which can be killed, stopped and
 //!   started again alone, on its folder and its port.
+//! * [`S3Server`] is an object store of somebody else's make, for gateways that keep their blobs in one.
 //! * [`Liar`] stands between two of them and says what it likes.
 //!
 //! The programs are those that the same build made, or those in `ENCOMPUTE_PROGRAMS`.
@@ -28,10 +29,12 @@ mod chain;
 mod liar;
 mod market;
 mod process;
+mod s3;
 mod services;
 
 pub use chain::Chain;
 pub use liar::{Asked, Liar, Lie, Told};
 pub use market::{Market, Ran, Running, command, encompute, program, root, signal};
 pub use process::{KitError, Process};
+pub use s3::{S3Server, object_of};
 pub use services::{Between, Habits, Services};

@@ -30,6 +30,14 @@ pub enum KitError {
         /// Where it was looked for.
         folder: PathBuf,
     },
+    /// A program of somebody else's was not installed.
+    #[error("{program} is not in {folder}; install it first: ./scripts/setup --tests")]
+    NotInstalled {
+        /// Which program.
+        program: String,
+        /// Where it was looked for.
+        folder: PathBuf,
+    },
     /// The system did not start the program, or its folder could not be made.
     #[error("{what} cannot be started")]
     Start {
@@ -78,6 +86,17 @@ pub enum KitError {
     Deploy(#[from] encompute_chain::SubmitError),
 }
 
+/// Cargo's target folder, which this test was built into.
+///
+/// # Errors
+/// [`KitError::Start`] where the system does not know this program's own path.
+pub(crate) fn target_folder() -> Result<PathBuf, KitError> {
+    let this = std::env::current_exe();
+    let this = this.map_err(|source| KitError::Start { what: "test".to_owned(), source })?;
+    // TARGET/PROFILE/deps/TEST
+    Ok(this.ancestors().nth(3).unwrap_or(Path::new(".")).to_owned())
+}
+
 /// The path of a program that the same build made.
 ///
 /// # Errors
@@ -112,6 +131,20 @@ impl Process {
     /// # Errors
     /// [`KitError`], with the end of its log.
     pub async fn start(what: &str, program: &Path, arguments: &[&str], folder: &Path) -> Result<Self, KitError> {
+        Self::start_in(what, program, arguments, &[], folder).await
+    }
+
+    /// The same with more variables in its environment.
+    ///
+    /// # Errors
+    /// As [`Process::start`].
+    pub async fn start_in(
+        what: &str,
+        program: &Path,
+        arguments: &[&str],
+        environment: &[(String, String)],
+        folder: &Path,
+    ) -> Result<Self, KitError> {
         let failed = |source| KitError::Start { what: what.to_owned(), source };
         std::fs::create_dir_all(folder).map_err(failed)?;
         let log = folder.join(format!("{what}.log"));
@@ -121,6 +154,7 @@ impl Process {
             .arg("--stop-with-stdin")
             // What a crash would tell at most.
             .env("RUST_BACKTRACE", "full")
+            .envs(environment.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(stderr)

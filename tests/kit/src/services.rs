@@ -5,6 +5,7 @@ use crate::{
     liar::Liar,
     market::command,
     process::{KitError, Process, built},
+    s3::S3Server,
 };
 use encompute_chain::{Account, Client, development};
 use encompute_networks::{LocalServices, Network};
@@ -43,6 +44,7 @@ impl Default for Habits {
 struct Service {
     program: PathBuf,
     arguments: Vec<String>,
+    environment: Vec<(String, String)>,
     process: Option<Process>,
     ready: Value,
 }
@@ -92,6 +94,19 @@ impl Services {
     /// # Errors
     /// [`KitError`], with the end of the log of what did not start.
     pub async fn start(habits: Habits, models: &[&str], adjust: impl FnOnce(&mut Params)) -> Result<Self, KitError> {
+        Self::start_on(None, habits, models, adjust).await
+    }
+
+    /// The same with blobs in an object store, or, without one, in a folder.
+    ///
+    /// # Errors
+    /// As [`Services::start`].
+    pub async fn start_on(
+        objects: Option<&S3Server>,
+        habits: Habits,
+        models: &[&str],
+        adjust: impl FnOnce(&mut Params),
+    ) -> Result<Self, KitError> {
         let home = tempfile::Builder::new().prefix("encompute-services-").tempdir();
         let home = home.map_err(|source| KitError::Start { what: "market".to_owned(), source })?;
         let text = |name: &str| home.path().join(name).display().to_string();
@@ -100,8 +115,10 @@ impl Services {
         let chain =
             ["--seal", "instant", "--finality-gap", "0ms", "--block-time", &block_time, "--state", &text("chain")];
         start_one(&mut started, home.path(), "chain", "encompute-devchain", &chain).await?;
-        let gateway = ["gateway", "serve", "--store", &text("blobs")];
-        start_one(&mut started, home.path(), "gateway", "encompute", &gateway).await?;
+        let store = objects.map_or_else(|| text("blobs"), |objects| objects.store("market"));
+        let (gateway, environment) =
+            (["gateway", "serve", "--store", &store], objects.map(S3Server::environment).unwrap_or_default());
+        start_one_in(&mut started, home.path(), "gateway", "encompute", &gateway, environment).await?;
         start_one(&mut started, home.path(), "attestation", "encompute", &["dev", "attest"]).await?;
         let mut network = local_network(&started)?;
         let client = Client::connect(&network).await?;
@@ -285,7 +302,8 @@ impl Services {
         let unknown = || KitError::Command { what: format!("starting {name}"), why: "there is no such service".into() };
         let service = self.services.get_mut(name).ok_or_else(unknown)?;
         let arguments: Vec<&str> = service.arguments.iter().map(String::as_str).collect();
-        service.process = Some(Process::start(name, &service.program, &arguments, self.home.path()).await?);
+        let (program, environment) = (&service.program, &service.environment);
+        service.process = Some(Process::start_in(name, program, &arguments, environment, self.home.path()).await?);
         Ok(())
     }
 
@@ -311,13 +329,25 @@ async fn start_one(
     program: &str,
     arguments: &[&str],
 ) -> Result<(), KitError> {
+    start_one_in(services, folder, name, program, arguments, Vec::new()).await
+}
+
+/// The same with more variables in its environment.
+async fn start_one_in(
+    services: &mut BTreeMap<String, Service>,
+    folder: &Path,
+    name: &str,
+    program: &str,
+    arguments: &[&str],
+    environment: Vec<(String, String)>,
+) -> Result<(), KitError> {
     let program = built(program)?;
     let first = [arguments, &[LISTEN, "127.0.0.1:0"]].concat();
-    let process = Process::start(name, &program, &first, folder).await?;
+    let process = Process::start_in(name, &program, &first, &environment, folder).await?;
     let address = process.said("listen")?.trim_start_matches("http://").trim_start_matches("ws://");
     let again = [arguments, &[LISTEN, address]].concat().into_iter().map(str::to_owned).collect();
     let ready = process.ready().clone();
-    services.insert(name.to_owned(), Service { program, arguments: again, process: Some(process), ready });
+    services.insert(name.to_owned(), Service { program, arguments: again, environment, process: Some(process), ready });
     Ok(())
 }
 
