@@ -10,6 +10,8 @@
 //! * [`Market`] is everything that `encompute dev up` starts, and the command line beside it.
 //! * [`Services`] is the same as processes of the test's own, each of which can be killed, stopped and
 //!   started again alone, on its folder and its port.
+//! * [`Surroundings`] puts the world around them into the test's hands: [`Links`] to cut and slow down, a
+//!   [`Room`] for each folder to fill, [`Clocks`] to set.
 //!
 //! The programs are those that the same build made, or those in `ENCOMPUTE_PROGRAMS`.
 //!
@@ -24,11 +26,19 @@
 #![allow(clippy::panic, clippy::unwrap_used, reason = "a test's kit fails loudly")]
 
 mod chain;
+mod clock;
+mod links;
 mod market;
 mod process;
+mod room;
 mod services;
+mod surroundings;
 
 pub use chain::Chain;
+pub use clock::Clocks;
+pub use links::{Called, Caller, LINKS, Links, Weather};
 pub use market::{Market, Ran, Running, command, encompute, program, root, signal};
-pub use process::{KitError, Process};
-pub use services::{Habits, Services};
+pub use process::{Drained, KitError, Process};
+pub use room::Room;
+pub use services::{CLIENT, Habits, Services};
+pub use surroundings::Surroundings;

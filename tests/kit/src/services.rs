@@ -2,8 +2,12 @@
 
 use crate::{
     chain::{GOVERNOR, deploy, signed},
+    clock::Clocks,
+    links::{Called, Caller, Links},
     market::command,
-    process::{KitError, Process, built},
+    process::{Drained, KitError, Process, built},
+    room::Room,
+    surroundings::{Around, Surroundings},
 };
 use encompute_chain::{Account, Client, development};
 use encompute_networks::{LocalServices, Network};
@@ -50,9 +54,13 @@ pub struct Services {
     pub network: Network,
     client: Client,
     services: BTreeMap<String, Service>,
+    /// After the processes, which have its folders open, and before the folder of everything.
+    around: Around,
     home: TempDir,
 }
 
+/// The clock of the user's commands.
+pub const CLIENT: &str = "client";
 /// Each program's argument that names the address it listens on.
 const LISTEN: &str = "--listen";
 
@@ -63,17 +71,33 @@ impl Services {
     /// # Errors
     /// [`KitError`], with the end of the log of what did not start.
     pub async fn start(habits: Habits, models: &[&str], adjust: impl FnOnce(&mut Params)) -> Result<Self, KitError> {
+        Self::start_in(Surroundings::default(), habits, models, adjust).await
+    }
+
+    /// The same in surroundings that the test has in its hands.
+    ///
+    /// # Errors
+    /// [`KitError`]; also where these surroundings cannot be had on this machine.
+    pub async fn start_in(
+        surroundings: Surroundings,
+        habits: Habits,
+        models: &[&str],
+        adjust: impl FnOnce(&mut Params),
+    ) -> Result<Self, KitError> {
         let home = tempfile::Builder::new().prefix("encompute-services-").tempdir();
         let home = home.map_err(|source| KitError::Start { what: "market".to_owned(), source })?;
+        let mut around = Around::new(surroundings, home.path())?;
         let text = |name: &str| home.path().join(name).display().to_string();
         let block_time = format!("{}ms", habits.heartbeat_ms);
         let mut started = BTreeMap::new();
         let chain =
             ["--seal", "instant", "--finality-gap", "0ms", "--block-time", &block_time, "--state", &text("chain")];
-        start_one(&mut started, home.path(), "chain", "encompute-devchain", &chain).await?;
+        around.make_room(&home.path().join("chain"))?;
+        start_one(&mut started, &around, home.path(), "chain", "encompute-devchain", &chain).await?;
+        around.make_room(&home.path().join("blobs"))?;
         let gateway = ["gateway", "serve", "--store", &text("blobs")];
-        start_one(&mut started, home.path(), "gateway", "encompute", &gateway).await?;
-        start_one(&mut started, home.path(), "attestation", "encompute", &["dev", "attest"]).await?;
+        start_one(&mut started, &around, home.path(), "gateway", "encompute", &gateway).await?;
+        start_one(&mut started, &around, home.path(), "attestation", "encompute", &["dev", "attest"]).await?;
         let mut network = local_network(&started)?;
         let client = Client::connect(&network).await?;
         let contract = deploy(&client, network.deployment.params, adjust).await?;
@@ -81,12 +105,8 @@ impl Services {
         let client = client.at_contract(contract);
         let measurement: MeasurementId = parsed(&started, "attestation", "measurement")?;
         signed(&client, GOVERNOR).submit(AllowMeasurement { measurement }, Plancks::ZERO).await?;
-        let written = network.write(&home.path().join("networks").join("local.toml"));
-        written.map_err(|error| KitError::Command {
-            what: "writing the network file".to_owned(),
-            why: error.to_string(),
-        })?;
-        let mut market = Self { network, client, services: started, home };
+        around.write_networks(&network, &home.path().join("networks"))?;
+        let mut market = Self { network, client, services: started, around, home };
         for number in 1..=habits.creators {
             market.start_creator(number, models).await?;
         }
@@ -98,14 +118,20 @@ impl Services {
 
     async fn start_creator(&mut self, number: u16, models: &[&str]) -> Result<(), KitError> {
         let (name, suri) = (format!("creator-{number}"), numbered("//Charlie", number));
-        let (network, vault) = (self.network_file(), self.home.path().join(&name).display().to_string());
+        let (network, vault) =
+            (self.network_file(Some(Caller::Creator)), self.home.path().join(&name).display().to_string());
         let who = ["--network", &network, "--suri", &suri, "--vault", &vault];
         if number > 1 {
             self.fund(&suri).await?;
         }
+        self.around.make_room(&self.home.path().join(&name))?;
         let serve = [&["creator", "serve"], &who[..]].concat();
-        start_one(&mut self.services, self.home.path(), &name, "encompute", &serve).await?;
-        let url = said(&self.services, &name, "listen")?.to_owned();
+        start_one(&mut self.services, &self.around, self.home.path(), &name, "encompute", &serve).await?;
+        let listen = said(&self.services, &name, "listen")?.to_owned();
+        let url = match number {
+            1 => self.around.url(Caller::Worker, Called::Creator, &listen)?.unwrap_or(listen),
+            _ => listen,
+        };
         for model in models {
             let publish = [&["model", "publish", model, "--creator-url", &url], &who[..]].concat();
             self.run(&publish)?;
@@ -115,15 +141,22 @@ impl Services {
 
     async fn start_worker(&mut self, number: u16, capacity: u16) -> Result<(), KitError> {
         let (name, suri, capacity) = (format!("worker-{number}"), numbered("//Bob", number), capacity.to_string());
-        let (network, state) = (self.network_file(), self.home.path().join(&name).display().to_string());
+        let (network, state) =
+            (self.network_file(Some(Caller::Worker)), self.home.path().join(&name).display().to_string());
         let agent = said(&self.services, "attestation", "listen")?.to_owned();
         let who = ["run", "--network", &network, "--suri", &suri, "--state", &state];
         let how = ["--guest-agent", &agent, "--capacity", &capacity];
-        let arguments = [&who[..], &how[..]].concat();
+        let url = self.around.links.as_ref().and_then(|links| links.address(Caller::Client, Called::Worker));
+        let url = url.filter(|_| number == 1).map(|address| format!("http://{address}"));
+        let seen: Vec<&str> = url.iter().flat_map(|url| ["--url", url]).collect();
+        let arguments = [&who[..], &how[..], &seen[..]].concat();
         if number > 1 {
             self.fund(&suri).await?;
         }
-        start_one(&mut self.services, self.home.path(), &name, "encompute-worker", &arguments).await
+        self.around.make_room(&self.home.path().join(&name))?;
+        start_one(&mut self.services, &self.around, self.home.path(), &name, "encompute-worker", &arguments).await?;
+        let listen = said(&self.services, &name, "listen")?.to_owned();
+        self.around.url(Caller::Client, Called::Worker, &listen).map(drop)
     }
 
     /// Gives a derived development account money; the plain ones have theirs at genesis.
@@ -137,8 +170,9 @@ impl Services {
         Ok(())
     }
 
-    fn network_file(&self) -> String {
-        self.home.path().join("networks").join("local.toml").display().to_string()
+    /// The network as a caller finds it, or as it is.
+    fn network_file(&self, caller: Option<Caller>) -> String {
+        self.around.network_file(caller, &self.home.path().join("networks")).display().to_string()
     }
 
     fn run(&self, arguments: &[&str]) -> Result<(), KitError> {
@@ -176,8 +210,30 @@ impl Services {
 
     /// `encompute` on a home of its own below the market's, knowing the market's network; not started yet.
     pub fn encompute(&self, home: &str, arguments: &[&str]) -> std::process::Command {
-        let network = self.network_file();
-        command(&self.home.path().join(home), &[&["--network", &network], arguments].concat())
+        let network = self.network_file(Some(Caller::Client));
+        let mut command = command(&self.home.path().join(home), &[&["--network", &network], arguments].concat());
+        command.envs(self.around.variables(CLIENT).unwrap_or_default());
+        command
+    }
+
+    /// The links between callers and called, where [`Surroundings`] has them.
+    pub fn links(&self) -> Option<&Links> {
+        self.around.links.as_ref()
+    }
+
+    /// The clocks, by the names of services and [`CLIENT`], where [`Surroundings`] has them.
+    pub fn clocks(&self) -> Option<&Clocks> {
+        self.around.clocks.as_ref()
+    }
+
+    /// The room of a folder below the home, made now if it has none; none where [`Surroundings`] has no rooms.
+    ///
+    /// # Errors
+    /// [`KitError`].
+    pub fn room(&mut self, folder: &str) -> Result<Option<&Room>, KitError> {
+        let folder = self.home.path().join(folder);
+        self.around.make_room(&folder)?;
+        Ok(self.around.rooms.get(&folder))
     }
 
     /// Process id of a service that runs.
@@ -200,6 +256,18 @@ impl Services {
         }
     }
 
+    /// Asks a service to end, as an operator would, and says how it did; none if it does not run.
+    pub async fn drain(&mut self, name: &str) -> Option<Drained> {
+        let process = self.services.get_mut(name)?.process.take()?;
+        Some(process.drain().await)
+    }
+
+    /// Names of services that have ended although nobody asked them to.
+    pub fn fallen(&mut self) -> Vec<String> {
+        let ended = |service: &mut Service| service.process.as_mut().is_some_and(Process::has_ended);
+        self.services.iter_mut().filter_map(|(name, service)| ended(service).then(|| name.clone())).collect()
+    }
+
     /// Starts a service that was ended, on its folder and its port.
     ///
     /// # Errors
@@ -208,7 +276,9 @@ impl Services {
         let unknown = || KitError::Command { what: format!("starting {name}"), why: "there is no such service".into() };
         let service = self.services.get_mut(name).ok_or_else(unknown)?;
         let arguments: Vec<&str> = service.arguments.iter().map(String::as_str).collect();
-        service.process = Some(Process::start(name, &service.program, &arguments, self.home.path()).await?);
+        let variables = self.around.variables(name)?;
+        let started = Process::start_with(name, &service.program, &arguments, &variables, self.home.path()).await;
+        service.process = Some(started?);
         Ok(())
     }
 
@@ -229,6 +299,7 @@ fn numbered(suri: &str, number: u16) -> String {
 /// Starts a program on a free port, which it keeps when it is started again.
 async fn start_one(
     services: &mut BTreeMap<String, Service>,
+    around: &Around,
     folder: &Path,
     name: &str,
     program: &str,
@@ -236,7 +307,7 @@ async fn start_one(
 ) -> Result<(), KitError> {
     let program = built(program)?;
     let first = [arguments, &[LISTEN, "127.0.0.1:0"]].concat();
-    let process = Process::start(name, &program, &first, folder).await?;
+    let process = Process::start_with(name, &program, &first, &around.variables(name)?, folder).await?;
     let address = process.said("listen")?.trim_start_matches("http://").trim_start_matches("ws://");
     let again = [arguments, &[LISTEN, address]].concat().into_iter().map(str::to_owned).collect();
     let ready = process.ready().clone();
