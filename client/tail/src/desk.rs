@@ -28,7 +28,7 @@ const AT_ONCE: usize = 4;
 const TAILS: usize = 16;
 /// How long to wait before a job that could not be finished is tried again.
 const RETRY_AFTER: Duration = Duration::from_secs(2);
-/// Features that are not in the store are waited for until this many blocks before the deadline.
+/// Features that are not in the store, or have something larger in their place, are waited for until this many blocks before the deadline.
 const LAST_BLOCKS: u32 = 2;
 /// Outcomes that the health report counts too.
 const COMMITTED: &str = "committed";
@@ -101,6 +101,8 @@ impl JobError {
         match self {
             Self::Submit(error) => matches!(error.class(), Class::Unreachable | Class::TimedOut),
             Self::Put(error) => error.class() != StoreClass::Refused,
+            // Whoever has the right bytes may put them in the place of what the store has.
+            Self::Get(GetError::TooLarge { .. } | GetError::Damaged { .. }) => true,
             Self::Get(error) => error.class() != StoreClass::Refused,
             Self::Read(_) | Self::State(_) => true,
             _ => false,
@@ -304,11 +306,14 @@ impl Desk {
         let limit_bytes = u64::from(count) * 2 + OVERHEAD_BYTES as u64 + 4096;
         match self.gateway.get(features, ByteLimit(limit_bytes)).await {
             Ok(sealed) => Ok(sealed),
-            Err(GetError::TooLarge { .. }) => Err(FeaturesRefused::TooLong { limit_bytes }.into()),
-            Err(GetError::NotFound { .. })
-                if self.account.client().head().await?.number.0 + LAST_BLOCKS >= deadline.0 =>
-            {
-                Err(FeaturesRefused::Missing.into())
+            Err(error @ (GetError::TooLarge { .. } | GetError::NotFound { .. })) => {
+                if self.account.client().head().await?.number.0 + LAST_BLOCKS < deadline.0 {
+                    return Err(error.into());
+                }
+                Err(match error {
+                    GetError::NotFound { .. } => FeaturesRefused::Missing.into(),
+                    _ => FeaturesRefused::TooLong { limit_bytes }.into(),
+                })
             }
             Err(error) => Err(error.into()),
         }
