@@ -104,9 +104,15 @@ pub enum SealError {
     /// The block could not be made.
     #[error(transparent)]
     Build(#[from] BuildError),
-    /// The block could not be written.
+    /// The chain's records could not be read.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// A block could not be written, which ends the chain.
+    #[error("no further block can be kept, the chain ends: {why}")]
+    Ended {
+        /// What the store says.
+        why: String,
+    },
     /// The chain thread is behind or gone.
     #[error(transparent)]
     Queue(#[from] QueueError),
@@ -215,6 +221,10 @@ impl Chain {
     /// # Errors
     /// A store failure.
     pub fn block_numbered(&self, number: BlockNumber) -> Result<Option<StoredBlock>, ReadError> {
+        // What is being made is not announced, and may never be.
+        if number > self.head().header.number {
+            return Ok(None);
+        }
         Ok(self.store.reader()?.block(number)?)
     }
 

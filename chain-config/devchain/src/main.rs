@@ -93,8 +93,11 @@ fn run(config: Config, leashed: bool) -> Result<(), Failure> {
             _ = interrupt.recv() => {}
             _ = terminate.recv() => {}
             () = stdin_ended(), if leashed => {}
-            () = running.ended() => {
-                return Err(Failure { words: "the chain thread ended".into(), hint: None, code: FAILED });
+            fault = running.ended() => {
+                let words = fault.map_or_else(|| "it ended".to_owned(), StoreError::words);
+                let words = format!("the chain cannot go on after block {}: {words}", running.chain().head().header.number);
+                let hint = fault.map(|_| "every block up to that one is kept; free the disk of --state, then start it again");
+                return Err(Failure { words, hint, code: FAILED });
             }
         }
         running.stop();

@@ -140,8 +140,9 @@ impl DevChain {
         let habits = Habits { seal: config.seal, heartbeat: config.heartbeat, limits: config.pool };
         let counts = MethodCounts::default();
         let figures = Figures::new(counts.clone());
-        let (chain, thread) = sealing::start(store, habits, figures.clone())?;
-        let mut sealer = Sealer { chain: chain.clone(), thread: Some(thread) };
+        let fault = sealing::Fault::default();
+        let (chain, thread) = sealing::start(store, habits, figures.clone(), fault.clone())?;
+        let mut sealer = Sealer { chain: chain.clone(), thread: Some(thread), fault };
         let context = Context { chain, finality_gap: config.finality_gap };
         match serve(config.listen, config.server, context, counts, figures) {
             Ok(server) => Ok(Running { url: format!("ws://{}", server.listen), server, sealer }),
@@ -163,6 +164,7 @@ pub struct Running {
 struct Sealer {
     chain: Chain,
     thread: Option<JoinHandle<()>>,
+    fault: sealing::Fault,
 }
 
 impl Sealer {
@@ -221,10 +223,12 @@ impl Running {
         &self.server.counts
     }
 
-    /// Returns when the chain thread has ended by itself, which it does only through a fault.
-    pub async fn ended(&self) {
+    /// Returns when the chain thread has ended by itself, with what the store said: it ends when no further block
+    /// can be kept. None is a fault of this program.
+    pub async fn ended(&self) -> Option<&StoreError> {
         let mut heads = self.sealer.chain.heads();
         while heads.changed().await.is_ok() {}
+        self.sealer.fault.get()
     }
 
     /// Seals what is ready, keeps the other pooled transactions for the next start, and stops answering.

@@ -20,7 +20,7 @@ use std::{
     collections::VecDeque,
     io,
     sync::{
-        Arc,
+        Arc, OnceLock,
         mpsc::{Receiver, RecvTimeoutError, sync_channel},
     },
     thread::{Builder, JoinHandle},
@@ -62,7 +62,12 @@ pub(crate) const STACK_BYTES: usize = 64 * 1024 * 1024;
 struct Sealer {
     store: Arc<Store>,
     commands: Receiver<Command>,
+    /// What everybody is told: the newest block that is on the disk.
     head: watch::Sender<Head>,
+    /// The newest block; ahead of what everybody is told while many empty ones are made in one go.
+    newest: Head,
+    /// Why no further block can be kept; it ends the thread.
+    fault: Fault,
     pool: Pool,
     habits: Habits,
     figures: Figures,
@@ -72,11 +77,16 @@ struct Sealer {
     owed: VecDeque<(u32, oneshot::Sender<Result<BlockNumber, SealError>>)>,
 }
 
-/// Starts the chain thread on a store that has its genesis.
+/// Why the chain thread ended by itself, once it has.
+pub(crate) type Fault = Arc<OnceLock<StoreError>>;
+
+/// Starts the chain thread on a store that has its genesis. It ends by itself when a block cannot be written: the
+/// store takes nothing more then, and a block that is not kept must not be announced.
 pub(crate) fn start(
     store: Arc<Store>,
     habits: Habits,
     figures: Figures,
+    fault: Fault,
 ) -> Result<(Chain, JoinHandle<()>), StartSealingError> {
     let reader = store.reader()?;
     let newest = reader.newest()?.ok_or(StoreError::Damaged { number: 0 })?;
@@ -91,6 +101,8 @@ pub(crate) fn start(
         store: store.clone(),
         commands,
         head: head_sender,
+        newest: Head::of(&newest),
+        fault,
         pool: Pool::new(habits.limits),
         habits,
         figures,
@@ -130,6 +142,18 @@ impl Sealer {
             }
             self.seal_what_is_due();
             self.figures.pool(&self.pool);
+            if let Some(error) = self.fault.get() {
+                let kept = self.head.borrow().header.number;
+                let lost = self.pool.everything().len();
+                let error = error as &dyn std::error::Error;
+                tracing::error!(
+                    error,
+                    kept,
+                    lost,
+                    "a block cannot be written: the chain ends; every block announced is kept, transactions that waited are not"
+                );
+                return;
+            }
         }
         self.put_down();
     }
@@ -162,7 +186,7 @@ impl Sealer {
         if now < self.not_before {
             return;
         }
-        self.pool.expire(self.head.borrow().header.number, now);
+        self.pool.expire(self.newest.header.number, now);
         let outcome = if !self.owed.is_empty() {
             self.pay_blocks()
         } else if self.pool.ready_count() > 0 && now >= self.tick() {
@@ -193,7 +217,7 @@ impl Sealer {
                 let _ = reply.send(self.next_nonce(&account));
             }
             Command::SealEmpty { blocks: 0, reply } => {
-                let _ = reply.send(Ok(self.head.borrow().header.number));
+                let _ = reply.send(Ok(self.newest.header.number));
             }
             Command::SealEmpty { blocks, reply } => self.owed.push_back((blocks, reply)),
             Command::Stop => {}
@@ -201,7 +225,7 @@ impl Sealer {
     }
 
     fn state(&self) -> Result<State, StoreError> {
-        let root = self.head.borrow().header.state_root;
+        let root = self.newest.header.state_root;
         Ok(State::new(self.store.reader()?.into_nodes(), root))
     }
 
@@ -210,7 +234,7 @@ impl Sealer {
         if self.pool.bytes_of(&hash).is_some() {
             return Err(crate::pool::AdmitError::Duplicate(hash).into());
         }
-        let judged_at = self.head.borrow().header.number;
+        let judged_at = self.newest.header.number;
         let verdict = self.judge(&extrinsic)?;
         self.pool.admit(Candidate { hash, bytes: extrinsic, verdict, judged_at }, watcher, Instant::now())?;
         Ok(hash)
@@ -221,7 +245,7 @@ impl Sealer {
         let state = self.state().map_err(ReadError::from)?;
         let mut arguments = TransactionSource::External.encode();
         arguments.extend_from_slice(extrinsic);
-        self.head.borrow().hash.encode_to(&mut arguments);
+        self.newest.hash.encode_to(&mut arguments);
         let verdict = state
             .call("TaggedTransactionQueue_validate_transaction", &arguments)
             .map_err(|error| SubmitError::Malformed(error.to_string()))?;
@@ -252,7 +276,7 @@ impl Sealer {
         }
         match blocks.saturating_sub(burst) {
             0 => {
-                let _ = reply.send(Ok(self.head.borrow().header.number));
+                let _ = reply.send(Ok(self.newest.header.number));
             }
             left => self.owed.push_front((left, reply)),
         }
@@ -262,7 +286,7 @@ impl Sealer {
     /// Makes, writes and announces a block. A pool of which nothing could be included makes none.
     fn seal(&mut self, contents: Contents) -> Result<Option<BlockNumber>, SealError> {
         let begun = Instant::now();
-        let parent = self.head.borrow().header.clone();
+        let parent = self.newest.header.clone();
         let state = self.state()?;
         let mut draft = Draft::open(&state, &parent, unix_ms())?;
         let mut tried = Tried::default();
@@ -282,14 +306,20 @@ impl Sealer {
             }
         };
         let Sealed { block, nodes } = sealed;
-        self.store.add_block(&block, nodes, contents != Contents::Nothing { durable: false })?;
-        let head = Head::of(&block);
-        let (number, hash) = (head.header.number, head.hash);
+        let durable = contents != Contents::Nothing { durable: false };
+        if let Err(error) = self.store.add_block(&block, nodes, durable) {
+            return Err(SealError::Ended { why: self.fault.get_or_init(|| error).words() });
+        }
+        self.newest = Head::of(&block);
+        let (number, hash) = (self.newest.header.number, self.newest.hash);
         tracing::debug!(number, transactions = tried.included.len(), "sealed");
         self.last_sealed = Instant::now();
         self.figures.sealed(number, self.last_sealed - begun);
         self.figures.transactions(Fate::Included, tried.included.len());
-        self.head.send_replace(head);
+        // Every block that is announced is final: a crash, or a disk that is full, may not take it back.
+        if durable {
+            self.head.send_replace(self.newest.clone());
+        }
         self.pool.included(&tried.included, hash, self.last_sealed);
         self.judge_again(number);
         Ok(Some(number))

@@ -86,6 +86,24 @@ pub enum StoreError {
     },
 }
 
+impl StoreError {
+    /// The error and what caused it, in one sentence.
+    #[must_use]
+    pub fn words(&self) -> String {
+        let mut words = self.to_string();
+        let mut cause = std::error::Error::source(self);
+        while let Some(error) = cause {
+            // redb repeats what caused it in its own words.
+            let said = error.to_string();
+            if !words.contains(&said) {
+                words = format!("{words}: {said}");
+            }
+            cause = error.source();
+        }
+        words
+    }
+}
+
 /// A block as stored: the header and the extrinsics with their length prefixes, as clients submit them.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct StoredBlock {
@@ -144,8 +162,19 @@ impl Store {
             }
         };
         let store = Self { db };
-        store.make_tables()?;
+        // A store that was made before is only read: one on a disk that is full still opens.
+        match store.format() {
+            Ok(found) if found == Some(FORMAT) => {}
+            Ok(found) => return Err(StoreError::Format { found, supported: FORMAT }),
+            Err(_) => store.make_tables()?,
+        }
         Ok(store)
+    }
+
+    /// What the store says of its format; an error in one that has no tables yet.
+    fn format(&self) -> Result<Option<u32>, StoreError> {
+        let noted = self.reader()?.noted(FORMAT_KEY)?;
+        Ok(noted.and_then(|bytes| u32::decode(&mut bytes.as_slice()).ok()))
     }
 
     fn make_tables(&self) -> Result<(), StoreError> {

@@ -2,7 +2,7 @@
 
 use crate::{
     error::JobError,
-    journal::{JobSecrets, Journal},
+    journal::{JobSecrets, Journal, Record},
     order::{plan_of, split_of},
     report::{Answer, Bytes, Ending, Step, Watch},
     rounds::{Correspondence, NoAnswer, RoundTrip, Verified},
@@ -137,7 +137,7 @@ impl<M: SubmitJob> Runner<M> {
             if block.events.iter().any(|emitted| concerns(&emitted.event)) {
                 return Ok(());
             }
-            self.keep_request_in_store(journal, progress.stage).await;
+            self.keep_in_store(journal, progress.stage).await;
             if block.block.number > progress.deadline {
                 self.poke(job).await;
                 return Ok(());
@@ -254,18 +254,23 @@ impl<M: SubmitJob> Runner<M> {
         Ok(Some(done.len()))
     }
 
-    /// Puts the request blob back where it is gone from the store: whoever acts next may need it, and whoever
-    /// cannot act pays for it.
-    async fn keep_request_in_store(&self, journal: &Journal, stage: Stage) {
-        if !matches!(stage, Stage::Requested | Stage::Claimed | Stage::FeaturesSent) {
-            return;
-        }
-        let input = journal.record().input;
-        if let Ok(false) = self.services.blobs.has(input).await
-            && let Ok(bytes) = journal.kept(&input)
-        {
-            let put = self.put("the request", bytes).await;
-            tracing::warn!(%input, ok = put.is_ok(), "the request blob was gone from the store; it is put there again");
+    /// Puts request and features back where they are gone from the store, or something of another length lies in
+    /// their place: whoever acts next may need them, and whoever cannot act pays for it.
+    async fn keep_in_store(&self, journal: &Journal, stage: Stage) {
+        let Record { input, features, .. } = journal.record();
+        let needed = match stage {
+            Stage::Requested | Stage::Claimed => [Some(*input), None],
+            Stage::FeaturesSent => [Some(*input), *features],
+            _ => return,
+        };
+        for digest in needed.into_iter().flatten() {
+            let (Ok(kept), Ok(bytes)) = (self.services.blobs.length(digest).await, journal.kept(&digest)) else {
+                continue;
+            };
+            if kept != Some(bytes.len() as u64) {
+                let put = self.put("a blob of the job", bytes).await;
+                tracing::warn!(%digest, found_bytes = kept, ok = put.is_ok(), "a blob of the job was gone from the store; it is put there again");
+            }
         }
     }
 
@@ -289,7 +294,7 @@ impl<M: SubmitJob> Runner<M> {
                 Err(NoAnswer::Later(found)) => tracing::info!(job = %trip.facts.job, %round, found, "no answer yet"),
             }
             if until_look == 0 {
-                self.keep_request_in_store(journal, Stage::Claimed).await;
+                self.keep_in_store(journal, Stage::Claimed).await;
                 until_look = ASKED_PER_LOOK;
             }
             until_look -= 1;

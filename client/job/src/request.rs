@@ -19,7 +19,6 @@ use encompute_protocol::{
     wire::Message,
 };
 use encompute_release::InputIdentity;
-use encompute_store::Blobs;
 use zeroize::Zeroizing;
 
 impl<M: SubmitJob> Runner<M> {
@@ -108,10 +107,8 @@ impl<M: SubmitJob> Runner<M> {
         let crate::driver::Services { market, blobs, http, network } = &self.services;
         let record = journal.record().clone();
         let Record { version, split, policy, input, user, tip, .. } = record;
-        // The upload of an interrupted run may be missing.
-        if !blobs.has(input).await.unwrap_or(false) {
-            self.put("the request", journal.kept(&input)?).await?;
-        }
+        // The upload of an interrupted run may be missing, or spoilt since.
+        self.put("the request", journal.kept(&input)?).await?;
         let began = begin(watch, Step::Offer);
         let call = OfferCall { user, version, split, policy, input };
         let (offer, passed_over) = find_offer(market, blobs, http, network, &call).await?;

@@ -58,6 +58,21 @@ impl GatewayClient {
         }
     }
 
+    /// Length of a blob as the gateway keeps it, none if it keeps none. Where the length is another than the
+    /// blob's, its bytes are others, too.
+    ///
+    /// # Errors
+    /// [`GetError`].
+    pub async fn length(&self, digest: BlobDigest) -> Result<Option<u64>, GetError> {
+        let sent = self.http.head(self.blob_url(digest)).send().await;
+        let answer = sent.map_err(|error| self.get_error(digest, error))?;
+        match answer.status() {
+            StatusCode::OK => Ok(Some(told(&answer, reqwest::header::CONTENT_LENGTH.as_str()))),
+            StatusCode::NOT_FOUND => Ok(None),
+            _ => Err(self.refused(digest, answer).await),
+        }
+    }
+
     async fn refused(&self, digest: BlobDigest, answer: reqwest::Response) -> GetError {
         let status = answer.status();
         match status {
@@ -89,8 +104,9 @@ impl Blobs for GatewayClient {
         let digest = BlobDigest::of(&bytes);
         let found_bytes = bytes.len() as u64;
         let url = self.base.clone();
-        // A gateway that has the blob need not be sent it; one that cannot say is sent it.
-        if let Ok(true) = self.has(digest).await {
+        // A gateway that has the blob need not be sent it; one that cannot say, or has something else in its
+        // place, is sent it.
+        if self.length(digest).await.is_ok_and(|kept| kept == Some(found_bytes)) {
             return Ok(digest);
         }
         // Said here, because a client leaves the length of an empty body unsaid, and a gateway asks for it.
@@ -157,13 +173,7 @@ impl Blobs for GatewayClient {
     }
 
     async fn has(&self, digest: BlobDigest) -> Result<bool, GetError> {
-        let sent = self.http.head(self.blob_url(digest)).send().await;
-        let answer = sent.map_err(|error| self.get_error(digest, error))?;
-        match answer.status() {
-            StatusCode::OK => Ok(true),
-            StatusCode::NOT_FOUND => Ok(false),
-            _ => Err(self.refused(digest, answer).await),
-        }
+        Ok(self.length(digest).await?.is_some())
     }
 }
 

@@ -325,3 +325,32 @@ async fn a_gateway_that_is_not_there_is_unreachable_not_empty() {
     assert_eq!(got.class(), Class::Unreachable, "{got:?}");
     assert_eq!(client.put(blob(1, 1)).await.unwrap_err().class(), Class::Unreachable);
 }
+
+#[tokio::test]
+async fn something_of_another_length_in_a_blobs_place_gives_way_to_the_right_bytes() {
+    let folder = tempfile::tempdir().unwrap();
+    let gateway = Gateway::over(folder.path(), small()).await;
+    let client = gateway.client();
+    let digest = client.put(blob(1, 400)).await.unwrap();
+    let name = digest.to_string().trim_start_matches("0x").to_owned();
+    let file = folder.path().join(&name[..2]).join(&name);
+    // Longer than it was, and longer than any blob may be.
+    for length in [500, 5_000] {
+        std::fs::File::options().write(true).open(&file).unwrap().set_len(length).unwrap();
+        assert_eq!(client.length(digest).await.unwrap(), Some(length));
+        assert_eq!(client.put(blob(1, 400)).await.unwrap(), digest);
+        assert_eq!(client.get(digest, LIMIT).await.unwrap(), blob(1, 400));
+    }
+    gateway.stop().await;
+}
+
+#[tokio::test]
+async fn a_sound_blob_stays_whatever_length_a_stranger_announces() {
+    let folder = tempfile::tempdir().unwrap();
+    let gateway = Gateway::over(folder.path(), small()).await;
+    let digest = gateway.client().put(blob(1, 400)).await.unwrap();
+    let answer = gateway.raw(&put(digest, 3, b"lie")).await;
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    assert_eq!(gateway.client().get(digest, LIMIT).await.unwrap(), blob(1, 400));
+    gateway.stop().await;
+}

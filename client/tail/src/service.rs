@@ -23,8 +23,9 @@ use tracing::{info, warn};
 const CONNECTIONS: usize = 128;
 /// How long a connection may be silent: a head key is released after several looks at the chain.
 const IDLE: Duration = Duration::from_secs(30);
-/// How long a service that is to stop goes on with the jobs in its hands.
-const DRAIN_TIME: Duration = Duration::from_secs(8);
+/// How long a service that is to stop goes on with the jobs in its hands: with a second each for connections and
+/// threads it has ended within eight.
+const DRAIN_TIME: Duration = Duration::from_secs(6);
 
 /// What the service runs with.
 pub struct ServeConfig {
@@ -88,7 +89,7 @@ pub enum ServeError {
 }
 
 /// Serves until `shutdown` resolves; calls `ready` once it answers. Then it finishes jobs in its
-/// hands for at most eight seconds; what is left is taken up again at the next start.
+/// hands for at most six seconds; what is left is taken up again at the next start.
 ///
 /// # Errors
 /// [`ServeError`].

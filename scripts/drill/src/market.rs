@@ -9,7 +9,7 @@ use encompute_audit::{LedgerReport, audit_ledger};
 use encompute_chain::ReadError;
 use encompute_envelope::{Context, RecipientSecret, Subject};
 use encompute_job::Journal;
-use encompute_kit::{Habits, KitError, Services};
+use encompute_kit::{Habits, KitError, Services, Surroundings};
 use encompute_protocol::{
     BlobDigest, BlockNumber, Blocks, JobId, JobProgress, JobTerms, Plancks, Stage, Windows,
     call::{PokeJob, ReadCounts, ReadJob, ReadTotals},
@@ -116,9 +116,10 @@ pub struct Market {
 }
 
 impl Market {
-    /// Starts one with one worker, one creator and one model.
-    pub async fn start() -> Result<Self, DrillError> {
-        let services = Services::start(Habits::default(), &[MODEL], |params| params.windows = WINDOWS).await?;
+    /// Starts one with one worker, one creator and one model, in surroundings that the drill has in its hands.
+    pub async fn start_in(surroundings: Surroundings) -> Result<Self, DrillError> {
+        let services =
+            Services::start_in(surroundings, Habits::default(), &[MODEL], |params| params.windows = WINDOWS).await?;
         let parties =
             Parties { creator: services.account(CREATOR).address(), treasury: services.account(GOVERNOR).address() };
         let creator_key = encompute_tail::Vault::open(&services.home().join("creator-1"))?.creator_key()?;
@@ -270,6 +271,30 @@ impl Market {
             Victim::Gateway => home.join("blobs"),
             Victim::Chain => home.join("chain"),
         }
+    }
+
+    /// The folder below the market's home in which a victim keeps everything that it keeps.
+    pub fn kept_in(&self, run: u32, victim: Victim) -> String {
+        match victim {
+            Victim::Gateway => "blobs".to_owned(),
+            Victim::Client => Self::home(run),
+            other => Self::name(other).unwrap_or_default().to_owned(),
+        }
+    }
+
+    /// Makes the room of a user's home, where folders have rooms.
+    pub fn make_home(&mut self, run: u32) -> Result<(), DrillError> {
+        self.services.room(&Self::home(run))?;
+        Ok(())
+    }
+
+    /// Starts services again that ended although nobody asked them to, as who watches over them would; their names.
+    pub async fn revive(&mut self) -> Result<Vec<String>, DrillError> {
+        let fallen = self.services.fallen();
+        for name in &fallen {
+            self.services.restart(name).await?;
+        }
+        Ok(fallen)
     }
 
     /// What the auditor's command says of a job: true if every check passed.

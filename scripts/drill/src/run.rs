@@ -1,18 +1,22 @@
 //! One run after the other: hurt, let recover, judge.
 
 use crate::{
-    actor::{Actor, signal},
+    actor::Actor,
+    fault::Fault,
+    hurt::{calm, hurt},
     judge::Outcome,
     market::{DrillError, Market, io, until_stopped},
-    plan::{Fault, Scene, Victim, plan},
+    means::{Means, enter_namespace},
+    plan::{Choice, Scene, plan},
     report::{Report, Row},
 };
 use core::time::Duration;
+use encompute_kit::Surroundings;
 use encompute_protocol::{JobId, JobProgress, JobTerms, Stage};
-use std::{path::Path, time::Instant};
+use std::time::Instant;
 
-/// Runs of the command where nobody says how many: enough for 200 kills.
-pub const DEFAULT_RUNS: u32 = 200;
+/// Runs of the command where nobody says how many: enough for 200 kills, and for what does not kill.
+pub const DEFAULT_RUNS: u32 = 320;
 /// How long one command of the user's may take before the drill gives another.
 const COMMAND_WITHIN: Duration = Duration::from_secs(25);
 /// So many commands are given before somebody else moves the job on.
@@ -23,12 +27,15 @@ const PUSHES: u32 = 10;
 /// `xtask drill`.
 #[derive(clap::Args)]
 pub struct Arguments {
-    /// How many runs; one in eight hurts without killing
+    /// How many runs; seven in fifteen hurt without killing
     #[arg(long, default_value_t = DEFAULT_RUNS)]
     pub runs: u32,
     /// Draws delays and the order of steps
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
+    /// Only this way of hurting
+    #[arg(long, value_name = "FAULT", value_enum)]
+    pub only: Option<Fault>,
     /// Print one JSON value with every run instead of a table
     #[arg(long)]
     pub json: bool,
@@ -40,13 +47,17 @@ pub struct Arguments {
 /// [`DrillError::Found`] unless nothing was lost, paid twice, drawn again or left behind; others where the
 /// drill itself could not go on.
 pub fn drill(arguments: &Arguments) -> Result<(), DrillError> {
-    let scenes = plan(arguments.runs, arguments.seed);
-    let report = until_stopped(play(&scenes, |row| {
+    enter_namespace();
+    let means = Means::find();
+    means.allow(arguments.only)?;
+    let choice = Choice { rooms: means.rooms, clocks: means.clocks, only: arguments.only };
+    let scenes = plan(arguments.runs, arguments.seed, choice);
+    let mut report = until_stopped(play(&scenes, |row| {
         eprintln!(
-            "run {:>3}: {:?} {:?} at {:?} ({}): {:?} after {} ms, {} commands{}",
+            "run {:>3}: {} {} at {:?} ({}): {:?} after {} ms, {} commands{}",
             row.scene.run,
-            row.scene.fault,
-            row.scene.victim,
+            row.failure(),
+            row.process(),
             row.scene.step,
             row.stage.as_deref().unwrap_or("no job yet"),
             row.outcome,
@@ -55,6 +66,7 @@ pub fn drill(arguments: &Arguments) -> Result<(), DrillError> {
             row.reason.as_ref().map(|reason| format!(", {reason}")).unwrap_or_default(),
         );
     }))?;
+    report.left_out = means.left_out(arguments.only);
     match arguments.json {
         true => println!("{}", serde_json::to_string(&report).unwrap_or_default()),
         false => print!("{}", report.table()),
@@ -62,14 +74,19 @@ pub fn drill(arguments: &Arguments) -> Result<(), DrillError> {
     if report.is_clean() { Ok(()) } else { Err(DrillError::Found("the drill is not clean; see above".to_owned())) }
 }
 
-/// Plays scenes on a market of its own; `tell` hears of each.
+/// Plays scenes on a market of its own, in surroundings that they need; `tell` hears of each.
 ///
 /// # Errors
-/// [`DrillError`] where the drill could not go on.
+/// [`DrillError`] where the drill could not go on; [`DrillError::Kit`] also where this machine cannot do what a
+/// scene needs.
 pub async fn play(scenes: &[Scene], mut tell: impl FnMut(&Row)) -> Result<Report, DrillError> {
-    let mut market = Market::start().await?;
+    let has = |fault| scenes.iter().any(|scene| scene.fault == fault);
+    let links = [Fault::Cut, Fault::BlackHole, Fault::SlowLink, Fault::Reorder].into_iter().any(has);
+    let surroundings = Surroundings { links, rooms: has(Fault::DiskFull), clocks: has(Fault::ClockJump) };
+    let mut market = Market::start_in(surroundings).await?;
     let mut rows = Vec::new();
     for scene in scenes {
+        market.make_home(scene.run)?;
         let row = one(&mut market, scene).await?;
         tell(&row);
         rows.push(row);
@@ -86,10 +103,13 @@ async fn one(market: &mut Market, scene: &Scene) -> Result<Row, DrillError> {
         Some(job) => Some(format!("{:?}", market.job(job).await?.1.stage)),
         None => None,
     };
-    hurt(market, scene, &mut actor, before).await?;
+    let harm = hurt(market, scene, &mut actor, before).await?;
     let began = Instant::now();
     let (job, commands) = recover(market, scene, actor, before).await?;
     let recovery_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+    calm(market, scene)?;
+    let mut fell = harm.fell;
+    fell.extend(market.revive().await?);
     let (terms, progress) = market.job(job).await?;
     let row = Row {
         scene: *scene,
@@ -105,6 +125,9 @@ async fn one(market: &mut Market, scene: &Scene) -> Result<Row, DrillError> {
         answered: None,
         recovery_ms,
         commands,
+        drain: harm.drain,
+        blob: harm.blob,
+        fell,
     };
     verdict(market, before, row, &terms, &progress).await
 }
@@ -126,124 +149,27 @@ async fn verdict(
     row.double_payments = judgement.double_payments + u32::try_from(surplus_jobs).unwrap_or(u32::MAX);
     row.balanced = ledger.balanced;
     row.redrawn_noise = market.is_redrawn(row.scene.run, job, progress).await?;
-    let spoilt = matches!(row.scene.fault, Fault::BlobDeleted | Fault::BlobAltered);
-    if row.outcome == Outcome::Settled && !spoilt {
+    if row.outcome == Outcome::Settled && !row.scene.fault.is_blob() {
         row.audited = Some(market.audit(row.scene.run, job).await?);
     }
-    if row.outcome == Outcome::Settled {
+    // What only the store had is lost with it; its maker has forgotten it.
+    if row.outcome == Outcome::Settled && row.blob != Some("result") {
         row.answered = Some(market.is_answered(row.scene.run, job));
     }
     Ok(row)
 }
 
 /// The job that this run has made, once it is there.
-async fn newest(market: &Market, before: u64) -> Result<Option<JobId>, DrillError> {
+pub(crate) async fn newest(market: &Market, before: u64) -> Result<Option<JobId>, DrillError> {
     let jobs = market.jobs().await?;
     Ok((jobs > before).then_some(JobId(jobs)))
 }
 
-/// Does what the scene says, and undoes it where the world would.
-async fn hurt(market: &mut Market, scene: &Scene, actor: &mut Actor, before: u64) -> Result<(), DrillError> {
-    let down = Duration::from_millis(scene.down_ms);
-    match scene.fault {
-        Fault::Kill => kill(market, scene.victim, actor, down).await,
-        Fault::KillTwice => {
-            kill(market, scene.victim, actor, Duration::ZERO).await?;
-            if scene.victim == Victim::Client {
-                *actor = Actor::start(market.resume(scene.run, None)).map_err(io("start the user's command"))?;
-            }
-            tokio::time::sleep(down).await;
-            kill(market, scene.victim, actor, Duration::ZERO).await
-        }
-        Fault::KillPastWindow => {
-            // What the window belongs to is on chain, or the kill is a plain one.
-            let job = newest(market, before).await?;
-            match Market::name(scene.victim) {
-                Some(name) => market.services.kill(name).await,
-                None => actor.kill().await,
-            }
-            if let Some(job) = job {
-                market.pass_window_of(scene.victim, job).await?;
-            }
-            tokio::time::sleep(down).await;
-            restart(market, scene.victim).await
-        }
-        Fault::Freeze => {
-            let id = Market::name(scene.victim).map_or_else(|| actor.id(), |name| market.services.id(name));
-            let Some(id) = id else { return Ok(()) };
-            signal(id, "STOP").await;
-            tokio::time::sleep(down).await;
-            signal(id, "CONT").await;
-            Ok(())
-        }
-        Fault::BlobDeleted | Fault::BlobAltered => {
-            let job = newest(market, before).await?;
-            let file = match job {
-                Some(job) => Some(market.blob_file(&market.job(job).await?.0.input)),
-                None => market.newest_blob(),
-            };
-            match file {
-                Some(file) if file.is_file() => spoil(&file, scene.fault),
-                _ => Ok(()),
-            }
-        }
-        Fault::TranscriptDeleted => {
-            actor.kill().await;
-            let Some(job) = newest(market, before).await? else { return Ok(()) };
-            match market.transcript(job).await? {
-                Some(digest) => std::fs::remove_file(market.blob_file(&digest)).map_err(io("delete a blob")),
-                None => Ok(()),
-            }
-        }
-        Fault::Unwritable => {
-            let folder = market.journal(scene.run, scene.victim);
-            let away = folder.with_extension("away");
-            // A folder before the first job is not there yet: then nothing can be made in its place.
-            let moved = std::fs::rename(&folder, &away).is_ok();
-            if let Some(parent) = folder.parent() {
-                std::fs::create_dir_all(parent).map_err(io("make a home"))?;
-            }
-            std::fs::write(&folder, b"no folder").map_err(io("put a file where a folder was"))?;
-            tokio::time::sleep(down).await;
-            std::fs::remove_file(&folder).map_err(io("remove the file again"))?;
-            if moved {
-                std::fs::rename(&away, &folder).map_err(io("put the folder back"))?;
-            }
-            Ok(())
-        }
-    }
-}
-
-async fn kill(market: &mut Market, victim: Victim, actor: &mut Actor, down: Duration) -> Result<(), DrillError> {
-    match Market::name(victim) {
-        Some(name) => market.services.kill(name).await,
-        None => actor.kill().await,
-    }
-    tokio::time::sleep(down).await;
-    restart(market, victim).await
-}
-
-async fn restart(market: &mut Market, victim: Victim) -> Result<(), DrillError> {
-    match Market::name(victim) {
-        Some(name) => Ok(market.services.restart(name).await?),
-        None => Ok(()),
-    }
-}
-
-fn spoil(file: &Path, fault: Fault) -> Result<(), DrillError> {
-    if fault == Fault::BlobDeleted {
-        return std::fs::remove_file(file).map_err(io("delete a blob"));
-    }
-    let mut bytes = std::fs::read(file).map_err(io("read a blob"))?;
-    if let Some(byte) = bytes.last_mut() {
-        *byte ^= 1;
-    }
-    std::fs::write(file, bytes).map_err(io("alter a blob"))
-}
-
 /// Gives the commands that a user would until the job has ended, then lets windows pass and strangers poke.
-async fn recover(market: &Market, scene: &Scene, actor: Actor, before: u64) -> Result<(JobId, u32), DrillError> {
+async fn recover(market: &mut Market, scene: &Scene, actor: Actor, before: u64) -> Result<(JobId, u32), DrillError> {
     let (mut running, mut commands, mut pushes) = (Some(actor), 1, 0);
+    // A clock that stays wrong will not be right for the next command either.
+    let given = if scene.fault == Fault::ClockJump && scene.outlasts { 1 } else { COMMANDS };
     loop {
         let mut done = false;
         if let Some(mut actor) = running.take() {
@@ -263,10 +189,17 @@ async fn recover(market: &Market, scene: &Scene, actor: Actor, before: u64) -> R
             if (progress.stage.is_terminal() && !(unread && commands < COMMANDS)) || pushes >= PUSHES {
                 return Ok((job, commands));
             }
-            if commands >= COMMANDS {
+            if commands >= given {
                 market.push(job).await?;
                 pushes += 1;
             }
+            // The job has ended, and what is left is for its user to read: nothing need be wrong any more.
+            if progress.stage.is_terminal() {
+                calm(market, scene)?;
+            }
+        } else if commands == given {
+            // Nothing was ordered, and nothing will be while this lasts.
+            calm(market, scene)?;
         } else if commands > 2 * COMMANDS {
             return Err(DrillError::Found(format!("run {}: no job after {commands} commands", scene.run)));
         }

@@ -148,7 +148,7 @@ async fn a_gateway_that_may_not_use_its_bucket_says_so_and_ends() {
 async fn a_job_runs_on_a_market_whose_blobs_are_in_an_object_store_and_unnamed_ones_are_forgotten() {
     let objects = S3Server::start().await.unwrap();
     let model = "scripts/models/breast-cancer";
-    let services = Services::start_on(Some(&objects), Habits::default(), &[model], |_| {}).await.unwrap();
+    let services = Services::start_on(&objects, Habits::default(), &[model], |_| {}).await.unwrap();
     let input = "tests/fixtures/breast-cancer/patient-malignant.csv";
     let run = |arguments: &[&str]| Running::of(services.encompute("user", arguments)).finish().done();
     let done = run(&["job", "submit", "--model", "breast-cancer", "--input", input, "--suri", "//Dave"]);

@@ -12,6 +12,8 @@
 //!   started again alone, on its folder and its port.
 //! * [`S3Server`] is an object store of somebody else's make, for gateways that keep their blobs in one.
 //! * [`Liar`] stands between two of them and says what it likes.
+//! * [`Surroundings`] puts the world around them into the test's hands: [`Links`] to cut and slow down, a
+//!   [`Room`] for each folder to fill, [`Clocks`] to set.
 //!
 //! The programs are those that the same build made, or those in `ENCOMPUTE_PROGRAMS`.
 //!
@@ -26,15 +28,23 @@
 #![allow(clippy::panic, clippy::unwrap_used, reason = "a test's kit fails loudly")]
 
 mod chain;
+mod clock;
 mod liar;
+mod links;
 mod market;
 mod process;
+mod room;
 mod s3;
 mod services;
+mod surroundings;
 
 pub use chain::Chain;
+pub use clock::Clocks;
 pub use liar::{Asked, Liar, Lie, Told};
+pub use links::{Called, Caller, LINKS, Links, Weather};
 pub use market::{Market, Ran, Running, command, encompute, program, root, signal};
-pub use process::{KitError, Process};
+pub use process::{Drained, KitError, Process};
+pub use room::Room;
 pub use s3::{S3Server, object_of};
-pub use services::{Between, Habits, Services};
+pub use services::{Between, CLIENT, Habits, Services};
+pub use surroundings::Surroundings;

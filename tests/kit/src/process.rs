@@ -5,6 +5,7 @@ use serde_json::Value;
 use std::{
     path::{Path, PathBuf},
     process::Stdio,
+    time::Instant,
 };
 use tokio::{
     io::{AsyncBufReadExt, BufReader},
@@ -84,6 +85,15 @@ pub enum KitError {
     /// The contract cannot be deployed.
     #[error("contract cannot be deployed")]
     Deploy(#[from] encompute_chain::SubmitError),
+}
+
+/// How a program ended that was asked to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Drained {
+    /// Its exit code; none if a signal ended it.
+    pub code: Option<i32>,
+    /// From the asking to the end.
+    pub took: Duration,
 }
 
 /// Cargo's target folder, which this test was built into.
@@ -201,17 +211,30 @@ impl Process {
         self.child.id()
     }
 
+    /// True once it has ended by itself.
+    pub fn has_ended(&mut self) -> bool {
+        !matches!(self.child.try_wait(), Ok(None))
+    }
+
     /// Asks it to stop and waits; kills it if it does not. True if it ended well.
-    pub async fn stop(mut self) -> bool {
+    pub async fn stop(self) -> bool {
+        self.drain().await.code == Some(0)
+    }
+
+    /// Asks it to stop and waits for its end; kills it if that does not come.
+    pub async fn drain(mut self) -> Drained {
+        let asked = Instant::now();
         if let Some(id) = self.child.id() {
             // A process that is gone needs no signal.
             drop(Command::new("kill").arg("-TERM").arg(id.to_string()).stderr(Stdio::null()).status().await);
         }
-        match tokio::time::timeout(STOP_WITHIN, self.child.wait()).await {
-            Ok(Ok(status)) => status.success(),
+        let ended = tokio::time::timeout(STOP_WITHIN, self.child.wait()).await;
+        let took = asked.elapsed();
+        match ended {
+            Ok(Ok(status)) => Drained { code: status.code(), took },
             _ => {
                 self.kill().await;
-                false
+                Drained { code: None, took }
             }
         }
     }

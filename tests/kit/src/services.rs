@@ -2,10 +2,14 @@
 
 use crate::{
     chain::{GOVERNOR, deploy, signed},
+    clock::Clocks,
     liar::Liar,
+    links::{Called, Caller, Links},
     market::command,
-    process::{KitError, Process, built},
+    process::{Drained, KitError, Process, built},
+    room::Room,
     s3::S3Server,
+    surroundings::{Around, Surroundings},
 };
 use encompute_chain::{Account, Client, development};
 use encompute_networks::{LocalServices, Network};
@@ -56,6 +60,8 @@ pub struct Services {
     client: Client,
     services: BTreeMap<String, Service>,
     liars: BTreeMap<Between, Liar>,
+    /// After the processes, which have its folders open, and before the folder of everything.
+    around: Around,
     home: TempDir,
 }
 
@@ -84,6 +90,10 @@ impl Between {
     ];
 }
 
+/// The network file of a worker behind liars.
+const LIED_TO: &str = "lied-to.toml";
+/// The clock of the user's commands.
+pub const CLIENT: &str = "client";
 /// Each program's argument that names the address it listens on.
 const LISTEN: &str = "--listen";
 
@@ -94,32 +104,57 @@ impl Services {
     /// # Errors
     /// [`KitError`], with the end of the log of what did not start.
     pub async fn start(habits: Habits, models: &[&str], adjust: impl FnOnce(&mut Params)) -> Result<Self, KitError> {
-        Self::start_on(None, habits, models, adjust).await
+        Self::start_all((Surroundings::default(), None), habits, models, adjust).await
     }
 
-    /// The same with blobs in an object store, or, without one, in a folder.
+    /// The same with blobs in an object store.
     ///
     /// # Errors
     /// As [`Services::start`].
     pub async fn start_on(
-        objects: Option<&S3Server>,
+        objects: &S3Server,
+        habits: Habits,
+        models: &[&str],
+        adjust: impl FnOnce(&mut Params),
+    ) -> Result<Self, KitError> {
+        Self::start_all((Surroundings::default(), Some(objects)), habits, models, adjust).await
+    }
+
+    /// The same in surroundings that the test has in its hands.
+    ///
+    /// # Errors
+    /// [`KitError`]; also where these surroundings cannot be had on this machine.
+    pub async fn start_in(
+        surroundings: Surroundings,
+        habits: Habits,
+        models: &[&str],
+        adjust: impl FnOnce(&mut Params),
+    ) -> Result<Self, KitError> {
+        Self::start_all((surroundings, None), habits, models, adjust).await
+    }
+
+    async fn start_all(
+        (surroundings, objects): (Surroundings, Option<&S3Server>),
         habits: Habits,
         models: &[&str],
         adjust: impl FnOnce(&mut Params),
     ) -> Result<Self, KitError> {
         let home = tempfile::Builder::new().prefix("encompute-services-").tempdir();
         let home = home.map_err(|source| KitError::Start { what: "market".to_owned(), source })?;
+        let mut around = Around::new(surroundings, home.path())?;
         let text = |name: &str| home.path().join(name).display().to_string();
         let block_time = format!("{}ms", habits.heartbeat_ms);
         let mut started = BTreeMap::new();
         let chain =
             ["--seal", "instant", "--finality-gap", "0ms", "--block-time", &block_time, "--state", &text("chain")];
-        start_one(&mut started, home.path(), "chain", "encompute-devchain", &chain).await?;
+        around.make_room(&home.path().join("chain"))?;
+        start_one(&mut started, &around, home.path(), "chain", "encompute-devchain", &chain).await?;
+        around.make_room(&home.path().join("blobs"))?;
         let store = objects.map_or_else(|| text("blobs"), |objects| objects.store("market"));
-        let (gateway, environment) =
-            (["gateway", "serve", "--store", &store], objects.map(S3Server::environment).unwrap_or_default());
-        start_one_in(&mut started, home.path(), "gateway", "encompute", &gateway, environment).await?;
-        start_one(&mut started, home.path(), "attestation", "encompute", &["dev", "attest"]).await?;
+        let environment = objects.map(S3Server::environment).unwrap_or_default();
+        let gateway = ["gateway", "serve", "--store", &store];
+        start_one_in(&mut started, &around, home.path(), "gateway", "encompute", &gateway, environment).await?;
+        start_one(&mut started, &around, home.path(), "attestation", "encompute", &["dev", "attest"]).await?;
         let mut network = local_network(&started)?;
         let client = Client::connect(&network).await?;
         let contract = deploy(&client, network.deployment.params, adjust).await?;
@@ -127,12 +162,8 @@ impl Services {
         let client = client.at_contract(contract);
         let measurement: MeasurementId = parsed(&started, "attestation", "measurement")?;
         signed(&client, GOVERNOR).submit(AllowMeasurement { measurement }, Plancks::ZERO).await?;
-        let written = network.write(&home.path().join("networks").join("local.toml"));
-        written.map_err(|error| KitError::Command {
-            what: "writing the network file".to_owned(),
-            why: error.to_string(),
-        })?;
-        let mut market = Self { network, client, services: started, liars: BTreeMap::new(), home };
+        around.write_networks(&network, &home.path().join("networks"))?;
+        let mut market = Self { network, client, services: started, liars: BTreeMap::new(), around, home };
         if habits.liars {
             market.start_liars().await?;
         }
@@ -159,7 +190,7 @@ impl Services {
             why: error.to_string(),
         };
         network.gateway = Some(self.liar(Between::GatewayAndWorker).url().parse().map_err(bad_url)?);
-        let written = network.write(&self.home.path().join("networks").join("worker.toml"));
+        let written = network.write(&self.home.path().join("networks").join(LIED_TO));
         written.map_err(|error| KitError::Command { what: "writing a network file".to_owned(), why: error.to_string() })
     }
 
@@ -173,20 +204,26 @@ impl Services {
 
     async fn start_creator(&mut self, number: u16, models: &[&str]) -> Result<(), KitError> {
         let (name, suri) = (format!("creator-{number}"), numbered("//Charlie", number));
-        let (network, vault) = (self.network_file(), self.home.path().join(&name).display().to_string());
+        let (network, vault) =
+            (self.network_file(Some(Caller::Creator)), self.home.path().join(&name).display().to_string());
         let who = ["--network", &network, "--suri", &suri, "--vault", &vault];
         if number > 1 {
             self.fund(&suri).await?;
         }
+        self.around.make_room(&self.home.path().join(&name))?;
         let gateway = self.liars.get(&Between::GatewayAndCreator).map(Liar::url);
         let through: Vec<&str> = gateway.iter().flat_map(|gateway| ["--gateway", gateway]).collect();
         let serve = [&["creator", "serve"], &who[..], &through].concat();
-        start_one(&mut self.services, self.home.path(), &name, "encompute", &serve).await?;
-        let mut url = said(&self.services, &name, "listen")?.to_owned();
-        if let Some(liar) = self.liars.get(&Between::CreatorAndWorker) {
-            liar.stands_before(&url);
-            url = liar.url();
-        }
+        start_one(&mut self.services, &self.around, self.home.path(), &name, "encompute", &serve).await?;
+        let listen = said(&self.services, &name, "listen")?.to_owned();
+        let url = match (self.liars.get(&Between::CreatorAndWorker), number) {
+            (Some(liar), _) => {
+                liar.stands_before(&listen);
+                liar.url()
+            }
+            (None, 1) => self.around.url(Caller::Worker, Called::Creator, &listen)?.unwrap_or(listen),
+            (None, _) => listen,
+        };
         for model in models {
             let publish = [&["model", "publish", model, "--creator-url", &url], &who[..]].concat();
             self.run(&publish)?;
@@ -197,8 +234,14 @@ impl Services {
     async fn start_worker(&mut self, number: u16, capacity: u16) -> Result<(), KitError> {
         let (name, suri, capacity) = (format!("worker-{number}"), numbered("//Bob", number), capacity.to_string());
         let state = self.home.path().join(&name).display().to_string();
-        let url = self.liars.get(&Between::WorkerAndClient).map(Liar::url);
-        let network = self.network_file_of(if url.is_some() { "worker" } else { "local" });
+        let liar = self.liars.get(&Between::WorkerAndClient).map(Liar::url);
+        let network = match liar {
+            Some(_) => self.home.path().join("networks").join(LIED_TO).display().to_string(),
+            None => self.network_file(Some(Caller::Worker)),
+        };
+        let link = self.around.links.as_ref().and_then(|links| links.address(Caller::Client, Called::Worker));
+        let link = link.filter(|_| number == 1).map(|address| format!("http://{address}"));
+        let url = liar.or(link);
         let known_as: Vec<&str> = url.iter().flat_map(|url| ["--url", url]).collect();
         let agent = said(&self.services, "attestation", "listen")?.to_owned();
         let who = ["run", "--network", &network, "--suri", &suri, "--state", &state];
@@ -207,11 +250,13 @@ impl Services {
         if number > 1 {
             self.fund(&suri).await?;
         }
-        start_one(&mut self.services, self.home.path(), &name, "encompute-worker", &arguments).await?;
+        self.around.make_room(&self.home.path().join(&name))?;
+        start_one(&mut self.services, &self.around, self.home.path(), &name, "encompute-worker", &arguments).await?;
+        let listen = said(&self.services, &name, "listen")?.to_owned();
         if let Some(liar) = self.liars.get(&Between::WorkerAndClient) {
-            liar.stands_before(said(&self.services, &name, "listen")?);
+            liar.stands_before(&listen);
         }
-        Ok(())
+        self.around.url(Caller::Client, Called::Worker, &listen).map(drop)
     }
 
     /// Gives a derived development account money; the plain ones have theirs at genesis.
@@ -225,12 +270,9 @@ impl Services {
         Ok(())
     }
 
-    fn network_file(&self) -> String {
-        self.network_file_of("local")
-    }
-
-    fn network_file_of(&self, name: &str) -> String {
-        self.home.path().join("networks").join(format!("{name}.toml")).display().to_string()
+    /// The network as a caller finds it, or as it is.
+    fn network_file(&self, caller: Option<Caller>) -> String {
+        self.around.network_file(caller, &self.home.path().join("networks")).display().to_string()
     }
 
     fn run(&self, arguments: &[&str]) -> Result<(), KitError> {
@@ -268,10 +310,33 @@ impl Services {
 
     /// `encompute` on a home of its own below the market's, knowing the market's network; not started yet.
     pub fn encompute(&self, home: &str, arguments: &[&str]) -> std::process::Command {
-        let network = self.network_file();
+        let network = self.network_file(Some(Caller::Client));
         let gateway = self.liars.get(&Between::GatewayAndClient).map(Liar::url);
         let through: Vec<&str> = gateway.iter().flat_map(|gateway| ["--gateway", gateway]).collect();
-        command(&self.home.path().join(home), &[&["--network", &network], &through[..], arguments].concat())
+        let arguments = [&["--network", &network], &through[..], arguments].concat();
+        let mut command = command(&self.home.path().join(home), &arguments);
+        command.envs(self.around.variables(CLIENT).unwrap_or_default());
+        command
+    }
+
+    /// The links between callers and called, where [`Surroundings`] has them.
+    pub fn links(&self) -> Option<&Links> {
+        self.around.links.as_ref()
+    }
+
+    /// The clocks, by the names of services and [`CLIENT`], where [`Surroundings`] has them.
+    pub fn clocks(&self) -> Option<&Clocks> {
+        self.around.clocks.as_ref()
+    }
+
+    /// The room of a folder below the home, made now if it has none; none where [`Surroundings`] has no rooms.
+    ///
+    /// # Errors
+    /// [`KitError`].
+    pub fn room(&mut self, folder: &str) -> Result<Option<&Room>, KitError> {
+        let folder = self.home.path().join(folder);
+        self.around.make_room(&folder)?;
+        Ok(self.around.rooms.get(&folder))
     }
 
     /// Process id of a service that runs.
@@ -294,6 +359,18 @@ impl Services {
         }
     }
 
+    /// Asks a service to end, as an operator would, and says how it did; none if it does not run.
+    pub async fn drain(&mut self, name: &str) -> Option<Drained> {
+        let process = self.services.get_mut(name)?.process.take()?;
+        Some(process.drain().await)
+    }
+
+    /// Names of services that have ended although nobody asked them to.
+    pub fn fallen(&mut self) -> Vec<String> {
+        let ended = |service: &mut Service| service.process.as_mut().is_some_and(Process::has_ended);
+        self.services.iter_mut().filter_map(|(name, service)| ended(service).then(|| name.clone())).collect()
+    }
+
     /// Starts a service that was ended, on its folder and its port.
     ///
     /// # Errors
@@ -302,8 +379,9 @@ impl Services {
         let unknown = || KitError::Command { what: format!("starting {name}"), why: "there is no such service".into() };
         let service = self.services.get_mut(name).ok_or_else(unknown)?;
         let arguments: Vec<&str> = service.arguments.iter().map(String::as_str).collect();
-        let (program, environment) = (&service.program, &service.environment);
-        service.process = Some(Process::start_in(name, program, &arguments, environment, self.home.path()).await?);
+        let environment = [service.environment.clone(), self.around.variables(name)?].concat();
+        let started = Process::start_in(name, &service.program, &arguments, &environment, self.home.path()).await;
+        service.process = Some(started?);
         Ok(())
     }
 
@@ -324,17 +402,19 @@ fn numbered(suri: &str, number: u16) -> String {
 /// Starts a program on a free port, which it keeps when it is started again.
 async fn start_one(
     services: &mut BTreeMap<String, Service>,
+    around: &Around,
     folder: &Path,
     name: &str,
     program: &str,
     arguments: &[&str],
 ) -> Result<(), KitError> {
-    start_one_in(services, folder, name, program, arguments, Vec::new()).await
+    start_one_in(services, around, folder, name, program, arguments, Vec::new()).await
 }
 
 /// The same with more variables in its environment.
 async fn start_one_in(
     services: &mut BTreeMap<String, Service>,
+    around: &Around,
     folder: &Path,
     name: &str,
     program: &str,
@@ -343,7 +423,8 @@ async fn start_one_in(
 ) -> Result<(), KitError> {
     let program = built(program)?;
     let first = [arguments, &[LISTEN, "127.0.0.1:0"]].concat();
-    let process = Process::start_in(name, &program, &first, &environment, folder).await?;
+    let variables = [environment.clone(), around.variables(name)?].concat();
+    let process = Process::start_in(name, &program, &first, &variables, folder).await?;
     let address = process.said("listen")?.trim_start_matches("http://").trim_start_matches("ws://");
     let again = [arguments, &[LISTEN, address]].concat().into_iter().map(str::to_owned).collect();
     let ready = process.ready().clone();

@@ -34,8 +34,9 @@ const HEAD_BYTES: usize = 4 * 1024 * 1024 * 1024;
 const CALL_TIME: Duration = Duration::from_secs(60);
 /// Rounds that wait for each one that computes.
 const WAITING_PER_RUNNING: usize = 8;
-/// How long a worker that is to stop goes on with the jobs in its hands.
-const DRAIN_TIME: Duration = Duration::from_secs(8);
+/// How long a worker that is to stop goes on with the jobs in its hands: with a second each for connections and
+/// threads it has ended within eight.
+const DRAIN_TIME: Duration = Duration::from_secs(6);
 
 /// What a worker runs with.
 pub struct WorkerConfig {
@@ -126,7 +127,7 @@ pub enum RunError {
 }
 
 /// Runs a worker until `shutdown` resolves: attests, registers, calls `ready`, serves. Then it takes
-/// no new jobs, finishes those in its hands for at most eight seconds, and stops; what is left
+/// no new jobs, finishes those in its hands for at most six seconds, and stops; what is left
 /// is in the journal and goes on at the next start.
 ///
 /// # Errors

@@ -276,15 +276,19 @@ impl Desk {
         self.places().check()?;
         let prepared = self.prepare(terms.user, (terms.version, terms.split), terms.input).await?;
         drop(prepared);
+        // From here on the job may be ours: its place is taken, and a worker that is to stop waits for it.
+        self.places().claimed(job, terms.input);
         match self.world.account.submit(ClaimJob { job }, Plancks::ZERO).await {
             Ok(_) => {
                 self.figures.jobs.count("claimed");
                 self.resume(job).await?;
                 Ok(true)
             }
-            // Another worker was faster, or the user gave up: nothing is wrong.
-            Err(error) if error.class() == Class::Refused => Ok(false),
-            Err(error) => Err(error.into()),
+            Err(error) => {
+                self.places().done(job);
+                // Another worker was faster, or the user gave up: nothing is wrong.
+                if error.class() == Class::Refused { Ok(false) } else { Err(error.into()) }
+            }
         }
     }
 }

@@ -102,6 +102,7 @@ impl From<PutError> for Refusal {
     fn from(error: PutError) -> Self {
         let status = match &error {
             PutError::OtherDigest { .. } => StatusCode::BAD_REQUEST,
+            PutError::Store { source, .. } if is_full(&**source) => StatusCode::INSUFFICIENT_STORAGE,
             _ => StatusCode::INTERNAL_SERVER_ERROR,
         };
         if status.is_server_error() {
@@ -109,6 +110,21 @@ impl From<PutError> for Refusal {
         }
         Self::new(status, error)
     }
+}
+
+/// True where the disk, or what is set aside for us of it, is full.
+fn is_full(error: &(dyn std::error::Error + 'static)) -> bool {
+    use std::io::ErrorKind::{QuotaExceeded, StorageFull};
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if let Some(error) = error.downcast_ref::<std::io::Error>()
+            && matches!(error.kind(), StorageFull | QuotaExceeded)
+        {
+            return true;
+        }
+        next = error.source();
+    }
+    false
 }
 
 impl From<GetError> for Refusal {
@@ -200,11 +216,7 @@ fn checked(gateway: Gateway, digest: BlobDigest, blob: BlobStream) -> impl Strea
                 None => {
                     let found = BlobDigest(hasher.finalize().into());
                     if found != digest {
-                        tracing::error!(%digest, %found, "blob is damaged; it is thrown out");
-                        match gateway.store.discard(digest).await {
-                            Ok(()) => gateway.quota.give_back(length),
-                            Err(error) => tracing::error!(%digest, error, "damaged blob stays"),
-                        }
+                        gateway.throw_out(digest, length).await;
                         return Some((Err(GetError::Damaged { digest, found }.into()), None));
                     }
                     return held.map(|last| (Ok(last), None));
@@ -240,7 +252,9 @@ impl Gateway {
             let number = Some(("encompute-limit-bytes", limit));
             return Err(Refusal { number, ..Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, sentence) });
         }
-        if self.rely_on(digest).await.is_ok() {
+        if let Ok(kept) = self.rely_on(digest).await
+            && (kept == length || self.is_sound(digest, kept).await)
+        {
             return Ok(StatusCode::OK);
         }
         self.within_budget(peer, length)?;
@@ -272,6 +286,35 @@ impl Gateway {
         Err(refusal)
     }
 
+    /// Reads a blob whose length somebody doubts; one that is damaged is thrown out, so that the right bytes can come.
+    async fn is_sound(&self, digest: BlobDigest, length: u64) -> bool {
+        // It was not let in like that, and need not be read.
+        if length <= self.limits.blob.0 {
+            let Ok(mut blob) = self.store.open(digest).await else { return false };
+            let mut hasher = Blake2b::<U32>::new();
+            while let Some(piece) = blob.bytes.next().await {
+                let Ok(piece) = piece else { return false };
+                hasher.update(&piece);
+            }
+            if BlobDigest(hasher.finalize().into()) == digest {
+                return true;
+            }
+        }
+        self.throw_out(digest, length).await;
+        false
+    }
+
+    /// Removes a blob that is damaged.
+    async fn throw_out(&self, digest: BlobDigest, length: u64) {
+        match self.store.discard(digest).await {
+            Ok(()) => {
+                tracing::error!(%digest, length, "blob is damaged; it is thrown out");
+                self.quota.give_back(length);
+            }
+            Err(error) => tracing::error!(%digest, error, "damaged blob stays"),
+        }
+    }
+
     fn within_budget(&self, peer: SocketAddr, length: u64) -> Result<(), Refusal> {
         let Some(peers) = &self.peers else { return Ok(()) };
         peers.take(peer.ip(), length, Instant::now()).map_err(|wait| {
@@ -296,4 +339,20 @@ async fn receive(upload: &mut Upload, body: Body) -> Result<(), Refusal> {
         upload.write(piece.map_err(broke_off)?).await?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_disk_is_told_apart_from_one_that_failed() {
+        let refusal = |kind: std::io::ErrorKind| {
+            let source =
+                object_store::Error::Generic { store: "LocalFileSystem", source: Box::new(std::io::Error::from(kind)) };
+            Refusal::from(PutError::Store { digest: BlobDigest([1; 32]), source: source.into() }).status
+        };
+        assert_eq!(refusal(std::io::ErrorKind::StorageFull), StatusCode::INSUFFICIENT_STORAGE);
+        assert_eq!(refusal(std::io::ErrorKind::PermissionDenied), StatusCode::INTERNAL_SERVER_ERROR);
+    }
 }
