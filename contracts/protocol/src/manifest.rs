@@ -2,13 +2,20 @@
 
 use crate::{
     Address, BasisPoints, BlobDigest, Bytes, ContractAddress, CostUnits, GenesisHash, HeadDigest, JobId, Mode,
-    PolicyId, SplitIndex, TailDigest, Text, VersionHash, wire::Message,
+    PolicyId, SplitIndex, TailDigest, Text, VersionHash,
+    call::SPLITS_LIMIT,
+    wire::{self, DecodeError, Message},
 };
 use alloc::vec::Vec;
 use codec::{Decode, Encode};
 
 /// Bytes of an X-Wing public key.
 pub const HPKE_KEY_BYTES: u32 = 1_216;
+
+/// Most classes of a model.
+pub const LABELS_LIMIT: u32 = 10_000;
+/// Most release policies of a split: their numbers are one byte.
+pub const POLICIES_LIMIT: u32 = 255;
 
 /// Everything a version pins. Its hash is what "version" means on chain and in receipts.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
@@ -25,17 +32,35 @@ pub struct VersionManifest {
     pub creator_url: Text<200>,
     /// How a file becomes the tensor: `encompute_model::Preamble`, encoded.
     pub preamble: Bytes<65_536>,
-    /// Names of the classes, in the order of the result's scores.
+    /// Names of the classes, in the order of the result's scores; at most [`LABELS_LIMIT`].
     pub labels: Vec<Text<64>>,
     /// What the result does not say, in plain words.
     pub limits: Text<1_000>,
-    /// Splits that a user may choose from, [`SplitIndex`] 0 first.
+    /// Splits that a user may choose from, [`SplitIndex`] 0 first; at most [`SPLITS_LIMIT`].
     pub splits: Vec<SplitManifest>,
 }
 
 impl Message for VersionManifest {
     const VERSION: u8 = 1;
     const LIMIT_BYTES: usize = 8 * 1024 * 1024;
+
+    fn check_counts(mut value: &[u8]) -> Result<(), DecodeError> {
+        let rest = &mut value;
+        wire::skip::<(Text<64>, Text<280>, Address, Bytes<HPKE_KEY_BYTES>, Text<200>, Bytes<65_536>)>(rest)?;
+        for _ in 0..wire::count(rest, "labels", LABELS_LIMIT)? {
+            wire::skip::<Text<64>>(rest)?;
+        }
+        wire::skip::<Text<1_000>>(rest)?;
+        for _ in 0..wire::count(rest, "splits", SPLITS_LIMIT as u32)? {
+            wire::skip::<(Text<32>, Mode, Bytes<1_048_576>, HeadDigest, BlobDigest)>(rest)?;
+            wire::skip::<(u64, TailDigest, u32, Cost, u16)>(rest)?;
+            for _ in 0..wire::count(rest, "policies", POLICIES_LIMIT)? {
+                wire::skip::<ReleasePolicy>(rest)?;
+            }
+            wire::skip::<Accuracy>(rest)?;
+        }
+        Ok(())
+    }
 }
 
 #[cfg(feature = "hash")]
@@ -69,7 +94,7 @@ pub struct SplitManifest {
     pub cost: Cost,
     /// Failure bound of the whole head: −log₂ of the probability that any number is wrong.
     pub failure_bits: u16,
-    /// How features may be released; ids 1, 2, …; the default is first.
+    /// How features may be released; ids 1, 2, …; the default is first; at most [`POLICIES_LIMIT`].
     pub policies: Vec<ReleasePolicy>,
     /// What was measured on held-out samples.
     pub accuracy: Accuracy,

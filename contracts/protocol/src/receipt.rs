@@ -5,7 +5,8 @@
 
 use crate::{
     Address, BlobDigest, BlockNumber, ContractAddress, GenesisHash, HeadDigest, JobId, MeasurementId, Nonce, PolicyId,
-    RoundIndex, RoundReceiptDigest, SplitIndex, TailDigest, VersionHash, VersionId, wire::Message,
+    RoundIndex, RoundReceiptDigest, SplitIndex, TailDigest, VersionHash, VersionId,
+    wire::{self, DecodeError, Message},
 };
 use alloc::vec::Vec;
 use codec::{Decode, Encode, MaxEncodedLen};
@@ -140,14 +141,22 @@ impl RoundReceipt {
 /// Every round of a job with the worker's signatures. Its blob digest is the receipt's `output`.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct Transcript {
-    /// Rounds in order, each signed.
+    /// Rounds in order, each signed; at most [`Transcript::ROUNDS_LIMIT`].
     pub rounds: Vec<(RoundReceipt, Signature)>,
+}
+
+impl Transcript {
+    /// Most rounds of a job.
+    pub const ROUNDS_LIMIT: u32 = 1_024;
 }
 
 impl Message for Transcript {
     const VERSION: u8 = 1;
-    /// 1,024 rounds.
     const LIMIT_BYTES: usize = 512 * 1024;
+
+    fn check_counts(mut value: &[u8]) -> Result<(), DecodeError> {
+        wire::count(&mut value, "rounds", Self::ROUNDS_LIMIT).map(drop)
+    }
 }
 
 /// What the client sends for a round after the first, signed with the job's session key.

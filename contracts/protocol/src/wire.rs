@@ -1,7 +1,7 @@
 //! How bytes become values: limit first, then the whole value, then nothing left over.
 
 use alloc::vec::Vec;
-use codec::{Decode, Encode};
+use codec::{Compact, Decode, Encode};
 use core::fmt;
 
 /// Why bytes from somebody else were refused.
@@ -23,6 +23,15 @@ pub enum DecodeError {
     },
     /// The bytes end early or hold a value outside the type.
     Malformed,
+    /// More items in a list than are allowed; none of them was read.
+    TooMany {
+        /// What they are.
+        items: &'static str,
+        /// Items announced.
+        found: u32,
+        /// Items allowed.
+        limit: u32,
+    },
     /// The value is whole, but bytes follow it.
     Trailing {
         /// Bytes left over.
@@ -35,6 +44,7 @@ impl fmt::Display for DecodeError {
         match self {
             Self::TooLong { found, limit } => write!(f, "{found} bytes, at most {limit} are allowed"),
             Self::Version { found, known } => write!(f, "version {found} of the encoding, only {known} is known"),
+            Self::TooMany { items, found, limit } => write!(f, "{found} {items}, at most {limit} are allowed"),
             Self::Malformed => f.write_str("bytes are not a value of this type"),
             Self::Trailing { bytes } => write!(f, "{bytes} bytes follow the value"),
         }
@@ -64,12 +74,41 @@ pub fn decode_exact<T: Decode>(bytes: &[u8], limit: usize) -> Result<T, DecodeEr
     }
 }
 
+/// The count that a list begins with; `rest` is then at its first item.
+///
+/// # Errors
+/// [`DecodeError::TooMany`], [`DecodeError::Malformed`].
+pub fn count(rest: &mut &[u8], items: &'static str, limit: u32) -> Result<u32, DecodeError> {
+    match Compact::<u32>::decode(rest) {
+        Ok(Compact(found)) if found > limit => Err(DecodeError::TooMany { items, found, limit }),
+        Ok(Compact(found)) => Ok(found),
+        Err(_) => Err(DecodeError::Malformed),
+    }
+}
+
+/// Moves `rest` behind a value.
+///
+/// # Errors
+/// [`DecodeError::Malformed`].
+pub fn skip<T: Decode>(rest: &mut &[u8]) -> Result<(), DecodeError> {
+    T::skip(rest).map_err(|_| DecodeError::Malformed)
+}
+
 /// A message whose first byte is the version of its encoding.
 pub trait Message: Encode + Decode {
     /// The version written, and the only one read.
     const VERSION: u8;
     /// Most bytes that any message of this kind may have, its version byte included.
     const LIMIT_BYTES: usize;
+
+    /// Refuses lists that announce more items than are allowed, before the value is read: an item may be one byte here
+    /// and a hundred in memory. Nothing to refuse where items are as long here as there.
+    ///
+    /// # Errors
+    /// [`DecodeError::TooMany`]; [`DecodeError::Malformed`] if the bytes end before the last list.
+    fn check_counts(_value: &[u8]) -> Result<(), DecodeError> {
+        Ok(())
+    }
 
     /// Version byte, then the value.
     fn to_wire(&self) -> Vec<u8> {
@@ -79,7 +118,7 @@ pub trait Message: Encode + Decode {
         bytes
     }
 
-    /// The message in `bytes`: limit, version, value, nothing left over.
+    /// The message in `bytes`: limit, version, counts, value, nothing left over.
     ///
     /// # Errors
     /// [`DecodeError`], by the first check that fails.
@@ -90,7 +129,10 @@ pub trait Message: Encode + Decode {
         match bytes.split_first() {
             None => Err(DecodeError::Malformed),
             Some((&found, _)) if found != Self::VERSION => Err(DecodeError::Version { found, known: Self::VERSION }),
-            Some((_, value)) => decode_exact(value, Self::LIMIT_BYTES),
+            Some((_, value)) => {
+                Self::check_counts(value)?;
+                decode_exact(value, Self::LIMIT_BYTES)
+            }
         }
     }
 }

@@ -6,7 +6,7 @@
 
 mod sample;
 
-use codec::{Decode, Encode};
+use codec::{Compact, Decode, Encode};
 use encompute_protocol::{
     Signed,
     event::{EVENTS, Event, signature_topic},
@@ -218,6 +218,7 @@ fn words(error: &DecodeError) -> &'static str {
         DecodeError::TooLong { .. } => "too long",
         DecodeError::Version { .. } => "version",
         DecodeError::Malformed => "malformed",
+        DecodeError::TooMany { .. } => "too many",
         DecodeError::Trailing { .. } => "trailing",
     }
 }
@@ -270,9 +271,51 @@ fn values() -> Vec<Defect> {
     ]
 }
 
+/// Lists that announce one item more than is allowed, and end there: no item was looked for.
+fn counts() -> Vec<Defect> {
+    let VersionManifest { name, task, creator, creator_key, creator_url, preamble, limits, mut splits, .. } =
+        manifest();
+    let before_labels = (VersionManifest::VERSION, name, task, creator, creator_key, creator_url, preamble).encode();
+    let before_splits = [&before_labels[..], &[0], &limits.encode()].concat();
+    splits[0].policies.clear();
+    // The count of policies is one byte here, and an Accuracy of eight follows it.
+    let mut before_policies = [&before_splits[..], &splits.encode()].concat();
+    before_policies.truncate(before_policies.len() - 9);
+    let mut defects = Vec::new();
+    let mut one = |of, name, items, limit: usize, bytes: Vec<u8>, refuse: fn(&[u8]) -> Option<DecodeError>| {
+        let found = limit as u32 + 1;
+        let bytes = [bytes, Compact(found).encode()].concat();
+        let error = DecodeError::TooMany { items, found, limit: limit as u32 };
+        assert_eq!(refuse(&bytes), Some(error.clone()), "{of} with {name}");
+        defects.push(Defect { of, name, bytes, error });
+    };
+    let (manifest, transcript) =
+        (|bytes: &[u8]| VersionManifest::from_wire(bytes).err(), |bytes: &[u8]| Transcript::from_wire(bytes).err());
+    let of = "VersionManifest";
+    one(of, "a label too many", "labels", manifest::LABELS_LIMIT as usize, before_labels, manifest);
+    one(of, "a split too many", "splits", call::SPLITS_LIMIT, before_splits, manifest);
+    one(of, "a policy too many", "policies", manifest::POLICIES_LIMIT as usize, before_policies, manifest);
+    let rounds = Transcript::ROUNDS_LIMIT as usize;
+    one("Transcript", "a round too many", "rounds", rounds, vec![Transcript::VERSION], transcript);
+    defects
+}
+
+#[test]
+fn a_manifest_has_as_many_labels_splits_and_policies_as_are_allowed() {
+    let mut full = manifest();
+    full.labels = vec![Text::new("class").unwrap(); manifest::LABELS_LIMIT as usize];
+    full.splits[0].policies = vec![full.splits[0].policies[0].clone(); manifest::POLICIES_LIMIT as usize];
+    full.splits = vec![full.splits[0].clone(); call::SPLITS_LIMIT];
+    assert_eq!(VersionManifest::from_wire(&full.to_wire()).as_ref(), Ok(&full));
+    full.labels.push(Text::new("class").unwrap());
+    let refused = VersionManifest::from_wire(&full.to_wire()).unwrap_err();
+    assert_eq!(refused.to_string(), "10001 labels, at most 10000 are allowed");
+}
+
 #[test]
 fn bytes_with_one_defect_are_refused_by_the_check_for_it() {
     let mut defects = values();
+    defects.extend(counts());
     common("VersionManifest", &manifest(), &mut defects);
     common("JobRequest", &request(), &mut defects);
     common("Transcript", &transcript(), &mut defects);
@@ -338,5 +381,13 @@ fn the_specification_names_every_message_event_tag_and_limit() {
         ("JobResult", manifest::JobResult::LIMIT_BYTES),
     ] {
         wants(&format!("| `{name}` | 1 | {limit} |"));
+    }
+    for (list, limit) in [
+        ("VersionManifest.labels", manifest::LABELS_LIMIT),
+        ("VersionManifest.splits", call::SPLITS_LIMIT as u32),
+        ("SplitManifest.policies", manifest::POLICIES_LIMIT),
+        ("Transcript.rounds", Transcript::ROUNDS_LIMIT),
+    ] {
+        wants(&format!("| `{list}` | {limit} |"));
     }
 }

@@ -1,15 +1,27 @@
-//! What the targets share: a message that is accepted is exactly its own encoding, so that nobody can say one thing in
-//! two ways that have two digests.
+//! How a target runs: the decoder of `encompute-decoders` under its limit on memory.
 
-pub use codec::Decode;
-use encompute_protocol::wire::Message;
+use cap::Cap;
+use encompute_decoders::Target;
+use std::alloc::System;
 
-/// Decodes `bytes`; if they are a message, they are its only encoding.
+#[global_allocator]
+static MEMORY: Cap<System> = Cap::new(System, usize::MAX);
+
+/// Gives `bytes` to the decoder, and some of what it accepts to its judge. An allocation beyond the target's memory
+/// fails, which ends the process.
 ///
 /// # Panics
-/// If two byte strings stand for one message.
-pub fn canonical<M: Message>(bytes: &[u8]) {
-    if let Ok(message) = M::from_wire(bytes) {
-        assert_eq!(message.to_wire(), bytes, "a second encoding of one message");
+/// If the decoder does.
+pub fn run(target: &Target, bytes: &[u8]) {
+    allow(target.memory_kib);
+    if target.accepts(bytes) && target.judges(bytes) {
+        allow(target.judge_memory_kib);
+        target.judge(bytes);
     }
+    let _ = MEMORY.set_limit(usize::MAX);
+}
+
+/// So much more than there is. A limit below what there is already is refused, but there is none.
+fn allow(kib: usize) {
+    let _ = MEMORY.set_limit(MEMORY.allocated() + (kib << 10));
 }

@@ -276,6 +276,10 @@ impl HeadPlan {
     /// [`PlanError`], by the first check that fails.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, PlanError> {
         let value = crate::weights::versioned(bytes, Self::VERSION, Self::LIMIT_BYTES)?;
+        // A round is some twenty bytes here and two hundred in memory: count them before they are read.
+        let mut rest = value;
+        wire::skip::<(ParameterSet, Mode)>(&mut rest)?;
+        wire::count(&mut rest, "rounds", Self::ROUND_LIMIT as u32)?;
         let PlanBody { parameter_set, mode, rounds } = wire::decode_exact(value, Self::LIMIT_BYTES)?;
         Self::new(parameter_set, mode, rounds)
     }

@@ -55,6 +55,14 @@ fn weights_of_more_layers_than_rounds_are_refused_before_they_are_read() {
 }
 
 #[test]
+fn plans_of_more_rounds_than_any_head_has_are_refused_before_a_round_is_read() {
+    // Version, set, mode, 257 rounds, and none of them there.
+    let refused = HeadPlan::from_bytes(&[HeadPlan::VERSION, 1, 1, 0x05, 0x04]);
+    let many = DecodeError::TooMany { items: "rounds", found: 257, limit: 256 };
+    assert_eq!(refused, Err(PlanError::Encoding(many)));
+}
+
+#[test]
 fn plan_and_weights_of_another_version_are_refused() {
     let mut bytes = a_plan().to_bytes();
     bytes[0] = 9;

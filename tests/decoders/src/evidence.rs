@@ -1,0 +1,75 @@
+//! What speaks for a machine: quotes, collateral, the evidence that carries both.
+
+use crate::messages::canonical;
+use encompute_attest::{
+    Collateral, HeadKeyEvidence, RegistrationEvidence, TrustRoot, UnixSeconds, authenticate, quote_identity,
+    unverified_measurement, unverified_report_data,
+};
+use encompute_protocol::wire::Message;
+use std::sync::LazyLock;
+
+const QUOTE: &[u8] = include_bytes!("../../../worker/attest/tests/vectors/intel/tdx_quote");
+const COLLATERAL: &[u8] = include_bytes!("../../../worker/attest/tests/vectors/intel/tdx_quote_collateral.json");
+/// In the month of both.
+const THEN: UnixSeconds = UnixSeconds(1_750_000_000);
+
+static PUBLISHED: LazyLock<Collateral> =
+    LazyLock::new(|| Collateral::from_json(COLLATERAL).expect("a published vector; qed"));
+static INTEL: LazyLock<TrustRoot> = LazyLock::new(TrustRoot::intel);
+
+pub(crate) fn quotes(bytes: &[u8]) -> bool {
+    let read = quote_identity(bytes).is_ok();
+    assert_eq!(unverified_report_data(bytes).is_ok(), read);
+    // An enclave's quote is one that measures nothing we know.
+    let _ = unverified_measurement(bytes);
+    read
+}
+
+/// Judged under Intel's root with the published collateral of one.
+pub(crate) fn authenticated(bytes: &[u8]) {
+    let _ = authenticate(bytes, &PUBLISHED, &INTEL, THEN);
+}
+
+/// Collateral, or a development root.
+pub(crate) fn collateral(bytes: &[u8]) -> bool {
+    let root = TrustRoot::development(bytes.to_vec());
+    if let Ok(root) = &root {
+        assert_eq!(root.der(), bytes);
+    }
+    root.is_ok() || Collateral::from_json(bytes).is_ok()
+}
+
+/// A published quote, judged with this collateral, or under this root.
+pub(crate) fn quote_under(bytes: &[u8]) {
+    match Collateral::from_json(bytes) {
+        Ok(collateral) => {
+            let _ = authenticate(QUOTE, &collateral, &INTEL, THEN);
+            let again = Collateral::from_json(&collateral.to_json());
+            assert_eq!(again.ok(), Some(collateral));
+        }
+        Err(_) => {
+            if let Ok(root) = TrustRoot::development(bytes.to_vec()) {
+                assert!(authenticate(QUOTE, &PUBLISHED, &root, THEN).is_err());
+            }
+        }
+    }
+}
+
+/// An even first byte is followed by a registration's evidence, an odd one by a head key request's.
+pub(crate) fn evidence(bytes: &[u8]) -> bool {
+    match bytes.split_first() {
+        Some((kind, bytes)) if kind % 2 == 1 => canonical::<HeadKeyEvidence>(bytes),
+        Some((_, bytes)) => canonical::<RegistrationEvidence>(bytes),
+        None => false,
+    }
+}
+
+/// What a reader looks at before anything is verified.
+pub(crate) fn looked_at(bytes: &[u8]) {
+    let bytes = bytes.get(1..).unwrap_or_default();
+    if let Ok(evidence) = RegistrationEvidence::from_wire(bytes) {
+        let _ = unverified_measurement(evidence.quote.as_slice());
+        let _ = Collateral::from_json(evidence.collateral.as_slice());
+        let _ = evidence.expected_report_data();
+    }
+}

@@ -1,0 +1,129 @@
+//! What users, workers and the chain say. The first byte picks a kind, the rest is its bytes.
+
+use codec::Decode;
+use encompute_networks::{Network, format_amount, parse_amount};
+use encompute_protocol::call::{Call, CommitHead, PublishVersion, RegisterWorker, RequestJob, SendFeatures};
+use encompute_protocol::event::{Event, SIGNATURES, decode_emitted, signature_topic};
+use encompute_protocol::manifest::{JobRequest, JobResult, ReleasedFeatures};
+use encompute_protocol::receipt::{OfferCall, RoundAnswer, RoundCall, SignedOffer, Transcript};
+use encompute_protocol::wire::{Message, decode_exact, encode};
+use encompute_protocol::{HeadKeyAnswer, HeadKeyCall, Receipt, SigningAddress};
+use std::path::Path;
+
+/// Calls that [`calls`] knows, by the byte before them.
+pub(crate) const CALLS: [&str; 5] =
+    ["request_job", "commit_head", "register_worker", "send_features", "publish_version"];
+
+/// Decodes a message; if it is accepted, its bytes are its only encoding: nobody can say one thing in two ways that
+/// have two digests.
+pub(crate) fn canonical<M: Message>(bytes: &[u8]) -> bool {
+    let message = M::from_wire(bytes);
+    if let Ok(message) = &message {
+        assert_eq!(message.to_wire(), bytes, "a second encoding of one message");
+    }
+    message.is_ok()
+}
+
+pub(crate) fn requests(bytes: &[u8]) -> bool {
+    let Some((kind, bytes)) = bytes.split_first() else { return false };
+    match kind % 7 {
+        0 => canonical::<JobRequest>(bytes),
+        1 => canonical::<OfferCall>(bytes),
+        2 => canonical::<RoundCall>(bytes),
+        3 => canonical::<ReleasedFeatures>(bytes),
+        4 => canonical::<JobResult>(bytes),
+        5 => canonical::<HeadKeyCall>(bytes),
+        _ => canonical::<HeadKeyAnswer>(bytes),
+    }
+}
+
+pub(crate) fn receipts(bytes: &[u8]) -> bool {
+    let Some((kind, bytes)) = bytes.split_first() else { return false };
+    match kind % 4 {
+        0 => canonical::<Transcript>(bytes),
+        1 => canonical::<RoundAnswer>(bytes),
+        2 => canonical::<SignedOffer>(bytes),
+        _ => {
+            let receipt = decode_exact::<Receipt>(bytes, 4_096);
+            if let Ok(receipt) = &receipt {
+                assert_eq!(encode(receipt), bytes);
+            }
+            receipt.is_ok()
+        }
+    }
+}
+
+/// A signature is recovered from whatever it is: refused, never a panic.
+pub(crate) fn recover(bytes: &[u8]) {
+    let nobody = SigningAddress([0; 20]);
+    match bytes.split_first() {
+        Some((kind, bytes)) if kind % 4 == 0 => {
+            if let Ok(transcript) = Transcript::from_wire(bytes)
+                && let Some((receipt, signature)) = transcript.rounds.first()
+            {
+                assert!(!signature.is_by(&nobody, receipt));
+            }
+        }
+        Some((kind, bytes)) if kind % 4 == 2 => {
+            if let Ok(SignedOffer { offer, signature }) = SignedOffer::from_wire(bytes) {
+                assert!(!signature.is_by(&nobody, &offer));
+            }
+        }
+        _ => {}
+    }
+}
+
+fn call<C: Call + Decode>(bytes: &[u8]) -> bool {
+    let call = decode_exact::<C>(bytes, 4_096);
+    if let Ok(call) = &call {
+        assert_eq!(&call.calldata()[4..], bytes);
+    }
+    call.is_ok()
+}
+
+/// Calldata past its selector; then events, by their place among the signatures.
+pub(crate) fn calls(bytes: &[u8]) -> bool {
+    let Some((kind, bytes)) = bytes.split_first() else { return false };
+    match kind {
+        0 => call::<RequestJob>(bytes),
+        1 => call::<CommitHead>(bytes),
+        2 => call::<RegisterWorker>(bytes),
+        3 => call::<SendFeatures>(bytes),
+        4 => call::<PublishVersion>(bytes),
+        kind => {
+            let event = Event::decode(event_name(*kind), bytes);
+            if let Some(event) = &event {
+                assert_eq!(event.data(), bytes);
+            }
+            event.is_some()
+        }
+    }
+}
+
+/// An event as the chain emits it, found by its topic.
+pub(crate) fn topics(bytes: &[u8]) {
+    match bytes.split_first() {
+        Some((kind, bytes)) if usize::from(*kind) >= CALLS.len() => {
+            let topic = signature_topic(event_name(*kind)).expect("the name is in the list; qed");
+            assert!(decode_emitted(&[topic], bytes).is_some());
+        }
+        _ => {}
+    }
+}
+
+fn event_name(kind: u8) -> &'static str {
+    SIGNATURES[usize::from(kind) % SIGNATURES.len()].0
+}
+
+/// Network files, and the amounts that people write.
+pub(crate) fn networks(bytes: &[u8]) -> bool {
+    let Ok(text) = core::str::from_utf8(bytes) else { return false };
+    let amounts = [0, 6, 18].map(|decimals| {
+        let amount = parse_amount(text, decimals).ok();
+        if let Some(amount) = amount {
+            assert_eq!(parse_amount(&format_amount(amount, decimals), decimals).ok(), Some(amount));
+        }
+        amount.is_some()
+    });
+    amounts.contains(&true) || Network::parse(text, Path::new("no-such-folder/fuzz.toml")).is_ok()
+}

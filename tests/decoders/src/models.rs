@@ -1,0 +1,131 @@
+//! What creators publish, and what users' files become.
+
+use crate::messages::canonical;
+use encompute_head::{HeadPlan, HeadWeights};
+use encompute_model::preamble::{Fit, ImagePreamble};
+use encompute_model::{OnnxModel, Preamble, TailError, TailLimits, TailModel};
+use encompute_protocol::VersionManifest;
+use encompute_protocol::wire::Message;
+use std::sync::LazyLock;
+
+/// Most values of a tensor for which a preamble's grid is made.
+const VALUES_LIMIT: usize = 4_096;
+/// Most numbers that go into a tail.
+const WIDTH_LIMIT: usize = 64;
+
+/// The digits model's.
+const DIGITS: Preamble = Preamble::Image(ImagePreamble {
+    channels: 1,
+    height: 28,
+    width: 28,
+    fit: Fit::InkCentred { box_pixels: 20 },
+    scale_numerator: 1,
+    scale_denominator: 255,
+});
+
+/// The breast-cancer model's.
+static ROW: LazyLock<Preamble> = LazyLock::new(|| {
+    Preamble::from_wire(include_bytes!("../../fuzz/corpus/preambles/breast-cancer")).expect("a seed; qed")
+});
+
+pub(crate) fn manifests(bytes: &[u8]) -> bool {
+    canonical::<VersionManifest>(bytes)
+}
+
+/// The plans and the preamble inside a manifest.
+pub(crate) fn parts(bytes: &[u8]) {
+    if let Ok(manifest) = VersionManifest::from_wire(bytes) {
+        let _ = Preamble::from_wire(manifest.preamble.as_slice());
+        for split in &manifest.splits {
+            let _ = HeadPlan::from_bytes(split.plan.as_slice());
+        }
+    }
+}
+
+/// An even first byte is followed by a plan, an odd one by weights.
+pub(crate) fn plans(bytes: &[u8]) -> bool {
+    let Some((kind, bytes)) = bytes.split_first() else { return false };
+    let again = match kind % 2 {
+        0 => HeadPlan::from_bytes(bytes).ok().map(|plan| plan.to_bytes()),
+        _ => HeadWeights::from_bytes(bytes).ok().map(|weights| weights.to_bytes()),
+    };
+    if let Some(again) = &again {
+        assert_eq!(again, bytes);
+    }
+    again.is_some()
+}
+
+/// A plan that was accepted has a layout for every round, or a reason why not.
+pub(crate) fn layouts(bytes: &[u8]) {
+    if let Ok(plan) = HeadPlan::from_bytes(bytes.get(1..).unwrap_or_default()) {
+        for round in plan.rounds() {
+            let _ = round.input_layout(plan.parameter_set());
+        }
+    }
+}
+
+pub(crate) fn preambles(bytes: &[u8]) -> bool {
+    canonical::<Preamble>(bytes)
+}
+
+/// Grids of other people's preambles, and a file read as they say.
+pub(crate) fn grids(bytes: &[u8]) {
+    if let Ok(preamble) = Preamble::from_wire(bytes) {
+        let values: usize = preamble.shape().iter().product();
+        if preamble.is_sound() && values <= VALUES_LIMIT {
+            assert_eq!(preamble.grid().step.len(), values);
+            let _ = preamble.read(b"1,2,3\n");
+        }
+    }
+}
+
+/// Users' pictures, as the digits model reads them.
+pub(crate) fn pictures(bytes: &[u8]) -> bool {
+    let tensor = DIGITS.read(bytes);
+    if let Ok(tensor) = &tensor {
+        assert_eq!(tensor.values().len(), 28 * 28);
+    }
+    tensor.is_ok()
+}
+
+/// Users' table rows, as the breast-cancer model reads them.
+pub(crate) fn tables(bytes: &[u8]) -> bool {
+    let tensor = ROW.read(bytes);
+    if let Ok(tensor) = &tensor {
+        assert_eq!(tensor.values().len(), 30);
+    }
+    tensor.is_ok()
+}
+
+/// Creators' models, as the bench imports them.
+pub(crate) fn onnx(bytes: &[u8]) -> bool {
+    OnnxModel::read(bytes).is_ok()
+}
+
+/// A model cut after every node that may be one.
+pub(crate) fn cuts(bytes: &[u8]) {
+    if let Ok(model) = OnnxModel::read(bytes) {
+        let again = OnnxModel::read(&model.to_bytes());
+        assert_eq!(again.map(|again| again.to_bytes()).ok(), Some(model.to_bytes()));
+        for name in model.node_names().into_iter().take(8) {
+            let _ = model.head_until(name);
+            if let Ok(Some(tail)) = model.tail_after(name, 4, 1.0) {
+                assert!(OnnxModel::read(&tail).is_ok(), "a tail that was cut off is a model");
+            }
+        }
+    }
+}
+
+/// Tails up to the inference engine: a model that takes no number at all is refused just before it.
+pub(crate) fn tails(bytes: &[u8]) -> bool {
+    let limits = TailLimits { width: 0, ..TailLimits::default() };
+    matches!(TailModel::load(bytes, limits), Err(TailError::Width { found, .. }) if found <= WIDTH_LIMIT)
+}
+
+/// Tails as the creator's service loads and runs them.
+pub(crate) fn inference(bytes: &[u8]) {
+    let limits = TailLimits { width: WIDTH_LIMIT, ..TailLimits::default() };
+    if let Ok(tail) = TailModel::load(bytes, limits) {
+        let _ = tail.run(&vec![0.5; tail.width()]);
+    }
+}

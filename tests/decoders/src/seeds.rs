@@ -1,0 +1,270 @@
+//! Where a decoder's fuzzing begins: golden vectors, fixtures, models, network files, published quotes, and what
+//! `tests/fuzz/corpus` holds.
+
+use crate::messages::CALLS;
+use crate::target::Target;
+use encompute_attest::{HPKE_KEY_BYTES, HeadKeyEvidence, HpkeKey, RegistrationEvidence, TrustRoot};
+use encompute_envelope::RecipientSecret;
+use encompute_fhe::{BlindingKey, EncryptedTensor, MaskSeed, ParameterSet, UploadBits};
+use encompute_protocol::event::SIGNATURES;
+use encompute_protocol::statement::TeeKind;
+use encompute_protocol::wire::Message;
+use encompute_protocol::{
+    Address, BlockNumber, Bytes, ContractAddress, GenesisHash, HeadKeyStatement, Nonce, RegistrationStatement,
+    SigningAddress, SplitIndex, VersionHash, VersionId,
+};
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
+
+/// Bytes that a decoder accepts.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Seed {
+    /// What it is.
+    pub name: String,
+    /// The input, the byte that picks its kind included.
+    pub bytes: Vec<u8>,
+}
+
+/// A source of seeds is missing or damaged.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SeedError {
+    /// A file or a folder.
+    #[error("read {path}")]
+    Read {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// Golden vectors that are not JSON.
+    #[error("read the vectors in {path}")]
+    Vectors {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: serde_json::Error,
+    },
+}
+
+/// Files that a target begins with as they are: `(target, folder, ending)`.
+const FILES: &[(&str, &str, &str)] = &[
+    ("quotes", "worker/attest/tests/vectors/intel", "quote"),
+    ("quotes", "worker/attest/tests/vectors/intel", "td15ex"),
+    ("collateral", "worker/attest/tests/vectors/intel", "json"),
+    ("networks", "chain-config/networks/networks", "toml"),
+    ("onnx", "scripts/models/breast-cancer", "onnx"),
+    ("tails", "scripts/models/breast-cancer", "onnx"),
+    ("pictures", "tests/fixtures/digits", "png"),
+    ("tables", "tests/fixtures/breast-cancer", "csv"),
+];
+
+/// Golden messages: `(name of the message, target, the byte before it, if the target reads several kinds)`.
+const MESSAGES: &[(&str, &str, Option<u8>)] = &[
+    ("JobRequest", "requests", Some(0)),
+    ("OfferCall", "requests", Some(1)),
+    ("RoundCall", "requests", Some(2)),
+    ("ReleasedFeatures", "requests", Some(3)),
+    ("JobResult", "requests", Some(4)),
+    ("HeadKeyCall", "requests", Some(5)),
+    ("HeadKeyAnswer", "requests", Some(6)),
+    ("Transcript", "receipts", Some(0)),
+    ("RoundAnswer", "receipts", Some(1)),
+    ("SignedOffer", "receipts", Some(2)),
+    ("VersionManifest", "manifests", None),
+];
+
+/// Every seed of a target that is no longer than its inputs may be.
+///
+/// # Errors
+/// [`SeedError`] if a source of them is missing or unreadable.
+pub fn seeds(target: &Target) -> Result<Vec<Seed>, SeedError> {
+    let mut seeds = corpus("corpus", target)?;
+    for (_, folder, ending) in FILES.iter().filter(|(name, ..)| *name == target.name) {
+        seeds.extend(files(&root().join(folder), ending)?);
+    }
+    for vector in vectors("messages")? {
+        let name = text(&vector, "name");
+        if let Some((.., kind)) = MESSAGES.iter().find(|(message, to, _)| *to == target.name && *message == name) {
+            seeds.push(Seed { name, bytes: kind.iter().copied().chain(bytes(&vector, "bytes")).collect() });
+        }
+    }
+    match target.name {
+        "calls" => seeds.extend(calls()?),
+        "evidence" => seeds.extend(evidence()?),
+        "networks" => {
+            seeds.push(Seed { name: "amount".to_owned(), bytes: b"12.345678".to_vec() });
+            seeds.iter_mut().filter(|seed| seed.name == "local.toml").for_each(|seed| seed.bytes = filled(&seed.bytes));
+        }
+        "collateral" => seeds.push(Seed { name: "root".to_owned(), bytes: another_root() }),
+        "tensors" => seeds.extend([
+            Seed { name: "one-ciphertext".to_owned(), bytes: one_ciphertext() },
+            Seed { name: "blinding".to_owned(), bytes: blinding() },
+        ]),
+        "envelopes" => {
+            let key = RecipientSecret::from_seed(&[9; 32]).public().to_bytes();
+            seeds.push(Seed { name: "recipient".to_owned(), bytes: [vec![2], key.to_vec()].concat() });
+        }
+        _ => {}
+    }
+    seeds.retain(|seed| seed.bytes.len() <= target.longest_bytes);
+    seeds.sort();
+    Ok(seeds)
+}
+
+/// A target's inputs under `tests/fuzz`: its `corpus`, or the `regressions` that it must refuse and once did not.
+///
+/// # Errors
+/// [`SeedError::Read`]
+pub fn corpus(kind: &str, target: &Target) -> Result<Vec<Seed>, SeedError> {
+    let folder = root().join("tests/fuzz").join(kind).join(target.name);
+    if folder.is_dir() { files(&folder, "") } else { Ok(Vec::new()) }
+}
+
+/// Calldata past its selector, and the data of every kind of event.
+fn calls() -> Result<Vec<Seed>, SeedError> {
+    let mut seeds = Vec::new();
+    for vector in vectors("calls")? {
+        let name = text(&vector, "message");
+        if let Some(kind) = CALLS.iter().position(|call| *call == name) {
+            let argument = bytes(&vector, "calldata").into_iter().skip(4);
+            seeds.push(Seed { name, bytes: std::iter::once(kind as u8).chain(argument).collect() });
+        }
+    }
+    for vector in vectors("events")? {
+        let name = text(&vector, "event");
+        if let Some(at) = SIGNATURES.iter().position(|(event, _)| *event == name) {
+            // Any byte above the calls' that is `at` modulo the number of events.
+            let kind = (at + SIGNATURES.len()) as u8;
+            seeds.push(Seed { name, bytes: std::iter::once(kind).chain(bytes(&vector, "data")).collect() });
+        }
+    }
+    Ok(seeds)
+}
+
+/// Evidence that carries a published quote: a registration's, and a head key request's.
+fn evidence() -> Result<Vec<Seed>, SeedError> {
+    let intel = root().join("worker/attest/tests/vectors/intel");
+    let quote = Bytes::new(read(&intel.join("tdx_quote"))?).expect("a published quote; qed");
+    let collateral = Bytes::new(read(&intel.join("tdx_quote_collateral.json"))?).expect("a published vector; qed");
+    let mut hpke_key = HpkeKey([0; HPKE_KEY_BYTES]);
+    hpke_key.0.copy_from_slice(&RecipientSecret::from_seed(&[9; 32]).public().to_bytes());
+    let (genesis, contract) = (GenesisHash([1; 32]), ContractAddress([2; 20]));
+    let (account, signing, hpke) = (Address([3; 20]), SigningAddress([4; 20]), hpke_key.digest());
+    let registration = RegistrationEvidence {
+        quote: quote.clone(),
+        collateral: collateral.clone(),
+        statement: RegistrationStatement {
+            genesis,
+            contract,
+            account,
+            signing,
+            hpke,
+            payout: Address([5; 20]),
+            tee: TeeKind::Tdx,
+            expires_at: BlockNumber(6),
+        },
+        nonce: Nonce([7; 32]),
+        hpke_key: hpke_key.clone(),
+    };
+    let (version, manifest, split) = (VersionId(5), VersionHash([6; 32]), SplitIndex(0));
+    let statement = HeadKeyStatement { genesis, contract, account, signing, hpke, version, manifest, split };
+    let head_key = HeadKeyEvidence { quote, collateral, statement, nonce: Nonce([7; 32]), hpke_key };
+    Ok(vec![
+        Seed { name: "registration".to_owned(), bytes: [vec![0], registration.to_wire()].concat() },
+        Seed { name: "head-key".to_owned(), bytes: [vec![1], head_key.to_wire()].concat() },
+    ])
+}
+
+/// The template of a development network with something in each of its places.
+fn filled(template: &[u8]) -> Vec<u8> {
+    let text = String::from_utf8_lossy(template).replace("@rpc@", "ws://127.0.0.1:9944");
+    let text = text.replace("@genesis@", &format!("0x{}", "07".repeat(32))).replace("@root@", "0x3082");
+    text.replace("@gateway@", "http://127.0.0.1:1").replace("@collateral@", "http://127.0.0.1:2").into_bytes()
+}
+
+/// A certificate by its outside, and not Intel's.
+fn another_root() -> Vec<u8> {
+    let mut der = TrustRoot::intel().der().to_vec();
+    der[8] ^= 1;
+    der
+}
+
+/// The shortest request there is.
+fn one_ciphertext() -> Vec<u8> {
+    let set = ParameterSet::Toy256V1;
+    let bodies: Vec<u64> = (0..set.polynomial_size().0 as u64).map(|at| at << 40).collect();
+    let request = EncryptedTensor::from_bodies_at(set, UploadBits::MIN, MaskSeed([7; 16]), &bodies);
+    [vec![0], request.expect("one whole ciphertext; qed").to_bytes()].concat()
+}
+
+fn blinding() -> Vec<u8> {
+    let set = ParameterSet::Toy256V1;
+    let key = BlindingKey::from_body(set, MaskSeed([7; 16]), &vec![1 << 20; set.polynomial_size().0]);
+    [vec![2], key.expect("one polynomial; qed").to_bytes()].concat()
+}
+
+/// The folder's files with that ending.
+fn files(folder: &Path, ending: &str) -> Result<Vec<Seed>, SeedError> {
+    let failed = |source| SeedError::Read { path: folder.to_path_buf(), source };
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).map_err(failed)? {
+        let path = entry.map_err(failed)?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        if name.ends_with(ending) {
+            found.push(Seed { name, bytes: read(&path)? });
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+fn vectors(name: &str) -> Result<Vec<serde_json::Value>, SeedError> {
+    let path = root().join(format!("tests/vectors/protocol/{name}.json"));
+    serde_json::from_slice(&read(&path)?).map_err(|source| SeedError::Vectors { path, source })
+}
+
+fn text(vector: &serde_json::Value, field: &str) -> String {
+    vector[field].as_str().unwrap_or_default().to_owned()
+}
+
+fn bytes(vector: &serde_json::Value, field: &str) -> Vec<u8> {
+    hex::decode(vector[field].as_str().unwrap_or_default()).unwrap_or_default()
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, SeedError> {
+    std::fs::read(path).map_err(|source| SeedError::Read { path: path.to_path_buf(), source })
+}
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).map_or_else(|| PathBuf::from("."), Path::to_path_buf)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::TARGETS;
+
+    #[test]
+    fn every_golden_message_named_here_is_there() {
+        let names: Vec<String> = vectors("messages").unwrap().iter().map(|vector| text(vector, "name")).collect();
+        for (name, ..) in MESSAGES {
+            assert!(names.iter().any(|found| found == name), "{name} has no vector");
+        }
+    }
+
+    #[test]
+    fn every_seed_is_accepted() {
+        for target in TARGETS {
+            let seeds = seeds(target).unwrap();
+            assert!(!seeds.is_empty(), "{} begins with nothing", target.name);
+            for seed in seeds {
+                assert!(target.accepts(&seed.bytes), "{} refuses {}", target.name, seed.name);
+            }
+        }
+    }
+}
