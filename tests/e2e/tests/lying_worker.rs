@@ -15,6 +15,9 @@ use encompute_protocol::{
 use encompute_store::Blobs;
 use std::sync::{Arc, Mutex};
 
+/// A lie about the length of an answer.
+type OfLength = fn(Vec<u8>) -> Lie;
+
 /// What a worker has at hand when it lies about a round: its key, what it should say, what it said of this
 /// job before, what it said in another job.
 struct Desk {
@@ -196,7 +199,7 @@ async fn a_lie_about_a_round_is_named_and_nothing_of_it_is_decrypted() {
         a_lie_changed_nothing(&court, row, court.jobs().await, round, &pages_before).await;
     }
 
-    let lengths: [(&str, fn(Vec<u8>) -> Lie, &str); 3] = [
+    let lengths: [(&str, OfLength, &str); 3] = [
         ("a body without an end", |_| Lie::Endless, "are allowed"),
         ("a body of a terabyte", |body| Lie::Announced(1 << 40, body), "1099511627776 bytes, at most"),
         ("a body longer than announced", |body| Lie::Announced(body.len() as u64 - 1, body), "bytes are not a value"),
