@@ -197,6 +197,38 @@ fn a_tail_that_reads_inside_the_head_is_refused() {
 }
 
 #[test]
+fn an_output_that_no_node_computes_is_refused() {
+    // Found by the fuzz target `onnx`: the tail of such a model was none.
+    for name in ["w2", "input", "nowhere"] {
+        let constant = with(|graph| graph.output[0].name = name.into());
+        assert!(matches!(read(&constant), Err(ImportError::NotComputed { value }) if value == name), "{name}");
+    }
+}
+
+#[test]
+fn an_output_from_inside_the_head_leaves_no_tail_to_cut() {
+    let early = with(|graph| graph.output[0].name = "relu.out".into());
+    let error = read(&early).unwrap().tail_after("features", 4, 1.0).unwrap_err();
+    assert!(matches!(error, ImportError::TailReadsHead { node, value } if node == "output" && value == "relu.out"));
+}
+
+#[test]
+fn two_sets_of_weights_of_one_name_are_refused() {
+    let twice = with(|graph| graph.initializer[2].name = "w0".into());
+    assert!(matches!(read(&twice), Err(ImportError::WeightsTwice { tensor }) if tensor == "w0"));
+}
+
+#[test]
+fn names_that_a_tail_needs_for_itself_are_refused_when_it_is_cut() {
+    let renamed = with(|graph| {
+        graph.node[4].input[1] = "clip-norm".into();
+        graph.initializer[4].name = "clip-norm".into();
+    });
+    let error = read(&renamed).unwrap().tail_after("features", 4, 1.0).unwrap_err();
+    assert!(matches!(error, ImportError::Reserved { name: "clip-norm" }), "{error}");
+}
+
+#[test]
 fn a_cut_at_the_end_leaves_no_tail() {
     assert!(read(&dense_model()).unwrap().tail_after("scores", 3, 1.0).unwrap().is_none());
 }

@@ -20,7 +20,8 @@ impl OnnxModel {
     /// which is `clip` on the model's own axis; the model's own output. `None` if nothing follows.
     ///
     /// # Errors
-    /// [`ImportError::NoSuchNode`]; [`ImportError::TailReadsHead`] if more than the features crosses the cut.
+    /// [`ImportError::NoSuchNode`]; [`ImportError::TailReadsHead`] if more than the features crosses the cut;
+    /// [`ImportError::Reserved`] if the model uses a name of what is put before the tail.
     pub fn tail_after(&self, after: &str, width: usize, clip: f32) -> Result<Option<Vec<u8>>, ImportError> {
         let last = self.position(after)?;
         let graph = self.graph();
@@ -36,6 +37,17 @@ impl OnnxModel {
             if let Some(value) = node.input.iter().find(|value| inside.contains(value.as_str())) {
                 return Err(ImportError::TailReadsHead { node: node_name(node).to_owned(), value: value.clone() });
             }
+        }
+        let output = &graph.output[0].name;
+        if !tail.iter().any(|node| node.output.contains(output)) {
+            return Err(ImportError::TailReadsHead { node: "output".to_owned(), value: output.clone() });
+        }
+        let used = |name: &str| {
+            graph.initializer.iter().any(|tensor| tensor.name == name)
+                || graph.node.iter().any(|node| node.input.iter().chain(&node.output).any(|value| value == name))
+        };
+        if let Some(name) = [FEATURES, CLIP].into_iter().find(|name| used(name)) {
+            return Err(ImportError::Reserved { name });
         }
         let read: BTreeSet<&str> = tail.iter().flat_map(|node| &node.input).map(String::as_str).collect();
         let kept = graph.initializer.iter().filter(|tensor| read.contains(tensor.name.as_str())).cloned();

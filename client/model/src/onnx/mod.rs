@@ -75,6 +75,24 @@ pub enum ImportError {
         /// The value.
         value: String,
     },
+    /// Two sets of weights of one name: which of them counts, every program decides for itself.
+    #[error("there are two sets of weights named `{tensor}`")]
+    WeightsTwice {
+        /// The weights.
+        tensor: String,
+    },
+    /// A result that does not depend on the input.
+    #[error("no node computes the model's output `{value}`")]
+    NotComputed {
+        /// The output.
+        value: String,
+    },
+    /// A name that a tail needs for itself.
+    #[error("the model calls something `{name}`, a name that its tail needs for itself; rename it")]
+    Reserved {
+        /// The name.
+        name: &'static str,
+    },
     /// Weights outside the file.
     #[error("weights `{tensor}` lie outside the ONNX file; save the model with its weights inside")]
     External {
@@ -178,7 +196,10 @@ fn check_references(graph: &GraphProto) -> Result<(), ImportError> {
             return Err(ImportError::External { tensor: tensor.name.clone() });
         }
     }
-    let mut given: BTreeSet<&str> = graph.initializer.iter().map(|tensor| tensor.name.as_str()).collect();
+    let mut given = BTreeSet::new();
+    if let Some(tensor) = graph.initializer.iter().find(|tensor| !given.insert(tensor.name.as_str())) {
+        return Err(ImportError::WeightsTwice { tensor: tensor.name.clone() });
+    }
     given.extend(graph.input.iter().map(|input| input.name.as_str()));
     for node in &graph.node {
         for value in node.input.iter().filter(|value| !value.is_empty()) {
@@ -192,8 +213,9 @@ fn check_references(graph: &GraphProto) -> Result<(), ImportError> {
             }
         }
     }
-    match graph.output.iter().find(|output| !given.contains(output.name.as_str())) {
-        Some(output) => Err(ImportError::Dangling { node: "output".to_owned(), value: output.name.clone() }),
+    let is_computed = |value: &String| graph.node.iter().any(|node| node.output.contains(value));
+    match graph.output.iter().find(|output| !is_computed(&output.name)) {
+        Some(output) => Err(ImportError::NotComputed { value: output.name.clone() }),
         None => Ok(()),
     }
 }
