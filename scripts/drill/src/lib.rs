@@ -31,4 +31,4 @@ pub use means::Means;
 pub use plan::{Choice, Scene, Step, Victim, plan};
 pub use report::{Drain, Drains, Report, Row};
 pub use run::{Arguments, drill, play};
-pub use soak::{Held, Soak, SoakArguments, soak};
+pub use soak::{FLAT_KIB, FLAT_PERCENT, Held, Soak, SoakArguments, soak};
