@@ -17,6 +17,7 @@ use failure::{Exit, Failure, Outcome};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    quiet_caught_panics();
     let arguments = Arguments::parse();
     let subscriber = tracing_subscriber::fmt().json().with_writer(std::io::stderr).with_env_filter(
         tracing_subscriber::EnvFilter::try_from_env("ENCOMPUTE_LOG").unwrap_or_else(|_| log_level(&arguments).into()),
@@ -31,6 +32,16 @@ fn main() -> ExitCode {
     // A blocked stdin read or a hung peer must not keep a finished command alive.
     runtime.shutdown_timeout(std::time::Duration::from_millis(200));
     outcome.map_or_else(|failure| report(&in_tokens(failure, &common)), |()| ExitCode::SUCCESS)
+}
+
+/// A picture decoder that panics is stopped there, and the command says that the file is damaged.
+fn quiet_caught_panics() {
+    let loud = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |info| {
+        if !encompute_model::preamble::inside_decoder() {
+            loud(info);
+        }
+    }));
 }
 
 /// Services log what they do; commands for people speak for themselves.

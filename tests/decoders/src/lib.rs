@@ -25,5 +25,6 @@ mod seeds;
 mod target;
 
 pub use alter::Alterations;
+pub use encompute_model::preamble::inside_decoder;
 pub use seeds::{Seed, SeedError, corpus, seeds};
 pub use target::*;

@@ -9,7 +9,7 @@ mod table;
 
 pub use ink::InkError;
 pub(crate) use picture::sheet_tiles;
-pub use picture::{Fit, ImageError, ImagePreamble};
+pub use picture::{Fit, ImageError, ImagePreamble, inside_decoder};
 pub use table::{Column, TableError, TablePreamble};
 
 use codec::{Decode, Encode};

@@ -7,7 +7,11 @@ use super::{
 };
 use codec::{Decode, Encode};
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits};
-use std::io::Cursor;
+use std::{
+    cell::Cell,
+    io::Cursor,
+    panic::{AssertUnwindSafe, catch_unwind},
+};
 
 /// Longest side that is decoded, in pixels.
 pub const SIDE_LIMIT_PIXELS: u32 = 8_192;
@@ -79,6 +83,9 @@ pub enum ImageError {
     /// The decoder gave up.
     #[error("the file is damaged")]
     Damaged(#[source] image::ImageError),
+    /// The decoder panicked, and was stopped there.
+    #[error("the file is damaged in a way that its decoder does not know")]
+    Undecodable,
     /// A sheet that is not made of whole tiles.
     #[error("{width}×{height} pixels are not whole tiles of {tile_width}×{tile_height}")]
     Tiles {
@@ -157,8 +164,7 @@ fn decode(file: &[u8]) -> Result<Plane, ImageError> {
     if !matches!(format, ImageFormat::Png | ImageFormat::Jpeg) {
         return Err(ImageError::Format);
     }
-    let (width, height) =
-        ImageReader::with_format(Cursor::new(file), format).into_dimensions().map_err(ImageError::Damaged)?;
+    let (width, height) = contained(|| ImageReader::with_format(Cursor::new(file), format).into_dimensions())?;
     if width.max(height) > SIDE_LIMIT_PIXELS {
         return Err(ImageError::TooLarge { width, height, limit: SIDE_LIMIT_PIXELS });
     }
@@ -171,12 +177,35 @@ fn decode(file: &[u8]) -> Result<Plane, ImageError> {
     limits.max_image_height = Some(SIDE_LIMIT_PIXELS);
     limits.max_alloc = Some(DECODER_LIMIT_BYTES);
     reader.limits(limits);
-    let mut decoder = reader.into_decoder().map_err(ImageError::Damaged)?;
-    // A camera's upright flag is the one piece of metadata that the picture cannot be read without.
-    let orientation = decoder.orientation().map_err(ImageError::Damaged)?;
-    let mut picture = DynamicImage::from_decoder(decoder).map_err(ImageError::Damaged)?;
-    picture.apply_orientation(orientation);
+    let picture = contained(|| {
+        let mut decoder = reader.into_decoder()?;
+        // A camera's upright flag is the one piece of metadata that the picture cannot be read without.
+        let orientation = decoder.orientation()?;
+        let mut picture = DynamicImage::from_decoder(decoder)?;
+        picture.apply_orientation(orientation);
+        Ok(picture)
+    })?;
     Ok(grey(&picture))
+}
+
+thread_local! {
+    static DECODING: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Whether this thread is inside somebody else's picture decoder. A panic hook may then stay silent: the panic is
+/// caught, and whoever gave the file hears that it is damaged.
+pub fn inside_decoder() -> bool {
+    DECODING.get()
+}
+
+/// Runs a decoder of somebody else's, which refuses a file by panicking where it forgot to refuse it otherwise:
+/// zune-jpeg 0.5.15 unwraps a row of a block that is not there.
+fn contained<T>(decode: impl FnOnce() -> Result<T, image::ImageError>) -> Result<T, ImageError> {
+    let before = DECODING.replace(true);
+    // Unwind safety: what was being decoded is dropped with the panic, and nothing else was touched.
+    let decoded = catch_unwind(AssertUnwindSafe(decode));
+    DECODING.set(before);
+    decoded.map_err(|_| ImageError::Undecodable)?.map_err(ImageError::Damaged)
 }
 
 /// Grey by Rec. 601 in integers, over white where the picture is transparent.
@@ -200,4 +229,18 @@ fn grey(picture: &DynamicImage) -> Plane {
         }
     };
     Plane::new(width, values)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::panic)]
+    use super::*;
+
+    #[test]
+    fn a_decoder_that_panics_has_refused_the_file() {
+        let found = contained::<()>(|| panic!("a row that is not there"));
+        assert!(matches!(found, Err(ImageError::Undecodable)));
+        assert!(!inside_decoder());
+        assert!(matches!(contained(|| Ok(inside_decoder())), Ok(true)));
+    }
 }
