@@ -237,7 +237,7 @@ fn refusals_say_what_was_found_and_what_was_wanted() {
     let words = [
         (
             Refusal::EscrowMismatch { found: Plancks(1_000_000_000_000), wanted: Plancks(2_500_000_000_000) },
-            "1 UNIT was sent, the escrow is 2.5 UNIT",
+            "1000000000000 plancks was sent, the escrow is 2500000000000 plancks",
         ),
         (Refusal::WrongStage { found: Stage::Claimed, wanted: Stage::Requested }, "the job is Claimed, not Requested"),
         (
