@@ -20,6 +20,7 @@ use axum::{
 };
 use blake2::{Blake2b, Digest, digest::consts::U32};
 use bytes::Bytes;
+use core::time::Duration;
 use encompute_protocol::BlobDigest;
 use futures::{Stream, StreamExt, stream};
 use serde::Serialize;
@@ -231,9 +232,12 @@ async fn keep(
     ConnectInfo(peer): ConnectInfo<SocketAddr>,
     Path(name): Path<String>,
     headers: HeaderMap,
-    body: Body,
+    mut body: Body,
 ) -> Result<StatusCode, Refusal> {
-    let kept = gateway.keep(peer, &name, &headers, body).await;
+    let kept = gateway.keep(peer, &name, &headers, &mut body).await;
+    if kept.is_err() {
+        let_pass(body, gateway.limits.blob.0.saturating_mul(2)).await;
+    }
     let outcome = match &kept {
         Ok(status) => status,
         Err(refusal) => &refusal.status,
@@ -243,7 +247,14 @@ async fn keep(
 }
 
 impl Gateway {
-    async fn keep(&self, peer: SocketAddr, name: &str, headers: &HeaderMap, body: Body) -> Result<StatusCode, Refusal> {
+    /// Takes the body only where it is to be kept.
+    async fn keep(
+        &self,
+        peer: SocketAddr,
+        name: &str,
+        headers: &HeaderMap,
+        body: &mut Body,
+    ) -> Result<StatusCode, Refusal> {
         let digest = named(name)?;
         let length = announced_length(headers)?;
         let limit = self.limits.blob.0;
@@ -264,7 +275,7 @@ impl Gateway {
             Refusal { number, ..Refusal::new(StatusCode::INSUFFICIENT_STORAGE, sentence) }
         })?;
         let mut upload = self.store.upload(digest).await?;
-        let received = tokio::time::timeout(self.limits.request, receive(&mut upload, body)).await;
+        let received = tokio::time::timeout(self.limits.request, receive(&mut upload, core::mem::take(body))).await;
         let refusal = match received {
             Ok(Ok(())) => {
                 let _kept = self.relying.read().await;
@@ -329,6 +340,21 @@ impl Gateway {
 fn announced_length(headers: &HeaderMap) -> Result<u64, Refusal> {
     let length = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
     length.ok_or_else(|| Refusal::new(StatusCode::LENGTH_REQUIRED, "a blob is sent with its length (content-length)"))
+}
+
+/// How long the next piece of a body that is refused is waited for.
+const PASSING: Duration = Duration::from_secs(1);
+
+/// Lets a refused body pass, up to `limit_bytes` and as long as it keeps coming: a connection that is closed while
+/// the other side still sends loses the refusal, and the other side would take the gateway for unreachable.
+async fn let_pass(body: Body, limit_bytes: u64) {
+    let (mut pieces, mut passed) = (body.into_data_stream(), 0);
+    while let Ok(Some(Ok(piece))) = tokio::time::timeout(PASSING, pieces.next()).await {
+        passed += piece.len() as u64;
+        if passed > limit_bytes {
+            return;
+        }
+    }
 }
 
 /// Takes the body in. Its length needs no check: the server reads exactly as much as was announced.
