@@ -11,7 +11,7 @@ use tfhe_ntt::native64::Plan32;
 
 pub use self::lanes::CodePath;
 use self::lanes::{Instructions, LANES, Lanes, Scalar};
-use self::spectral::{Back, KeyTerm, Residue, Spectra};
+use self::spectral::{Back, Keys, Residue, Spectra};
 use self::taps::{Extended, Taps};
 use self::transform::{Batch, Scratch, Transform};
 use crate::blinding::{Blinding, Draw};
@@ -315,9 +315,9 @@ impl Ring {
             .par_chunks(LANES)
             .map(|draws| spectral::forward_binary(lanes, transform, self.scratch.take(rows), draws))
             .collect();
+        let keys = zeros.map(|zeros| Keys { key: &zeros.key.spectrum, binaries: &binaries });
         let mut products = vec![Ciphertext::zero(self.parameter_set); weights.outputs()];
         if let (Kernel::Spectra(spectra), wide::LEAST_INPUTS..) = (&weights.kernel, inputs.len()) {
-            let keys = zeros.map(|zeros| wide::Keys { key: &zeros.key.spectrum, binaries: &binaries });
             let memory = (transform, &self.scratch);
             let residues = wide::add_products(lanes, memory, spectra, &batches, keys, &mut products);
             products.par_chunks_mut(2).zip(residues).enumerate().for_each(|(pair, (outputs, residue))| {
@@ -328,11 +328,7 @@ impl Ring {
         }
         products.par_chunks_mut(2).enumerate().for_each(|(pair, outputs)| {
             let first = 2 * pair;
-            let key = zeros.map(|zeros| KeyTerm {
-                key: &zeros.key.spectrum,
-                binary: &binaries[first / LANES],
-                lane: first % LANES,
-            });
+            let key = keys.map(|keys| keys.of(pair));
             let mut sums = self.scratch.take(rows);
             let back = Back { transform, sums: &mut sums, outputs: &mut *outputs };
             let residue = match &weights.kernel {

@@ -262,6 +262,21 @@ pub(crate) struct Back<'a> {
     pub outputs: &'a mut [Ciphertext],
 }
 
+/// A product's encryptions of zero, transformed.
+#[derive(Clone, Copy)]
+pub(crate) struct Keys<'a> {
+    pub key: &'a Batch,
+    pub binaries: &'a [Batch],
+}
+
+impl<'a> Keys<'a> {
+    /// Those of outputs `2·pair` and `2·pair + 1`.
+    pub fn of(self, pair: usize) -> KeyTerm<'a> {
+        let first = 2 * pair;
+        KeyTerm { key: self.key, binary: &self.binaries[first / LANES], lane: first % LANES }
+    }
+}
+
 /// One case's key, transformed into both halves of a row, times the binary polynomials of two outputs:
 /// lanes `lane` and `lane + 1` of their batch.
 #[derive(Clone, Copy)]

@@ -8,7 +8,7 @@
 use rayon::prelude::*;
 
 use super::lanes::{LANES, Lanes};
-use super::spectral::{Back, KeyTerm, Residue, Spectra, add_back, add_product};
+use super::spectral::{Back, Keys, Residue, Spectra, add_back, add_product};
 use super::transform::{Batch, Scratch, Transform};
 use crate::expand::Ciphertext;
 use pulp::bytemuck::cast_slice_mut;
@@ -25,21 +25,6 @@ const BLOCK_BYTES: usize = 256 << 10;
 const ROOT: usize = 2 * LANES;
 /// Pairs of outputs that are summed together, so that one's additions need not wait for each other.
 const TOGETHER: usize = 2;
-
-/// A product's encryptions of zero, transformed.
-#[derive(Clone, Copy)]
-pub(crate) struct Keys<'a> {
-    pub key: &'a Batch,
-    pub binaries: &'a [Batch],
-}
-
-impl<'a> Keys<'a> {
-    /// Those of outputs `2·pair` and `2·pair + 1`.
-    pub fn of(self, pair: usize) -> KeyTerm<'a> {
-        let first = 2 * pair;
-        KeyTerm { key: self.key, binary: &self.binaries[first / LANES], lane: first % LANES }
-    }
-}
 
 /// Adds to `products` those of all inputs with their weights, and the key's with its binary polynomials if there
 /// are any; says of each pair of outputs whether it is exact.
