@@ -134,7 +134,7 @@ impl Block<'_> {
         let roots = inputs.chunks_exact(self.inputs * ROOT);
         for (at, inputs) in roots.enumerate() {
             let row = first_row + at;
-            let inputs = inputs.as_chunks::<ROOT>().0;
+            let inputs = inputs.as_chunks::<LANES>().0.as_chunks::<2>().0;
             let weights: [&[[f64; 4]]; K] =
                 core::array::from_fn(|k| self.spectra.weights_at(first_pair + k, row, self.first, self.inputs));
             for part in 0..L::PARTS {
@@ -144,9 +144,7 @@ impl Block<'_> {
                         *sum = keys.of(first_pair + k).add_at(l, *sum, row, part);
                     }
                 }
-                for (pair, input) in inputs.iter().enumerate() {
-                    let (re, im) = input.split_at(LANES);
-                    let (Ok(re), Ok(im)) = (re.try_into(), im.try_into()) else { continue };
+                for (pair, [re, im]) in inputs.iter().enumerate() {
                     for half in 0..2 {
                         let value = (l.twice(re, half, part), l.twice(im, half, part));
                         for (sum, weights) in sum.iter_mut().zip(weights) {
