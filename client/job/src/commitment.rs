@@ -3,7 +3,7 @@
 use crate::{
     driver::{Runner, begin, end},
     error::JobError,
-    journal::{Journal, Record},
+    journal::{Journal, Record, RoundDone},
     order::{plan_of, split_of},
     report::{Step, Watch},
     rounds::RoundTrip,
@@ -12,7 +12,7 @@ use encompute_audit::verify_commitment;
 use encompute_chain::SubmitJob;
 use encompute_envelope::{Context, RecipientPublic, Subject};
 use encompute_protocol::{
-    BlobDigest, JobId, JobProgress, JobTerms, Plancks, RoundIndex, VersionManifest, call::SendFeatures,
+    BlobDigest, JobId, JobProgress, JobTerms, Plancks, RoundIndex, Transcript, VersionManifest, call::SendFeatures,
     manifest::ReleasedFeatures, wire::Message,
 };
 use encompute_release::{CheckedPolicy, InputIdentity, ReleaseContext};
@@ -49,7 +49,7 @@ impl<M: SubmitJob> Runner<M> {
     /// The transcript that the chain names.
     async fn transcript(&self, progress: &JobProgress) -> Result<Vec<u8>, JobError> {
         let digest = progress.output.unwrap_or_default();
-        let limit = ByteLimit(encompute_protocol::Transcript::LIMIT_BYTES as u64);
+        let limit = ByteLimit(Transcript::LIMIT_BYTES as u64);
         let bytes = self.services.blobs.get(digest, limit).await;
         bytes.map(Into::into).map_err(|source| JobError::Fetch { what: "the transcript", digest, source })
     }
@@ -95,6 +95,9 @@ impl<M: SubmitJob> Runner<M> {
         let (facts, trip) = (&correspondence.facts, correspondence.trip(&plan));
         let transcript = self.transcript(&progress).await?;
         let (done, count) = (&journal.record().rounds, plan.rounds().len());
+        if let Some(answered) = rounds_without_us(done, count, &transcript) {
+            return Err(JobError::Unfinished { job, answered, rounds: count });
+        }
         // A worker that took over has answered the only round without being asked.
         let other =
             count == 1 && done.first().map(|done| done.response) != Some(trip.response_in(RoundIndex(0), &transcript)?);
@@ -125,4 +128,13 @@ impl<M: SubmitJob> Runner<M> {
             .map_err(|error| sealing(error.to_string()))?;
         Ok(envelope.as_bytes().to_vec())
     }
+}
+
+/// How many rounds a worker has committed that waited in vain for the next: all that we saw, perhaps more that
+/// were answered while we were gone, but not all `count`. None for anything else, a transcript of fewer rounds than
+/// it gave us answers to among it: that is a worker's lie, and refused as one.
+fn rounds_without_us(done: &[RoundDone], count: usize, transcript: &[u8]) -> Option<usize> {
+    let rounds = Transcript::from_wire(transcript).ok()?.rounds;
+    let are_ours = rounds.iter().zip(done).all(|((receipt, _), done)| receipt.link() == done.link);
+    (are_ours && done.len() <= rounds.len() && rounds.len() < count).then_some(rounds.len())
 }

@@ -294,6 +294,12 @@ impl<M: SubmitJob> Runner<M> {
                 Err(NoAnswer::Later(found)) => tracing::info!(job = %trip.facts.job, %round, found, "no answer yet"),
             }
             if until_look == 0 {
+                let facts = trip.facts;
+                // A worker that waited long enough commits without us, and answers nothing after it.
+                let now = self.job(facts.job).await?.1;
+                if (now.stage, now.claimed_at) != (Stage::Claimed, facts.progress.claimed_at) {
+                    return Ok(None);
+                }
                 self.keep_in_store(journal, Stage::Claimed).await;
                 until_look = ASKED_PER_LOOK;
             }

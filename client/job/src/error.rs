@@ -105,16 +105,6 @@ pub enum JobError {
         /// What it said.
         found: String,
     },
-    /// The worker did not answer within the job's window.
-    #[error("worker at {url} has not answered round {round} by block {deadline}")]
-    WorkerSilent {
-        /// Where it serves.
-        url: String,
-        /// Which round.
-        round: RoundIndex,
-        /// The job's deadline.
-        deadline: encompute_protocol::BlockNumber,
-    },
     /// The plan of the split cannot be used.
     #[error("the split's plan cannot be used: {found}")]
     Plan {
@@ -159,6 +149,20 @@ pub enum JobError {
     Result {
         /// Why.
         found: String,
+    },
+    /// The client stopped between two rounds, and the worker has committed what it had run by then: there will be
+    /// no answer. Nothing of the last round was decrypted.
+    #[error(
+        "job {job} has no answer: this side was away while the worker waited for round {answered} of {rounds}, \
+         so it has committed the rounds before"
+    )]
+    Unfinished {
+        /// The job.
+        job: JobId,
+        /// Rounds that the worker ran; the number of the one it waited for.
+        answered: usize,
+        /// Rounds of the head.
+        rounds: usize,
     },
     /// The job did not get on within the time that the caller gave.
     #[error("job {job} is still {stage:?} after {seconds} s")]

@@ -2,10 +2,11 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use encompute_chain::{Client, Signer};
-use encompute_e2e::{DIGIT, PATIENT, credit, price, refusal, stage, submit};
-use encompute_kit::{Market, signal};
+use encompute_drill::Outcome;
+use encompute_e2e::{Court, DIGIT, PATIENT, credit, price, refusal, stage, submit};
+use encompute_kit::{Between, Lie, Market, signal};
 use encompute_networks::Network;
-use encompute_protocol::{JobId, Plancks, PolicyId, call::SendFeatures};
+use encompute_protocol::{Blocks, JobId, Plancks, PolicyId, Stage, call::SendFeatures};
 use encompute_store::{Blobs, GatewayClient};
 use serde_json::Value;
 
@@ -76,4 +77,54 @@ async fn features_that_nobody_can_open_are_refused_and_the_creators_bond_makes_t
     assert!(refusal(&resumed) == (1, true) && resumed.stderr.contains("withdraw"), "{resumed:?}");
     let books = market.encompute(&["audit", "ledger", "--json"]).done().json();
     assert_eq!(books["balanced"], true, "{books}");
+}
+
+/// A liar that lets a user's command ask for the first round alone.
+fn nothing_is_heard_after_the_first_round(court: &Court) {
+    court.liar(Between::WorkerAndClient).tell(|asked| match asked.path.ends_with("/rounds/1") {
+        true => Lie::Silence,
+        false => Lie::Truth,
+    });
+}
+
+/// A job whose user was killed while the second round was asked for.
+async fn stopped_between_rounds(court: &Court) -> JobId {
+    let mut client = court.submit();
+    client.until(&["round 1 of 3"]);
+    client.kill();
+    court.jobs().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_user_who_stays_away_between_two_rounds_pays_the_worker_alone_and_no_worker_makes_that_of_its_own_absence() {
+    let mut court = Court::over("digits", DIGIT).await;
+    nothing_is_heard_after_the_first_round(&court);
+
+    let job = stopped_between_rounds(&court).await;
+    let progress = court.job(job).await.1;
+    let last_quarter = progress.deadline.0 - (progress.deadline.0 - progress.claimed_at.0) / 4;
+    let until = |from: u32| Blocks(last_quarter - from);
+    court.services.seal(until(court.services.client().head().await.unwrap().number.0)).await.unwrap();
+    court.until(job, "the worker commits what it ran", |progress| progress.stage == Stage::HeadCommitted).await;
+    let told = court.resume(job);
+    assert_eq!(refusal(&told), (6, true), "{told:?}");
+    for words in ["waited for round 1 of 3", &format!("encompute job cancel {job}")] {
+        assert!(told.stderr.contains(words), "{words:?} is not in {}", told.stderr);
+    }
+    court.cancel(job).done();
+    court.judge("away between two rounds", job, Outcome::Refunded).await;
+
+    // The worker was away as well, until its window is nearly over: the user is not to blame, and is waited for.
+    let job = stopped_between_rounds(&court).await;
+    court.services.kill("worker-1").await;
+    let progress = court.job(job).await.1;
+    let now = court.services.client().head().await.unwrap().number;
+    court.services.seal(Blocks(progress.deadline.0 - 14 - now.0)).await.unwrap();
+    court.services.restart("worker-1").await.unwrap();
+    court.repent();
+    // It sees blocks of the last quarter go by: those of a job of its own.
+    court.submit().finish().done();
+    let done = court.resume(job).done();
+    assert!(done.stdout.contains('7'), "{done:?}");
+    court.judge("the worker was away between two rounds", job, Outcome::Settled).await;
 }

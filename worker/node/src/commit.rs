@@ -87,8 +87,8 @@ impl Desk {
         for (job, slot) in self.held_jobs() {
             // A job that is being worked on is not silent.
             let Ok(Ok(mut held)) = slot.held(job).map(|held| held.try_lock()) else { continue };
-            let run = &mut held.run;
-            if run.answered() > 0 && !run.is_closed() && !run.is_complete() && is_overdue(run, now) {
+            let (since, run) = (held.since, &mut held.run);
+            if run.answered() > 0 && !run.is_closed() && !run.is_complete() && now >= run.closes_at(since) {
                 warn!(
                     job = job.0,
                     answered = run.answered(),
@@ -164,11 +164,4 @@ impl Desk {
         self.world.gateway.put(run.transcript().to_wire().into()).await?;
         Ok(())
     }
-}
-
-/// True in the last quarter of the head window, at least two blocks before its end.
-fn is_overdue(run: &JobRun, now: BlockNumber) -> bool {
-    let facts = run.facts();
-    let window = facts.deadline.0.saturating_sub(facts.claimed_at.0);
-    now.0 + (window / 4).max(2) >= facts.deadline.0
 }

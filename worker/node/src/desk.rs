@@ -56,6 +56,8 @@ pub(crate) struct Slot(OnceCell<tokio::sync::Mutex<Held>>);
 /// A job in hand.
 pub(crate) struct Held {
     pub(crate) run: JobRun,
+    /// Since which block without a break: its claim, or the restart that found it.
+    pub(crate) since: BlockNumber,
     prepared: Option<Arc<Prepared>>,
 }
 
@@ -293,8 +295,12 @@ impl Desk {
         let slot = lock(&self.slots).entry(job).or_default().clone();
         let opened = slot.0.get_or_try_init(|| self.open(job)).await;
         if let Err(error) = opened.map(|_| ()) {
-            // Others may wait for the same slot; whoever opens it later finds it missing and makes a new one.
-            lock(&self.slots).remove(&job);
+            let mut slots = lock(&self.slots);
+            // Whoever else waits for the slot may still open it: were another made meanwhile, a round could be
+            // answered twice. Of two that are left here, the map's is one.
+            if Arc::strong_count(&slot) == 2 {
+                slots.remove(&job);
+            }
             return Err(error);
         }
         Ok(slot)
@@ -310,7 +316,8 @@ impl Desk {
             if progress.stage == Stage::Claimed {
                 self.places().claimed(job, terms.input);
             }
-            return Ok(tokio::sync::Mutex::new(Held { run, prepared: None }));
+            let since = self.world.account.client().head().await?.number;
+            return Ok(tokio::sync::Mutex::new(Held { run, since, prepared: None }));
         }
         if progress.stage != Stage::Claimed {
             return Err(ServeError::NotHeld { job });
@@ -345,7 +352,8 @@ impl Desk {
             deadline = facts.deadline.0,
             "job in hand"
         );
-        Ok(tokio::sync::Mutex::new(Held { run: JobRun::new(facts), prepared: Some(prepared) }))
+        let since = facts.claimed_at;
+        Ok(tokio::sync::Mutex::new(Held { run: JobRun::new(facts), since, prepared: Some(prepared) }))
     }
 
     /// The answer of a round: the first is computed if need be, later ones must have been ordered.

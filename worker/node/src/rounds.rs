@@ -51,6 +51,9 @@ pub struct JobFacts {
     pub session_key: [u8; 33],
 }
 
+/// Blocks that a commitment may take.
+const COMMIT_BLOCKS: u32 = 2;
+
 /// A job in hand.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct JobRun {
@@ -153,6 +156,16 @@ impl JobRun {
     /// Answers no further round.
     pub fn close(&mut self) {
         self.closed = true;
+    }
+
+    /// First block in which the transcript is closed although rounds are left: in the last quarter of the window,
+    /// which a client that is there has not needed. A worker that holds the job only `since` late, because it was
+    /// away itself, gives the client an eighth of the window more, but itself two blocks to commit.
+    pub fn closes_at(&self, since: BlockNumber) -> BlockNumber {
+        let (claimed_at, deadline) = (self.facts.claimed_at.0, self.facts.deadline.0);
+        let part = |of: u32| (deadline.saturating_sub(claimed_at) / of).max(COMMIT_BLOCKS);
+        let asked_long_enough = since.0.saturating_add(part(8)).min(deadline.saturating_sub(COMMIT_BLOCKS));
+        BlockNumber(deadline.saturating_sub(part(4)).max(asked_long_enough))
     }
 
     /// Judges an order for `round` that came with a tensor of digest `request`.

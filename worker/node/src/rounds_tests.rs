@@ -173,3 +173,14 @@ fn the_receipt_names_the_digest_of_the_transcript_blob() {
     assert_eq!(receipt.output, BlobDigest::of(&run.transcript().to_wire()));
     assert_ne!(receipt.digest(), run.receipt(BlockNumber(13)).digest());
 }
+
+#[test]
+fn a_client_that_is_away_is_waited_for_until_the_last_quarter_and_longer_where_the_worker_was_away() {
+    // Claimed at 10, to be committed by 30.
+    let run = a_job();
+    for (since, closes_at) in [(10, 25), (20, 25), (23, 25), (24, 26), (26, 28), (28, 28), (40, 28)] {
+        assert_eq!(run.closes_at(BlockNumber(since)), BlockNumber(closes_at), "in hand since {since}");
+    }
+    let short = JobRun::new(JobFacts { deadline: BlockNumber(11), ..*run.facts() });
+    assert_eq!(short.closes_at(BlockNumber(10)), BlockNumber(9), "a window of a block is over at once");
+}

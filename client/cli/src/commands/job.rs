@@ -196,7 +196,7 @@ pub fn job_failure(error: &JobError) -> Failure {
         | JobError::Result { .. }
         | JobError::Trust(_) => Exit::Verification,
         JobError::Release(_) | JobError::Policy(_) => Exit::Privacy,
-        JobError::TimedOut { .. } | JobError::WorkerSilent { .. } => Exit::TimedOut,
+        JobError::TimedOut { .. } | JobError::Unfinished { .. } => Exit::TimedOut,
         JobError::Input { .. } | JobError::NoTail(_) | JobError::Parameters { .. } => Exit::Usage,
         _ => Exit::Failed,
     };
@@ -204,6 +204,9 @@ pub fn job_failure(error: &JobError) -> Failure {
     match error {
         JobError::TimedOut { job, .. } => {
             failure.hint(format!("nothing is lost; go on with: encompute job resume {job}"))
+        }
+        JobError::Unfinished { job, .. } => {
+            failure.hint(format!("the worker is paid for its head; take the rest back: encompute job cancel {job}"))
         }
         JobError::Submit { source, .. } if source.class() == Class::Refused => {
             failure.hint("see what it costs: encompute job quote")
@@ -460,8 +463,9 @@ async fn state_of(client: &Client, job: JobId, common: &Common) -> Outcome {
     if common.json {
         return output::json(&value);
     }
-    let reason = progress.reason.map(|reason| format!(" ({reason:?}, {})", reason.number())).unwrap_or_default();
-    output::text(&format!("job {job}: {:?}{reason} since block {}", progress.stage, progress.changed_at))
+    let reason = progress.reason.map(|reason| format!(", {}", market::reason_words(reason))).unwrap_or_default();
+    let (stage, since) = (market::stage_name(progress.stage), progress.changed_at);
+    output::text(&format!("job {job}: {stage} since block {since}{reason}"))
 }
 
 fn print_ending(ending: &Ending, listing: &Listing, rail: &Rail, common: &Common) -> Outcome {
@@ -469,15 +473,15 @@ fn print_ending(ending: &Ending, listing: &Listing, rail: &Rail, common: &Common
         output::json(&ending_json(ending, listing, rail))?;
     } else if let Some(answer) = &ending.answer {
         output::text(&listing.prediction_words(&answer.scores))?;
-    } else {
-        let reason = ending.reason.map(|reason| format!(" ({reason:?}, {})", reason.number())).unwrap_or_default();
-        output::text(&format!("job {}: {:?}{reason}", ending.job, ending.stage))?;
+    } else if ending.stage != Stage::Failed {
+        output::text(&format!("job {}: {}", ending.job, market::stage_name(ending.stage)))?;
     }
-    match ending.stage {
-        Stage::Failed => Err(Failure::new(Exit::Failed, format!("job {} failed: {:?}", ending.job, ending.reason))
-            .hint("what comes back is a credit; take it out: encompute wallet withdraw --suri … or --wallet …")),
-        _ => Ok(()),
+    if ending.stage != Stage::Failed {
+        return Ok(());
     }
+    let why = ending.reason.map_or("no reason is known".into(), market::reason_words);
+    Err(Failure::new(Exit::Failed, format!("job {} failed: {why}", ending.job))
+        .hint("what comes back is a credit; take it out: encompute wallet withdraw --suri … or --wallet …"))
 }
 
 /// The ending of a job as `--json` has it.

@@ -9,8 +9,8 @@ use encompute_chain::{Client, Fact};
 use encompute_model::Preamble;
 use encompute_networks::Token;
 use encompute_protocol::{
-    BasisPoints, BlobDigest, Fees, JobId, JobProgress, JobTerms, Plancks, ReleasePolicy, SplitIndex, SplitManifest,
-    Stage, VersionId, VersionManifest, VersionStatus, Windows,
+    BasisPoints, BlobDigest, Fees, JobId, JobProgress, JobTerms, Plancks, Reason, ReleasePolicy, SplitIndex,
+    SplitManifest, Stage, VersionId, VersionManifest, VersionStatus, Windows,
     call::{QuoteJob, ReadCounts, ReadModel, ReadVersion},
     wire::Message,
 };
@@ -302,6 +302,29 @@ pub fn stage_name(stage: Stage) -> &'static str {
         Stage::Failed => "failed",
         Stage::Cancelled => "cancelled",
     }
+}
+
+/// Why a job ended otherwise than settled, in words; the number beside them is what events and tables use.
+pub fn reason_words(reason: Reason) -> String {
+    let words = match reason {
+        Reason::NoWorker => "no worker claimed it in time",
+        Reason::WorkerTimeout => "the worker committed nothing in time",
+        Reason::UserNoShow => "the user sent no features in time",
+        Reason::UserCancelled => "the user ended it",
+        Reason::CreatorTimeout => "the creator gave no result in time",
+        Reason::CreatorRefused => "the creator refused the features",
+        Reason::VersionRevoked => "the version was revoked before the head was committed",
+        Reason::AttestationExpired => "the worker's registration ran out before it committed",
+        Reason::MeasurementRevoked => "the worker's code was revoked before it committed",
+        Reason::BadReceipt
+        | Reason::HeadMismatch
+        | Reason::BlobMissing
+        | Reason::ResultMismatch
+        | Reason::ResultWithheld
+        | Reason::ArbiterTimeout
+        | Reason::Paused => "a reason that no rule of this version gives",
+    };
+    format!("{words} (reason {})", reason.number())
 }
 
 /// A job as `--json` has it.
