@@ -3,6 +3,7 @@
 use crate::{
     driver::{Runner, begin, end},
     error::JobError,
+    head::{JobHead, go_on, run_up_to},
     journal::{Journal, Record, RoundDone},
     order::{plan_of, split_of},
     report::{Step, Watch},
@@ -17,6 +18,7 @@ use encompute_protocol::{
 };
 use encompute_release::{CheckedPolicy, InputIdentity, ReleaseContext};
 use encompute_store::{Blobs, ByteLimit};
+use std::sync::Arc;
 
 impl<M: SubmitJob> Runner<M> {
     /// Verifies the commitment, decrypts the last response, releases, seals and sends.
@@ -26,12 +28,13 @@ impl<M: SubmitJob> Runner<M> {
         job: JobId,
         terms: JobTerms,
         progress: JobProgress,
+        in_hand: Option<JobHead>,
         watch: &mut (impl Watch + Send),
     ) -> Result<(), JobError> {
         let manifest = self.manifest(journal).await?;
         if journal.record().features.is_none() {
             let began = begin(watch, Step::Release);
-            let sealed = self.sealed_features(journal, job, terms, progress, &manifest).await?;
+            let sealed = self.sealed_features(journal, job, (terms, progress), &manifest, in_hand).await?;
             let digest = journal.keep(&sealed)?;
             journal.update(|record| record.features = Some(digest))?;
             end(watch, Step::Release, began);
@@ -85,12 +88,12 @@ impl<M: SubmitJob> Runner<M> {
         &self,
         journal: &mut Journal,
         job: JobId,
-        terms: JobTerms,
-        progress: JobProgress,
+        (terms, progress): (JobTerms, JobProgress),
         manifest: &VersionManifest,
+        in_hand: Option<JobHead>,
     ) -> Result<Vec<u8>, JobError> {
         let split = split_of(manifest, terms.split)?;
-        let plan = plan_of(split)?;
+        let plan = Arc::new(plan_of(split)?);
         let correspondence = self.correspondence(journal, job, terms, progress).await?;
         let (facts, trip) = (&correspondence.facts, correspondence.trip(&plan));
         let transcript = self.transcript(&progress).await?;
@@ -112,13 +115,14 @@ impl<M: SubmitJob> Runner<M> {
         let index = RoundIndex(rounds.len() as u16 - 1);
         let verified =
             trip.recheck(index, rounds, journal.record().tensor, &journal.kept(&last.response)?, &transcript)?;
-        let features = trip.decrypt(index, &verified)?;
+        let mut run = run_up_to(rounds.len() - 1, in_hand, journal, &trip)?;
+        go_on(&mut run, &trip.decrypt(index, &verified)?)?;
+        let unfinished = || JobError::Plan { found: "the client's half asks for a further round".into() };
+        let features = run.features().ok_or_else(unfinished)?;
         let policy = CheckedPolicy::of_split(split, terms.policy).map_err(JobError::Policy)?;
         let context = ReleaseContext { version: manifest.hash(), split: terms.split, policy: terms.policy };
         let identity = InputIdentity::from_bytes(journal.record().identity);
-        let last_round = crate::rounds::round_of(&plan, index)?;
-        let released =
-            self.releaser.release(features, last_round, &identity, &context, &policy).map_err(JobError::Release)?;
+        let released = self.releaser.release(&features, &identity, &context, &policy).map_err(JobError::Release)?;
         let message = ReleasedFeatures { job, policy: terms.policy, codes: released.codes };
         let sealing = |found: String| JobError::Crypto { doing: "seal the features", found };
         let creator =

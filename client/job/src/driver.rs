@@ -2,10 +2,11 @@
 
 use crate::{
     error::JobError,
+    head::{JobHead, go_on, run_up_to},
     journal::{JobSecrets, Journal, Record},
     order::{plan_of, split_of},
     report::{Answer, Bytes, Ending, Step, Watch},
-    rounds::{Correspondence, NoAnswer, RoundTrip, Verified},
+    rounds::{Correspondence, NoAnswer, RoundTrip, Verified, encrypt},
     told::Told,
     workers::{CheckedWorker, checked_worker},
 };
@@ -27,6 +28,7 @@ use encompute_release::Releaser;
 use encompute_store::{Blobs, ByteLimit, GatewayClient};
 use std::{
     path::PathBuf,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -61,6 +63,15 @@ const ASK_AGAIN: Duration = Duration::from_millis(100);
 /// So many times it is asked between two looks at whether it can have what it needs.
 const ASKED_PER_LOOK: u32 = 10;
 
+/// What one run of the program knows of a job besides its journal.
+#[derive(Default)]
+pub(crate) struct InHand {
+    /// The claim whose worker was asked again for everything that the journal has.
+    agreed: Option<BlockNumber>,
+    /// The client's half of the head.
+    run: Option<JobHead>,
+}
+
 impl<M: SubmitJob> Runner<M> {
     /// Takes the job on from wherever it stands until it ends, or until `patience` is over.
     ///
@@ -79,7 +90,7 @@ impl<M: SubmitJob> Runner<M> {
         let mut follow = self.services.market.follow(head);
         let mut waiting: Option<(Step, Instant)> = None;
         let mut told = Told::nothing(job);
-        let mut agreed = None;
+        let mut in_hand = InHand::default();
         loop {
             let (terms, progress) = self.job(job).await?;
             told.tell(&self.services.market, &terms, &progress, watch).await?;
@@ -91,9 +102,9 @@ impl<M: SubmitJob> Runner<M> {
             }
             match progress.stage {
                 Stage::Requested => {}
-                Stage::Claimed => self.rounds(journal, job, terms, progress, &mut agreed, watch).await?,
+                Stage::Claimed => self.rounds(journal, job, terms, progress, &mut in_hand, watch).await?,
                 Stage::HeadCommitted if self.is_past(progress.deadline).await? => self.poke(job).await,
-                Stage::HeadCommitted => self.release(journal, job, terms, progress, watch).await?,
+                Stage::HeadCommitted => self.release(journal, job, terms, progress, in_hand.run.take(), watch).await?,
                 Stage::FeaturesSent => {}
                 Stage::ResultCommitted => self.take_result(journal, job, progress, watch).await?,
                 Stage::Settled => {
@@ -195,38 +206,46 @@ impl<M: SubmitJob> Runner<M> {
         job: JobId,
         terms: JobTerms,
         progress: JobProgress,
-        agreed: &mut Option<BlockNumber>,
+        in_hand: &mut InHand,
         watch: &mut (impl Watch + Send),
     ) -> Result<(), JobError> {
         let manifest = self.manifest(journal).await?;
-        let plan = plan_of(split_of(&manifest, terms.split)?)?;
+        let plan = Arc::new(plan_of(split_of(&manifest, terms.split)?)?);
         let count = plan.rounds().len();
-        if *agreed == Some(progress.claimed_at) && journal.record().rounds.len() >= count {
+        if in_hand.agreed == Some(progress.claimed_at) && journal.record().rounds.len() >= count {
             return Ok(());
         }
         let began = begin(watch, Step::Rounds);
         let correspondence = self.correspondence(journal, job, terms, progress).await?;
         let trip = correspondence.trip(&plan);
-        if *agreed != Some(progress.claimed_at) {
+        if in_hand.agreed != Some(progress.claimed_at) {
             let Some(common) = self.agree(journal, &trip, progress.deadline).await? else { return Ok(()) };
             journal.update(|record| record.rounds.truncate(common))?;
-            *agreed = Some(progress.claimed_at);
+            in_hand.agreed = Some(progress.claimed_at);
         }
         while journal.record().rounds.len() < count {
-            let round = RoundIndex(journal.record().rounds.len() as u16);
+            let before = journal.record().rounds.len();
+            let round = RoundIndex(before as u16);
             let Some(verified) = self.ask(journal, &trip, round, progress.deadline).await? else { return Ok(()) };
-            let last = usize::from(round.0) + 1 == count;
-            let request = if last { Vec::new() } else { trip.next_request(round, &verified)?.to_bytes() };
-            let next = if last { BlobDigest::of(&[]) } else { journal.keep(&request)? };
-            if last {
-                journal.keep(&verified.features.to_bytes())?;
-            }
+            journal.keep(&verified.features.to_bytes())?;
+            let request = match before + 1 < count {
+                true => {
+                    let mut run = run_up_to(before, in_hand.run.take(), journal, &trip)?;
+                    go_on(&mut run, &trip.decrypt(round, &verified)?)?;
+                    let request = next_request(&trip, &run)?;
+                    in_hand.run = Some(run);
+                    request
+                }
+                // The last waits for the commitment.
+                false => Vec::new(),
+            };
+            let next = if request.is_empty() { BlobDigest::of(&[]) } else { journal.keep(&request)? };
             journal.update(|record| {
                 record.rounds.push(RoundTrip::done(&verified, next));
                 record.bytes.0 += request.len() as u64;
                 record.bytes.1 += verified.bytes as u64;
             })?;
-            watch.round(usize::from(round.0) + 1, count);
+            watch.round(before + 1, count);
         }
         end(watch, Step::Rounds, began);
         Ok(())
@@ -250,6 +269,7 @@ impl<M: SubmitJob> Runner<M> {
             if verified.round.link() != round.link {
                 return Ok(Some(index));
             }
+            journal.keep(&verified.features.to_bytes())?;
         }
         Ok(Some(done.len()))
     }
@@ -409,6 +429,13 @@ fn awaited(stage: Stage) -> Option<Step> {
         Stage::FeaturesSent => Some(Step::Tail),
         _ => None,
     }
+}
+
+/// Encrypts what the client's half asks for next.
+fn next_request(trip: &RoundTrip<'_>, run: &JobHead) -> Result<Vec<u8>, JobError> {
+    let none = || JobError::Plan { found: "the client's half asks for no further round".into() };
+    let (round, values) = run.request().ok_or_else(none)?;
+    Ok(encrypt(trip.key, trip.plan, round, values)?.to_bytes())
 }
 
 pub(crate) fn begin(watch: &mut impl Watch, step: Step) -> Instant {

@@ -11,6 +11,7 @@
 mod commitment;
 mod driver;
 mod error;
+mod head;
 mod journal;
 mod order;
 mod report;

@@ -1,4 +1,4 @@
-//! Rounds: verify the receipt, decrypt, apply the step, encrypt again.
+//! Rounds: ask, verify the receipt, decrypt; encrypt what is asked for next.
 
 use crate::{
     error::JobError,
@@ -7,7 +7,7 @@ use crate::{
 };
 use encompute_audit::{JobFacts, VerifiedRound, verify_round};
 use encompute_fhe::{EncryptedFeatures, EncryptedTensor};
-use encompute_head::{HeadPlan, RoundPlan, client_step};
+use encompute_head::{HeadPlan, RoundPlan};
 use encompute_keys::{SecretFeatures, SecretKey, VerifiedResponse};
 use encompute_protocol::{
     BlobDigest, RoundIndex, RoundReceipt, RoundReceiptDigest, Signature, Transcript,
@@ -15,7 +15,7 @@ use encompute_protocol::{
     signing::SigningKey,
     wire::{DecodeError, Message},
 };
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 /// How long a worker may take over one round before the client asks again.
 const ROUND_WITHIN: Duration = Duration::from_secs(70);
@@ -36,7 +36,7 @@ pub struct Correspondence {
 
 impl Correspondence {
     /// Rounds of a head with this plan.
-    pub fn trip<'a>(&'a self, plan: &'a HeadPlan) -> RoundTrip<'a> {
+    pub fn trip<'a>(&'a self, plan: &'a Arc<HeadPlan>) -> RoundTrip<'a> {
         let Self { facts, key, session, url, http } = self;
         RoundTrip { facts, plan, key, session, url, http }
     }
@@ -47,7 +47,7 @@ pub struct RoundTrip<'a> {
     /// What the chain says.
     pub facts: &'a JobFacts,
     /// The head's public half.
-    pub plan: &'a HeadPlan,
+    pub plan: &'a Arc<HeadPlan>,
     /// Decrypts and encrypts.
     pub key: &'a SecretKey,
     /// Signs orders.
@@ -177,24 +177,22 @@ impl RoundTrip<'_> {
     /// # Errors
     /// [`JobError::Shape`] when the response does not fit the plan; never because of a value.
     pub fn decrypt(&self, round: RoundIndex, verified: &Verified) -> Result<SecretFeatures, JobError> {
+        self.decrypt_verified(round, &verified.features, verified.round.response())
+    }
+
+    /// Decrypts a response whose receipt was verified to name `digest`.
+    pub(crate) fn decrypt_verified(
+        &self,
+        round: RoundIndex,
+        features: &EncryptedFeatures,
+        digest: BlobDigest,
+    ) -> Result<SecretFeatures, JobError> {
         let plan = self.round(round)?;
         let failed = |found: String| JobError::Crypto { doing: "decrypt a response", found };
         let layout = plan.output_layout(self.plan.parameter_set()).map_err(|error| failed(error.to_string()))?;
-        let permission = VerifiedResponse::after_receipt_verification(verified.round.response());
-        let opened = self.key.decrypt(&verified.features, &layout, plan.accumulator_bits, &permission);
+        let permission = VerifiedResponse::after_receipt_verification(digest);
+        let opened = self.key.decrypt(features, &layout, plan.accumulator_bits, &permission);
         opened.map_err(|source| JobError::Shape { round, source })
-    }
-
-    /// The request of the round after: decrypted sums through the client step, encrypted again.
-    ///
-    /// # Errors
-    /// [`JobError::Shape`], [`JobError::Crypto`] when plan and response do not fit; never because of a value.
-    pub fn next_request(&self, round: RoundIndex, verified: &Verified) -> Result<EncryptedTensor, JobError> {
-        let sums = self.decrypt(round, verified)?;
-        let failed = |found: String| JobError::Crypto { doing: "encrypt a round", found };
-        let values =
-            client_step(self.round(round)?, sums.expose_to_client_step()).map_err(|error| failed(error.to_string()))?;
-        encrypt(self.key, self.plan, RoundIndex(round.0 + 1), values.expose())
     }
 
     /// What is written down when a round is behind us.
@@ -202,7 +200,7 @@ impl RoundTrip<'_> {
         RoundDone { link: verified.round.link(), response: verified.round.response(), next }
     }
 
-    fn round(&self, round: RoundIndex) -> Result<&RoundPlan, JobError> {
+    pub(crate) fn round(&self, round: RoundIndex) -> Result<&RoundPlan, JobError> {
         round_of(self.plan, round)
     }
 }

@@ -25,7 +25,7 @@ impl VerifiedResponse {
     }
 }
 
-/// Decrypted sums of one round. They leave through one of two named doors, and are wiped after.
+/// Decrypted sums of one round. They leave through one named door, and are wiped after.
 ///
 /// They cannot be printed:
 /// ```compile_fail
@@ -47,13 +47,8 @@ impl SecretFeatures {
         Self(values)
     }
 
-    /// The sums, for the client's step between two rounds: its result is encrypted again.
-    pub fn expose_to_client_step(&self) -> &[i64] {
-        &self.0
-    }
-
-    /// The sums, for the release pipeline: the only way out for a decrypted value.
-    pub fn expose_to_release(&self) -> &[i64] {
+    /// The sums, for the client's half of the head: what it makes of them is encrypted again, or released.
+    pub fn expose_to_client_run(&self) -> &[i64] {
         &self.0
     }
 

@@ -237,6 +237,40 @@ impl SecretKey {
         Ok(SecretFeatures::new(values))
     }
 
+    /// The values of a request that this key made: what went into it, for going on after a restart. A value that
+    /// the request does not carry is 0.
+    ///
+    /// # Errors
+    /// [`DecryptError`], from public facts alone.
+    pub fn read_request(
+        &self,
+        request: &EncryptedTensor,
+        layout: &InputLayout,
+        bits: AccumulatorBits,
+    ) -> Result<Zeroizing<Vec<i64>>, DecryptError> {
+        let wanted = self.parameter_set;
+        for (what, found) in [("request", request.parameter_set()), ("layout", layout.parameter_set())] {
+            if found != wanted {
+                return Err(DecryptError::ParameterSet { what, found, wanted });
+            }
+        }
+        if !(AccumulatorBits::MIN..=AccumulatorBits::MAX).contains(&bits) {
+            return Err(DecryptError::AccumulatorBits { found: bits.0, response: 64 });
+        }
+        let (found, wanted) = (request.ciphertext_count(), layout.ciphertext_count());
+        if found != wanted {
+            return Err(DecryptError::Shape { piece: found.min(wanted), found, wanted });
+        }
+        let ciphertexts = encompute_fhe::expand_tensor(request);
+        let value = |slot: Option<encompute_fhe::Slot>| {
+            let slot = slot?;
+            let (ciphertext, at) = (ciphertexts.get(slot.ciphertext as usize)?, usize::from(slot.coefficient));
+            let phase = ciphertext.body[at].wrapping_sub(self.mask_times_key(&ciphertext.mask, at));
+            Some(round_phase(phase, 64, bits.0))
+        };
+        Ok(Zeroizing::new(layout.first_slots().into_iter().map(|slot| value(slot).unwrap_or(0)).collect()))
+    }
+
     /// Coefficient `at` of mask times key, modulo Xⁿ + 1 and 2⁶⁴. The same instructions whatever
     /// the key is.
     fn mask_times_key(&self, mask: &[u64], at: usize) -> u64 {

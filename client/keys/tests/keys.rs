@@ -36,7 +36,7 @@ fn echo(key: &SecretKey, values: &[i64]) -> (EncryptedFeatures, OutputLayout) {
 
 fn open(key: &SecretKey, features: &EncryptedFeatures, layout: &OutputLayout) -> Result<Vec<i64>, DecryptError> {
     let verified = VerifiedResponse::after_receipt_verification(features.digest());
-    Ok(key.decrypt(features, layout, BITS, &verified)?.expose_to_release().to_vec())
+    Ok(key.decrypt(features, layout, BITS, &verified)?.expose_to_client_run().to_vec())
 }
 
 #[test]
@@ -60,7 +60,7 @@ fn the_blinding_key_encrypts_zero_with_noise_and_nothing_else() {
         let features = respond(&[zero.clone(), zero], &layout, ResponseBits::MAX).unwrap();
         let verified = VerifiedResponse::after_receipt_verification(features.digest());
         let width = AccumulatorBits(ResponseBits::MAX.0);
-        let noise = key.decrypt(&features, &layout, width, &verified).unwrap().expose_to_release().to_vec();
+        let noise = key.decrypt(&features, &layout, width, &verified).unwrap().expose_to_client_run().to_vec();
         assert!(noise.iter().all(|value| value.abs() <= bound), "{set}: {noise:?}");
         let distinct: std::collections::BTreeSet<_> = noise.iter().collect();
         assert!(distinct.len() >= fewest, "{set}: {distinct:?}");

@@ -10,7 +10,7 @@ use crate::{
     samples::{self, Sample, SamplesError},
     tail::{TailError, TailLimits, TailModel, released_features},
 };
-use encompute_head::{Backend, ClearBackend, CompiledHead, EvaluateError, HeadPlan, HeadWeights, Mode, RoundIndex};
+use encompute_head::{Backend, ClearBackend, CompiledHead, EvaluateError, HeadPlan, HeadWeights, Mode};
 use encompute_protocol::{BasisPoints, PolicyId, ReleasePolicy, Text};
 use rayon::prelude::*;
 use std::path::{Path, PathBuf};
@@ -150,14 +150,14 @@ impl Bench {
     pub fn split(&self, index: usize) -> Result<BenchSplit, BenchError> {
         let known = self.card.splits.len();
         let card = self.card.splits.get(index).ok_or(BenchError::NoSplit { found: index, known })?;
-        let rounds = lower::rounds(&self.model.head_until(&card.after)?)?;
+        let graph = self.model.head_until(&card.after)?;
         let mode = match card.mode {
             ModeName::Rounds => Mode::Rounds,
-            ModeName::Linear if rounds.len() == 1 && !rounds[0].relu && rounds[0].pool == 1 => Mode::Linear,
-            ModeName::Linear => return Err(LowerError::NotLinear { found: rounds.len() }.into()),
+            ModeName::Linear => Mode::Linear,
         };
+        lower::check(&graph, mode == Mode::Linear)?;
         let calibration = samples::calibration(&self.folder, &self.card)?;
-        let head = quantise(&rounds, mode, &self.card.preamble.grid(), &calibration, card.clip)?;
+        let head = quantise(&graph, mode, &self.card.preamble.grid(), &calibration, card.clip)?;
         let tail = self.model.tail_after(&card.after, head.plan.feature_count(), card.clip as f32)?;
         Ok(BenchSplit { card: card.clone(), plan: head.plan, weights: head.weights, compiled: head.compiled, tail })
     }
@@ -284,13 +284,16 @@ impl Measured {
 /// # Errors
 /// [`EvaluateError`] if the input has another size than the head takes.
 pub fn clear_features(head: &CompiledHead, input: &Tensor) -> Result<Vec<i64>, EvaluateError> {
-    let mut values: Vec<i64> = input.values().iter().map(|byte| i64::from(*byte)).collect();
-    for (index, round) in (0u16..).zip(head.plan().rounds()) {
-        let sums = ClearBackend.evaluate(head, RoundIndex(index), &values)?;
-        let stepped = encompute_head::client_step(round, &sums).expect("the backend gives the round's sums; qed");
-        values = stepped.expose().to_vec();
+    let input: Vec<i64> = input.values().iter().map(|byte| i64::from(*byte)).collect();
+    let wanted = head.plan().input_count();
+    let other_size = |_| EvaluateError::InputCount { what: "values", found: input.len(), wanted };
+    let mut run = head.plan().run(&input).map_err(other_size)?;
+    while let Some((round, values)) = run.request() {
+        let sums = ClearBackend.evaluate(head, round, &values.to_vec())?;
+        run.answer(&sums).expect("the backend gives the round's sums; qed");
     }
-    Ok(values)
+    let features = run.features().expect("a run that asks for nothing has its features; qed");
+    Ok(features.expose().to_vec())
 }
 
 /// The class with the highest score, the first of equals.

@@ -1,18 +1,18 @@
-//! From float rounds to the integer program that runs under encryption.
+//! From a graph of floats to the integer program that runs under encryption.
 //!
-//! Weights are i8 with a scale per output; inputs and activations are u8 (i8 where no ReLU precedes them), scaled
-//! to what calibration saw; features are integers on a grid of [`CLIP_UNITS`] to the clip norm. The accuracy of
+//! Weights are i8 with a scale per output; inputs and activations are u8 (i8 where calibration saw some below
+//! zero), scaled to what it saw; features are integers on a grid of [`CLIP_UNITS`] to the clip norm. The accuracy of
 //! the integer head is that of the very program that runs encrypted: `encompute_head`'s.
 
 use crate::{
-    lower::{FloatRound, LinearMap},
+    onnx::{HeadGraph, LinearMap, Operation},
     preamble::{InputGrid, Tensor},
     rounding::{Correlation, round_weights},
 };
 use encompute_fhe::ParameterSet;
 use encompute_head::{
-    Activation, ClientStep, CompileError, CompileOptions, CompiledHead, Domain, HeadPlan, HeadWeights, Mode, PlanError,
-    Pooling, Rescale, RoundPlan, compile,
+    CompileError, CompileOptions, CompiledHead, Domain, Draft, Features, HeadPlan, HeadWeights, Mode, Node, NodeError,
+    PlanError, Real, RoundPlan, Shape, TensorIndex, Unit, compile, compute, quantised,
 };
 
 /// Grid units in the clip norm: rounding to the grid is far below any noise that a policy adds.
@@ -46,8 +46,8 @@ pub enum QuantiseError {
     /// Padding means 0.0, and the first layer's inputs have no byte for it.
     #[error("the first layer pads with 0, which is not on its input's grid")]
     PaddingOffGrid,
-    /// Numbers too far apart for fixed point.
-    #[error("node `{node}`: its scales span more than fixed point holds")]
+    /// Numbers beyond 32-bit floats.
+    #[error("node `{node}`: its scales or its bias are beyond what 32-bit floats hold")]
     Scale {
         /// The linear layer.
         node: String,
@@ -61,6 +61,9 @@ pub enum QuantiseError {
         #[source]
         source: CompileError,
     },
+    /// The head program refused what the client computes.
+    #[error("the client cannot compute this head")]
+    Node(#[source] NodeError),
     /// The head program refused the plan.
     #[error("the rounds do not make a head")]
     Plan(#[source] PlanError),
@@ -76,10 +79,12 @@ pub(crate) struct QuantisedHead {
     pub compiled: CompiledHead,
 }
 
-/// Quantises `rounds` for inputs on `grid`, scaled by `calibration`. `clip` is the L2 norm, in the float model's
+const PARAMETER_SET: ParameterSet = ParameterSet::Glwe2048V1;
+
+/// Quantises `graph` for inputs on `grid`, scaled by `calibration`. `clip` is the L2 norm, in the float model's
 /// units, that makes [`CLIP_UNITS`].
 pub(crate) fn quantise(
-    rounds: &[FloatRound],
+    graph: &HeadGraph,
     mode: Mode,
     grid: &InputGrid,
     calibration: &[Tensor],
@@ -88,150 +93,176 @@ pub(crate) fn quantise(
     if calibration.is_empty() {
         return Err(QuantiseError::NoCalibration);
     }
-    if !(clip.is_finite() && clip > 0.0) {
-        return Err(QuantiseError::Clip { found: clip });
+    let unit = Real::new(clip / CLIP_UNITS as f64).filter(|unit| unit.get() > 0.0);
+    let unit = unit.ok_or(QuantiseError::Clip { found: clip })?;
+    let mut writer = Writer::new(grid, calibration);
+    for node in &graph.nodes {
+        match &node.operation {
+            Operation::Linear { of, map } => writer.round(&node.name, *of, map, grid)?,
+            Operation::Client(client) => writer.client(client)?,
+        }
     }
-    let mut samples = Samples::new(grid, calibration);
-    let (mut plans, mut weights) = (Vec::new(), Vec::new());
-    for (index, round) in rounds.iter().enumerate() {
-        let last = index + 1 == rounds.len();
-        let entry = if index == 0 { first_entry(round, grid)? } else { Entry::inner(&samples, round) };
-        let (plan, integers) = samples.advance(round, &entry, last.then_some(clip / CLIP_UNITS as f64))?;
-        plans.push(plan);
-        weights.push(integers);
-    }
-    let plan = HeadPlan::new(PARAMETER_SET, mode, plans).map_err(QuantiseError::Plan)?;
+    let Writer { draft, rounds, weights, .. } = writer;
+    let program = draft.give(Features { of: graph.features, unit, domain: FEATURES });
+    let plan = HeadPlan::new(PARAMETER_SET, mode, rounds, program).map_err(QuantiseError::Plan)?;
     let weights = HeadWeights::new(weights);
     let compiled =
         compile(plan.clone(), weights.clone(), &CompileOptions::default()).map_err(QuantiseError::Compile)?;
     Ok(QuantisedHead { plan, weights, compiled })
 }
 
-const PARAMETER_SET: ParameterSet = ParameterSet::Glwe2048V1;
+/// One tensor of a calibration sample, in floats and as the quantised program gives it.
+struct Both {
+    exact: Vec<f64>,
+    quantised: Vec<f64>,
+}
 
-/// A layer's real weights, for inputs counted in integers.
+/// Writes the program node by node, and takes all calibration samples through it.
+struct Writer {
+    draft: Draft,
+    rounds: Vec<RoundPlan>,
+    weights: Vec<Vec<i8>>,
+    /// By sample, then by tensor.
+    samples: Vec<Vec<Both>>,
+    shapes: Vec<Shape>,
+}
+
+/// A layer's real weights for a request of integers, and what one of these is worth in the program.
 struct Entry {
     weights: Vec<f64>,
+    unit: Real,
     domain: Domain,
+}
+
+impl Writer {
+    fn new(grid: &InputGrid, calibration: &[Tensor]) -> Self {
+        let sample = |tensor: &Tensor| {
+            let quantised: Vec<f64> = tensor.values().iter().map(|byte| f64::from(*byte)).collect();
+            let axis = grid.offset.iter().zip(&grid.step);
+            let exact = quantised.iter().zip(axis).map(|(value, (offset, step))| offset + step * value).collect();
+            vec![Both { exact, quantised }]
+        };
+        let samples = calibration.iter().map(sample).collect();
+        let shape = Shape { channels: grid.step.len(), rows: 1, columns: 1 };
+        Self { draft: Draft::default(), rounds: Vec::new(), weights: Vec::new(), samples, shapes: vec![shape] }
+    }
+
+    /// What the client computes, on floats and on the program's numbers alike.
+    fn client(&mut self, node: &Node) -> Result<(), QuantiseError> {
+        let reads: Vec<usize> = node.reads().iter().map(|of| usize::from(of.0)).collect();
+        let shapes: Vec<Shape> = reads.iter().map(|of| self.shapes[*of]).collect();
+        for sample in &mut self.samples {
+            let of = |values: fn(&Both) -> &Vec<f64>| {
+                let read: Vec<_> =
+                    reads.iter().zip(&shapes).map(|(of, shape)| (values(&sample[*of]).as_slice(), *shape)).collect();
+                compute(node, &read)
+            };
+            let both = Both { exact: of(|both| &both.exact), quantised: of(|both| &both.quantised) };
+            sample.push(both);
+        }
+        self.shapes.push(node.shape_after(&shapes).map_err(QuantiseError::Node)?);
+        self.draft.then(node.clone());
+        Ok(())
+    }
+
+    fn round(&mut self, name: &str, of: TensorIndex, map: &LinearMap, grid: &InputGrid) -> Result<(), QuantiseError> {
+        let source = usize::from(of.0);
+        let entry = if source == 0 { first_entry(map, grid)? } else { self.inner_entry(source, map) };
+        let Entry { unit, domain, .. } = entry;
+        let requests: Vec<Vec<f64>> =
+            self.samples.iter().map(|s| request(&s[source].quantised, unit, domain)).collect();
+        let (integers, scales) = rounded(map, &entry, &requests);
+        let weights: Vec<f64> = integers.iter().map(|weight| f64::from(*weight)).collect();
+        let real: Vec<f64> = map.weights().iter().map(|weight| f64::from(*weight)).collect();
+        let sums: Vec<Vec<f64>> = requests.iter().map(|request| apply(&weights, &map.windows(request))).collect();
+        let exact: Vec<Vec<f64>> = self
+            .samples
+            .iter()
+            .map(|sample| plus_bias(apply(&real, &map.windows(&sample[source].exact)), map.bias()))
+            .collect();
+        let number = |value: f64| Real::new(value).ok_or_else(|| QuantiseError::Scale { node: name.to_owned() });
+        let scale = scales.iter().map(|scale| number(scale / unit.get())).collect::<Result<Vec<_>, _>>()?;
+        let worth: Vec<f64> = scale.iter().map(|scale| unit.get() * scale.get()).collect();
+        let bias = missing_bias(&exact, &sums, &worth).into_iter().map(number).collect::<Result<Vec<_>, _>>()?;
+        for ((sample, exact), sums) in self.samples.iter_mut().zip(exact).zip(sums) {
+            let positions = (sums.len() / worth.len()).max(1);
+            let real = |(at, sum): (usize, &f64)| sum * worth[at / positions] + bias[at / positions].get();
+            sample.push(Both { exact, quantised: sums.iter().enumerate().map(real).collect() });
+        }
+        let plan = RoundPlan::fitted(PARAMETER_SET, map.head_layer(), domain, &integers)
+            .map_err(|source| QuantiseError::Layer { node: name.to_owned(), source })?;
+        // The input has the shape that its first round gives it.
+        if source == 0 {
+            self.shapes[0] = plan.layer.input_shape();
+        }
+        self.shapes.push(plan.sums());
+        self.rounds.push(plan);
+        self.weights.push(integers);
+        self.draft.then(Node::Round { of, unit: Unit::Fixed(unit), scale, bias });
+        Ok(())
+    }
+
+    /// Activations are scaled to what calibration saw.
+    fn inner_entry(&self, source: usize, map: &LinearMap) -> Entry {
+        let values = || self.samples.iter().flat_map(|sample| &sample[source].exact);
+        let largest = values().fold(0.0f64, |largest, value| largest.max(value.abs()));
+        let domain = if values().any(|value| *value < 0.0) { Domain::I8 } else { Domain::U8 };
+        let unit = Real::new(largest / domain.max() as f64).filter(|unit| unit.get() > 0.0).unwrap_or(Real::ONE);
+        let weights = map.weights().iter().map(|weight| f64::from(*weight) * unit.get()).collect();
+        Entry { weights, unit, domain }
+    }
 }
 
 /// The first layer takes bytes: their step goes into the weights; their offset ends up in the bias, which comes
 /// from the float outputs over calibration.
-fn first_entry(round: &FloatRound, grid: &InputGrid) -> Result<Entry, QuantiseError> {
-    let weights = round.map.weights().iter().map(|weight| f64::from(*weight));
-    match &round.map {
-        LinearMap::Dense(dense) => {
-            if dense.inputs != grid.step.len() {
-                return Err(QuantiseError::Inputs { found: grid.step.len(), wanted: dense.inputs });
-            }
-            let weights = weights.zip(grid.step.iter().cycle()).map(|(weight, step)| weight * step);
-            Ok(Entry { weights: weights.collect(), domain: Domain::U8 })
-        }
-        LinearMap::Conv2d(conv) => {
-            let wanted = conv.input.iter().product();
-            if wanted != grid.step.len() {
-                return Err(QuantiseError::Inputs { found: grid.step.len(), wanted });
-            }
+fn first_entry(map: &LinearMap, grid: &InputGrid) -> Result<Entry, QuantiseError> {
+    let (found, wanted) = (grid.step.len(), map.inputs());
+    if found != wanted {
+        return Err(QuantiseError::Inputs { found, wanted });
+    }
+    let weights = map.weights().iter().map(|weight| f64::from(*weight));
+    let weights = match map {
+        LinearMap::Dense(_) => weights.zip(grid.step.iter().cycle()).map(|(weight, step)| weight * step).collect(),
+        LinearMap::Conv2d(_) => {
             let step = grid.step[0];
             if grid.offset.iter().any(|offset| *offset != 0.0) || grid.step.iter().any(|other| *other != step) {
                 return Err(QuantiseError::PaddingOffGrid);
             }
-            Ok(Entry { weights: weights.map(|weight| weight * step).collect(), domain: Domain::U8 })
+            weights.map(|weight| weight * step).collect()
         }
-    }
+    };
+    Ok(Entry { weights, unit: Real::ONE, domain: Domain::U8 })
 }
 
-impl Entry {
-    fn inner(samples: &Samples, round: &FloatRound) -> Self {
-        Self {
-            weights: round.map.weights().iter().map(|weight| f64::from(*weight) * samples.unit).collect(),
-            domain: samples.domain,
+/// A tensor as a round sends it.
+fn request(tensor: &[f64], unit: Real, domain: Domain) -> Vec<f64> {
+    quantised(tensor, &[unit.get()], domain).expose().iter().map(|value| *value as f64).collect()
+}
+
+/// 8-bit weights, and what an integer of each output's sums is worth.
+fn rounded(map: &LinearMap, entry: &Entry, requests: &[Vec<f64>]) -> (Vec<i8>, Vec<f64>) {
+    let (fan_in, groups) = (map.fan_in(), map.groups().max(1));
+    let mut correlations: Vec<Correlation> = (0..groups).map(|_| Correlation::new(fan_in)).collect();
+    // Sample by sample: the windows of all together are many times the samples.
+    let mut every = None;
+    let mut seen = 0;
+    for request in requests {
+        let windows = map.windows(request);
+        let count = windows.first().map_or(0, Vec::len);
+        let every = *every.get_or_insert((requests.len() * count).div_ceil(CORRELATED_WINDOWS).max(1));
+        for (correlation, windows) in correlations.iter_mut().zip(&windows) {
+            let first = (every - seen % every) % every;
+            windows.iter().skip(first).step_by(every).for_each(|window| correlation.add(window));
         }
+        seen += count;
     }
-}
-
-/// The calibration inputs on their way through the head, in floats and in integers.
-struct Samples {
-    float: Vec<Vec<f64>>,
-    integer: Vec<Vec<f64>>,
-    /// Float worth of one integer step.
-    unit: f64,
-    domain: Domain,
-}
-
-impl Samples {
-    fn new(grid: &InputGrid, calibration: &[Tensor]) -> Self {
-        let bytes = |tensor: &Tensor| tensor.values().iter().map(|byte| f64::from(*byte)).collect::<Vec<_>>();
-        let on_axis = |values: &Vec<f64>| {
-            let axis = grid.offset.iter().zip(&grid.step);
-            values.iter().zip(axis).map(|(value, (offset, step))| offset + step * value).collect()
-        };
-        let integer: Vec<Vec<f64>> = calibration.iter().map(bytes).collect();
-        Self { float: integer.iter().map(on_axis).collect(), integer, unit: 1.0, domain: Domain::U8 }
+    let (mut integers, mut scales) = (Vec::new(), Vec::new());
+    for (weights, correlation) in entry.weights.chunks_exact(entry.weights.len() / groups).zip(&correlations) {
+        let of_group = round_weights(weights, fan_in, correlation);
+        integers.extend(of_group.0);
+        scales.extend(of_group.1);
     }
-
-    /// Takes all samples through one round and returns its plan and weights. `grid_unit` is given for the last
-    /// round: the float worth of a grid unit.
-    fn advance(
-        &mut self,
-        round: &FloatRound,
-        entry: &Entry,
-        grid_unit: Option<f64>,
-    ) -> Result<(RoundPlan, Vec<i8>), QuantiseError> {
-        let fan_in = round.map.fan_in();
-        let windows: Vec<Vec<Vec<Vec<f64>>>> = self.integer.iter().map(|sample| round.map.windows(sample)).collect();
-        let (mut integers, mut scales) = (Vec::new(), Vec::new());
-        for (group, weights) in entry.weights.chunks_exact(entry.weights.len() / round.map.groups()).enumerate() {
-            let rounded = round_weights(weights, fan_in, &correlate(&windows, group, fan_in));
-            integers.extend(rounded.0);
-            scales.extend(rounded.1);
-        }
-        let weights: Vec<f64> = integers.iter().map(|weight| f64::from(*weight)).collect();
-        let sums: Vec<Vec<f64>> = windows.iter().map(|windows| apply(&weights, windows)).collect();
-        let real: Vec<f64> = round.map.weights().iter().map(|weight| f64::from(*weight)).collect();
-        let exact: Vec<Vec<f64>> = self
-            .float
-            .iter()
-            .map(|sample| plus_bias(apply(&real, &round.map.windows(sample)), round.map.bias()))
-            .collect();
-        let bias = corrected_bias(&exact, &sums, &scales);
-        self.float = exact.into_iter().map(|sums| activated(round, sums)).collect();
-        let output = match (grid_unit, round.relu) {
-            (Some(_), _) => FEATURES,
-            (None, true) => Domain::U8,
-            (None, false) => Domain::I8,
-        };
-        let largest = self.float.iter().flatten().fold(0.0f64, |largest, value| largest.max(value.abs()));
-        let unit = grid_unit.unwrap_or(if largest > 0.0 { largest / output.max() as f64 } else { 1.0 });
-        let area = (round.pool * round.pool) as f64;
-        let ratios: Vec<f64> = scales.iter().map(|scale| scale / (unit * area)).collect();
-        let rescale = fixed_point(&ratios).ok_or_else(|| QuantiseError::Scale { node: round.node.clone() })?;
-        let step = ClientStep {
-            bias,
-            activation: if round.relu { Activation::Relu } else { Activation::Identity },
-            pooling: match u8::try_from(round.pool) {
-                Ok(size @ 2..) => Pooling::Average { size },
-                _ => Pooling::None,
-            },
-            rescale,
-            output,
-        };
-        let layer = round.map.head_layer();
-        let plan = RoundPlan::fitted(PARAMETER_SET, layer, entry.domain, step, &integers)
-            .map_err(|source| QuantiseError::Layer { node: round.node.clone(), source })?;
-        self.integer = sums.iter().map(|sums| stepped(&plan, sums)).collect();
-        (self.unit, self.domain) = (unit, output);
-        Ok((plan, integers))
-    }
-}
-
-/// The correlation of what meets one group's weights, over all samples.
-fn correlate(samples: &[Vec<Vec<Vec<f64>>>], group: usize, fan_in: usize) -> Correlation {
-    let mut correlation = Correlation::new(fan_in);
-    let windows = || samples.iter().filter_map(|groups| groups.get(group)).flatten();
-    let every = windows().count().div_ceil(CORRELATED_WINDOWS).max(1);
-    windows().step_by(every).for_each(|window| correlation.add(window));
-    correlation
+    (integers, scales)
 }
 
 /// `[outputs, fan in] × [groups, windows, fan in] → [outputs, windows]`, flat.
@@ -252,73 +283,16 @@ fn plus_bias(mut sums: Vec<f64>, bias: &[f32]) -> Vec<f64> {
     sums
 }
 
-/// The bias, in integer sums, that makes the mean over calibration right: it takes the rounding of weights and
-/// of everything before into account.
-fn corrected_bias(exact: &[Vec<f64>], sums: &[Vec<f64>], scales: &[f64]) -> Vec<i64> {
+/// The bias that makes the mean over calibration right: it takes the rounding of weights and of everything before
+/// into account.
+fn missing_bias(exact: &[Vec<f64>], sums: &[Vec<f64>], worth: &[f64]) -> Vec<f64> {
     let mean = |samples: &[Vec<f64>], output: usize| {
         let channel = samples.iter().flat_map(|sums| {
-            let positions = sums.len() / scales.len();
+            let positions = sums.len() / worth.len();
             &sums[output * positions..(output + 1) * positions]
         });
         let (count, total) = channel.fold((0u64, 0.0), |(count, total), value| (count + 1, total + value));
         total / count.max(1) as f64
     };
-    let missing = |(output, scale): (usize, &f64)| (mean(exact, output) / scale - mean(sums, output)).round();
-    // A float beyond i64 saturates; the plan's own check then refuses it.
-    scales.iter().enumerate().map(|entry| missing(entry) as i64).collect()
-}
-
-/// Activation and pooling in floats.
-fn activated(round: &FloatRound, mut values: Vec<f64>) -> Vec<f64> {
-    if round.relu {
-        values.iter_mut().for_each(|value| *value = value.max(0.0));
-    }
-    let (LinearMap::Conv2d(conv), 2..) = (&round.map, round.pool) else { return values };
-    let [channels, rows, columns] = conv.output().unwrap_or([0; 3]);
-    let side = round.pool;
-    let mean = |channel: usize, row: usize, column: usize| {
-        let places = (0..side * side).map(|place| (row * side + place / side, column * side + place % side));
-        places.map(|(y, x)| values[(channel * rows + y) * columns + x]).sum::<f64>() / (side * side) as f64
-    };
-    let targets = (0..channels)
-        .flat_map(|channel| (0..rows / side).flat_map(move |row| (0..columns / side).map(move |c| (channel, row, c))));
-    targets.map(|(channel, row, column)| mean(channel, row, column)).collect()
-}
-
-/// One sample's sums through the very step that the client takes.
-fn stepped(plan: &RoundPlan, sums: &[f64]) -> Vec<f64> {
-    let sums: Vec<i64> = sums.iter().map(|sum| *sum as i64).collect();
-    let values = encompute_head::client_step(plan, &sums).expect("the plan was fitted to this layer's sums; qed");
-    values.expose().iter().map(|value| *value as f64).collect()
-}
-
-/// The ratios as `multiplier / 2^shift`, the largest multiplier between 2^30 and 2^31; `None` if the largest
-/// ratio needs a shift outside 0 ..= 62.
-fn fixed_point(ratios: &[f64]) -> Option<Rescale> {
-    let largest = ratios.iter().copied().fold(0.0, f64::max);
-    let shift = 30.0 - largest.log2().floor();
-    if !(0.0..=62.0).contains(&shift) {
-        return None;
-    }
-    let multipliers = ratios.iter().map(|ratio| (ratio * shift.exp2()).round() as u32).collect();
-    Some(Rescale { multipliers, shift: shift as u8 })
-}
-
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-    use super::*;
-
-    #[test]
-    fn ratios_become_multipliers_of_thirty_bits() {
-        let rescale = fixed_point(&[0.5, 0.25]).unwrap();
-        assert_eq!((rescale.multipliers.as_slice(), rescale.shift), (&[1 << 30, 1 << 29][..], 31));
-    }
-
-    #[test]
-    fn ratios_out_of_reach_are_refused() {
-        assert!(fixed_point(&[1e-12]).is_none());
-        assert!(fixed_point(&[0.0]).is_none());
-        assert!(fixed_point(&[f64::NAN]).is_none());
-    }
+    worth.iter().enumerate().map(|(output, worth)| mean(exact, output) - mean(sums, output) * worth).collect()
 }

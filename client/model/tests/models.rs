@@ -67,7 +67,7 @@ fn assert_released_loses_at_most_a_point(model: &Model) {
 #[test]
 fn digits_has_three_encrypted_layers_and_sixteen_features() {
     let plan = &DIGITS.split.plan;
-    let sizes: Vec<usize> = plan.rounds().iter().map(|round| round.outputs().len()).collect();
+    let sizes: Vec<usize> = plan.rounds().iter().map(|round| round.sums().len()).collect();
     assert_eq!((plan.mode(), plan.input_count(), sizes), (Mode::Rounds, 784, vec![128, 64, 16]));
 }
 

@@ -7,8 +7,7 @@ use crate::{
     policy::CheckedPolicy,
     seed::{InputIdentity, ReleaseContext, ReleaseSecret},
 };
-use encompute_head::{RoundPlan, StepError, client_step};
-use encompute_keys::SecretFeatures;
+use encompute_head::QuantisedValues;
 use rand_chacha::ChaCha20Rng;
 use rand_core::{RngCore, SeedableRng};
 use zeroize::Zeroizing;
@@ -24,9 +23,6 @@ pub struct Released {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ReleaseError {
-    /// The sums are not those of the head's last round.
-    #[error("decrypted features are not of this split")]
-    Step(#[source] StepError),
     /// The input's budget, or its ledger, does not allow it.
     #[error("the release ledger does not allow it")]
     Budget(#[source] LedgerError),
@@ -46,25 +42,22 @@ impl Releaser {
         Self { secret, ledger, budget_millibits }
     }
 
-    /// Takes the sums of the head's last round through its client step and the pipeline, and writes the
-    /// release down; the same features under the same context give the same codes, and cost their bits once.
+    /// Takes the features of a head through the pipeline, and writes the release down; the same features under the same context give the same codes, and cost their bits once.
     ///
     /// # Errors
     /// [`ReleaseError`]; nothing has left then. Never because of a value.
     pub fn release(
         &self,
-        features: SecretFeatures,
-        last: &RoundPlan,
+        features: &QuantisedValues,
         input: &InputIdentity,
         context: &ReleaseContext,
         policy: &CheckedPolicy,
     ) -> Result<Released, ReleaseError> {
-        let values = client_step(last, features.expose_to_release()).map_err(ReleaseError::Step)?;
         self.ledger
             .charge(&self.secret, input, context, policy.as_manifest().information_millibits, self.budget_millibits)
             .map_err(ReleaseError::Budget)?;
         let seed = Zeroizing::new(self.secret.noise_seed(input, context));
-        Ok(Released { codes: obfuscate(values.expose(), policy, &mut ChaCha20Rng::from_seed(*seed)) })
+        Ok(Released { codes: obfuscate(features.expose(), policy, &mut ChaCha20Rng::from_seed(*seed)) })
     }
 }
 

@@ -6,7 +6,7 @@ use chacha20poly1305::{
 };
 use codec::Decode;
 use encompute_fhe::ParameterSet;
-use encompute_head::{Backend, ClearBackend, RoundIndex, client_step};
+use encompute_head::{Backend, ClearBackend};
 use encompute_model::Bench;
 use memchr::memmem;
 use std::{
@@ -89,13 +89,14 @@ impl Secrets {
         let split = bench.split(0).unwrap();
         let input = bench.card().preamble.read(&std::fs::read(picture).unwrap()).unwrap();
         self.add_with_hex("pixels", input.values(), 16);
-        let mut values: Vec<i64> = input.values().iter().map(|byte| i64::from(*byte)).collect();
+        let values: Vec<i64> = input.values().iter().map(|byte| i64::from(*byte)).collect();
         let middle = values.windows(8).position(|some| some.iter().filter(|value| **value > 20).count() >= 6).unwrap();
         self.add_numbers("pixels", &values[middle..middle + 9], 8);
-        for (index, round) in (0_u16..).zip(split.compiled.plan().rounds()) {
-            let sums = ClearBackend.evaluate(&split.compiled, RoundIndex(index), &values).unwrap();
-            self.add_numbers(&format!("decrypted sums of round {index}"), &sums, 3);
-            values = client_step(round, &sums).unwrap().expose().to_vec();
+        let mut run = split.compiled.plan().run(&values).unwrap();
+        while let Some((round, values)) = run.request() {
+            let sums = ClearBackend.evaluate(&split.compiled, round, &values.to_vec()).unwrap();
+            self.add_numbers(&format!("decrypted sums of round {round}"), &sums, 3);
+            run.answer(&sums).unwrap();
         }
     }
 

@@ -104,6 +104,15 @@ impl InputLayout {
         Self { upload_bits, ..self }
     }
 
+    /// Each value's first slot, by value; none for what no product needs and therefore is not sent.
+    pub fn first_slots(&self) -> Vec<Option<Slot>> {
+        let mut first = vec![None; self.values];
+        for slot in self.slots.iter().rev() {
+            first[slot.value as usize] = Some(*slot);
+        }
+        first
+    }
+
     /// Width of the uploaded bodies.
     pub fn upload_bits(&self) -> UploadBits {
         self.upload_bits

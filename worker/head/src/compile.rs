@@ -10,7 +10,7 @@ use crate::cost::Cost;
 use crate::geometry::{Geometry, GeometryError, Tiling};
 use crate::layer::Layer;
 use crate::noise::{FAILURE_LOG2_LIMIT, NoiseProof, add_log2, prove, worst_sum_bits};
-use crate::plan::{ClientStep, Domain, HeadPlan, RoundIndex, RoundPlan};
+use crate::plan::{Domain, HeadPlan, RoundIndex, RoundPlan};
 use crate::weights::{HeadWeights, WeightsError, head_digest};
 
 /// A round is fitted to fail with at most two to this, so that 256 rounds stay below the limit.
@@ -227,7 +227,6 @@ impl RoundPlan {
         parameter_set: ParameterSet,
         layer: Layer,
         input: Domain,
-        step: ClientStep,
         weights: &[i8],
     ) -> Result<Self, CompileError> {
         let at = |source| CompileError::Geometry { round: 0, source };
@@ -249,7 +248,7 @@ impl RoundPlan {
                 None => geometry.weight_polynomials(weights).map_err(at)?.largest_energy(),
             };
             energies.push((tiling, energy));
-            let round = Self { layer, input, tiling, accumulator_bits, upload_bits, response_bits, step: step.clone() };
+            let round = Self { layer, input, tiling, accumulator_bits, upload_bits, response_bits };
             let pieces = geometry.tile_count() * geometry.products_per_tile();
             let proof = prove(parameter_set, 0, &round, energy, pieces, found);
             least = least.min(proof.failure_log2);

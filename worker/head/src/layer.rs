@@ -1,6 +1,7 @@
 //! Linear layers by their shapes: what a head computes under encryption.
 
 use codec::{Decode, Encode};
+use core::fmt;
 
 use crate::geometry::GeometryError;
 
@@ -157,6 +158,20 @@ impl Axis {
     }
 }
 
+impl Axis {
+    /// Refuses windows of a pooling that do not fit, or that may hold padding alone.
+    pub(crate) fn check_window(self) -> Result<(), GeometryError> {
+        self.check(WINDOW)?;
+        within("padding of a window plus one", u64::from(self.before.max(self.after)) + 1, self.kernel.into())
+    }
+}
+
+impl fmt::Display for Shape {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} x {} x {}", self.channels, self.rows, self.columns)
+    }
+}
+
 impl Layer {
     /// A convolution of all channels with all.
     pub const fn conv(channels: u32, out_channels: u32, rows: Axis, columns: Axis) -> Self {
@@ -244,6 +259,9 @@ const ROWS: [&str; 6] =
     ["height", "kernel height", "row stride", "row dilation", "padding above plus one", "padding below plus one"];
 const COLUMNS: [&str; 6] =
     ["width", "kernel width", "column stride", "column dilation", "padding left plus one", "padding right plus one"];
+
+const WINDOW: [&str; 6] =
+    ["side", "window side", "step of windows", "dilation", "padding before plus one", "padding after plus one"];
 
 pub(crate) fn within(what: &'static str, found: u64, limit: u64) -> Result<(), GeometryError> {
     if (1..=limit).contains(&found) { Ok(()) } else { Err(GeometryError::Dimension { what, found, limit }) }

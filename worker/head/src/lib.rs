@@ -4,8 +4,9 @@
 //! [`HeadWeights`]. [`compile`] refuses a head whose outputs would not all be exact, and says which
 //! layer; a [`CompiledHead`] carries its [`NoiseProof`]s and its [`Cost`].
 //!
-//! The worker calls [`evaluate_round`]; the client takes [`client_step`] on what it decrypts and
-//! encrypts the next round's input. [`ClearBackend`] runs the same program on integers.
+//! The worker calls [`evaluate_round`]; the client's half is a [`Program`] of real tensors, which a [`ClientRun`]
+//! takes from round to round: what it asks for is encrypted, what is decrypted it goes on with. [`ClearBackend`]
+//! runs the same rounds on integers.
 //!
 //! ```
 //! use encompute_fhe::ParameterSet;
@@ -13,14 +14,17 @@
 //!
 //! let layer = Layer::Dense { inputs: 3, outputs: 2 };
 //! let weights = HeadWeights::new(vec![vec![1, -2, 3, 0, 5, -6]]);
-//! let step = ClientStep::identity(Domain { bits: 16, signed: true });
-//! let round = RoundPlan::fitted(ParameterSet::Glwe2048V1, layer, Domain::U8, step, weights.layer(0)?)?;
-//! let plan = HeadPlan::new(ParameterSet::Glwe2048V1, Mode::Linear, vec![round])?;
+//! let round = RoundPlan::fitted(ParameterSet::Glwe2048V1, layer, Domain::U8, weights.layer(0)?)?;
+//! let program = Program::single_round(Domain { bits: 16, signed: true });
+//! let plan = HeadPlan::new(ParameterSet::Glwe2048V1, Mode::Linear, vec![round], program)?;
 //!
 //! let head = compile(plan, weights, &CompileOptions::default())?;
 //! assert!(head.proofs()[0].failure_log2 <= -128);
-//! let sums = ClearBackend.evaluate(&head, RoundIndex(0), &vec![10, 20, 30])?;
-//! assert_eq!(client_step(&head.plan().rounds()[0], &sums)?.expose(), [60, -80]);
+//! let mut run = head.plan().run(&[10, 20, 30])?;
+//! while let Some((round, values)) = run.request() {
+//!     run.answer(&ClearBackend.evaluate(&head, round, &values.to_vec())?)?;
+//! }
+//! assert_eq!(run.features().unwrap().expose(), [60, -80]);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
@@ -31,8 +35,10 @@ mod geometry;
 mod layer;
 pub mod measure;
 mod noise;
+mod operations;
 mod plan;
-mod step;
+mod program;
+mod run;
 mod weights;
 
 pub use backend::{Backend, ClearBackend, EncryptedBackend, EvaluateError, evaluate_round, evaluate_unblinded};
@@ -41,6 +47,8 @@ pub use cost::{Cost, REFERENCE_MACHINE};
 pub use geometry::{GeometryError, Tiling};
 pub use layer::{Axis, Layer, Shape};
 pub use noise::{FAILURE_LOG2_LIMIT, NoiseProof};
-pub use plan::{Activation, ClientStep, Domain, HeadPlan, Mode, PlanError, Pooling, Rescale, RoundIndex, RoundPlan};
-pub use step::{QuantisedValues, StepError, client_step};
+pub use operations::compute;
+pub use plan::{Domain, HeadPlan, Mode, PlanError, RoundIndex, RoundPlan};
+pub use program::{Activation, Draft, Features, Join, Node, NodeError, Program, Real, TensorIndex, Unit, side_by_side};
+pub use run::{ClientRun, QuantisedValues, StepError, quantised};
 pub use weights::{HeadWeights, WeightsError, head_digest};

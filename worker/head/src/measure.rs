@@ -13,8 +13,9 @@ use std::time::{Duration, Instant};
 use crate::backend::{Backend, ClearBackend, EvaluateError, evaluate_round, evaluate_unblinded};
 use crate::compile::{CompileError, CompileOptions, CompiledHead, compile};
 use crate::layer::{Axis, Layer};
-use crate::plan::{Activation, ClientStep, Domain, HeadPlan, Mode, PlanError, Pooling, Rescale, RoundIndex, RoundPlan};
-use crate::step::{StepError, client_step};
+use crate::plan::{Domain, HeadPlan, Mode, PlanError, RoundIndex, RoundPlan};
+use crate::program::{Activation, Draft, Node, Program, Real, Unit};
+use crate::run::StepError;
 use crate::weights::HeadWeights;
 
 /// The user's side of a measured head: whoever measures holds a secret key, this crate does not.
@@ -155,20 +156,21 @@ fn head(layers: &[Layer]) -> Result<CompiledHead, MeasureError> {
     let mut numbers = Numbers(1);
     let weights: Vec<Vec<i8>> =
         layers.iter().map(|layer| (0..layer.weight_count()).map(|_| numbers.next() as i8).collect()).collect();
-    let mut rounds = Vec::with_capacity(layers.len());
-    for (index, (layer, weights)) in layers.iter().zip(&weights).enumerate() {
-        let last = index + 1 == layers.len();
-        let step = ClientStep {
-            bias: Vec::new(),
-            activation: if last { Activation::Identity } else { Activation::Relu },
-            pooling: Pooling::None,
-            rescale: Rescale { multipliers: vec![1], shift: if last { 0 } else { 12 } },
-            output: if last { Domain { bits: 24, signed: true } } else { Domain::U8 },
+    let fitted = |(layer, weights): (&Layer, &Vec<i8>)| RoundPlan::fitted(PARAMETER_SET, *layer, Domain::U8, weights);
+    let rounds = layers.iter().zip(&weights).map(fitted).collect::<Result<Vec<_>, _>>()?;
+    let (mut draft, mut last) = (Draft::default(), Program::INPUT);
+    for index in 0..layers.len() {
+        last = match index {
+            0 => draft.round(last),
+            _ => draft.then(Node::Round { of: last, unit: Unit::Dynamic, scale: vec![Real::ONE], bias: Vec::new() }),
         };
-        rounds.push(RoundPlan::fitted(PARAMETER_SET, *layer, Domain::U8, step, weights)?);
+        if index + 1 < layers.len() {
+            last = draft.then(Node::Activate { of: last, activation: Activation::Relu });
+        }
     }
     let mode = if rounds.len() == 1 { Mode::Linear } else { Mode::Rounds };
-    let plan = HeadPlan::new(PARAMETER_SET, mode, rounds)?;
+    let program = draft.give_integers(last, Domain { bits: 24, signed: true });
+    let plan = HeadPlan::new(PARAMETER_SET, mode, rounds, program)?;
     Ok(compile(plan, HeadWeights::new(weights), &CompileOptions::default())?)
 }
 
@@ -184,9 +186,11 @@ fn row(name: &'static str, head: &CompiledHead, owner: &impl TensorOwner, runs: 
         }
         (bytes_up, bytes_down) = (0, 0);
         let mut run_ms = [0.0; 3];
-        let mut values: Vec<i64> = (0..head.plan().input_count()).map(|_| (numbers.next() % 256) as i64).collect();
-        for (index, plan) in head.plan().rounds().iter().enumerate() {
-            let round = RoundIndex(index as u16);
+        let input: Vec<i64> = (0..head.plan().input_count()).map(|_| (numbers.next() % 256) as i64).collect();
+        let mut client = head.plan().run(&input)?;
+        while let Some((round, values)) = client.request() {
+            let plan = head.plan().round(round).ok_or(EvaluateError::NoRound { found: round.0, rounds: 0 })?;
+            let values = values.to_vec();
             let request = owner
                 .encrypt(&values, head.input_layout(round)?, plan.accumulator_bits)
                 .map_err(MeasureError::Owner)?;
@@ -209,7 +213,7 @@ fn row(name: &'static str, head: &CompiledHead, owner: &impl TensorOwner, runs: 
             let sums = decrypt(&response)?;
             let clear = ClearBackend.evaluate(head, round, &values)?;
             exact &= sums == clear && decrypt(&plain?)? == clear && response.digest() == digest && digest == warm;
-            values = client_step(plan, &sums)?.expose().to_vec();
+            client.answer(&sums)?;
         }
         runs_ms.iter_mut().zip(run_ms).for_each(|(runs, run)| runs.push(run));
     }

@@ -7,6 +7,7 @@ use encompute_protocol::wire;
 
 use crate::geometry::{Geometry, GeometryError, Tiling};
 use crate::layer::{Layer, Shape};
+use crate::program::{NodeError, Program, shapes};
 
 /// How a head with activations runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
@@ -47,77 +48,7 @@ impl Domain {
     }
 }
 
-/// What the client applies to each value, after the bias.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
-pub enum Activation {
-    /// Nothing.
-    #[codec(index = 0)]
-    Identity,
-    /// `max(0, x)`.
-    #[codec(index = 1)]
-    Relu,
-}
-
-/// How the client joins neighbouring values, after the activation. Rows and columns that do not
-/// fill a window are dropped.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
-pub enum Pooling {
-    /// Not at all.
-    #[codec(index = 0)]
-    None,
-    /// The sum over `size × size` windows: an average, whose division the rescale carries.
-    #[codec(index = 1)]
-    Average {
-        /// Rows and columns of a window.
-        size: u8,
-    },
-    /// The largest value of `size × size` windows.
-    #[codec(index = 2)]
-    Max {
-        /// Rows and columns of a window.
-        size: u8,
-    },
-}
-
-/// Fixed-point scaling: `floor((x · multiplier + 2^(shift−1)) / 2^shift)`, then clamped.
-#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
-pub struct Rescale {
-    /// One multiplier for all channels, or one for each.
-    pub multipliers: Vec<u32>,
-    /// Binary digits after the point, 0 to 62.
-    pub shift: u8,
-}
-
-/// What the client does in clear with the decrypted sums of a round: bias, activation, pooling,
-/// rescale, clamp to the output domain.
-#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
-pub struct ClientStep {
-    /// Added first: one value for each output channel, or empty for none.
-    pub bias: Vec<i64>,
-    /// Applied second.
-    pub activation: Activation,
-    /// Applied third.
-    pub pooling: Pooling,
-    /// Applied fourth.
-    pub rescale: Rescale,
-    /// Where the results are clamped to: the next round's input domain, or the features'.
-    pub output: Domain,
-}
-
-impl ClientStep {
-    /// The step that only clamps to `output`.
-    pub fn identity(output: Domain) -> Self {
-        Self {
-            bias: Vec::new(),
-            activation: Activation::Identity,
-            pooling: Pooling::None,
-            rescale: Rescale { multipliers: vec![1], shift: 0 },
-            output,
-        }
-    }
-}
-
-/// One round: a linear layer on the worker, then a step on the client.
+/// One round: a linear layer on the worker.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct RoundPlan {
     /// The linear layer.
@@ -132,27 +63,12 @@ pub struct RoundPlan {
     pub upload_bits: UploadBits,
     /// Width of the response.
     pub response_bits: ResponseBits,
-    /// What the client does with the sums.
-    pub step: ClientStep,
 }
 
 impl RoundPlan {
-    /// Shape of the sums, before the client's step.
+    /// Shape of the sums.
     pub fn sums(&self) -> Shape {
         self.layer.output_shape()
-    }
-
-    /// Shape of what the client's step gives.
-    pub fn outputs(&self) -> Shape {
-        let sums = self.sums();
-        match self.step.pooling {
-            Pooling::None => sums,
-            Pooling::Average { size } | Pooling::Max { size } => Shape {
-                rows: sums.rows / usize::from(size.max(1)),
-                columns: sums.columns / usize::from(size.max(1)),
-                ..sums
-            },
-        }
     }
 
     /// Where the input values go in a request.
@@ -172,6 +88,9 @@ pub struct HeadPlan {
     parameter_set: ParameterSet,
     mode: Mode,
     rounds: Vec<RoundPlan>,
+    program: Program,
+    /// Of every tensor of the program, the input first.
+    shapes: Vec<Shape>,
 }
 
 /// Why a plan was refused.
@@ -212,42 +131,49 @@ pub enum PlanError {
         /// Largest allowed.
         max: i64,
     },
-    /// A round that does not take what the one before gives.
-    #[error("round {round} takes {wanted} values of {domain:?}, round {} gives {found} of {found_domain:?}", round - 1)]
-    Chain {
-        /// Index of the later round.
-        round: usize,
-        /// Values it takes.
-        wanted: usize,
-        /// Their domain.
-        domain: Domain,
-        /// Values it would get.
+    /// A node of the client's program that does not hold.
+    #[error("node {node} of the client's program")]
+    Node {
+        /// Index of the node.
+        node: usize,
+        /// Why.
+        #[source]
+        source: NodeError,
+    },
+    /// A linear head with more than its round.
+    #[error("a linear head has one round and {found} nodes, its program may have that round alone")]
+    NotLinear {
+        /// Nodes found.
         found: usize,
-        /// Their domain.
-        found_domain: Domain,
     },
 }
 
-#[derive(Encode, Decode)]
+#[derive(Decode)]
 struct PlanBody {
     parameter_set: ParameterSet,
     mode: Mode,
     rounds: Vec<RoundPlan>,
+    program: Program,
 }
 
 impl HeadPlan {
     /// Version of the encoding.
-    pub const VERSION: u8 = 2;
+    pub const VERSION: u8 = 3;
     /// Most bytes a plan may have.
     pub const LIMIT_BYTES: usize = 4 << 20;
     /// Most rounds a head may have.
     pub const ROUND_LIMIT: usize = 256;
 
-    /// A plan of these rounds.
+    /// A plan of these rounds, in the order in which the program asks for them.
     ///
     /// # Errors
     /// [`PlanError`], by the first check that fails.
-    pub fn new(parameter_set: ParameterSet, mode: Mode, rounds: Vec<RoundPlan>) -> Result<Self, PlanError> {
+    pub fn new(
+        parameter_set: ParameterSet,
+        mode: Mode,
+        rounds: Vec<RoundPlan>,
+        program: Program,
+    ) -> Result<Self, PlanError> {
         let limit = if mode == Mode::Linear { 1 } else { Self::ROUND_LIMIT };
         if rounds.is_empty() || rounds.len() > limit {
             return Err(PlanError::RoundCount { found: rounds.len(), limit });
@@ -255,19 +181,15 @@ impl HeadPlan {
         for (index, round) in rounds.iter().enumerate() {
             check_round(parameter_set, index, round)?;
         }
-        for (before, pair) in rounds.windows(2).enumerate() {
-            let (found, wanted) = (pair[0].outputs().len(), pair[1].layer.input_shape().len());
-            if found != wanted || pair[0].step.output != pair[1].input {
-                return Err(PlanError::Chain {
-                    round: before + 1,
-                    wanted,
-                    domain: pair[1].input,
-                    found,
-                    found_domain: pair[0].step.output,
-                });
-            }
+        let found = program.nodes().len();
+        if mode == Mode::Linear && found != 1 {
+            return Err(PlanError::NotLinear { found });
         }
-        Ok(Self { parameter_set, mode, rounds })
+        let features = program.features().domain;
+        check_domain("bits of the features", rounds.len() - 1, features)?;
+        let shapes = shapes(&program, &rounds).map_err(|(node, source)| PlanError::Node { node, source })?;
+        check_input(parameter_set, &rounds[0], &program)?;
+        Ok(Self { parameter_set, mode, rounds, program, shapes })
     }
 
     /// The plan in `bytes`.
@@ -280,15 +202,14 @@ impl HeadPlan {
         let mut rest = value;
         wire::skip::<(ParameterSet, Mode)>(&mut rest)?;
         wire::count(&mut rest, "rounds", Self::ROUND_LIMIT as u32)?;
-        let PlanBody { parameter_set, mode, rounds } = wire::decode_exact(value, Self::LIMIT_BYTES)?;
-        Self::new(parameter_set, mode, rounds)
+        let PlanBody { parameter_set, mode, rounds, program } = wire::decode_exact(value, Self::LIMIT_BYTES)?;
+        Self::new(parameter_set, mode, rounds, program)
     }
 
-    /// The plan's bytes: version, set, mode, rounds.
+    /// The plan's bytes: version, set, mode, rounds, program.
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut bytes = vec![Self::VERSION];
-        let body = PlanBody { parameter_set: self.parameter_set, mode: self.mode, rounds: self.rounds.clone() };
-        body.encode_to(&mut bytes);
+        (self.parameter_set, self.mode, &self.rounds, &self.program).encode_to(&mut bytes);
         bytes
     }
 
@@ -312,6 +233,11 @@ impl HeadPlan {
         self.rounds.get(usize::from(index.0))
     }
 
+    /// What the client computes.
+    pub fn program(&self) -> &Program {
+        &self.program
+    }
+
     /// How many values the head takes.
     pub fn input_count(&self) -> usize {
         self.rounds[0].layer.input_shape().len()
@@ -319,42 +245,44 @@ impl HeadPlan {
 
     /// How many features the head gives.
     pub fn feature_count(&self) -> usize {
-        self.rounds[self.rounds.len() - 1].outputs().len()
+        self.shape(usize::from(self.program.features().of.0)).len()
+    }
+
+    /// Shape of a tensor of the program, by its place.
+    pub(crate) fn shape(&self, tensor: usize) -> Shape {
+        self.shapes[tensor]
     }
 }
 
-fn check_round(parameter_set: ParameterSet, index: usize, round: &RoundPlan) -> Result<(), PlanError> {
-    let within = |what, found: i64, min: i64, max: i64| {
-        if (min..=max).contains(&found) {
-            Ok(())
-        } else {
-            Err(PlanError::OutOfRange { what, round: index, found, min, max })
-        }
-    };
-    for (what, domain) in [("bits of the input", round.input), ("bits of the output", round.step.output)] {
-        within(what, domain.bits.into(), 1 + i64::from(domain.signed), Domain::MAX_BITS.into())?;
+/// A client that was restarted has of its input what the first request carries.
+fn check_input(parameter_set: ParameterSet, first: &RoundPlan, program: &Program) -> Result<(), PlanError> {
+    let reads = |node: &crate::program::Node| node.reads().contains(&Program::INPUT);
+    let later = program.nodes().iter().skip(1).position(reads).map(|place| place + 1);
+    let Some(node) = later.or_else(|| (program.features().of == Program::INPUT).then_some(0)) else { return Ok(()) };
+    let layout = first.input_layout(parameter_set).map_err(|source| PlanError::Geometry { round: 0, source })?;
+    match layout.first_slots().iter().all(Option::is_some) {
+        true => Ok(()),
+        false => Err(PlanError::Node { node, source: NodeError::NotSent }),
     }
+}
+
+/// Refuses a domain that no integer here has.
+fn check_domain(what: &'static str, round: usize, domain: Domain) -> Result<(), PlanError> {
+    within(what, round, domain.bits.into(), 1 + i64::from(domain.signed), Domain::MAX_BITS.into())
+}
+
+fn within(what: &'static str, round: usize, found: i64, min: i64, max: i64) -> Result<(), PlanError> {
+    if (min..=max).contains(&found) { Ok(()) } else { Err(PlanError::OutOfRange { what, round, found, min, max }) }
+}
+
+fn check_round(parameter_set: ParameterSet, index: usize, round: &RoundPlan) -> Result<(), PlanError> {
+    check_domain("bits of the input", index, round.input)?;
     let (p, u, q) = (round.accumulator_bits, round.upload_bits, round.response_bits);
-    within("accumulator width", p.0.into(), AccumulatorBits::MIN.0.into(), AccumulatorBits::MAX.0.into())?;
-    within("upload width", u.0.into(), UploadBits::MIN.0.into(), UploadBits::MAX.0.into())?;
-    within("response width", q.0.into(), ResponseBits::MIN.0.into(), ResponseBits::MAX.0.into())?;
+    let width = |what, found: u8, min: u8, max: u8| within(what, index, found.into(), min.into(), max.into());
+    width("accumulator width", p.0, AccumulatorBits::MIN.0, AccumulatorBits::MAX.0)?;
+    width("upload width", u.0, UploadBits::MIN.0, UploadBits::MAX.0)?;
+    width("response width", q.0, ResponseBits::MIN.0, ResponseBits::MAX.0)?;
     Geometry::new(parameter_set, round.layer, round.tiling)
         .map_err(|source| PlanError::Geometry { round: index, source })?;
-    let channels = round.sums().channels as i64;
-    let step = &round.step;
-    if !step.bias.is_empty() {
-        within("number of biases", step.bias.len() as i64, channels, channels)?;
-    }
-    for bias in &step.bias {
-        within("bias", *bias, -(1 << 47), 1 << 47)?;
-    }
-    if step.rescale.multipliers.len() != 1 {
-        within("number of multipliers", step.rescale.multipliers.len() as i64, channels, channels)?;
-    }
-    within("shift", step.rescale.shift.into(), 0, 62)?;
-    if let Pooling::Average { size } | Pooling::Max { size } = step.pooling {
-        let largest = round.sums().rows.min(round.sums().columns).min(64) as i64;
-        within("pooling window", size.into(), 1, largest)?;
-    }
     Ok(())
 }

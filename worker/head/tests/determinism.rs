@@ -37,14 +37,14 @@ struct Case {
 fn case(set: ParameterSet, layer: Layer, seed: u64) -> Case {
     let mut stream = Stream(seed);
     let weights: Vec<i8> = (0..layer.weight_count()).map(|_| stream.next() as i8).collect();
-    let step = ClientStep::identity(Domain { bits: 24, signed: true });
-    let round = RoundPlan::fitted(set, layer, Domain::U8, step, &weights).unwrap();
+    let round = RoundPlan::fitted(set, layer, Domain::U8, &weights).unwrap();
     let size = set.polynomial_size().0;
     let ciphertexts = round.input_layout(set).unwrap().ciphertext_count();
     let bodies = stream.many(ciphertexts * size);
     let request = EncryptedTensor::from_bodies_at(set, round.upload_bits, MaskSeed([3; 16]), &bodies).unwrap();
     let key = BlindingKey::from_body(set, MaskSeed([4; 16]), &stream.many(size)).unwrap();
-    let plan = HeadPlan::new(set, Mode::Linear, vec![round]).unwrap();
+    let program = Program::single_round(Domain { bits: 24, signed: true });
+    let plan = HeadPlan::new(set, Mode::Linear, vec![round], program).unwrap();
     Case { plan, weights: HeadWeights::new(vec![weights]), request, key }
 }
 

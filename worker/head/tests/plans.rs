@@ -15,20 +15,25 @@ const SET: ParameterSet = ParameterSet::Glwe2048V1;
 fn a_round() -> (RoundPlan, Vec<i8>) {
     let layer = Layer::Dense { inputs: 30, outputs: 8 };
     let weights = random_layer_weights(&mut StdRng::seed_from_u64(1), &layer);
-    let step = ClientStep { bias: vec![3; 8], ..ClientStep::identity(Domain { bits: 16, signed: true }) };
-    (RoundPlan::fitted(SET, layer, Domain::I8, step, &weights).unwrap(), weights)
+    (RoundPlan::fitted(SET, layer, Domain::I8, &weights).unwrap(), weights)
+}
+
+const FEATURES: Domain = Domain { bits: 16, signed: true };
+
+fn linear(round: RoundPlan) -> Result<HeadPlan, PlanError> {
+    HeadPlan::new(SET, Mode::Linear, vec![round], Program::single_round(FEATURES))
 }
 
 fn a_plan() -> HeadPlan {
-    HeadPlan::new(SET, Mode::Linear, vec![a_round().0]).unwrap()
+    linear(a_round().0).unwrap()
 }
 
 fn refused(round: RoundPlan) -> PlanError {
-    HeadPlan::new(SET, Mode::Linear, vec![round]).unwrap_err()
+    linear(round).unwrap_err()
 }
 
 fn compile_error(round: RoundPlan, weights: Vec<i8>) -> CompileError {
-    let plan = HeadPlan::new(SET, Mode::Linear, vec![round]).unwrap();
+    let plan = linear(round).unwrap();
     compile(plan, HeadWeights::new(vec![weights]), &CompileOptions::default()).err().unwrap()
 }
 
@@ -73,20 +78,27 @@ fn plan_and_weights_of_another_version_are_refused() {
 
 #[test]
 fn plan_without_a_round_is_refused() {
-    let found = HeadPlan::new(SET, Mode::Rounds, vec![]).unwrap_err();
+    let found = HeadPlan::new(SET, Mode::Rounds, vec![], Program::single_round(FEATURES)).unwrap_err();
     assert_eq!(found, PlanError::RoundCount { found: 0, limit: HeadPlan::ROUND_LIMIT });
 }
 
 #[test]
 fn linear_plan_with_two_rounds_is_refused() {
-    let found = HeadPlan::new(SET, Mode::Linear, vec![a_round().0, a_round().0]).unwrap_err();
+    let found =
+        HeadPlan::new(SET, Mode::Linear, vec![a_round().0, a_round().0], Program::single_round(FEATURES)).unwrap_err();
     assert_eq!(found, PlanError::RoundCount { found: 2, limit: 1 });
 }
 
 #[test]
 fn plan_whose_rounds_do_not_fit_each_other_is_refused() {
-    let found = HeadPlan::new(SET, Mode::Rounds, vec![a_round().0, a_round().0]).unwrap_err();
-    assert!(matches!(found, PlanError::Chain { round: 1, wanted: 30, found: 8, .. }), "{found}");
+    let rounds = vec![a_round().0, a_round().0];
+    let mut draft = Draft::default();
+    let sums = draft.round(Program::INPUT);
+    let last = draft.round(sums);
+    let found = HeadPlan::new(SET, Mode::Rounds, rounds, draft.give_integers(last, FEATURES)).unwrap_err();
+    let [found_shape, wanted] = [8, 30].map(|channels| Shape { channels, rows: 1, columns: 1 });
+    let source = NodeError::Shape { what: "the round's input", found: found_shape, wanted };
+    assert_eq!(found, PlanError::Node { node: 1, source });
 }
 
 #[test]
@@ -102,16 +114,9 @@ fn rounds_with_numbers_out_of_range_are_refused() {
         }
     };
     assert_eq!(with(|round| round.input.bits = 0), "bits of the input");
-    assert_eq!(with(|round| round.step.output.bits = 25), "bits of the output");
     assert_eq!(with(|round| round.accumulator_bits = AccumulatorBits(64)), "accumulator width");
     assert_eq!(with(|round| round.upload_bits = UploadBits(61)), "upload width");
     assert_eq!(with(|round| round.response_bits = ResponseBits(64)), "response width");
-    assert_eq!(with(|round| round.step.bias = vec![0; 7]), "number of biases");
-    assert_eq!(with(|round| round.step.bias[0] = i64::MIN), "bias");
-    assert_eq!(with(|round| round.step.rescale.multipliers = vec![]), "number of multipliers");
-    assert_eq!(with(|round| round.step.rescale.shift = 63), "shift");
-    assert_eq!(with(|round| round.step.pooling = Pooling::Max { size: 0 }), "pooling window");
-    assert_eq!(with(|round| round.step.pooling = Pooling::Average { size: 2 }), "pooling window");
     assert_eq!(with(|round| round.tiling.channels_per_ciphertext = 0), "channels per ciphertext");
     assert_eq!(with(|round| round.tiling.tile_rows = 2), "tile rows");
     assert_eq!(with(|round| round.layer = Layer::Dense { inputs: 0, outputs: 8 }), "inputs");
@@ -139,9 +144,8 @@ fn groups_that_do_not_cut_the_channels_evenly_are_refused() {
 fn toy_parameters_are_refused_outside_tests() {
     let layer = Layer::Dense { inputs: 2, outputs: 1 };
     let set = ParameterSet::Toy256V1;
-    let step = ClientStep::identity(Domain::I8);
-    let round = RoundPlan::fitted(set, layer, Domain::U8, step, &[1, 2]).unwrap();
-    let plan = HeadPlan::new(set, Mode::Linear, vec![round]).unwrap();
+    let round = RoundPlan::fitted(set, layer, Domain::U8, &[1, 2]).unwrap();
+    let plan = HeadPlan::new(set, Mode::Linear, vec![round], Program::single_round(FEATURES)).unwrap();
     let found = compile(plan, HeadWeights::new(vec![vec![1, 2]]), &CompileOptions::default()).err();
     assert_eq!(found, Some(CompileError::ToyParameters(set)));
 }
@@ -152,7 +156,7 @@ fn weights_of_another_number_are_refused() {
     weights.pop();
     let source = GeometryError::WeightCount { found: 239, wanted: 240 };
     assert_eq!(compile_error(round.clone(), weights), CompileError::Geometry { round: 0, source });
-    let plan = HeadPlan::new(SET, Mode::Linear, vec![round]).unwrap();
+    let plan = linear(round).unwrap();
     let found = compile(plan, HeadWeights::new(vec![]), &CompileOptions::default()).err();
     assert_eq!(found, Some(CompileError::LayerCount { found: 0, wanted: 1 }));
 }
@@ -177,10 +181,7 @@ fn response_too_narrow_for_the_noise_is_refused_with_its_round() {
 fn sums_too_wide_for_the_small_ring_fit_the_large_one() {
     let layer = Layer::Dense { inputs: 20_000, outputs: 8 };
     let weights = random_layer_weights(&mut StdRng::seed_from_u64(4), &layer);
-    let fit = |set| {
-        let step = ClientStep::identity(Domain { bits: 24, signed: true });
-        RoundPlan::fitted(set, layer, Domain { bits: 16, signed: false }, step, &weights)
-    };
+    let fit = |set| RoundPlan::fitted(set, layer, Domain { bits: 16, signed: false }, &weights);
     assert!(matches!(fit(SET), Err(CompileError::TooNoisy { round: 0, .. })));
     assert!(fit(ParameterSet::Glwe4096V1).is_ok());
 }
@@ -188,7 +189,13 @@ fn sums_too_wide_for_the_small_ring_fit_the_large_one() {
 #[test]
 fn requests_for_another_head_are_refused() {
     let (round, weights) = a_round();
-    let head = kit::compiled(SET, vec![round.clone()], HeadWeights::new(vec![weights]), kit::Toy::Refused);
+    let head = kit::compiled(
+        SET,
+        vec![round.clone()],
+        Program::single_round(FEATURES),
+        HeadWeights::new(vec![weights]),
+        kit::Toy::Refused,
+    );
     let owner = Owner::new(SET);
     let seed = encompute_fhe::BlindingSeed::new([0; 32]);
     let key = head.prepare_key(owner.key.blinding_key()).unwrap();
@@ -222,9 +229,8 @@ fn requests_for_another_head_are_refused() {
 fn the_digest_depends_on_plan_and_weights() {
     let plan = a_plan();
     let digest = |plan: &HeadPlan, first| head_digest(plan, &HeadWeights::new(vec![vec![first; 240]]));
-    let mut round = a_round().0;
-    round.step.bias[0] += 1;
-    let other = HeadPlan::new(SET, Mode::Linear, vec![round]).unwrap();
+    let narrow = Program::single_round(Domain { bits: 15, ..FEATURES });
+    let other = HeadPlan::new(SET, Mode::Linear, vec![a_round().0], narrow).unwrap();
     assert_eq!(digest(&plan, 1), digest(&plan, 1));
     assert_ne!(digest(&plan, 1), digest(&plan, 2));
     assert_ne!(digest(&plan, 1), digest(&other, 1));

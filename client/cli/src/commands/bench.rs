@@ -120,7 +120,7 @@ impl TensorOwner for Owner {
         bits: AccumulatorBits,
     ) -> Result<Vec<i64>, OwnerError> {
         let permission = VerifiedResponse::after_receipt_verification(features.digest());
-        Ok(self.0.decrypt(features, layout, bits, &permission)?.expose_to_client_step().to_vec())
+        Ok(self.0.decrypt(features, layout, bits, &permission)?.expose_to_client_run().to_vec())
     }
 
     fn blinding_key(&self) -> &BlindingKey {

@@ -1,39 +1,63 @@
-//! The nodes before the cut, as layers.
+//! The nodes before the cut, as a graph of linear maps and of what the client computes.
 
 use super::{
-    AveragePool, Conv2d, Dense, ImportError, Layer, OnnxModel, Step, attributes::Attributes, node_name, tensor,
+    Conv2d, Dense, HeadGraph, HeadNode, ImportError, LinearMap, OnnxModel, Operation,
+    attributes::Attributes,
+    graph::{TENSOR_LIMIT, activation},
+    layer::windows,
+    node_name, tensor,
 };
+use encompute_head::{Activation, Axis, Join, Node, Program, Real, TensorIndex};
+use std::collections::BTreeMap;
 use tract_onnx::pb::{NodeProto, TensorProto};
 
+const KNOWN: &str = "known are Add, AveragePool, BatchNormalization, Clip, Concat, Constant, Conv, Div, Erf, Flatten, Gelu, Gemm, \
+                     GlobalAveragePool, Identity, LayerNormalization, LeakyRelu, MatMul, MaxPool, Mul, Relu, Reshape, \
+                     Sigmoid, Softmax, Sub, Tanh";
+
 impl OnnxModel {
-    /// The layers from the input up to and including node `after`.
+    /// What leads from the input to what node `after` gives.
     ///
     /// # Errors
     /// [`ImportError::NoSuchNode`]; [`ImportError::Unsupported`] naming the first node that the head cannot run;
     /// [`ImportError::NotFinite`].
-    pub fn head_until(&self, after: &str) -> Result<Vec<Step>, ImportError> {
+    pub fn head_until(&self, after: &str) -> Result<HeadGraph, ImportError> {
         let last = self.position(after)?;
-        let mut reader =
-            HeadReader { model: self, value: self.input.clone(), shape: self.input_shape.clone(), steps: Vec::new() };
-        for node in &self.graph().node[..=last] {
-            reader.read(node)?;
-        }
-        Ok(reader.steps)
+        let input = Value { tensor: Program::INPUT, sides: self.input_shape.clone() };
+        let known = BTreeMap::from([(self.input.as_str(), input)]);
+        let mut reader = HeadReader { model: self, known, nodes: Vec::new() };
+        let nodes = &self.graph().node[..=last];
+        nodes.iter().try_for_each(|node| reader.read(node))?;
+        let result = nodes[last].output.first().and_then(|name| reader.known.get(name.as_str()));
+        let features = result.map(|value| value.tensor).ok_or_else(|| ImportError::Unsupported {
+            node: after.to_owned(),
+            operator: nodes[last].op_type.clone(),
+            reason: "nothing of the input reaches it".to_owned(),
+        })?;
+        Ok(HeadGraph { nodes: reader.nodes, features }.simplified())
     }
 }
 
-/// Walks a chain of nodes; `value` is what the last one gave.
+/// A value that depends on the input, without its batch dimension.
+#[derive(Clone)]
+struct Value {
+    tensor: TensorIndex,
+    sides: Vec<usize>,
+}
+
+/// Walks the nodes; `known` is what they have given so far.
 struct HeadReader<'a> {
     model: &'a OnnxModel,
-    value: String,
-    shape: Vec<usize>,
-    steps: Vec<Step>,
+    known: BTreeMap<&'a str, Value>,
+    nodes: Vec<HeadNode>,
 }
 
 type Reason = String;
+/// What a node gives, or that it gives what it reads.
+type Read = Result<Option<(Operation, Vec<usize>)>, Reason>;
 
-impl HeadReader<'_> {
-    fn read(&mut self, node: &NodeProto) -> Result<(), ImportError> {
+impl<'a> HeadReader<'a> {
+    fn read(&mut self, node: &'a NodeProto) -> Result<(), ImportError> {
         let unsupported = |reason: Reason| ImportError::Unsupported {
             node: node_name(node).to_owned(),
             operator: node.op_type.clone(),
@@ -42,44 +66,86 @@ impl HeadReader<'_> {
         if !matches!(node.domain.as_str(), "" | "ai.onnx") {
             return Err(unsupported(format!("operators of `{}` are not known", node.domain)));
         }
-        let reads_chain = node.input.iter().filter(|value| **value == self.value).count();
-        if reads_chain != 1 || node.output.len() != 1 {
-            return Err(unsupported(format!("the head is a chain, and this node does not continue `{}`", self.value)));
+        if node.op_type == "Constant" {
+            return Ok(());
         }
+        let [output] = node.output.as_slice() else {
+            return Err(unsupported(format!("it gives {} values, one is read", node.output.len())));
+        };
         self.check_finite(node)?;
-        let step = match node.op_type.as_str() {
+        let given = match self.operation(node).map_err(unsupported)? {
+            None => self.value(node, 0).map_err(unsupported)?,
+            Some((operation, sides)) => {
+                let size = sides.iter().try_fold(1usize, |size, side| size.checked_mul(*side));
+                if size.is_none_or(|size| size > TENSOR_LIMIT) || self.nodes.len() >= Program::NODE_LIMIT {
+                    let limits = format!("{} nodes, {TENSOR_LIMIT} values each", Program::NODE_LIMIT);
+                    return Err(unsupported(format!("a head has at most {limits}, here are sides {sides:?}")));
+                }
+                self.nodes.push(HeadNode { name: node_name(node).to_owned(), operation });
+                // NODE_LIMIT nodes have names of sixteen bits.
+                Value { tensor: TensorIndex(self.nodes.len() as u16), sides }
+            }
+        };
+        self.known.insert(output, given);
+        Ok(())
+    }
+
+    fn operation(&self, node: &NodeProto) -> Read {
+        let attributes = Attributes(node);
+        let number = |name, default| real(attributes.float(name, default).into());
+        match node.op_type.as_str() {
             "Gemm" => self.gemm(node),
             "MatMul" => self.matmul(node),
-            "Add" => self.add(node),
+            "Add" | "Sub" | "Mul" | "Div" => self.arithmetic(node),
+            "BatchNormalization" => self.batch_normalisation(node),
+            "LayerNormalization" => self.layer_normalisation(node),
             "Conv" => self.conv(node),
-            "AveragePool" => self.average_pool(node),
-            "Relu" => Ok(Some((Layer::Relu, self.shape.clone()))),
+            "AveragePool" => self.pool(node, Join::Average),
+            "MaxPool" => self.pool(node, Join::Max),
+            "GlobalAveragePool" => self.global_average(node),
+            "Relu" => self.activated(node, Activation::Relu),
+            "LeakyRelu" => self.activated(node, Activation::LeakyRelu { slope: number("alpha", 0.01)? }),
+            "Clip" => self.clip(node),
+            "Sigmoid" => self.activated(node, Activation::Sigmoid),
+            "Tanh" => self.activated(node, Activation::Tanh),
+            "Erf" => self.activated(node, Activation::Erf),
+            "Gelu" if attributes.text("approximate") == b"tanh" => self.activated(node, Activation::GeluTanh),
+            "Gelu" => self.activated(node, Activation::Gelu),
+            "Softmax" => self.softmax(node),
+            "Concat" => self.concatenate(node),
             "Flatten" => self.flatten(node),
             "Reshape" => self.reshape(node),
             "Identity" => Ok(None),
-            _ => Err("known are Gemm, MatMul, Add, Relu, Flatten, Reshape, Conv, AveragePool, Identity".to_owned()),
-        };
-        if let Some((layer, output_shape)) = step.map_err(unsupported)? {
-            self.shape.clone_from(&output_shape);
-            self.steps.push(Step { node: node_name(node).to_owned(), layer, output_shape });
+            _ => Err(KNOWN.to_owned()),
         }
-        self.value.clone_from(&node.output[0]);
-        Ok(())
     }
 
     fn check_finite(&self, node: &NodeProto) -> Result<(), ImportError> {
         for name in &node.input {
-            let Some(values) = self.model.initialiser(name).and_then(tensor::floats) else { continue };
-            if values.iter().any(|value| !value.is_finite()) {
+            let Some(values) = self.model.constant(name).and_then(tensor::floats) else { continue };
+            // Clip means "no bound" by numbers that are none.
+            if node.op_type != "Clip" && values.iter().any(|value| !value.is_finite()) {
                 return Err(ImportError::NotFinite { node: node_name(node).to_owned(), tensor: name.clone() });
             }
         }
         Ok(())
     }
 
-    fn weights(&self, node: &NodeProto, index: usize) -> Result<&TensorProto, Reason> {
+    fn value(&self, node: &NodeProto, index: usize) -> Result<Value, Reason> {
         let name = node.input.get(index).ok_or_else(|| format!("input {index} is missing"))?;
-        self.model.initialiser(name).ok_or_else(|| format!("`{name}` must be fixed weights"))
+        self.known.get(name.as_str()).cloned().ok_or_else(|| format!("`{name}` must depend on the model's input"))
+    }
+
+    fn weights(&self, node: &NodeProto, index: usize) -> Result<&'a TensorProto, Reason> {
+        let name = node.input.get(index).ok_or_else(|| format!("input {index} is missing"))?;
+        self.model.constant(name).ok_or_else(|| format!("`{name}` must be fixed weights"))
+    }
+
+    fn optional_weights(&self, node: &NodeProto, index: usize, width: usize) -> Result<Option<Vec<f32>>, Reason> {
+        match node.input.get(index).filter(|name| !name.is_empty()) {
+            Some(_) => spread(self.weights(node, index)?, width).map(Some),
+            None => Ok(None),
+        }
     }
 
     /// Fixed weights with two sides.
@@ -91,80 +157,110 @@ impl HeadReader<'_> {
         }
     }
 
-    fn width(&self) -> Result<usize, Reason> {
-        match self.shape.as_slice() {
-            [width] => Ok(*width),
-            shape => Err(format!("a flat input is needed, this one has sides {shape:?}")),
-        }
-    }
-
-    fn gemm(&self, node: &NodeProto) -> Result<Option<(Layer, Vec<usize>)>, Reason> {
+    fn gemm(&self, node: &NodeProto) -> Read {
         let attributes = Attributes(node);
-        if node.input[0] != self.value || attributes.integer("transA", 0) != 0 {
-            return Err("the input must be the left factor, not transposed".to_owned());
+        if attributes.integer("transA", 0) != 0 {
+            return Err("the input must not be transposed".to_owned());
         }
         let (rows, columns, values) = self.matrix(node, 1)?;
         let transposed = attributes.integer("transB", 0) != 0;
         let weights = if transposed { values } else { transpose(rows, columns, &values) };
         let (outputs, inputs) = if transposed { (rows, columns) } else { (columns, rows) };
         let (alpha, beta) = (attributes.float("alpha", 1.0), attributes.float("beta", 1.0));
-        let bias = match node.input.get(2).filter(|name| !name.is_empty()) {
-            Some(_) => spread(self.weights(node, 2)?, outputs)?,
-            None => vec![0.0; outputs],
-        };
-        self.dense(Dense {
+        let bias = self.optional_weights(node, 2, outputs)?.unwrap_or_else(|| vec![0.0; outputs]);
+        let dense = Dense {
             inputs,
             outputs,
             weights: weights.iter().map(|weight| weight * alpha).collect(),
             bias: bias.iter().map(|bias| bias * beta).collect(),
-        })
+        };
+        self.dense(node, dense)
     }
 
-    fn matmul(&self, node: &NodeProto) -> Result<Option<(Layer, Vec<usize>)>, Reason> {
-        if node.input[0] != self.value {
-            return Err("the input must be the left factor".to_owned());
-        }
+    fn matmul(&self, node: &NodeProto) -> Read {
         let (inputs, outputs, values) = self.matrix(node, 1)?;
-        self.dense(Dense { inputs, outputs, weights: transpose(inputs, outputs, &values), bias: vec![0.0; outputs] })
+        let weights = transpose(inputs, outputs, &values);
+        self.dense(node, Dense { inputs, outputs, weights, bias: vec![0.0; outputs] })
     }
 
-    fn dense(&self, dense: Dense) -> Result<Option<(Layer, Vec<usize>)>, Reason> {
-        let width = self.width()?;
+    fn dense(&self, node: &NodeProto, dense: Dense) -> Read {
+        let Value { tensor: of, sides } = self.value(node, 0)?;
+        let width = match sides.as_slice() {
+            [width] => *width,
+            sides => return Err(format!("a flat input is needed, this one has sides {sides:?}")),
+        };
         if width != dense.inputs {
             return Err(format!("weights are for {} inputs, {width} come in", dense.inputs));
         }
-        let shape = vec![dense.outputs];
-        Ok(Some((Layer::Dense(dense), shape)))
+        let sides = vec![dense.outputs];
+        Ok(Some((Operation::Linear { of, map: LinearMap::Dense(dense) }, sides)))
     }
 
-    /// A bias after a linear layer becomes part of it.
-    fn add(&mut self, node: &NodeProto) -> Result<Option<(Layer, Vec<usize>)>, Reason> {
-        let other = usize::from(node.input[0] == self.value);
-        let tensor = self.weights(node, other)?.clone();
-        let bias = match self.steps.last_mut().map(|step| &mut step.layer) {
-            Some(Layer::Dense(dense)) => &mut dense.bias,
-            Some(Layer::Conv2d(conv)) => {
-                let per_channel = [conv.channels as i64, 1, 1];
-                if tensor.dims.iter().product::<i64>() != 1 && !tensor.dims.ends_with(&per_channel) {
-                    return Err(format!("a bias per channel is needed, its sides are {:?}", tensor.dims));
-                }
-                &mut conv.bias
-            }
-            _ => return Err("a sum is known only as the bias of the linear layer before it".to_owned()),
+    /// Sums, differences, products and quotients: of two values, or of one value and fixed numbers.
+    fn arithmetic(&self, node: &NodeProto) -> Read {
+        match (self.value(node, 0), self.value(node, 1)) {
+            (Ok(one), Ok(other)) => between(&node.op_type, &one, &other),
+            (Ok(value), Err(_)) => self.with_numbers(node, &value, 1),
+            (Err(_), Ok(value)) => self.with_numbers(node, &value, 0),
+            (Err(reason), Err(_)) => Err(reason),
+        }
+    }
+
+    fn with_numbers(&self, node: &NodeProto, value: &Value, at: usize) -> Read {
+        let numbers = per_channel(self.weights(node, at)?, &value.sides)?;
+        let map = |of: fn(f32) -> f32| numbers.iter().map(|number| real(of(*number).into())).collect::<Result<_, _>>();
+        let (gain, offset): (Vec<Real>, Vec<Real>) = match (node.op_type.as_str(), at) {
+            ("Add", _) => (vec![Real::ONE], map(|number| number)?),
+            ("Sub", 1) => (vec![Real::ONE], map(|number| -number)?),
+            ("Sub", _) => (vec![real(-1.0)?], map(|number| number)?),
+            ("Mul", _) => (map(|number| number)?, vec![Real::ZERO]),
+            ("Div", 1) => (map(f32::recip)?, vec![Real::ZERO]),
+            _ => return Err("numbers cannot be divided by a value of the head".to_owned()),
         };
-        let added = spread(&tensor, bias.len())?;
-        bias.iter_mut().zip(added).for_each(|(bias, added)| *bias += added);
-        Ok(None)
+        Ok(Some((Operation::Client(Node::Affine { of: value.tensor, gain, offset }), value.sides.clone())))
     }
 
-    fn image(&self) -> Result<[usize; 3], Reason> {
-        <[usize; 3]>::try_from(self.shape.as_slice())
-            .map_err(|_| format!("channels, height and width are needed, the input has sides {:?}", self.shape))
+    /// As one factor and one summand a channel.
+    fn batch_normalisation(&self, node: &NodeProto) -> Read {
+        let value = self.value(node, 0)?;
+        let channels = value.sides.first().copied().unwrap_or(0);
+        let numbers = |index| spread(self.weights(node, index)?, channels);
+        let (scale, shift, mean, variance) = (numbers(1)?, numbers(2)?, numbers(3)?, numbers(4)?);
+        let epsilon = f64::from(Attributes(node).float("epsilon", 1e-5));
+        let factors: Vec<f64> = scale
+            .iter()
+            .zip(&variance)
+            .map(|(scale, variance)| f64::from(*scale) / (f64::from(*variance) + epsilon).sqrt())
+            .collect();
+        let summands = factors.iter().zip(mean.iter().zip(&shift));
+        let summand =
+            |(factor, (mean, shift)): (&f64, (&f32, &f32))| real(f64::from(*shift) - factor * f64::from(*mean));
+        let offset = summands.map(summand).collect::<Result<_, _>>()?;
+        let gain = factors.iter().map(|factor| real(*factor)).collect::<Result<_, _>>()?;
+        Ok(Some((Operation::Client(Node::Affine { of: value.tensor, gain, offset }), value.sides)))
     }
 
-    fn conv(&self, node: &NodeProto) -> Result<Option<(Layer, Vec<usize>)>, Reason> {
+    fn layer_normalisation(&self, node: &NodeProto) -> Read {
+        let Value { tensor: of, sides } = self.value(node, 0)?;
+        let ([channels], 1 | -1) = (sides.as_slice(), Attributes(node).integer("axis", -1)) else {
+            return Err(format!("a flat input is needed, this one has sides {sides:?}"));
+        };
+        let gain = reals(&spread(self.weights(node, 1)?, *channels)?)?;
+        let offset = self.optional_weights(node, 2, *channels)?.unwrap_or_else(|| vec![0.0; *channels]);
+        let epsilon = real(Attributes(node).float("epsilon", 1e-5).into())?;
+        Ok(Some((Operation::Client(Node::Normalise { of, epsilon, gain, offset: reals(&offset)? }), sides)))
+    }
+
+    fn image(&self, node: &NodeProto) -> Result<(TensorIndex, [usize; 3]), Reason> {
+        let Value { tensor, sides } = self.value(node, 0)?;
+        let image = <[usize; 3]>::try_from(sides);
+        let image = image.map_err(|sides| format!("channels, height and width are needed, there are {sides:?}"))?;
+        Ok((tensor, image))
+    }
+
+    fn conv(&self, node: &NodeProto) -> Read {
         let attributes = Attributes(node);
-        let input = self.image()?;
+        let (of, input) = self.image(node)?;
         let tensor = self.weights(node, 1)?;
         let sides = tensor::sides(tensor).and_then(|sides| <[usize; 4]>::try_from(sides).ok());
         let ([channels, depth, rows, columns], Some(weights)) = (
@@ -182,10 +278,6 @@ impl HeadReader<'_> {
                 "the kernel is for {depth} channels in each of {groups} groups, {come_in} come in and {channels} out"
             ));
         };
-        let bias = match node.input.get(2).filter(|name| !name.is_empty()) {
-            Some(_) => spread(self.weights(node, 2)?, channels)?,
-            None => vec![0.0; channels],
-        };
         let conv = Conv2d {
             input,
             channels,
@@ -195,38 +287,94 @@ impl HeadReader<'_> {
             padding: attributes.sizes("pads", [0; 4], 0)?,
             groups,
             weights,
-            bias,
+            bias: self.optional_weights(node, 2, channels)?.unwrap_or_else(|| vec![0.0; channels]),
         };
         let output = conv.output().ok_or("the kernel is larger than its input")?;
-        Ok(Some((Layer::Conv2d(conv), output.to_vec())))
+        Ok(Some((Operation::Linear { of, map: LinearMap::Conv2d(conv) }, output.to_vec())))
     }
 
-    fn average_pool(&self, node: &NodeProto) -> Result<Option<(Layer, Vec<usize>)>, Reason> {
+    fn pool(&self, node: &NodeProto, join: Join) -> Read {
         let attributes = Attributes(node);
         own_padding(&attributes)?;
-        match attributes.sizes("dilations", [1, 1], 1)? {
-            [1, 1] => {}
-            dilations => return Err(format!("dilations are {dilations:?}, only 1 is known")),
+        let dilations = attributes.sizes("dilations", [1, 1], 1)?;
+        if dilations != [1, 1] || attributes.integer("ceil_mode", 0) != 0 {
+            return Err(format!("dilations are {dilations:?}; only 1, and no ceil_mode, are known"));
         }
-        if attributes.sizes("pads", [0; 4], 0)? != [0; 4] || attributes.integer("ceil_mode", 0) != 0 {
-            return Err("padding and ceil_mode are not known".to_owned());
+        let pads = attributes.sizes("pads", [0; 4], 0)?;
+        if join == Join::Average && pads != [0; 4] && attributes.integer("count_include_pad", 0) != 0 {
+            return Err("padding that counts is not known".to_owned());
         }
+        let (of, [channels, height, width]) = self.image(node)?;
         let kernel = attributes.sizes("kernel_shape", [0; 2], 1)?;
-        let pool = AveragePool { input: self.image()?, kernel, stride: attributes.sizes("strides", [1, 1], 1)? };
-        let output = pool.output().filter(|_| kernel != [0; 2]).ok_or("the window is larger than its input")?;
-        Ok(Some((Layer::AveragePool(pool), output.to_vec())))
+        let stride = attributes.sizes("strides", [1, 1], 1)?;
+        let side = |image: usize, side: usize| {
+            let axis = Axis::new(image as u32, kernel[side] as u32).strided(stride[side] as u32);
+            let padded = axis.padded(pads[side] as u32, pads[side + 2] as u32);
+            windows(image + pads[side] + pads[side + 2], kernel[side], stride[side]).map(|count| (padded, count))
+        };
+        let fits = kernel != [0; 2] && (0..4).all(|at| pads[at] < kernel[at % 2]);
+        let (Some((rows, down)), Some((columns, across)), true) = (side(height, 0), side(width, 1), fits) else {
+            return Err("the window is larger than its input, or smaller than its padding".to_owned());
+        };
+        Ok(Some((Operation::Client(Node::Pool { of, join, rows, columns }), vec![channels, down, across])))
     }
 
-    fn flatten(&self, node: &NodeProto) -> Result<Option<(Layer, Vec<usize>)>, Reason> {
+    fn global_average(&self, node: &NodeProto) -> Read {
+        let (of, [channels, height, width]) = self.image(node)?;
+        let whole = |side: usize| Axis::new(side as u32, side as u32);
+        let pool = Node::Pool { of, join: Join::Average, rows: whole(height), columns: whole(width) };
+        Ok(Some((Operation::Client(pool), vec![channels, 1, 1])))
+    }
+
+    fn activated(&self, node: &NodeProto, function: Activation) -> Read {
+        let Value { tensor, sides } = self.value(node, 0)?;
+        Ok(Some((activation(tensor, function), sides)))
+    }
+
+    fn clip(&self, node: &NodeProto) -> Read {
+        let attributes = Attributes(node);
+        let bound = |index, name, none: f32| match self.optional_weights(node, index, 1)?.as_deref() {
+            Some([bound]) => Ok(*bound),
+            _ => Ok::<f32, Reason>(attributes.float(name, none)),
+        };
+        let held = |bound: f32| real(bound.clamp(f32::MIN, f32::MAX).into());
+        let (least, most) = (held(bound(1, "min", f32::MIN)?)?, held(bound(2, "max", f32::MAX)?)?);
+        self.activated(node, Activation::Clip { least, most })
+    }
+
+    fn softmax(&self, node: &NodeProto) -> Read {
+        let Value { tensor: of, sides } = self.value(node, 0)?;
+        match (sides.as_slice(), Attributes(node).integer("axis", -1)) {
+            ([_], 1 | -1) => Ok(Some((Operation::Client(Node::Softmax { of }), sides))),
+            (sides, axis) => Err(format!("a flat input and its axis are needed, there are axis {axis} of {sides:?}")),
+        }
+    }
+
+    fn concatenate(&self, node: &NodeProto) -> Read {
+        let (one, other) = (self.value(node, 0)?, self.value(node, 1)?);
+        let rank = one.sides.len() as i64;
+        let axis = Attributes(node).integer("axis", 1);
+        let beside = one.sides.len() == other.sides.len() && one.sides.get(1..) == other.sides.get(1..);
+        if node.input.len() != 2 || !(axis == 1 || axis == -rank) || !beside {
+            return Err("two values of the same sides but the first are put together, along that one".to_owned());
+        }
+        let mut sides = one.sides;
+        sides[0] += other.sides[0];
+        Ok(Some((Operation::Client(Node::Concatenate { of: [one.tensor, other.tensor] }), sides)))
+    }
+
+    fn flatten(&self, node: &NodeProto) -> Read {
+        let value = self.value(node, 0)?;
         match Attributes(node).integer("axis", 1) {
-            1 => Ok(Some((Layer::Reshape, vec![self.shape.iter().product()]))),
+            1 => reshaped(&value, vec![value.sides.iter().product()]),
             axis => Err(format!("axis is {axis}, only 1 is known")),
         }
     }
 
-    fn reshape(&self, node: &NodeProto) -> Result<Option<(Layer, Vec<usize>)>, Reason> {
+    fn reshape(&self, node: &NodeProto) -> Read {
+        let value = self.value(node, 0)?;
         let target = tensor::integers(self.weights(node, 1)?).ok_or("the shape must be 64-bit integers")?;
-        let size: usize = self.shape.iter().product();
+        let size: usize = value.sides.iter().product();
         let (batch, sides) = target.split_first().ok_or("the shape is empty")?;
         let free = sides.iter().filter(|side| **side == -1).count();
         let fixed: Option<Vec<usize>> =
@@ -234,11 +382,40 @@ impl HeadReader<'_> {
         let product = fixed.and_then(|fixed| fixed.iter().try_fold(1usize, |size, side| size.checked_mul(*side)));
         let fits = matches!((product, free), (Some(product), 0) if product == size)
             || matches!((product, free), (Some(product), 1) if product > 0 && size.is_multiple_of(product) && *batch != -1);
-        if !fits || !(-1..=1).contains(batch) || sides.is_empty() {
+        if !fits || !(-1..=1).contains(batch) || sides.is_empty() || sides.len() > 3 {
             return Err(format!("{target:?} must keep the batch and all {size} numbers of a sample"));
         }
         let filled = sides.iter().map(|side| usize::try_from(*side).unwrap_or(size / product.unwrap_or(1).max(1)));
-        Ok(Some((Layer::Reshape, filled.collect())))
+        reshaped(&value, filled.collect())
+    }
+}
+
+fn reshaped(value: &Value, sides: Vec<usize>) -> Read {
+    let side = |at: usize| sides.get(at).map_or(1, |side| *side as u32);
+    let to = [side(0), side(1), side(2)];
+    Ok(Some((Operation::Client(Node::Reshape { of: value.tensor, to }), sides)))
+}
+
+/// Of two values of the head.
+fn between(operator: &str, one: &Value, other: &Value) -> Read {
+    let of = [one.tensor, other.tensor];
+    let per_channel = |value: &Value, image: &Value| {
+        let (channels, rest) = value.sides.split_first().unwrap_or((&0, &[]));
+        image.sides.first() == Some(channels)
+            && rest.iter().all(|side| *side == 1)
+            && rest.len() + 1 == image.sides.len()
+    };
+    match operator {
+        "Add" if one.sides == other.sides => Ok(Some((Operation::Client(Node::Add { of }), one.sides.clone()))),
+        "Mul" if one.sides == other.sides || per_channel(other, one) => {
+            Ok(Some((Operation::Client(Node::Multiply { of }), one.sides.clone())))
+        }
+        "Mul" if per_channel(one, other) => {
+            let of = [other.tensor, one.tensor];
+            Ok(Some((Operation::Client(Node::Multiply { of }), other.sides.clone())))
+        }
+        "Add" | "Mul" => Err(format!("sides {:?} and {:?} do not fit each other", one.sides, other.sides)),
+        _ => Err("of two values of the head only sums and products are known".to_owned()),
     }
 }
 
@@ -254,7 +431,7 @@ fn transpose(rows: usize, columns: usize, values: &[f32]) -> Vec<f32> {
     (0..columns).flat_map(|column| (0..rows).map(move |row| values[row * columns + column])).collect()
 }
 
-/// A bias of `width` numbers, or one number for all.
+/// `width` numbers, or one number for all.
 fn spread(tensor: &TensorProto, width: usize) -> Result<Vec<f32>, Reason> {
     match tensor::floats(tensor) {
         Some(values) if values.len() == width => Ok(values),
@@ -262,4 +439,25 @@ fn spread(tensor: &TensorProto, width: usize) -> Result<Vec<f32>, Reason> {
         Some(values) => Err(format!("`{}` holds {} numbers where {width} are needed", tensor.name, values.len())),
         None => Err(format!("`{}` must hold floats", tensor.name)),
     }
+}
+
+/// One number, or one for each channel of a value of these sides.
+fn per_channel(tensor: &TensorProto, sides: &[usize]) -> Result<Vec<f32>, Reason> {
+    let numbers = tensor::floats(tensor).ok_or_else(|| format!("`{}` must hold floats", tensor.name))?;
+    let channels = sides.first().copied().unwrap_or(0);
+    let mut wanted = vec![1; sides.len()];
+    wanted[0] = channels as i64;
+    match numbers.len() {
+        1 => Ok(numbers),
+        count if count == channels && tensor.dims.ends_with(&wanted) => Ok(numbers),
+        _ => Err(format!("a number per channel is needed, the sides of `{}` are {:?}", tensor.name, tensor.dims)),
+    }
+}
+
+fn real(number: f64) -> Result<Real, Reason> {
+    Real::new(number).ok_or_else(|| format!("its numbers give {number}, which is not finite"))
+}
+
+fn reals(numbers: &[f32]) -> Result<Vec<Real>, Reason> {
+    numbers.iter().map(|number| real(f64::from(*number))).collect()
 }

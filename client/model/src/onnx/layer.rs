@@ -1,30 +1,4 @@
-//! Layers of a head, in floats.
-
-/// A layer and the node it came from.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Step {
-    /// The node, as errors name it.
-    pub node: String,
-    /// What it does.
-    pub layer: Layer,
-    /// Shape of what it gives, without the batch dimension.
-    pub output_shape: Vec<usize>,
-}
-
-/// What a step does.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Layer {
-    /// `y = W·x + b`.
-    Dense(Dense),
-    /// Two-dimensional convolution, plus a bias per channel.
-    Conv2d(Conv2d),
-    /// Negative numbers become 0.
-    Relu,
-    /// Mean over windows.
-    AveragePool(AveragePool),
-    /// The same numbers in the same order under another shape.
-    Reshape,
-}
+//! Linear maps of a head, in floats.
 
 /// A dense layer.
 #[derive(Clone, Debug, PartialEq)]
@@ -62,15 +36,28 @@ pub struct Conv2d {
     pub bias: Vec<f32>,
 }
 
-/// A mean over windows of each channel of `[channels, height, width]`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AveragePool {
-    /// Shape of what goes in.
-    pub input: [usize; 3],
-    /// Window height and width.
-    pub kernel: [usize; 2],
-    /// Rows and columns between neighbouring windows.
-    pub stride: [usize; 2],
+impl Dense {
+    /// This layer and one that takes what it gives, as one.
+    pub(super) fn followed_by(&self, after: &Self) -> Self {
+        let row_of = |row: &[f32]| {
+            let mut sums = vec![0.0f64; self.inputs];
+            for (weight, source) in row.iter().zip(self.weights.chunks_exact(self.inputs)) {
+                sums.iter_mut().zip(source).for_each(|(sum, value)| *sum += f64::from(*weight) * f64::from(*value));
+            }
+            sums.into_iter().map(|sum| sum as f32).collect::<Vec<_>>()
+        };
+        let rows = || after.weights.chunks_exact(after.inputs);
+        let bias = rows().zip(&after.bias).map(|(row, bias)| {
+            let carried: f64 = row.iter().zip(&self.bias).map(|(w, b)| f64::from(*w) * f64::from(*b)).sum();
+            (carried + f64::from(*bias)) as f32
+        });
+        Self {
+            inputs: self.inputs,
+            outputs: after.outputs,
+            weights: rows().flat_map(row_of).collect(),
+            bias: bias.collect(),
+        }
+    }
 }
 
 impl Conv2d {
@@ -85,18 +72,7 @@ impl Conv2d {
     }
 }
 
-impl AveragePool {
-    /// `[channels, height, width]` of what comes out; `None` if the window is larger than the input.
-    pub fn output(&self) -> Option<[usize; 3]> {
-        let [channels, height, width] = self.input;
-        Some([
-            channels,
-            windows(height, self.kernel[0], self.stride[0])?,
-            windows(width, self.kernel[1], self.stride[1])?,
-        ])
-    }
-}
-
-fn windows(length: usize, kernel: usize, stride: usize) -> Option<usize> {
+/// How many windows of `kernel` values lie on `length`, `stride` apart.
+pub(super) fn windows(length: usize, kernel: usize, stride: usize) -> Option<usize> {
     length.checked_sub(kernel)?.checked_div(stride)?.checked_add(1)
 }

@@ -6,11 +6,13 @@
 
 mod attributes;
 mod cut;
+mod graph;
 mod head;
 mod layer;
 mod tensor;
 
-pub use layer::{AveragePool, Conv2d, Dense, Layer, Step};
+pub use graph::{HeadGraph, HeadNode, LinearMap, Operation};
+pub use layer::{Conv2d, Dense};
 
 use prost::Message;
 use std::collections::BTreeSet;
@@ -177,8 +179,14 @@ impl OnnxModel {
         })
     }
 
-    fn initialiser(&self, name: &str) -> Option<&TensorProto> {
-        self.graph().initializer.iter().find(|tensor| tensor.name == name)
+    /// Fixed numbers of that name: beside the nodes, or what a `Constant` gives.
+    fn constant(&self, name: &str) -> Option<&TensorProto> {
+        let given = |node: &&NodeProto| node.op_type == "Constant" && node.output.iter().any(|output| output == name);
+        let graph = self.graph();
+        graph.initializer.iter().find(|tensor| tensor.name == name).or_else(|| {
+            let constant = graph.node.iter().find(given)?;
+            constant.attribute.iter().find(|attribute| attribute.name == "value")?.t.as_ref()
+        })
     }
 }
 

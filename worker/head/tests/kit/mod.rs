@@ -21,53 +21,68 @@ pub fn random_inputs(rng: &mut StdRng, domain: Domain, count: usize) -> Vec<i64>
     (0..count).map(|_| rng.random_range(domain.min()..=domain.max())).collect()
 }
 
-/// A head whose rounds only clamp to the next round's input domain.
-pub fn a_head(set: ParameterSet, layers: Vec<(Layer, Domain, Vec<i8>)>, toy: Toy) -> CompiledHead {
-    let mut rounds = Vec::new();
-    for (index, (layer, input, weights)) in layers.iter().enumerate() {
-        let wide = Domain { bits: 24, signed: true };
-        let output = layers.get(index + 1).map_or(wide, |(_, next, _)| *next);
-        let round = RoundPlan::fitted(set, *layer, *input, ClientStep::identity(output), weights).unwrap();
-        rounds.push(round);
+/// What the client does where rounds follow each other: `between` adds its nodes, then the next round is asked for in
+/// units of the largest value.
+pub fn chained(
+    rounds: &[RoundPlan],
+    domain: Domain,
+    mut between: impl FnMut(usize, &mut Draft, TensorIndex) -> TensorIndex,
+) -> Program {
+    let mut draft = Draft::default();
+    let mut last = draft.round(Program::INPUT);
+    for (index, round) in rounds.iter().enumerate().skip(1) {
+        let of = between(index, &mut draft, last);
+        let Shape { channels, rows, columns } = round.layer.input_shape();
+        let of = draft.then(Node::Reshape { of, to: [channels, rows, columns].map(|side| side as u32) });
+        last = draft.then(Node::Round { of, unit: Unit::Dynamic, scale: vec![Real::ONE], bias: Vec::new() });
     }
-    let weights = HeadWeights::new(layers.into_iter().map(|(_, _, weights)| weights).collect());
-    compiled(set, rounds, weights, toy)
+    draft.give_integers(last, domain)
 }
 
-pub fn compiled(set: ParameterSet, rounds: Vec<RoundPlan>, weights: HeadWeights, toy: Toy) -> CompiledHead {
+pub const WIDE: Domain = Domain { bits: 24, signed: true };
+
+/// A head whose client only divides between rounds.
+pub fn a_head(set: ParameterSet, layers: Vec<(Layer, Domain, Vec<i8>)>, toy: Toy) -> CompiledHead {
+    let fitted = |(layer, input, weights): &(Layer, Domain, Vec<i8>)| RoundPlan::fitted(set, *layer, *input, weights);
+    let rounds: Vec<RoundPlan> = layers.iter().map(|layer| fitted(layer).unwrap()).collect();
+    let weights = HeadWeights::new(layers.into_iter().map(|(_, _, weights)| weights).collect());
+    let program = chained(&rounds, WIDE, |_, _, last| last);
+    compiled(set, rounds, program, weights, toy)
+}
+
+pub fn compiled(
+    set: ParameterSet,
+    rounds: Vec<RoundPlan>,
+    program: Program,
+    weights: HeadWeights,
+    toy: Toy,
+) -> CompiledHead {
     let mode = if rounds.len() == 1 { Mode::Linear } else { Mode::Rounds };
     let options = CompileOptions { allow_toy_parameters: toy == Toy::Allowed, ..CompileOptions::default() };
-    compile(HeadPlan::new(set, mode, rounds).unwrap(), weights, &options).unwrap()
+    compile(HeadPlan::new(set, mode, rounds, program).unwrap(), weights, &options).unwrap()
 }
 
-fn relu(bias: Vec<i64>, multiplier: u32, shift: u8, output: Domain) -> ClientStep {
-    ClientStep {
-        bias,
-        activation: Activation::Relu,
-        pooling: Pooling::None,
-        rescale: Rescale { multipliers: vec![multiplier], shift },
-        output,
-    }
+/// A bias for each channel, then a ReLU.
+fn biased_relu(draft: &mut Draft, of: TensorIndex, bias: &[i64]) -> TensorIndex {
+    let offset = bias.iter().map(|bias| Real::new(*bias as f64).unwrap()).collect();
+    let of = draft.then(Node::Affine { of, gain: vec![Real::ONE], offset });
+    draft.then(Node::Activate { of, activation: Activation::Relu })
 }
 
 /// 784 → 128 → 64 → 16 with ReLU between, all 8-bit.
 pub fn digits_head(rng: &mut StdRng) -> CompiledHead {
     let set = ParameterSet::Glwe2048V1;
     let sizes = [784u32, 128, 64, 16];
-    let (mut rounds, mut layers) = (Vec::new(), Vec::new());
+    let (mut rounds, mut layers, mut biases) = (Vec::new(), Vec::new(), Vec::new());
     for pair in sizes.windows(2) {
         let layer = Layer::Dense { inputs: pair[0], outputs: pair[1] };
         let weights: Vec<i8> = (0..layer.weight_count()).map(|_| rng.random_range(-40..=40)).collect();
-        let bias = (0..pair[1]).map(|_| rng.random_range(-5000..5000)).collect();
-        let step = if pair[1] == 16 {
-            ClientStep::identity(Domain { bits: 24, signed: true })
-        } else {
-            relu(bias, 3, 9, Domain::U8)
-        };
-        rounds.push(RoundPlan::fitted(set, layer, Domain::U8, step, &weights).unwrap());
+        biases.push((0..pair[1]).map(|_| rng.random_range(-5000..5000)).collect::<Vec<i64>>());
+        rounds.push(RoundPlan::fitted(set, layer, Domain::U8, &weights).unwrap());
         layers.push(weights);
     }
-    compiled(set, rounds, HeadWeights::new(layers), Toy::Refused)
+    let program = chained(&rounds, WIDE, |index, draft, last| biased_relu(draft, last, &biases[index - 1]));
+    compiled(set, rounds, program, HeadWeights::new(layers), Toy::Refused)
 }
 
 /// A convolution with pooling, then a dense layer.
@@ -77,26 +92,30 @@ pub fn pooling_head(rng: &mut StdRng) -> CompiledHead {
     let conv = Layer::conv(1, 2, side, side);
     let small = Domain { bits: 4, signed: false };
     let weights: Vec<Vec<i8>> = [18, 96].map(|count| (0..count).map(|_| rng.random_range(-9..=9)).collect()).to_vec();
-    let step = ClientStep { pooling: Pooling::Average { size: 2 }, ..relu(vec![5, -5], 1, 6, small) };
-    let first = RoundPlan::fitted(set, conv, small, step, &weights[0]).unwrap();
     let dense = Layer::Dense { inputs: 32, outputs: 3 };
-    let last = ClientStep::identity(Domain { bits: 16, signed: true });
-    let second = RoundPlan::fitted(set, dense, small, last, &weights[1]).unwrap();
-    compiled(set, vec![first, second], HeadWeights::new(weights), Toy::Allowed)
+    let rounds = [(conv, &weights[0]), (dense, &weights[1])]
+        .map(|(layer, weights)| RoundPlan::fitted(set, layer, small, weights).unwrap())
+        .to_vec();
+    let program = chained(&rounds, Domain { bits: 16, signed: true }, |_, draft, last| {
+        let of = biased_relu(draft, last, &[5, -5]);
+        let axis = side_by_side(8, 2);
+        draft.then(Node::Pool { of, join: Join::Average, rows: axis, columns: axis })
+    });
+    compiled(set, rounds, program, HeadWeights::new(weights), Toy::Allowed)
 }
 
 /// `layer` with random weights and bias and a ReLU, then a dense layer that takes what comes out.
 pub fn two_rounds(rng: &mut StdRng, set: ParameterSet, layer: Layer, input: Domain, toy: Toy) -> CompiledHead {
     let first = random_layer_weights(rng, &layer);
-    let bias = (0..layer.output_shape().channels).map(|_| rng.random_range(-900..900)).collect();
-    let step = relu(bias, rng.random_range(1..9), 8, Domain { bits: 5, signed: false });
-    let between = step.output;
-    let rounds = vec![RoundPlan::fitted(set, layer, input, step, &first).unwrap()];
+    let bias: Vec<i64> = (0..layer.output_shape().channels).map(|_| rng.random_range(-900..900)).collect();
     let dense = Layer::Dense { inputs: layer.output_shape().len() as u32, outputs: rng.random_range(1..9) };
     let last = random_layer_weights(rng, &dense);
-    let step = ClientStep::identity(Domain { bits: 24, signed: true });
-    let second = RoundPlan::fitted(set, dense, between, step, &last).unwrap();
-    compiled(set, [rounds, vec![second]].concat(), HeadWeights::new(vec![first, last]), toy)
+    let between = Domain { bits: 5, signed: false };
+    let rounds = [(layer, input, &first), (dense, between, &last)]
+        .map(|(layer, input, weights)| RoundPlan::fitted(set, layer, input, weights).unwrap())
+        .to_vec();
+    let program = chained(&rounds, WIDE, |_, draft, sums| biased_relu(draft, sums, &bias));
+    compiled(set, rounds, program, HeadWeights::new(vec![first, last]), toy)
 }
 
 /// The client's loop over all rounds.
@@ -105,12 +124,12 @@ pub fn all_rounds(
     input: &[i64],
     mut sums: impl FnMut(RoundIndex, &[i64]) -> Vec<i64>,
 ) -> Vec<i64> {
-    let mut values = input.to_vec();
-    for (index, round) in head.plan().rounds().iter().enumerate() {
-        let sums = sums(RoundIndex(index as u16), &values);
-        values = client_step(round, &sums).unwrap().expose().to_vec();
+    let mut run = head.plan().run(input).unwrap();
+    while let Some((round, values)) = run.request() {
+        let sums = sums(round, values);
+        run.answer(&sums).unwrap();
     }
-    values
+    run.features().unwrap().expose().to_vec()
 }
 
 pub fn clear(head: &CompiledHead, round: RoundIndex, inputs: &[i64]) -> Vec<i64> {
@@ -144,6 +163,6 @@ impl Owner {
         let verified = VerifiedResponse::after_receipt_verification(features.digest());
         let layout = plan.output_layout(set).unwrap();
         let secret = self.key.decrypt(&features, &layout, plan.accumulator_bits, &verified).unwrap();
-        secret.expose_to_client_step().to_vec()
+        secret.expose_to_client_run().to_vec()
     }
 }

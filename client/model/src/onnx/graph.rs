@@ -1,0 +1,219 @@
+//! A head in floats: what its nodes compute, and of which.
+
+use super::{Conv2d, Dense};
+use encompute_head::{Activation, Node, TensorIndex};
+
+/// Most values of one tensor of a head, as the head program allows.
+pub(super) const TENSOR_LIMIT: usize = 1 << 22;
+
+/// A linear map with its bias.
+#[derive(Clone, Debug, PartialEq)]
+pub enum LinearMap {
+    /// `y = W·x + b`.
+    Dense(Dense),
+    /// Two-dimensional convolution, plus a bias per channel.
+    Conv2d(Conv2d),
+}
+
+/// What a node computes.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Operation {
+    /// A linear map with secret weights: runs under encryption.
+    Linear {
+        /// What it reads.
+        of: TensorIndex,
+        /// The map.
+        map: LinearMap,
+    },
+    /// Anything else: the client computes it in clear.
+    Client(Node),
+}
+
+/// A node of a head, and the node of the file that it came from.
+#[derive(Clone, Debug, PartialEq)]
+pub struct HeadNode {
+    /// As errors name it.
+    pub name: String,
+    /// What it computes.
+    pub operation: Operation,
+}
+
+/// A head in floats. Tensor 0 is the input, tensor `n` what node `n − 1` gives.
+#[derive(Clone, Debug, PartialEq)]
+pub struct HeadGraph {
+    /// Its nodes, in order.
+    pub nodes: Vec<HeadNode>,
+    /// The tensor at which it was cut.
+    pub features: TensorIndex,
+}
+
+impl Operation {
+    /// The tensors that it reads.
+    pub fn reads(&self) -> Vec<TensorIndex> {
+        match self {
+            Self::Linear { of, .. } => vec![*of],
+            Self::Client(node) => node.reads(),
+        }
+    }
+
+    fn renamed(self, name: &impl Fn(TensorIndex) -> TensorIndex) -> Self {
+        match self {
+            Self::Linear { of, map } => Self::Linear { of: name(of), map },
+            Self::Client(node) => Self::Client(node.renamed(name)),
+        }
+    }
+}
+
+impl HeadGraph {
+    /// The same head with fewer nodes: what nothing reads is gone, shapes of the input are as its first reader has
+    /// them, factors and summands of a linear map's outputs are in the map, and dense layers that follow each other
+    /// are one.
+    pub(super) fn simplified(mut self) -> Self {
+        self = self.without_reshaped_input();
+        loop {
+            let before = self.nodes.len();
+            self = self.folded().pruned();
+            if self.nodes.len() == before {
+                return self;
+            }
+        }
+    }
+
+    /// The input is whatever shape its first round takes.
+    fn without_reshaped_input(self) -> Self {
+        let input = TensorIndex(0);
+        let is_input = |place: usize| {
+            let reshapes = |node: &HeadNode| matches!(&node.operation, Operation::Client(Node::Reshape { of, .. }) if *of == input);
+            place.checked_sub(1).and_then(|at| self.nodes.get(at)).is_some_and(reshapes)
+        };
+        let name = |of: TensorIndex| if is_input(usize::from(of.0)) { input } else { of };
+        let renamed = self.nodes.iter().cloned();
+        let nodes =
+            renamed.map(|node| HeadNode { operation: node.operation.renamed(&name), name: node.name }).collect();
+        Self { nodes, features: name(self.features) }
+    }
+
+    /// How many nodes read each tensor; the features count as read.
+    fn readers(&self) -> Vec<usize> {
+        let mut readers = vec![0; self.nodes.len() + 1];
+        let read = self.nodes.iter().flat_map(|node| node.operation.reads()).chain([self.features]);
+        read.for_each(|of| readers[usize::from(of.0)] += 1);
+        readers
+    }
+
+    /// Folds each node that can be into the linear map before it. What was folded is read by nothing any more.
+    fn folded(mut self) -> Self {
+        let readers = self.readers();
+        for at in 0..self.nodes.len() {
+            let Some(source) = self.nodes[at].operation.reads().first().map(|of| usize::from(of.0)) else { continue };
+            let Some(before) = source.checked_sub(1).filter(|_| readers[source] == 1) else { continue };
+            let Operation::Linear { of, map } = &self.nodes[before].operation else { continue };
+            if let Some(map) = followed(map, &self.nodes[at].operation) {
+                let (of, name) = (*of, self.nodes[before].name.clone());
+                self.nodes[at] = HeadNode { name, operation: Operation::Linear { of, map } };
+            }
+        }
+        self
+    }
+
+    /// Leaves out what the features do not depend on.
+    fn pruned(self) -> Self {
+        let mut needed = vec![false; self.nodes.len() + 1];
+        needed[usize::from(self.features.0)] = true;
+        for (at, node) in self.nodes.iter().enumerate().rev() {
+            if needed[at + 1] {
+                node.operation.reads().into_iter().for_each(|of| needed[usize::from(of.0)] = true);
+            }
+        }
+        let mut places = vec![TensorIndex(0)];
+        let mut next = 0;
+        for needed in &needed[1..] {
+            next += u16::from(*needed);
+            places.push(TensorIndex(next));
+        }
+        let name = |of: TensorIndex| places[usize::from(of.0)];
+        let kept = self.nodes.into_iter().zip(&needed[1..]).filter(|(_, needed)| **needed);
+        let nodes = kept.map(|(node, _)| HeadNode { operation: node.operation.renamed(&name), name: node.name });
+        Self { nodes: nodes.collect(), features: name(self.features) }
+    }
+}
+
+/// `after ∘ map` as one map, where that is one.
+fn followed(map: &LinearMap, after: &Operation) -> Option<LinearMap> {
+    match (map, after) {
+        (LinearMap::Dense(before), Operation::Linear { map: LinearMap::Dense(after), .. }) => {
+            Some(LinearMap::Dense(before.followed_by(after)))
+        }
+        (_, Operation::Client(Node::Affine { gain, offset, .. })) => {
+            let of = |numbers: &[encompute_head::Real], output: usize| match numbers {
+                [one] => one.get() as f32,
+                each => each.get(output).map_or(0.0, |number| number.get() as f32),
+            };
+            let mut map = map.clone();
+            let (fan_in, (weights, bias)) = (map.fan_in(), map.numbers_mut());
+            for (output, (row, bias)) in weights.chunks_exact_mut(fan_in).zip(bias).enumerate() {
+                let (gain, offset) = (of(gain, output), of(offset, output));
+                row.iter_mut().for_each(|weight| *weight *= gain);
+                *bias = *bias * gain + offset;
+            }
+            Some(map)
+        }
+        _ => None,
+    }
+}
+
+impl LinearMap {
+    /// Outputs, or channels out.
+    pub fn outputs(&self) -> usize {
+        self.bias().len()
+    }
+
+    /// One number an output, or a channel out.
+    pub fn bias(&self) -> &[f32] {
+        match self {
+            Self::Dense(dense) => &dense.bias,
+            Self::Conv2d(conv) => &conv.bias,
+        }
+    }
+
+    /// `[outputs, fan in]`.
+    pub fn weights(&self) -> &[f32] {
+        match self {
+            Self::Dense(dense) => &dense.weights,
+            Self::Conv2d(conv) => &conv.weights,
+        }
+    }
+
+    fn numbers_mut(&mut self) -> (&mut [f32], &mut [f32]) {
+        match self {
+            Self::Dense(dense) => (&mut dense.weights, &mut dense.bias),
+            Self::Conv2d(conv) => (&mut conv.weights, &mut conv.bias),
+        }
+    }
+
+    /// Weights that one output meets.
+    pub fn fan_in(&self) -> usize {
+        self.weights().len() / self.outputs().max(1)
+    }
+
+    /// Parts into which inputs and outputs are cut.
+    pub fn groups(&self) -> usize {
+        match self {
+            Self::Dense(_) => 1,
+            Self::Conv2d(conv) => conv.groups,
+        }
+    }
+
+    /// How many values it takes.
+    pub fn inputs(&self) -> usize {
+        match self {
+            Self::Dense(dense) => dense.inputs,
+            Self::Conv2d(conv) => conv.input.iter().product(),
+        }
+    }
+}
+
+/// A function of each value of a tensor.
+pub(super) fn activation(of: TensorIndex, activation: Activation) -> Operation {
+    Operation::Client(Node::Activate { of, activation })
+}
