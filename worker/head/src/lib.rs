@@ -31,6 +31,7 @@
 mod backend;
 mod compile;
 mod cost;
+pub mod exactness;
 mod geometry;
 mod layer;
 pub mod measure;

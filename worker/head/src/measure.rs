@@ -142,6 +142,14 @@ pub fn heads() -> Vec<Measured> {
     let of = |name, layers: &[Layer]| Measured { name, layers: layers.to_vec() };
     let stem = Axis::new(224, 7).strided(2).padded(3, 3);
     let depthwise = Axis::new(28, 3).padded(1, 1);
+    // A block's projections one after another: the linear work of it, whatever the client does between.
+    let block = |width: u32, of: &dyn Fn(u32, u32) -> Layer| {
+        let square = (0..4).map(|_| of(width, width));
+        square.chain([of(width, 4 * width), of(4 * width, width)]).collect::<Vec<_>>()
+    };
+    let transformer = |blocks: usize, width, of: &dyn Fn(u32, u32) -> Layer| {
+        (0..blocks).flat_map(|_| block(width, of)).collect::<Vec<_>>()
+    };
     vec![
         of("dense-784x64", &[dense(784, 64)]),
         of("conv-3x3-28x28x8", &[conv]),
@@ -149,6 +157,8 @@ pub fn heads() -> Vec<Measured> {
         of("rounds-3x-28x28", &[dense(784, 128), dense(128, 64), dense(64, 16)]),
         of("stem-224", &[Layer::conv(3, 64, stem, stem)]),
         of("matmul-128x768x768", &[Layer::matmul(128, 768, 768)]),
+        of("minilm-32-tokens", &transformer(6, 384, &|inputs, outputs| Layer::matmul(32, inputs, outputs))),
+        of("gpt2-token", &transformer(12, 768, &dense)),
     ]
 }
 
@@ -268,10 +278,14 @@ fn framed<Statement: MaxEncodedLen>(message_bytes: usize) -> u64 {
 }
 
 /// SplitMix64: the same weights and inputs everywhere.
-struct Numbers(u64);
+pub(crate) struct Numbers(u64);
 
 impl Numbers {
-    fn next(&mut self) -> u64 {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
+    pub(crate) fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);

@@ -4,7 +4,7 @@
 mod kit;
 
 use encompute_fhe::ParameterSet;
-use encompute_head::{Axis, Domain, Layer, RoundIndex};
+use encompute_head::{Axis, Domain, Layer, RoundIndex, exactness};
 use kit::{Owner, Toy, a_head, random_inputs, random_layer_weights};
 use proptest::prelude::*;
 use rand::{Rng, SeedableRng, rngs::StdRng};
@@ -194,5 +194,13 @@ proptest! {
         let owner = Owner::new(ParameterSet::Toy256V1);
         let (encrypted, clear) = both(&owner, layer, Domain::I8, seed, Toy::Allowed);
         prop_assert_eq!(encrypted, clear);
+    }
+}
+
+#[test]
+fn a_sample_of_what_the_bench_compares_is_exact() {
+    for kind in exactness::Kind::ALL {
+        let compared = exactness::compare(kind, 2_000, 5, || Owner::new(ParameterSet::Glwe2048V1)).unwrap();
+        assert!(compared.outputs >= 2_000 && compared.mismatches == 0, "{}: {compared:?}", kind.name());
     }
 }

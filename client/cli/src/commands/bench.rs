@@ -9,7 +9,10 @@ use clap::Subcommand;
 use encompute_fhe::{
     AccumulatorBits, BlindingKey, CodePath, EncryptedFeatures, EncryptedTensor, InputLayout, OutputLayout,
 };
-use encompute_head::measure::{self, OwnerError, TensorOwner};
+use encompute_head::{
+    exactness::{self, Compared, Kind},
+    measure::{self, OwnerError, TensorOwner},
+};
 use encompute_keys::{SecretKey, VerifiedResponse};
 use serde_json::json;
 
@@ -26,13 +29,55 @@ pub enum Bench {
         #[arg(long, value_name = "NAME")]
         only: Vec<String>,
     },
+    /// Random layers of every kind: each decrypted output against the layer's definition
+    #[command(after_help = "Examples:\n  encompute bench exact\n  encompute bench exact --outputs 1000000 --json")]
+    Exact {
+        /// Outputs to compare, of each kind of layer
+        #[arg(long, value_name = "N", default_value_t = 100_000)]
+        outputs: u64,
+        /// Chooses layers, weights and inputs; keys are fresh
+        #[arg(long, value_name = "N", default_value_t = 1)]
+        seed: u64,
+    },
 }
 
 impl Bench {
     /// Runs it.
     pub async fn run(self, common: &Common) -> Outcome {
-        let Self::Head { only } = self;
-        let heads = chosen(&only)?;
+        match self {
+            Self::Head { only } => Self::head(&only, common),
+            Self::Exact { outputs, seed } => Self::exact(outputs, seed, common),
+        }
+    }
+
+    fn exact(outputs: u64, seed: u64, common: &Common) -> Outcome {
+        let mut rows = Vec::new();
+        for kind in Kind::ALL {
+            output::say(&format!("comparing {outputs} outputs of random {} layers …", kind.name()));
+            let fresh = || Owner(SecretKey::generate(measure::PARAMETER_SET));
+            let compared = exactness::compare(kind, outputs, seed, fresh).doing(Exit::Failed, "compare")?;
+            rows.push((kind, compared));
+        }
+        if common.json {
+            let row = |(kind, Compared { heads, outputs, mismatches }): &(Kind, Compared)| json!({ "name": kind.name(), "heads": heads, "outputs": outputs, "mismatches": mismatches });
+            let rows: Vec<_> = rows.iter().map(row).collect();
+            output::json(&json!({ "seed": seed, "code_path": CodePath::fastest().name(), "rows": rows }))?;
+        } else {
+            let head = ["layer", "heads", "outputs", "not equal"].map(String::from).to_vec();
+            let words = rows.iter().map(|(kind, Compared { heads, outputs, mismatches })| {
+                vec![kind.name().to_owned(), heads.to_string(), outputs.to_string(), mismatches.to_string()]
+            });
+            output::text(&output::table(&std::iter::once(head).chain(words).collect::<Vec<_>>()))?;
+        }
+        let mismatches: u64 = rows.iter().map(|(_, compared)| compared.mismatches).sum();
+        match mismatches {
+            0 => Ok(()),
+            _ => Err(Failure::new(Exit::Failed, format!("{mismatches} outputs are not what the layers say"))),
+        }
+    }
+
+    fn head(only: &[String], common: &Common) -> Outcome {
+        let heads = chosen(only)?;
         let owner = Owner(SecretKey::generate(measure::PARAMETER_SET));
         let mut rows = Vec::new();
         for head in heads {

@@ -1,7 +1,10 @@
 //! Heads, inputs and the user's side, for the tests of this crate.
 #![allow(clippy::unwrap_used, dead_code)]
 
-use encompute_fhe::{BlindingSeed, ParameterSet};
+use encompute_fhe::{
+    AccumulatorBits, BlindingKey, BlindingSeed, EncryptedFeatures, EncryptedTensor, InputLayout, OutputLayout,
+    ParameterSet,
+};
 use encompute_head::*;
 use encompute_keys::{SecretKey, VerifiedResponse};
 use rand::{Rng, SeedableRng, rngs::StdRng};
@@ -155,14 +158,39 @@ impl Owner {
         let plan = head.plan().round(round).unwrap();
         let set = head.plan().parameter_set();
         let request = self.key.encrypt(inputs, &plan.input_layout(set).unwrap(), plan.accumulator_bits).unwrap();
-        let request = encompute_fhe::EncryptedTensor::from_bytes(&request.to_bytes()).unwrap();
+        let request = EncryptedTensor::from_bytes(&request.to_bytes()).unwrap();
         let seed = BlindingSeed::new(StdRng::from_os_rng().random());
         let key = head.prepare_key(self.key.blinding_key()).unwrap();
         let response = evaluate_round(head, round, &request, &key, &seed).unwrap();
-        let features = encompute_fhe::EncryptedFeatures::from_bytes(&response.to_bytes()).unwrap();
+        let features = EncryptedFeatures::from_bytes(&response.to_bytes()).unwrap();
         let verified = VerifiedResponse::after_receipt_verification(features.digest());
         let layout = plan.output_layout(set).unwrap();
         let secret = self.key.decrypt(&features, &layout, plan.accumulator_bits, &verified).unwrap();
         secret.expose_to_client_run().to_vec()
+    }
+}
+
+impl measure::TensorOwner for Owner {
+    fn encrypt(
+        &self,
+        values: &[i64],
+        layout: &InputLayout,
+        bits: AccumulatorBits,
+    ) -> Result<EncryptedTensor, measure::OwnerError> {
+        Ok(self.key.encrypt(values, layout, bits)?)
+    }
+
+    fn decrypt(
+        &self,
+        features: &EncryptedFeatures,
+        layout: &OutputLayout,
+        bits: AccumulatorBits,
+    ) -> Result<Vec<i64>, measure::OwnerError> {
+        let permission = VerifiedResponse::after_receipt_verification(features.digest());
+        Ok(self.key.decrypt(features, layout, bits, &permission)?.expose_to_client_run().to_vec())
+    }
+
+    fn blinding_key(&self) -> &BlindingKey {
+        self.key.blinding_key()
     }
 }

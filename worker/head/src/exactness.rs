@@ -1,0 +1,156 @@
+//! Random heads against their own definition: `encompute bench exact`.
+
+use encompute_fhe::BlindingSeed;
+
+use crate::backend::{Backend, ClearBackend, EvaluateError, evaluate_round};
+use crate::compile::{CompileOptions, compile};
+use crate::layer::{Axis, Layer};
+use crate::measure::{MeasureError, Numbers, PARAMETER_SET, TensorOwner};
+use crate::plan::{Domain, HeadPlan, Mode, RoundIndex, RoundPlan};
+use crate::program::Program;
+use crate::weights::HeadWeights;
+
+/// Heads that share a key: making one costs as much as a small head.
+const HEADS_PER_KEY: u64 = 16;
+
+/// A kind of layer, of which any number of random ones can be made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Every input meets every output.
+    Dense,
+    /// Two-dimensional, all channels with all.
+    Convolution,
+    /// One row.
+    Convolution1d,
+    /// Each channel by itself.
+    Depthwise,
+    /// In groups, with uneven strides, dilations and paddings.
+    Grouped,
+    /// A dense layer for each of many rows.
+    Matmul,
+}
+
+impl Kind {
+    /// All of them.
+    pub const ALL: [Self; 6] =
+        [Self::Dense, Self::Convolution, Self::Convolution1d, Self::Depthwise, Self::Grouped, Self::Matmul];
+
+    /// As rows are named.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Dense => "dense",
+            Self::Convolution => "conv-2d",
+            Self::Convolution1d => "conv-1d",
+            Self::Depthwise => "depthwise",
+            Self::Grouped => "grouped",
+            Self::Matmul => "matmul",
+        }
+    }
+
+    fn random(self, numbers: &mut Numbers) -> Layer {
+        let mut upto = |least: u32, most: u32| least + (numbers.next() % u64::from(most - least + 1)) as u32;
+        match self {
+            Self::Dense => Layer::Dense { inputs: upto(1, 1_200), outputs: upto(1, 600) },
+            Self::Matmul => Layer::matmul(upto(1, 48), upto(1, 96), upto(1, 96)),
+            Self::Convolution | Self::Convolution1d | Self::Depthwise | Self::Grouped => {
+                let even = !matches!(self, Self::Grouped);
+                let mut axis = |most: u32| {
+                    let (kernel, stride) = (upto(1, 5), upto(1, if even { 2 } else { 4 }));
+                    let dilation = if even { 1 } else { upto(1, 3) };
+                    let (before, after) = if even { (kernel / 2, kernel / 2) } else { (upto(0, 3), upto(0, 3)) };
+                    let image = upto((kernel - 1) * dilation + 1, most);
+                    Axis::new(image, kernel).strided(stride).dilated(dilation).padded(before, after)
+                };
+                let rows = if self == Self::Convolution1d { Axis::new(1, 1) } else { axis(40) };
+                let columns = axis(if self == Self::Convolution1d { 900 } else { 40 });
+                match self {
+                    Self::Depthwise => Layer::depthwise(upto(1, 16), rows, columns),
+                    Self::Grouped => {
+                        let (groups, inputs, outputs) = (upto(1, 4), upto(1, 4), upto(1, 4));
+                        let (channels, out_channels) = (groups * inputs, groups * outputs);
+                        Layer::Conv2d { channels, out_channels, groups, rows, columns }
+                    }
+                    _ => Layer::conv(upto(1, 8), upto(1, 8), rows, columns),
+                }
+            }
+        }
+    }
+}
+
+/// What was compared.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Compared {
+    /// Random heads, each with random weights and inputs.
+    pub heads: u64,
+    /// Decrypted outputs that were compared with the clear program's.
+    pub outputs: u64,
+    /// Of these, how many were not equal.
+    pub mismatches: u64,
+}
+
+/// Compares at least `outputs` outputs of random heads of one kind: encrypted, evaluated with blinding as a worker
+/// does, decrypted, against the layer's definition. `fresh` makes a key's owner; `seed` chooses heads and inputs.
+/// Every fourth head has weights and inputs at the ends of their ranges, so that sums come close to their bounds.
+///
+/// # Errors
+/// [`MeasureError`], where a head that should run does not.
+pub fn compare<O: TensorOwner>(
+    kind: Kind,
+    outputs: u64,
+    seed: u64,
+    fresh: impl Fn() -> O,
+) -> Result<Compared, MeasureError> {
+    let mut numbers = Numbers::new(seed);
+    let mut compared = Compared::default();
+    let mut owner = fresh();
+    while compared.outputs < outputs {
+        if compared.heads % HEADS_PER_KEY == HEADS_PER_KEY - 1 {
+            owner = fresh();
+        }
+        let layer = kind.random(&mut numbers);
+        let extreme = compared.heads % 4 == 3;
+        let input = Domain { bits: 2 + (numbers.next() % 8) as u8, signed: numbers.next().is_multiple_of(2) };
+        let (found, mismatches) = one(layer, input, extreme, &mut numbers, &owner)?;
+        compared.heads += 1;
+        compared.outputs += found;
+        compared.mismatches += mismatches;
+    }
+    Ok(compared)
+}
+
+fn one(
+    layer: Layer,
+    input: Domain,
+    extreme: bool,
+    numbers: &mut Numbers,
+    owner: &impl TensorOwner,
+) -> Result<(u64, u64), MeasureError> {
+    let mut draw = |least: i64, most: i64| {
+        let number = numbers.next();
+        match (extreme, number.is_multiple_of(2)) {
+            (true, true) => least,
+            (true, false) => most,
+            (false, _) => least + (number % (most - least + 1) as u64) as i64,
+        }
+    };
+    let weights: Vec<i8> = (0..layer.weight_count()).map(|_| draw(-128, 127) as i8).collect();
+    let inputs: Vec<i64> = (0..layer.input_shape().len()).map(|_| draw(input.min(), input.max())).collect();
+    let round = RoundPlan::fitted(PARAMETER_SET, layer, input, &weights)?;
+    let bits = round.accumulator_bits;
+    let program = Program::single_round(Domain { bits: Domain::MAX_BITS, signed: true });
+    let plan = HeadPlan::new(PARAMETER_SET, Mode::Linear, vec![round], program)?;
+    let head = compile(plan, HeadWeights::new(vec![weights]), &CompileOptions::default())?;
+    let first = RoundIndex(0);
+    let request = owner.encrypt(&inputs, head.input_layout(first)?, bits).map_err(MeasureError::Owner)?;
+    let key = head.prepare_key(owner.blinding_key())?;
+    let seed = BlindingSeed::new(core::array::from_fn(|_| numbers.next() as u8));
+    let response = evaluate_round(&head, first, &request, &key, &seed)?;
+    let sums = owner.decrypt(&response, head.output_layout(first)?, bits).map_err(MeasureError::Owner)?;
+    let clear: Vec<i64> = ClearBackend.evaluate(&head, first, &inputs)?;
+    if sums.len() != clear.len() {
+        let (found, wanted) = (sums.len(), clear.len());
+        return Err(EvaluateError::InputCount { what: "sums", found, wanted }.into());
+    }
+    let mismatches = sums.iter().zip(&clear).filter(|(sum, clear)| sum != clear).count();
+    Ok((clear.len() as u64, mismatches as u64))
+}
