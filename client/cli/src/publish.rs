@@ -301,16 +301,33 @@ pub struct Figures {
 /// How often every sample is released when the release is measured.
 const DRAWS: usize = 1;
 
+/// A model's folder: of that name in the models folder, or the folder itself.
+///
+/// # Errors
+/// [`Exit::NotFound`] if neither has a card.
+pub fn model_folder(models: &Path, model: &str) -> Outcome<PathBuf> {
+    let mut folders = [models.join(model), PathBuf::from(model)].into_iter();
+    let none = || Failure::new(Exit::NotFound, format!("there is no model {model:?} in {}", models.display()));
+    folders.find(|folder| folder.join("model.toml").is_file()).ok_or_else(none)
+}
+
+/// A split of a model by its name, the first if none is given.
+///
+/// # Errors
+/// [`Exit::NotFound`], naming those that there are.
+pub fn split_index(bench: &Bench, split: Option<&str>) -> Outcome<usize> {
+    let names: Vec<&str> = bench.card().splits.iter().map(|split| split.name.as_str()).collect();
+    let place = split.map_or(Some(0), |split| names.iter().position(|name| *name == split));
+    let none = || Failure::new(Exit::NotFound, format!("the model has no split {:?}", split.unwrap_or_default()));
+    place.ok_or_else(|| none().hint(format!("it has: {}", names.join(", "))))
+}
+
 /// Measures a model of the models folder, or of a folder of its own.
 ///
 /// # Errors
 /// [`Exit::NotFound`] for a model or policy that is not there.
 pub fn evaluate(models: &Path, model: &str, policy: Option<&str>) -> Outcome<Figures> {
-    let named = models.join(model);
-    let folder = if named.join("model.toml").is_file() { named } else { PathBuf::from(model) };
-    if !folder.join("model.toml").is_file() {
-        return Err(Failure::new(Exit::NotFound, format!("there is no model {model:?} in {}", models.display())));
-    }
+    let folder = model_folder(models, model)?;
     let failed = |error: BenchError| Failure::of(Exit::Failed, &format!("evaluate {model}"), &error);
     let bench = Bench::open(&folder).map_err(failed)?;
     let held_out = bench.held_out().map_err(failed)?;

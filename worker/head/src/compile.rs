@@ -116,7 +116,7 @@ pub struct CompiledHead {
     ring: Ring,
     rounds: Vec<CompiledRound>,
     proofs: Vec<NoiseProof>,
-    cost: Cost,
+    costs: Vec<Cost>,
 }
 
 impl CompiledHead {
@@ -135,9 +135,14 @@ impl CompiledHead {
         &self.proofs
     }
 
-    /// What it costs to run.
+    /// What it costs to run, all rounds together.
     pub fn cost(&self) -> Cost {
-        self.cost
+        self.costs.iter().fold(Cost::default(), |sum, round| sum.and(*round))
+    }
+
+    /// What each round costs.
+    pub fn round_costs(&self) -> &[Cost] {
+        &self.costs
     }
 
     pub(crate) fn ring(&self) -> &Ring {
@@ -168,11 +173,12 @@ pub fn compile(plan: HeadPlan, weights: HeadWeights, options: &CompileOptions) -
         return Err(CompileError::LayerCount { found, wanted });
     }
     let ring = Ring::new(parameter_set, options.path);
-    let (mut rounds, mut proofs, mut cost) = (Vec::new(), Vec::new(), Cost::default());
+    let (mut rounds, mut proofs, mut costs) = (Vec::new(), Vec::new(), Vec::new());
     let mut failure = f64::NEG_INFINITY;
     for (index, round) in plan.rounds().iter().enumerate() {
         let at = |source| CompileError::Geometry { round: index, source };
         let geometry = Geometry::new(parameter_set, round.layer, round.tiling).map_err(at)?;
+        let cost = Cost::of(parameter_set, round, &geometry);
         let layer_weights = weights.layer(index)?;
         let polynomials = geometry.weight_polynomials(layer_weights).map_err(at)?;
         let pieces = geometry.tile_count() * geometry.products_per_tile();
@@ -191,10 +197,10 @@ pub fn compile(plan: HeadPlan, weights: HeadWeights, options: &CompileOptions) -
             weights: prepared,
         });
         proofs.push(proof);
-        cost = cost.and(Cost::of(parameter_set, round, &geometry));
+        costs.push(cost);
     }
     let digest = head_digest(&plan, &weights);
-    Ok(CompiledHead { plan, weights, digest, ring, rounds, proofs, cost })
+    Ok(CompiledHead { plan, weights, digest, ring, rounds, proofs, costs })
 }
 
 fn check_proof(proof: &NoiseProof, limit_log2: i32) -> Result<(), CompileError> {

@@ -172,6 +172,31 @@ impl fmt::Display for Shape {
     }
 }
 
+impl fmt::Display for Axis {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.kernel)?;
+        if self.stride != 1 {
+            write!(f, "/{}", self.stride)?;
+        }
+        if self.dilation != 1 {
+            write!(f, " every {}", self.dilation)?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Layer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Dense { inputs, outputs } => write!(f, "dense {inputs} -> {outputs}"),
+            Self::Conv2d { groups, rows, columns, .. } => {
+                write!(f, "conv {rows} x {columns}, {} -> {}", self.input_shape(), self.output_shape())?;
+                if *groups > 1 { write!(f, ", {groups} groups") } else { Ok(()) }
+            }
+        }
+    }
+}
+
 impl Layer {
     /// A convolution of all channels with all.
     pub const fn conv(channels: u32, out_channels: u32, rows: Axis, columns: Axis) -> Self {

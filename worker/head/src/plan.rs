@@ -1,6 +1,7 @@
 //! The public half of a head: what is computed, in which rounds, and what the client does between.
 
 use codec::{Decode, Encode};
+use core::fmt;
 use encompute_fhe::{AccumulatorBits, InputLayout, OutputLayout, ParameterSet, ResponseBits, UploadBits};
 pub use encompute_protocol::RoundIndex;
 use encompute_protocol::wire;
@@ -45,6 +46,12 @@ impl Domain {
     /// The largest value.
     pub fn max(self) -> i64 {
         (1 << (self.bits - u8::from(self.signed))) - 1
+    }
+}
+
+impl fmt::Display for Domain {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{}", if self.signed { "i" } else { "u" }, self.bits)
     }
 }
 

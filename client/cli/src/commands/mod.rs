@@ -8,6 +8,7 @@ pub mod credit;
 pub mod demo;
 pub mod dev;
 pub mod doctor;
+mod explain;
 pub mod gateway;
 pub mod govern;
 pub mod job;

@@ -1,5 +1,6 @@
 //! `encompute model`: what is on sale, and a creator's bench.
 
+use super::explain::Explain;
 use crate::{
     args::{Common, Identity},
     commands::market::{self, Listing},
@@ -35,6 +36,11 @@ pub enum Model {
         after_help = "Examples:\n  encompute model eval digits --json\n  encompute model eval breast-cancer --policy private"
     )]
     Eval(Eval),
+    /// A model's encrypted head as a plan: rounds, proofs and costs, and what the user's side computes between
+    #[command(
+        after_help = "Examples:\n  encompute model explain digits\n  encompute model explain digits --split features-16 --json"
+    )]
+    Explain(Explain),
 }
 
 /// What to publish.
@@ -79,6 +85,7 @@ impl Model {
             Self::List => list(&Context::load(common)?, common).await,
             Self::Show { model } => show(&Context::load(common)?, &model, common).await,
             Self::Publish(publish) => publish.run(&Context::load(common)?, common).await,
+            Self::Explain(explain) => explain.run(common.json),
             Self::Eval(eval) => {
                 output::say(&format!("measuring {} on its held-out samples …", eval.model));
                 let figures = publish::evaluate(&eval.models, &eval.model, eval.policy.as_deref())?;

@@ -1,0 +1,145 @@
+//! `encompute model explain`: a head as a plan, like a database's query plan.
+
+use crate::{
+    failure::{Doing, Exit, Outcome},
+    output, publish,
+};
+use encompute_head::{CompiledHead, Cost, Node, REFERENCE_MACHINE, RoundPlan};
+use encompute_model::{Bench, BenchSplit};
+use serde_json::{Value, json};
+use std::path::PathBuf;
+
+/// What to explain.
+#[derive(clap::Args)]
+pub struct Explain {
+    /// A model's name in the models folder, or a folder with model.toml
+    model: String,
+    /// Split, by name; the model's first if not given
+    #[arg(long)]
+    split: Option<String>,
+    /// Folder of the models
+    #[arg(long, default_value = "scripts/models", value_name = "DIR")]
+    models: PathBuf,
+}
+
+impl Explain {
+    /// Cuts, quantises and compiles the split, and prints what it does and costs.
+    pub fn run(self, json: bool) -> Outcome {
+        let folder = publish::model_folder(&self.models, &self.model)?;
+        let doing = format!("explain {}", self.model);
+        let bench = Bench::open(&folder).doing(Exit::Failed, &doing)?;
+        let index = publish::split_index(&bench, self.split.as_deref())?;
+        output::say(&format!("compiling {} …", self.model));
+        let split = bench.split(index).doing(Exit::Failed, &doing)?;
+        match json {
+            true => output::json(&as_json(&self.model, &split)),
+            false => output::text(&words(&self.model, &split)),
+        }
+    }
+}
+
+fn words(model: &str, split: &BenchSplit) -> String {
+    let (head, plan) = (&split.compiled, &split.plan);
+    let cost = head.cost();
+    let mut lines = vec![
+        format!(
+            "{model}, split {}: {} inputs -> {} features, parameters {}",
+            split.card.name,
+            plan.input_count(),
+            plan.feature_count(),
+            plan.parameter_set()
+        ),
+        format!(
+            "{} rounds, {} products, {:.1} KB up, {:.1} KB down, about {:.2} ms on {REFERENCE_MACHINE}",
+            plan.rounds().len(),
+            cost.ring_products,
+            kilobytes(cost.request_bytes),
+            kilobytes(cost.response_bytes),
+            milliseconds(&cost)
+        ),
+        String::new(),
+    ];
+    let mut round = 0;
+    for (at, node) in plan.program().nodes().iter().enumerate() {
+        lines.push(format!("t{} = {node}", at + 1));
+        if matches!(node, Node::Round { .. }) {
+            lines.extend(round_words(head, round).map(|line| format!("       {line}")));
+            round += 1;
+        }
+    }
+    let features = plan.program().features();
+    lines.push(format!("features = {} as {} in units of {:?}", features.of, features.domain, features.unit));
+    lines.join("\n")
+}
+
+/// What runs under encryption in a round, why it is exact, what it costs.
+fn round_words(head: &CompiledHead, index: usize) -> [String; 3] {
+    let (plan, cost, proof) = (&head.plan().rounds()[index], head.round_costs()[index], &head.proofs()[index]);
+    let (up, down) = ciphertexts(head, plan);
+    [
+        format!("encrypted: {} of {}, {} weights", plan.layer, plan.input, plan.layer.weight_count()),
+        format!(
+            "exact: sums of at most {} bits in {}, noise of 2^{:.1} below 2^{}; wrong at most 2^{}",
+            proof.worst_sum_bits,
+            proof.accumulator_bits,
+            deviation_log2(proof),
+            proof.margin_log2,
+            proof.failure_log2
+        ),
+        format!(
+            "costs: {up} + {down} ciphertexts, {:.1} KB up, {:.1} KB down, {} products, {:.2} ms",
+            kilobytes(cost.request_bytes),
+            kilobytes(cost.response_bytes),
+            cost.ring_products,
+            milliseconds(&cost)
+        ),
+    ]
+}
+
+/// How many a request and a response of a round have.
+fn ciphertexts(head: &CompiledHead, plan: &RoundPlan) -> (usize, usize) {
+    let set = head.plan().parameter_set();
+    let up = plan.input_layout(set).map_or(0, |layout| layout.ciphertext_count());
+    (up, plan.output_layout(set).map_or(0, |layout| layout.pieces().len()))
+}
+
+/// Standard deviation of a response's noise, as the proof bounds it.
+fn deviation_log2(proof: &encompute_head::NoiseProof) -> f64 {
+    let parts =
+        [proof.input_variance_log2_milli, proof.response_variance_log2_milli, proof.blinding_variance_log2_milli];
+    parts.iter().map(|milli| (f64::from(*milli) / 1_000.0).exp2()).sum::<f64>().log2() / 2.0
+}
+
+fn as_json(model: &str, split: &BenchSplit) -> Value {
+    let (head, plan) = (&split.compiled, &split.plan);
+    let rounds: Vec<Value> = plan
+        .rounds()
+        .iter()
+        .zip(head.round_costs().iter().zip(head.proofs()))
+        .map(|(round, (cost, proof))| {
+            let (up, down) = ciphertexts(head, round);
+            json!({
+                "layer": round.layer.to_string(), "input": round.input.to_string(), "weights": round.layer.weight_count(),
+                "ciphertexts_up": up, "ciphertexts_down": down, "bytes_up": cost.request_bytes,
+                "bytes_down": cost.response_bytes, "products": cost.ring_products,
+                "estimated_ms": milliseconds(cost), "worst_sum_bits": proof.worst_sum_bits,
+                "accumulator_bits": proof.accumulator_bits, "failure_log2": proof.failure_log2,
+            })
+        })
+        .collect();
+    let nodes: Vec<String> = plan.program().nodes().iter().map(ToString::to_string).collect();
+    json!({
+        "model": model, "split": split.card.name, "head": head.digest().to_string(),
+        "parameter_set": plan.parameter_set().to_string(), "inputs": plan.input_count(),
+        "features": plan.feature_count(), "estimated_ms": milliseconds(&head.cost()),
+        "reference_machine": REFERENCE_MACHINE, "rounds": rounds, "program": nodes,
+    })
+}
+
+fn kilobytes(bytes: u64) -> f64 {
+    bytes as f64 / 1_000.0
+}
+
+fn milliseconds(cost: &Cost) -> f64 {
+    cost.estimated_microseconds as f64 / 1_000.0
+}
