@@ -30,7 +30,7 @@ fn a_digit_and_a_patient_go_through_every_process_and_the_auditor_confirms_them(
 fn every_verb_answers_in_json(market: &Market) {
     let worker = market.service("worker")["ready"]["listen"].as_str().unwrap();
     let publish = ["scripts/models/breast-cancer", "--suri", "//Charlie", "--creator-url", "http://127.0.0.1:1"];
-    let verbs: [(&[&str], &str); 15] = [
+    let verbs: [(&[&str], &str); 16] = [
         (&["doctor"], "findings"),
         (&["model", "list"], "models"),
         (&["model", "show", "digits"], "splits"),
@@ -45,6 +45,7 @@ fn every_verb_answers_in_json(market: &Market) {
         (&["worker", "status", "--url", worker], "registered_until"),
         (&["model", "explain", "breast-cancer"], "program"),
         (&["bench", "head", "--only", "dense-784x64"], "rows"),
+        (&["bench", "noise", "--encryptions", "20"], "measured_variance"),
         (&["bench", "exact", "--outputs", "100"], "rows"),
     ];
     for (verb, key) in verbs {

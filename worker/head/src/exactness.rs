@@ -1,11 +1,13 @@
-//! Random heads against their own definition: `encompute bench exact`.
+//! Random heads against their own definition, and their noise against its proof: `encompute bench exact` and `noise`.
 
-use encompute_fhe::BlindingSeed;
+use encompute_fhe::{AccumulatorBits, BlindingSeed};
 
 use crate::backend::{Backend, ClearBackend, EvaluateError, evaluate_round};
-use crate::compile::{CompileOptions, compile};
+use crate::compile::{CompileError, CompileOptions, compile};
+use crate::geometry::Geometry;
 use crate::layer::{Axis, Layer};
 use crate::measure::{MeasureError, Numbers, PARAMETER_SET, TensorOwner};
+use crate::noise::variances;
 use crate::plan::{Domain, HeadPlan, Mode, RoundIndex, RoundPlan};
 use crate::program::Program;
 use crate::weights::HeadWeights;
@@ -153,4 +155,82 @@ fn one(
     }
     let mismatches = sums.iter().zip(&clear).filter(|(sum, clear)| sum != clear).count();
     Ok((clear.len() as u64, mismatches as u64))
+}
+
+/// Noise of decrypted outputs, in units of 2⁻⁶⁴ of the torus.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Noise {
+    /// Requests that were encrypted and run.
+    pub encryptions: u64,
+    /// Outputs whose noise was read.
+    pub outputs: u64,
+    /// Mean of the squares of their noise.
+    pub measured_variance: f64,
+    /// What the proof's formula gives for a key of as many ones as keys have on average, half of its coefficients.
+    pub expected_variance: f64,
+    /// What the proof assumes: a key of more ones than almost any has.
+    pub proved_variance: f64,
+    /// Largest noise read, of the margin within which it is rounded away.
+    pub largest_of_margin: f64,
+}
+
+/// The layer whose noise is measured: its weights all have one magnitude and fill every product, so that every
+/// output has the same variance.
+const NOISE_LAYER: Layer = Layer::Dense { inputs: 784, outputs: 65 };
+const NOISE_WEIGHT: i8 = 74;
+
+/// Reads the noise of `encryptions` requests through encryption, upload, product, blinding and response. `fresh` makes
+/// a key's owner, of which every sixteenth encryption has a new one.
+///
+/// # Errors
+/// [`MeasureError`], where the head does not run.
+pub fn noise<O: TensorOwner>(encryptions: u64, seed: u64, fresh: impl Fn() -> O) -> Result<Noise, MeasureError> {
+    let mut numbers = Numbers::new(seed);
+    let mut sign = || if numbers.next().is_multiple_of(2) { NOISE_WEIGHT } else { -NOISE_WEIGHT };
+    let weights: Vec<i8> = (0..NOISE_LAYER.weight_count()).map(|_| sign()).collect();
+    let round = RoundPlan::fitted(PARAMETER_SET, NOISE_LAYER, Domain::U8, &weights)?;
+    let energy = Geometry::new(PARAMETER_SET, round.layer, round.tiling)
+        .and_then(|geometry| geometry.weight_polynomials(&weights))
+        .map_err(|source| CompileError::Geometry { round: 0, source })?
+        .largest_energy();
+    let half = PARAMETER_SET.polynomial_size().0 as f64 / 2.0;
+    let expected_variance = variances(PARAMETER_SET, &round, energy, half).iter().sum();
+    let program = Program::single_round(Domain { bits: Domain::MAX_BITS, signed: true });
+    let plan = HeadPlan::new(PARAMETER_SET, Mode::Linear, vec![round.clone()], program)?;
+    let head = compile(plan, HeadWeights::new(vec![weights]), &CompileOptions::default())?;
+    let (bits, wide) = (round.accumulator_bits, AccumulatorBits(round.response_bits.0));
+    let (shift, unit) = (wide.0 - bits.0, f64::from(64 - wide.0).exp2());
+    let (mut squares, mut largest, mut outputs) = (0.0, 0.0f64, 0);
+    let first = RoundIndex(0);
+    let mut owner = fresh();
+    for run in 0..encryptions {
+        if run % HEADS_PER_KEY == HEADS_PER_KEY - 1 {
+            owner = fresh();
+        }
+        let inputs: Vec<i64> = (0..NOISE_LAYER.input_shape().len()).map(|_| (numbers.next() % 256) as i64).collect();
+        let request = owner.encrypt(&inputs, head.input_layout(first)?, bits).map_err(MeasureError::Owner)?;
+        let key = head.prepare_key(owner.blinding_key())?;
+        let seed = BlindingSeed::new(core::array::from_fn(|_| numbers.next() as u8));
+        let response = evaluate_round(&head, first, &request, &key, &seed)?;
+        // Read at the response's full width, the sums keep their noise.
+        let read = owner.decrypt(&response, head.output_layout(first)?, wide).map_err(MeasureError::Owner)?;
+        let clear: Vec<i64> = ClearBackend.evaluate(&head, first, &inputs)?;
+        for (read, sum) in read.iter().zip(clear) {
+            let noise = (read - (sum << shift)) as f64 * unit;
+            squares += noise * noise;
+            largest = largest.max(noise.abs());
+            outputs += 1;
+        }
+    }
+    let proof = &head.proofs()[0];
+    let proved =
+        [proof.input_variance_log2_milli, proof.response_variance_log2_milli, proof.blinding_variance_log2_milli];
+    Ok(Noise {
+        encryptions,
+        outputs,
+        measured_variance: squares / (outputs as f64).max(1.0),
+        expected_variance,
+        proved_variance: proved.iter().map(|milli| (f64::from(*milli) / 1_000.0).exp2()).sum(),
+        largest_of_margin: largest / f64::from(proof.margin_log2).exp2(),
+    })
 }

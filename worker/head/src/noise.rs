@@ -82,6 +82,14 @@ pub(crate) fn worst_sum_bits(round_input: crate::plan::Domain, weights: &[i8], o
     (65 - worst.leading_zeros()) as u8
 }
 
+/// Variances of an output's noise where the products meet weights of squared norm `energy` and the key has `weight`
+/// ones: of encryption and upload, of the response's rounding, of blinding.
+pub(crate) fn variances(parameter_set: ParameterSet, round: &RoundPlan, energy: u64, weight: f64) -> [f64; 3] {
+    let input = energy as f64 * (parameter_set.noise_variance() + round.upload_bits.variance());
+    let response = round.response_bits.variance() * (1.0 + weight);
+    [input, response, blinding_variance(parameter_set, weight)]
+}
+
 /// What can be proved about `round`, whose products meet weights of squared norm `energy` and whose
 /// response has `pieces` ciphertexts. `worst_sum_bits` is the caller's, from the weights.
 pub(crate) fn prove(
@@ -92,11 +100,8 @@ pub(crate) fn prove(
     pieces: usize,
     worst_sum_bits: u8,
 ) -> NoiseProof {
-    let weight = largest_weight(parameter_set);
     let outputs = round.sums().len();
-    let input = energy as f64 * (parameter_set.noise_variance() + round.upload_bits.variance());
-    let response = round.response_bits.variance() * (1.0 + weight);
-    let blinding = blinding_variance(parameter_set, weight);
+    let [input, response, blinding] = variances(parameter_set, round, energy, largest_weight(parameter_set));
     let margin_log2 = 63 - round.accumulator_bits.0;
     let margin = f64::from(margin_log2).exp2();
     let exponent = margin * margin / (2.0 * (input + response + blinding)) * core::f64::consts::LOG2_E;

@@ -78,3 +78,14 @@ fn every_compiled_head_fails_with_at_most_two_to_minus_128() {
     assert!(cost.request_bytes + cost.response_bytes <= 100_000, "{cost:?}");
     assert_eq!((cost.evaluation_key_bytes, cost.ring_products), (0, 50));
 }
+
+#[test]
+fn the_noise_of_an_average_key_is_what_the_formula_says() {
+    let found = exactness::noise(300, 6, || Owner::new(ParameterSet::Glwe2048V1)).unwrap();
+    assert_eq!(found.outputs, 300 * 65);
+    // 19,500 outputs of some twenty keys: the mean of their squares is within four hundredths.
+    let ratio = found.measured_variance / found.expected_variance;
+    assert!((0.95..1.05).contains(&ratio), "{found:?}");
+    assert!(found.measured_variance < found.proved_variance, "{found:?}");
+    assert!(found.largest_of_margin < 0.5, "{found:?}");
+}

@@ -39,6 +39,13 @@ pub enum Bench {
         #[arg(long, value_name = "N", default_value_t = 1)]
         seed: u64,
     },
+    /// Noise of a dense layer's outputs, against the proof's variance
+    #[command(after_help = "Examples:\n  encompute bench noise\n  encompute bench noise --encryptions 100000 --json")]
+    Noise {
+        /// Requests to encrypt and run
+        #[arg(long, value_name = "N", default_value_t = 10_000)]
+        encryptions: u64,
+    },
 }
 
 impl Bench {
@@ -47,6 +54,7 @@ impl Bench {
         match self {
             Self::Head { only } => Self::head(&only, common),
             Self::Exact { outputs, seed } => Self::exact(outputs, seed, common),
+            Self::Noise { encryptions } => Self::noise(encryptions, common),
         }
     }
 
@@ -74,6 +82,35 @@ impl Bench {
             0 => Ok(()),
             _ => Err(Failure::new(Exit::Failed, format!("{mismatches} outputs are not what the layers say"))),
         }
+    }
+
+    fn noise(encryptions: u64, common: &Common) -> Outcome {
+        output::say(&format!("reading the noise of {encryptions} encrypted runs …"));
+        let fresh = || Owner(SecretKey::generate(measure::PARAMETER_SET));
+        let found = exactness::noise(encryptions, 1, fresh).doing(Exit::Failed, "measure")?;
+        let of_expected = found.measured_variance / found.expected_variance;
+        let of_proved = found.measured_variance / found.proved_variance;
+        if common.json {
+            return output::json(&json!({
+                "encryptions": found.encryptions, "outputs": found.outputs, "measured_variance": found.measured_variance,
+                "expected_variance": found.expected_variance, "proved_variance": found.proved_variance,
+                "measured_of_expected": of_expected, "measured_of_proved": of_proved,
+                "largest_of_margin": found.largest_of_margin,
+            }));
+        }
+        output::text(&format!(
+            "{} outputs of {} encryptions, in units of 2^-64\n\
+             measured variance  2^{:.3}\n\
+             the proof's formula for an average key  2^{:.3}: measured is {of_expected:.4} of it\n\
+             what the proof assumes  2^{:.3}: measured is {of_proved:.4} of it\n\
+             largest noise  {:.4} of the margin within which it is rounded away",
+            found.outputs,
+            found.encryptions,
+            found.measured_variance.log2(),
+            found.expected_variance.log2(),
+            found.proved_variance.log2(),
+            found.largest_of_margin,
+        ))
     }
 
     fn head(only: &[String], common: &Common) -> Outcome {
