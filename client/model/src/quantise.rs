@@ -12,7 +12,7 @@ use crate::{
 use encompute_fhe::ParameterSet;
 use encompute_head::{
     CompileError, CompileOptions, CompiledHead, Domain, Draft, Features, HeadPlan, HeadWeights, Mode, Node, NodeError,
-    PlanError, Real, RoundPlan, Shape, TensorIndex, Unit, compile, compute, quantised,
+    PlanError, Program, Real, RoundPlan, Shape, TensorIndex, Unit, compile, compute, quantised,
 };
 
 /// Grid units in the clip norm: rounding to the grid is far below any noise that a policy adds.
@@ -96,14 +96,25 @@ pub(crate) fn quantise(
     let unit = Real::new(clip / CLIP_UNITS as f64).filter(|unit| unit.get() > 0.0);
     let unit = unit.ok_or(QuantiseError::Clip { found: clip })?;
     let mut writer = Writer::new(grid, calibration);
+    // What the nodes of the graph are called in the program, which has a node more where a client reads the input.
+    let mut names = vec![Program::INPUT];
     for node in &graph.nodes {
-        match &node.operation {
-            Operation::Linear { of, map } => writer.round(&node.name, *of, map, grid)?,
-            Operation::Client(client) => writer.client(client)?,
-        }
+        let named = |of: TensorIndex| names[usize::from(of.0)];
+        let given = match &node.operation {
+            Operation::Linear { of, map } => writer.round(&node.name, named(*of), map, grid)?,
+            Operation::Client(client) => {
+                let input = match client.reads().contains(&Program::INPUT) {
+                    true => writer.real_input(&node.name, grid)?,
+                    false => Program::INPUT,
+                };
+                writer.client(&client.clone().renamed(|of| if of == Program::INPUT { input } else { named(of) }))?
+            }
+        };
+        names.push(given);
     }
     let Writer { draft, rounds, weights, .. } = writer;
-    let program = draft.give(Features { of: graph.features, unit, domain: FEATURES });
+    let of = names[usize::from(graph.features.0)];
+    let program = draft.give(Features { of, unit, domain: FEATURES });
     let plan = HeadPlan::new(PARAMETER_SET, mode, rounds, program).map_err(QuantiseError::Plan)?;
     let weights = HeadWeights::new(weights);
     let compiled =
@@ -125,6 +136,8 @@ struct Writer {
     /// By sample, then by tensor.
     samples: Vec<Vec<Both>>,
     shapes: Vec<Shape>,
+    /// The input on the float model's axis, once something has read it there.
+    real_input: Option<TensorIndex>,
 }
 
 /// A layer's real weights for a request of integers, and what one of these is worth in the program.
@@ -144,11 +157,38 @@ impl Writer {
         };
         let samples = calibration.iter().map(sample).collect();
         let shape = Shape { channels: grid.step.len(), rows: 1, columns: 1 };
-        Self { draft: Draft::default(), rounds: Vec::new(), weights: Vec::new(), samples, shapes: vec![shape] }
+        let shapes = vec![shape];
+        let (rounds, weights) = (Vec::new(), Vec::new());
+        Self { draft: Draft::default(), rounds, weights, samples, shapes, real_input: None }
+    }
+
+    /// The input as the float model has it: the program's is in bytes.
+    fn real_input(&mut self, name: &str, grid: &InputGrid) -> Result<TensorIndex, QuantiseError> {
+        if let Some(known) = self.real_input {
+            return Ok(known);
+        }
+        let of_channels = self.shapes[0].channels == grid.step.len();
+        let numbers = |values: &[f64]| {
+            let one = values.iter().all(|value| *value == values[0]);
+            let values = if one { &values[..1] } else { values };
+            let reals = values.iter().map(|value| Real::new(*value)).collect::<Option<Vec<Real>>>();
+            reals.filter(|reals| reals.len() == 1 || of_channels)
+        };
+        let (Some(gain), Some(offset)) = (numbers(&grid.step), numbers(&grid.offset)) else {
+            return Err(QuantiseError::Scale { node: name.to_owned() });
+        };
+        let given = self.client(&Node::Affine { of: Program::INPUT, gain, offset })?;
+        for sample in &mut self.samples {
+            // The floats of the input are on that axis already.
+            let (exact, place) = (sample[0].exact.clone(), usize::from(given.0));
+            sample[place].exact = exact;
+        }
+        self.real_input = Some(given);
+        Ok(given)
     }
 
     /// What the client computes, on floats and on the program's numbers alike.
-    fn client(&mut self, node: &Node) -> Result<(), QuantiseError> {
+    fn client(&mut self, node: &Node) -> Result<TensorIndex, QuantiseError> {
         let reads: Vec<usize> = node.reads().iter().map(|of| usize::from(of.0)).collect();
         let shapes: Vec<Shape> = reads.iter().map(|of| self.shapes[*of]).collect();
         for sample in &mut self.samples {
@@ -161,11 +201,16 @@ impl Writer {
             sample.push(both);
         }
         self.shapes.push(node.shape_after(&shapes).map_err(QuantiseError::Node)?);
-        self.draft.then(node.clone());
-        Ok(())
+        Ok(self.draft.then(node.clone()))
     }
 
-    fn round(&mut self, name: &str, of: TensorIndex, map: &LinearMap, grid: &InputGrid) -> Result<(), QuantiseError> {
+    fn round(
+        &mut self,
+        name: &str,
+        of: TensorIndex,
+        map: &LinearMap,
+        grid: &InputGrid,
+    ) -> Result<TensorIndex, QuantiseError> {
         let source = usize::from(of.0);
         let entry = if source == 0 { first_entry(map, grid)? } else { self.inner_entry(source, map) };
         let Entry { unit, domain, .. } = entry;
@@ -198,8 +243,7 @@ impl Writer {
         self.shapes.push(plan.sums());
         self.rounds.push(plan);
         self.weights.push(integers);
-        self.draft.then(Node::Round { of, unit: Unit::Fixed(unit), scale, bias });
-        Ok(())
+        Ok(self.draft.then(Node::Round { of, unit: Unit::Fixed(unit), scale, bias }))
     }
 
     /// Activations are scaled to what calibration saw.

@@ -182,6 +182,28 @@ fn functions_of_transformers_run_on_what_is_decrypted() {
 }
 
 #[test]
+fn a_shortcut_from_the_input_itself_is_on_the_models_axis() {
+    let nodes = vec![
+        node("conv", "Conv", &["input", "k", "kb"], vec![ints("pads", &[1, 1, 1, 1])]),
+        node("shortcut", "Add", &["conv.out", "input"], vec![]),
+        node("relu", "Relu", &["shortcut.out"], vec![]),
+        node("again", "Conv", &["input", "k"], vec![ints("pads", &[1, 1, 1, 1])]),
+        node("both", "Add", &["relu.out", "again.out"], vec![]),
+        node("flat", "Flatten", &["both.out"], vec![]),
+        node("features", "Gemm", &["flat.out", "w"], vec![]),
+        node("scores", "Gemm", &["features.out", "w2"], vec![]),
+    ];
+    let tensors = vec![
+        weights("k", &[1, 1, 3, 3], 0.5),
+        filled("kb", &[1], -0.2),
+        weights("w", &[144, 8], 0.5),
+        weights("w2", &[8, 3], 1.0),
+    ];
+    let same = same_answers(&model(&[1, 12, 12], nodes, tensors, 3));
+    assert!(same >= 95, "{same} of 100");
+}
+
+#[test]
 fn what_comes_before_the_first_linear_layer_is_refused_with_its_node() {
     let mut early = conv_model();
     let graph = early.graph.as_mut().unwrap();
