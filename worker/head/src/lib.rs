@@ -51,5 +51,5 @@ pub use noise::{FAILURE_LOG2_LIMIT, NoiseProof};
 pub use operations::compute;
 pub use plan::{Domain, HeadPlan, Mode, PlanError, RoundIndex, RoundPlan};
 pub use program::{Activation, Draft, Features, Join, Node, NodeError, Program, Real, TensorIndex, Unit, side_by_side};
-pub use run::{ClientRun, QuantisedValues, StepError, quantised};
+pub use run::{ClientRun, QuantisedValues, StepError, quantised, request_units};
 pub use weights::{HeadWeights, WeightsError, head_digest};

@@ -20,7 +20,7 @@ pub fn compute(node: &Node, reads: &[Read<'_>]) -> Vec<f64> {
         Node::Activate { activation, .. } => values.iter().map(|value| activate(*activation, *value)).collect(),
         Node::Pool { join, rows, columns, .. } => pool(*join, values, shape, *rows, *columns),
         Node::Add { .. } => values.iter().zip(reads[1].0).map(|(one, other)| one + other).collect(),
-        Node::Multiply { .. } => multiply(values, shape, reads[1].0),
+        Node::Multiply { .. } => multiply(values, shape, reads[1]),
         Node::Affine { gain, offset, .. } => affine(values, shape, gain, offset),
         Node::Normalise { epsilon, gain, offset, .. } => {
             let mut normalised = values.to_vec();
@@ -33,7 +33,14 @@ pub fn compute(node: &Node, reads: &[Read<'_>]) -> Vec<f64> {
             (0..positions).for_each(|at| softmax(&mut weights, at, positions, shape.channels));
             weights
         }
-        Node::Attend { heads, .. } => attend(values, reads[1].0, reads[2].0, shape, usize::from(*heads)),
+        Node::Attend { heads, .. } => {
+            let mask = reads.get(3).map(|(mask, _)| *mask);
+            attend([values, reads[1].0, reads[2].0], mask, shape, usize::from(*heads))
+        }
+        Node::Channels { first, count, .. } => {
+            let positions = positions(shape);
+            values[*first as usize * positions..][..*count as usize * positions].to_vec()
+        }
         Node::Reshape { .. } => values.to_vec(),
         Node::Transpose { .. } => transpose(values, shape),
         Node::Concatenate { .. } => [values, reads[1].0].concat(),
@@ -97,9 +104,14 @@ fn taps(axis: Axis, output: usize) -> impl Iterator<Item = usize> {
     places.filter_map(move |place| place.checked_sub(axis.before as usize)).filter(move |at| *at < axis.image as usize)
 }
 
-fn multiply(values: &[f64], shape: Shape, factors: &[f64]) -> Vec<f64> {
-    let per_factor = if factors.len() == values.len() { 1 } else { positions(shape) };
-    values.iter().enumerate().map(|(at, value)| value * factors[at / per_factor]).collect()
+fn multiply(values: &[f64], shape: Shape, (factors, of): Read<'_>) -> Vec<f64> {
+    let positions = positions(shape);
+    let place = |at: usize| match (of == shape, of.channels == shape.channels) {
+        (true, _) => at,
+        (_, true) => at / positions,
+        _ => at % positions,
+    };
+    values.iter().enumerate().map(|(at, value)| value * factors[place(at)]).collect()
 }
 
 fn affine(values: &[f64], shape: Shape, gain: &[Real], offset: &[Real]) -> Vec<f64> {
@@ -137,22 +149,27 @@ fn softmax(values: &mut [f64], first: usize, step: usize, count: usize) {
     }
 }
 
-fn attend(query: &[f64], key: &[f64], value: &[f64], shape: Shape, heads: usize) -> Vec<f64> {
+fn attend([query, key, value]: [&[f64]; 3], mask: Option<&[f64]>, shape: Shape, heads: usize) -> Vec<f64> {
     let (tokens, width) = (shape.rows, shape.channels / heads);
+    let kept = |other: &usize| mask.is_none_or(|mask| mask[*other] > 0.0);
+    let mut others: Vec<usize> = (0..tokens).filter(kept).collect();
+    if others.is_empty() {
+        others = (0..tokens).collect();
+    }
     let mut attended = vec![0.0; query.len()];
     let scale = 1.0 / libm::sqrt(width as f64);
-    let mut scores = Zeroizing::new(vec![0.0; tokens]);
+    let mut scores = Zeroizing::new(vec![0.0; others.len()]);
     for head in 0..heads {
         let channels = || head * width..(head + 1) * width;
         for token in 0..tokens {
-            for (other, score) in scores.iter_mut().enumerate() {
+            for (other, score) in others.iter().zip(scores.iter_mut()) {
                 let dot = channels().map(|channel| query[channel * tokens + token] * key[channel * tokens + other]);
                 *score = dot.sum::<f64>() * scale;
             }
-            softmax(&mut scores, 0, 1, tokens);
+            softmax(&mut scores, 0, 1, others.len());
             for channel in channels() {
                 let values = &value[channel * tokens..(channel + 1) * tokens];
-                let weighed = scores.iter().zip(values).map(|(weight, value)| weight * value);
+                let weighed = scores.iter().zip(&others).map(|(weight, other)| weight * values[*other]);
                 attended[channel * tokens + token] = weighed.sum();
             }
         }

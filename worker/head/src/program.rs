@@ -173,7 +173,7 @@ pub enum Node {
         /// What is read.
         of: [TensorIndex; 2],
     },
-    /// The product of two tensors, value by value; the second may have one value a channel.
+    /// The product of two tensors, value by value; the second may have one value a channel, or one channel.
     #[codec(index = 4)]
     Multiply {
         /// What is read.
@@ -219,6 +219,9 @@ pub enum Node {
         value: TensorIndex,
         /// Parts of the channels.
         heads: u16,
+        /// `[1, tokens, 1]`: tokens where it is not above zero are given no weight. Where it is above zero nowhere,
+        /// all are.
+        mask: Option<TensorIndex>,
     },
     /// The same values in the same order under another shape.
     #[codec(index = 9)]
@@ -239,6 +242,16 @@ pub enum Node {
     Concatenate {
         /// What is read.
         of: [TensorIndex; 2],
+    },
+    /// Some channels, one after another.
+    #[codec(index = 12)]
+    Channels {
+        /// What is read.
+        of: TensorIndex,
+        /// The first.
+        first: u32,
+        /// How many.
+        count: u32,
     },
 }
 
@@ -340,9 +353,10 @@ impl Node {
             | Self::Normalise { of, .. }
             | Self::Softmax { of }
             | Self::Reshape { of, .. }
-            | Self::Transpose { of } => vec![*of],
+            | Self::Transpose { of }
+            | Self::Channels { of, .. } => vec![*of],
             Self::Add { of } | Self::Multiply { of } | Self::Concatenate { of } => of.to_vec(),
-            Self::Attend { query, key, value, .. } => vec![*query, *key, *value],
+            Self::Attend { query, key, value, mask, .. } => [*query, *key, *value].into_iter().chain(*mask).collect(),
         }
     }
 }
@@ -359,10 +373,12 @@ impl Node {
             | Self::Normalise { of, .. }
             | Self::Softmax { of }
             | Self::Reshape { of, .. }
-            | Self::Transpose { of } => *of = name(*of),
+            | Self::Transpose { of }
+            | Self::Channels { of, .. } => *of = name(*of),
             Self::Add { of } | Self::Multiply { of } | Self::Concatenate { of } => *of = of.map(name),
-            Self::Attend { query, key, value, .. } => {
-                [*query, *key, *value] = [*query, *key, *value].map(name);
+            Self::Attend { query, key, value, mask, .. } => {
+                [*query, *key, *value] = [*query, *key, *value].map(&name);
+                *mask = mask.map(name);
             }
         }
         self

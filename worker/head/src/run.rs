@@ -5,7 +5,7 @@ use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 use crate::layer::Shape;
 use crate::operations;
-use crate::plan::{Domain, HeadPlan, RoundIndex, RoundPlan};
+use crate::plan::{Domain, HeadPlan, RoundIndex};
 use crate::program::{Node, Real, Unit};
 
 /// Values that come from an input or from decrypted sums: a round's request, or the features. Cannot be printed.
@@ -117,7 +117,7 @@ impl<P: Deref<Target = HeadPlan>> ClientRun<P> {
         while let Some(node) = self.node() {
             if let (Node::Round { of, unit, .. }, Some(round)) = (node, self.plan.round(RoundIndex(self.rounds))) {
                 let tensor = &self.tensors[usize::from(of.0)];
-                let units = units(unit, tensor, round);
+                let units = request_units(unit, tensor, round.layer.input_shape(), round.input);
                 let values = quantised(tensor, &units, round.input);
                 self.asked = Some(Asked { values, units });
                 return;
@@ -149,12 +149,11 @@ fn real_sums(node: &Node, shape: Shape, sums: &[i64], units: &[f64]) -> Zeroizin
     Zeroizing::new(real.collect())
 }
 
-/// What an integer of a round's request is worth.
-fn units(unit: &Unit, tensor: &[f64], round: &RoundPlan) -> Zeroizing<Vec<f64>> {
-    let of_largest = |largest: f64| if largest > 0.0 { largest / round.input.max() as f64 } else { 1.0 };
+/// What an integer of a request is worth for a tensor of this shape: one number, or one for each position.
+pub fn request_units(unit: &Unit, tensor: &[f64], shape: Shape, domain: Domain) -> Zeroizing<Vec<f64>> {
+    let of_largest = |largest: f64| if largest > 0.0 { largest / domain.max() as f64 } else { 1.0 };
     let largest =
         |values: &mut dyn Iterator<Item = &f64>| values.fold(0.0f64, |largest, value| largest.max(value.abs()));
-    let shape = round.layer.input_shape();
     let positions = (shape.rows * shape.columns).max(1);
     Zeroizing::new(match unit {
         Unit::Fixed(unit) => vec![unit.get()],

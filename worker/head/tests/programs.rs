@@ -108,7 +108,7 @@ fn attention_weighs_each_tokens_values_by_the_softmax_of_its_scores() {
     let (width, tokens, heads) = (6, 5, 2);
     let of = shape(width, tokens, 1);
     let [query, key, value] = [(); 3].map(|()| (0..30).map(|_| rng.random_range(-2.0..2.0)).collect::<Vec<f64>>());
-    let node = Node::Attend { query: X, key: X, value: X, heads };
+    let node = Node::Attend { query: X, key: X, value: X, heads, mask: None };
     let found = gives(&node, &[(&query, of), (&key, of), (&value, of)]).0;
     // By the definition, token by token.
     for head in 0..2 {
@@ -125,6 +125,36 @@ fn attention_weighs_each_tokens_values_by_the_softmax_of_its_scores() {
             }
         }
     }
+}
+
+#[test]
+fn attention_gives_masked_tokens_no_weight() {
+    let mut rng = StdRng::seed_from_u64(4);
+    let of = shape(4, 5, 1);
+    let [query, key, value] = [(); 3].map(|()| (0..20).map(|_| rng.random_range(-2.0..2.0)).collect::<Vec<f64>>());
+    let masked = |mask: Option<&[f64]>, values: [&[f64]; 3], of| {
+        let node = Node::Attend { query: X, key: X, value: X, heads: 2, mask: mask.map(|_| X) };
+        let mask = mask.map(|mask| (mask, Shape { channels: 1, ..of }));
+        gives(&node, &values.map(|values| (values, of)).into_iter().chain(mask).collect::<Vec<_>>()).0
+    };
+    let all = [&query[..], &key[..], &value[..]];
+    let found = masked(Some(&[1.0, 0.0, 0.5, -3.0, 2.0]), all, of);
+    // The same without the second and the fourth token.
+    let kept = |tensor: &[f64]| -> Vec<f64> { tensor.chunks(5).flat_map(|row| [row[0], row[2], row[4]]).collect() };
+    let [fewer_q, fewer_k, fewer_v] = all.map(kept);
+    let fewer = masked(None, [&fewer_q, &fewer_k, &fewer_v], shape(4, 3, 1));
+    near(&kept(&found), &fewer);
+    near(&masked(Some(&[0.0; 5]), all, of), &masked(None, all, of));
+}
+
+#[test]
+fn some_channels_and_one_channels_factors_go_by_place() {
+    let values: Vec<f64> = (0..6).map(f64::from).collect();
+    let some = Node::Channels { of: X, first: 1, count: 2 };
+    assert_eq!(gives(&some, &[(&values, shape(3, 2, 1))]), (vec![2.0, 3.0, 4.0, 5.0], shape(2, 2, 1)));
+    let multiply = Node::Multiply { of: [X, X] };
+    let found = gives(&multiply, &[(&values, shape(3, 2, 1)), (&[1.0, 10.0], shape(1, 2, 1))]).0;
+    assert_eq!(found, [0.0, 10.0, 2.0, 30.0, 4.0, 50.0]);
 }
 
 #[test]
@@ -186,8 +216,12 @@ fn nodes_that_do_not_hold_are_refused_by_their_defect() {
     assert_eq!(refused(normalise(1.0, 1)), NodeError::Count { what: "gain", found: 1, wanted: 4 });
     let upside_down = Activation::Clip { least: real(2.0), most: real(1.0) };
     assert!(matches!(refused(Node::Activate { of: sums, activation: upside_down }), NodeError::NotAbove { .. }));
-    let attend = |heads| Node::Attend { query: sums, key: sums, value: sums, heads };
+    let attend = |heads| Node::Attend { query: sums, key: sums, value: sums, heads, mask: None };
     assert!(matches!(refused(attend(2)), NodeError::Shape { what: "the query", .. }), "two columns");
+    for (first, count, end) in [(3, 2, 5), (0, 0, 0), (u32::MAX, 1, 1 << 32)] {
+        let found = refused(Node::Channels { of: sums, first, count });
+        assert_eq!(found, NodeError::Channels { end, channels: 4 });
+    }
     let pool = |rows, columns| Node::Pool { of: sums, join: Join::Max, rows, columns };
     assert!(matches!(refused(pool(Axis::new(4, 2), Axis::new(2, 2))), NodeError::Shape { what: "its image", .. }));
     assert!(matches!(refused(pool(Axis::new(3, 4), Axis::new(2, 2))), NodeError::Window(_)));
@@ -262,7 +296,7 @@ fn a_program_that_would_fill_a_clients_memory_or_day_is_refused() {
     assert_eq!(too_many(many.unwrap_err()), "values of all tensors");
     let tokens = Layer::matmul(1 << 14, 4, 4);
     let long = planned(&[tokens], |draft, sums| {
-        (0..8).fold(sums, |of, _| draft.then(Node::Attend { query: of, key: of, value: of, heads: 1 }))
+        (0..8).fold(sums, |of, _| draft.then(Node::Attend { query: of, key: of, value: of, heads: 1, mask: None }))
     });
     assert_eq!(too_many(long.unwrap_err()), "operations");
     let doubled =
@@ -335,7 +369,7 @@ fn deep_plan(rng: &mut StdRng, set: ParameterSet) -> (HeadPlan, HeadWeights) {
     let (gain, offset) = (reals(&[1.0; 4]), reals(&[0.5; 4]));
     let tokens = draft.then(Node::Normalise { of: tokens, epsilon: real(1e-5), gain, offset });
     let mixed = draft.then(round(tokens, Unit::DynamicPosition));
-    let mixed = draft.then(Node::Attend { query: mixed, key: tokens, value: mixed, heads: 2 });
+    let mixed = draft.then(Node::Attend { query: mixed, key: tokens, value: mixed, heads: 2, mask: None });
     let mixed = draft.then(Node::Activate { of: mixed, activation: Activation::Gelu });
     let flat = draft.then(Node::Reshape { of: mixed, to: [144, 1, 1] });
     let last = draft.then(round(flat, Unit::Dynamic));

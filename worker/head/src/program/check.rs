@@ -79,6 +79,14 @@ pub enum NodeError {
         /// Channels.
         channels: usize,
     },
+    /// Channels that are not there.
+    #[error("takes channels up to {end}, at least one, of {channels}")]
+    Channels {
+        /// One past the last.
+        end: u64,
+        /// Channels there are.
+        channels: usize,
+    },
     /// A shape of another number of values.
     #[error("{found} values cannot take a shape of {wanted}")]
     Reshape {
@@ -195,6 +203,7 @@ impl Walk<'_> {
             Node::Pool { rows, columns, .. } => self.pooled(shape, *rows, *columns),
             Node::Add { .. } => same("the second summand", read[1], shape).map(|()| shape),
             Node::Multiply { .. } if read[1] == (Shape { rows: 1, columns: 1, ..shape }) => Ok(shape),
+            Node::Multiply { .. } if read[1] == (Shape { channels: 1, ..shape }) => Ok(shape),
             Node::Multiply { .. } => same("the second factor", read[1], shape).map(|()| shape),
             Node::Affine { gain, offset, .. } => {
                 one_or_each("gain", gain, shape.channels)?;
@@ -210,6 +219,7 @@ impl Walk<'_> {
             Node::Attend { heads, .. } => self.attended(read, *heads),
             Node::Reshape { to, .. } => reshaped(shape, *to),
             Node::Transpose { .. } => Ok(Shape { channels: shape.rows, rows: shape.channels, ..shape }),
+            Node::Channels { first, count, .. } => channels(shape, *first, *count),
             Node::Concatenate { .. } => {
                 same("the second part", Shape { channels: shape.channels, ..read[1] }, shape)?;
                 Ok(Shape { channels: shape.channels + read[1].channels, ..shape })
@@ -233,6 +243,9 @@ impl Walk<'_> {
         for (what, found) in [("the key", read[1]), ("the value", read[2])] {
             same(what, found, query)?;
         }
+        if let Some(mask) = read.get(3) {
+            same("the mask", *mask, Shape { channels: 1, ..query })?;
+        }
         if heads == 0 || !query.channels.is_multiple_of(usize::from(heads)) {
             return Err(NodeError::Heads { heads, channels: query.channels });
         }
@@ -255,6 +268,14 @@ fn reshaped(shape: Shape, to: [u32; 3]) -> Result<Shape, NodeError> {
     }
     let [channels, rows, columns] = to.map(|side| side as usize);
     Ok(Shape { channels, rows, columns })
+}
+
+fn channels(shape: Shape, first: u32, count: u32) -> Result<Shape, NodeError> {
+    let end = u64::from(first) + u64::from(count);
+    match count > 0 && end <= shape.channels as u64 {
+        true => Ok(Shape { channels: count as usize, ..shape }),
+        false => Err(NodeError::Channels { end, channels: shape.channels }),
+    }
 }
 
 fn same(what: &'static str, found: Shape, wanted: Shape) -> Result<(), NodeError> {

@@ -54,9 +54,11 @@ impl fmt::Display for Node {
             Self::Affine { of, .. } => write!(f, "{of} * gain + offset"),
             Self::Normalise { of, epsilon, .. } => write!(f, "layer-norm of {of}, epsilon {epsilon:?}"),
             Self::Softmax { of } => write!(f, "softmax of {of}"),
-            Self::Attend { query, key, value, heads } => {
-                write!(f, "attention of {query} to {key}, {heads} heads over {value}")
+            Self::Attend { query, key, value, heads, mask } => {
+                write!(f, "attention of {query} to {key}, {heads} heads over {value}")?;
+                mask.map_or(Ok(()), |mask| write!(f, " where {mask}"))
             }
+            Self::Channels { of, first, count } => write!(f, "{count} channels of {of} from {first}"),
             Self::Reshape { of, to: [channels, rows, columns] } => {
                 write!(f, "{of} as {channels} x {rows} x {columns}")
             }
