@@ -41,6 +41,12 @@ pub(crate) fn check(graph: &HeadGraph, linear: bool) -> Result<(), LowerError> {
 }
 
 impl LinearMap {
+    /// True where an output reads more than its own row and column.
+    pub(crate) fn places_meet(&self) -> bool {
+        let Self::Conv2d(conv) = self else { return true };
+        (conv.kernel, conv.stride, conv.padding) != ([1, 1], [1, 1], [0; 4])
+    }
+
     /// For each group every list of `fan_in` inputs that a row of its weights meets: one for a dense layer, one a
     /// position for a convolution. What lies in the padding is 0.
     pub(crate) fn windows(&self, input: &[f64]) -> Vec<Vec<Vec<f64>>> {

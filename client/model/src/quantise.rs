@@ -5,15 +5,16 @@
 //! the integer head is that of the very program that runs encrypted: `encompute_head`'s.
 
 use crate::{
-    onnx::{HeadGraph, LinearMap, Operation},
+    onnx::{HeadGraph, LinearMap, Operation, Requests},
     preamble::{InputGrid, Tensor},
     rounding::{Correlation, round_weights},
 };
 use encompute_fhe::ParameterSet;
 use encompute_head::{
     CompileError, CompileOptions, CompiledHead, Domain, Draft, Features, HeadPlan, HeadWeights, Mode, Node, NodeError,
-    PlanError, Program, Real, RoundPlan, Shape, TensorIndex, Unit, compile, compute, quantised,
+    PlanError, Program, Real, RoundPlan, Shape, TensorIndex, Unit, compile, compute, quantised, request_units,
 };
+use rayon::prelude::*;
 
 /// Grid units in the clip norm: rounding to the grid is far below any noise that a policy adds.
 pub const CLIP_UNITS: u64 = 1 << 14;
@@ -95,7 +96,7 @@ pub(crate) fn quantise(
     }
     let unit = Real::new(clip / CLIP_UNITS as f64).filter(|unit| unit.get() > 0.0);
     let unit = unit.ok_or(QuantiseError::Clip { found: clip })?;
-    let mut writer = Writer::new(grid, calibration);
+    let mut writer = Writer::new(grid, calibration, graph.requests);
     // What the nodes of the graph are called in the program, which has a node more where a client reads the input.
     let mut names = vec![Program::INPUT];
     for node in &graph.nodes {
@@ -138,17 +139,18 @@ struct Writer {
     shapes: Vec<Shape>,
     /// The input on the float model's axis, once something has read it there.
     real_input: Option<TensorIndex>,
+    requests: Requests,
 }
 
-/// A layer's real weights for a request of integers, and what one of these is worth in the program.
+/// A layer's weights for what a request stands for, and how that becomes integers.
 struct Entry {
     weights: Vec<f64>,
-    unit: Real,
+    unit: Unit,
     domain: Domain,
 }
 
 impl Writer {
-    fn new(grid: &InputGrid, calibration: &[Tensor]) -> Self {
+    fn new(grid: &InputGrid, calibration: &[Tensor], requests: Requests) -> Self {
         let sample = |tensor: &Tensor| {
             let quantised: Vec<f64> = tensor.values().iter().map(|byte| f64::from(*byte)).collect();
             let axis = grid.offset.iter().zip(&grid.step);
@@ -159,7 +161,7 @@ impl Writer {
         let shape = Shape { channels: grid.step.len(), rows: 1, columns: 1 };
         let shapes = vec![shape];
         let (rounds, weights) = (Vec::new(), Vec::new());
-        Self { draft: Draft::default(), rounds, weights, samples, shapes, real_input: None }
+        Self { draft: Draft::default(), rounds, weights, samples, shapes, real_input: None, requests }
     }
 
     /// The input as the float model has it: the program's is in bytes.
@@ -213,28 +215,30 @@ impl Writer {
     ) -> Result<TensorIndex, QuantiseError> {
         let source = usize::from(of.0);
         let entry = if source == 0 { first_entry(map, grid)? } else { self.inner_entry(source, map) };
-        let Entry { unit, domain, .. } = entry;
-        let requests: Vec<Vec<f64>> =
-            self.samples.iter().map(|s| request(&s[source].quantised, unit, domain)).collect();
+        let shape = map.head_layer().input_shape();
+        let sent = |sample: &Vec<Both>| request(&sample[source].quantised, &entry, shape);
+        let requests: Vec<Vec<f64>> = self.samples.par_iter().map(sent).collect();
         let (integers, scales) = rounded(map, &entry, &requests);
-        let weights: Vec<f64> = integers.iter().map(|weight| f64::from(*weight)).collect();
-        let real: Vec<f64> = map.weights().iter().map(|weight| f64::from(*weight)).collect();
-        let sums: Vec<Vec<f64>> = requests.iter().map(|request| apply(&weights, &map.windows(request))).collect();
-        let exact: Vec<Vec<f64>> = self
-            .samples
-            .iter()
-            .map(|sample| plus_bias(apply(&real, &map.windows(&sample[source].exact)), map.bias()))
-            .collect();
         let number = |value: f64| Real::new(value).ok_or_else(|| QuantiseError::Scale { node: name.to_owned() });
-        let scale = scales.iter().map(|scale| number(scale / unit.get())).collect::<Result<Vec<_>, _>>()?;
-        let worth: Vec<f64> = scale.iter().map(|scale| unit.get() * scale.get()).collect();
-        let bias = missing_bias(&exact, &sums, &worth).into_iter().map(number).collect::<Result<Vec<_>, _>>()?;
-        for ((sample, exact), sums) in self.samples.iter_mut().zip(exact).zip(sums) {
-            let positions = (sums.len() / worth.len()).max(1);
-            let real = |(at, sum): (usize, &f64)| sum * worth[at / positions] + bias[at / positions].get();
-            sample.push(Both { exact, quantised: sums.iter().enumerate().map(real).collect() });
+        let scale = scales.iter().map(|scale| number(*scale)).collect::<Result<Vec<_>, _>>()?;
+        let rows = integers.chunks_exact(map.fan_in()).zip(&scale);
+        let weights: Vec<f64> =
+            rows.flat_map(|(row, scale)| row.iter().map(|weight| f64::from(*weight) * scale.get())).collect();
+        let real: Vec<f64> = map.weights().iter().map(|weight| f64::from(*weight)).collect();
+        let outputs = |sample: (&Vec<Both>, &Vec<f64>)| {
+            let exact = plus_bias(apply(&real, &map.windows(&sample.0[source].exact)), map.bias());
+            Both { exact, quantised: apply(&weights, &map.windows(sample.1)) }
+        };
+        let mut outputs: Vec<Both> = self.samples.par_iter().zip(&requests).map(outputs).collect();
+        let bias = missing_bias(&outputs, scale.len()).into_iter().map(number).collect::<Result<Vec<_>, _>>()?;
+        for both in &mut outputs {
+            let positions = (both.quantised.len() / bias.len()).max(1);
+            both.quantised.chunks_mut(positions).zip(&bias).for_each(|(channel, bias)| {
+                channel.iter_mut().for_each(|value| *value += bias.get());
+            });
         }
-        let plan = RoundPlan::fitted(PARAMETER_SET, map.head_layer(), domain, &integers)
+        self.samples.iter_mut().zip(outputs).for_each(|(sample, both)| sample.push(both));
+        let plan = RoundPlan::fitted(PARAMETER_SET, map.head_layer(), entry.domain, &integers)
             .map_err(|source| QuantiseError::Layer { node: name.to_owned(), source })?;
         // The input has the shape that its first round gives it.
         if source == 0 {
@@ -243,17 +247,19 @@ impl Writer {
         self.shapes.push(plan.sums());
         self.rounds.push(plan);
         self.weights.push(integers);
-        Ok(self.draft.then(Node::Round { of, unit: Unit::Fixed(unit), scale, bias }))
+        Ok(self.draft.then(Node::Round { of, unit: entry.unit, scale, bias }))
     }
 
-    /// Activations are scaled to what calibration saw.
     fn inner_entry(&self, source: usize, map: &LinearMap) -> Entry {
+        let weights = map.weights().iter().map(|weight| f64::from(*weight)).collect();
+        if self.requests == Requests::PerPlace && !map.places_meet() {
+            return Entry { weights, unit: Unit::DynamicPosition, domain: Domain::I8 };
+        }
         let values = || self.samples.iter().flat_map(|sample| &sample[source].exact);
         let largest = values().fold(0.0f64, |largest, value| largest.max(value.abs()));
         let domain = if values().any(|value| *value < 0.0) { Domain::I8 } else { Domain::U8 };
         let unit = Real::new(largest / domain.max() as f64).filter(|unit| unit.get() > 0.0).unwrap_or(Real::ONE);
-        let weights = map.weights().iter().map(|weight| f64::from(*weight) * unit.get()).collect();
-        Entry { weights, unit, domain }
+        Entry { weights, unit: Unit::Fixed(unit), domain }
     }
 }
 
@@ -267,23 +273,28 @@ fn first_entry(map: &LinearMap, grid: &InputGrid) -> Result<Entry, QuantiseError
     let weights = map.weights().iter().map(|weight| f64::from(*weight));
     let weights = match map {
         LinearMap::Dense(_) => weights.zip(grid.step.iter().cycle()).map(|(weight, step)| weight * step).collect(),
-        LinearMap::Conv2d(_) => {
-            let step = grid.step[0];
-            if grid.offset.iter().any(|offset| *offset != 0.0) || grid.step.iter().any(|other| *other != step) {
+        LinearMap::Conv2d(conv) => {
+            let (step, offset) = (grid.step[0], grid.offset[0]);
+            let uneven =
+                grid.offset.iter().any(|other| *other != offset) || grid.step.iter().any(|other| *other != step);
+            if uneven || (offset != 0.0 && conv.padding != [0; 4]) {
                 return Err(QuantiseError::PaddingOffGrid);
             }
             weights.map(|weight| weight * step).collect()
         }
     };
-    Ok(Entry { weights, unit: Real::ONE, domain: Domain::U8 })
+    Ok(Entry { weights, unit: Unit::Fixed(Real::ONE), domain: Domain::U8 })
 }
 
-/// A tensor as a round sends it.
-fn request(tensor: &[f64], unit: Real, domain: Domain) -> Vec<f64> {
-    quantised(tensor, &[unit.get()], domain).expose().iter().map(|value| *value as f64).collect()
+/// What a round's request stands for: the tensor, rounded to its integers.
+fn request(tensor: &[f64], entry: &Entry, shape: Shape) -> Vec<f64> {
+    let units = request_units(&entry.unit, tensor, shape, entry.domain);
+    let integers = quantised(tensor, &units, entry.domain);
+    let real = |(at, integer): (usize, &i64)| *integer as f64 * units[at % units.len()];
+    integers.expose().iter().enumerate().map(real).collect()
 }
 
-/// 8-bit weights, and what an integer of each output's sums is worth.
+/// 8-bit weights, and what an integer of each output's is worth.
 fn rounded(map: &LinearMap, entry: &Entry, requests: &[Vec<f64>]) -> (Vec<i8>, Vec<f64>) {
     let (fan_in, groups) = (map.fan_in(), map.groups().max(1));
     let mut correlations: Vec<Correlation> = (0..groups).map(|_| Correlation::new(fan_in)).collect();
@@ -329,14 +340,15 @@ fn plus_bias(mut sums: Vec<f64>, bias: &[f32]) -> Vec<f64> {
 
 /// The bias that makes the mean over calibration right: it takes the rounding of weights and of everything before
 /// into account.
-fn missing_bias(exact: &[Vec<f64>], sums: &[Vec<f64>], worth: &[f64]) -> Vec<f64> {
-    let mean = |samples: &[Vec<f64>], output: usize| {
-        let channel = samples.iter().flat_map(|sums| {
-            let positions = sums.len() / worth.len();
-            &sums[output * positions..(output + 1) * positions]
+fn missing_bias(samples: &[Both], channels: usize) -> Vec<f64> {
+    let mean = |channel: usize| {
+        let missing = samples.iter().flat_map(|both| {
+            let positions = both.exact.len() / channels.max(1);
+            let place = channel * positions..(channel + 1) * positions;
+            both.exact[place.clone()].iter().zip(&both.quantised[place]).map(|(exact, quantised)| exact - quantised)
         });
-        let (count, total) = channel.fold((0u64, 0.0), |(count, total), value| (count + 1, total + value));
+        let (count, total) = missing.fold((0u64, 0.0), |(count, total), value| (count + 1, total + value));
         total / count.max(1) as f64
     };
-    worth.iter().enumerate().map(|(output, worth)| mean(exact, output) - mean(sums, output) * worth).collect()
+    (0..channels).map(mean).collect()
 }

@@ -45,6 +45,18 @@ pub struct HeadGraph {
     pub nodes: Vec<HeadNode>,
     /// The tensor at which it was cut.
     pub features: TensorIndex,
+    /// How requests of its linear maps are scaled.
+    pub requests: Requests,
+}
+
+/// How the requests of a head's linear maps are scaled to integers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Requests {
+    /// By what calibration saw.
+    #[default]
+    Calibrated,
+    /// By the largest value at each place, where places do not meet; otherwise by what calibration saw.
+    PerPlace,
 }
 
 impl Operation {
@@ -90,7 +102,7 @@ impl HeadGraph {
         let renamed = self.nodes.iter().cloned();
         let nodes =
             renamed.map(|node| HeadNode { operation: node.operation.renamed(&name), name: node.name }).collect();
-        Self { nodes, features: name(self.features) }
+        Self { nodes, features: name(self.features), requests: self.requests }
     }
 
     /// How many nodes read each tensor; the features count as read.
@@ -134,7 +146,7 @@ impl HeadGraph {
         let name = |of: TensorIndex| places[usize::from(of.0)];
         let kept = self.nodes.into_iter().zip(&needed[1..]).filter(|(_, needed)| **needed);
         let nodes = kept.map(|(node, _)| HeadNode { operation: node.operation.renamed(&name), name: node.name });
-        Self { nodes: nodes.collect(), features: name(self.features) }
+        Self { nodes: nodes.collect(), features: name(self.features), requests: self.requests }
     }
 }
 

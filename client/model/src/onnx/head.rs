@@ -1,7 +1,7 @@
 //! The nodes before the cut, as a graph of linear maps and of what the client computes.
 
 use super::{
-    Conv2d, Dense, HeadGraph, HeadNode, ImportError, LinearMap, OnnxModel, Operation,
+    Conv2d, Dense, HeadGraph, HeadNode, ImportError, LinearMap, OnnxModel, Operation, Requests,
     attributes::Attributes,
     graph::{TENSOR_LIMIT, activation},
     layer::windows,
@@ -34,7 +34,7 @@ impl OnnxModel {
             operator: nodes[last].op_type.clone(),
             reason: "nothing of the input reaches it".to_owned(),
         })?;
-        Ok(HeadGraph { nodes: reader.nodes, features }.simplified())
+        Ok(HeadGraph { nodes: reader.nodes, features, requests: Requests::Calibrated }.simplified())
     }
 }
 

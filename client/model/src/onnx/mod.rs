@@ -11,7 +11,7 @@ mod head;
 mod layer;
 mod tensor;
 
-pub use graph::{HeadGraph, HeadNode, LinearMap, Operation};
+pub use graph::{HeadGraph, HeadNode, LinearMap, Operation, Requests};
 pub use layer::{Conv2d, Dense};
 
 use prost::Message;
