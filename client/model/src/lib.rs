@@ -34,6 +34,7 @@ pub mod preamble;
 pub mod quantise;
 mod rounding;
 pub mod samples;
+pub mod sentence;
 pub mod tail;
 
 pub use bench::{Bench, BenchError, BenchSplit, Evaluation, Measured, clear_features};
@@ -41,6 +42,7 @@ pub use card::{Fee, ModelCard};
 pub use lower::LowerError;
 pub use onnx::{ImportError, OnnxModel};
 pub use package::{Package, PackageError, PackagedSplit, Publication};
-pub use preamble::{Preamble, PreambleError, Tensor};
+pub use preamble::{InputGrid, Preamble, PreambleError, Tensor};
 pub use quantise::{CLIP_UNITS, QuantiseError};
+pub use sentence::{Sentence, SentenceEncoder, SentenceError};
 pub use tail::{TailError, TailLimits, TailModel, released_features};

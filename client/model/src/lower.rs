@@ -104,3 +104,21 @@ fn conv_windows(conv: &Conv2d, group: usize, input: &[f64]) -> Vec<Vec<f64>> {
     };
     (0..rows).flat_map(|row| (0..columns).map(move |column| (row, column))).map(|(r, c)| window(r, c)).collect()
 }
+
+/// `[outputs, fan in] × [groups, windows, fan in] → [outputs, windows]`, flat.
+pub(crate) fn apply(weights: &[f64], groups: &[Vec<Vec<f64>>]) -> Vec<f64> {
+    let dot = |row: &[f64], window: &[f64]| row.iter().zip(window).map(|(weight, value)| weight * value).sum();
+    let of_group = |(windows, weights): (&Vec<Vec<f64>>, &[f64])| {
+        let rows = weights.chunks_exact(windows.first().map_or(1, Vec::len));
+        rows.flat_map(|row| windows.iter().map(move |window| dot(row, window))).collect::<Vec<f64>>()
+    };
+    groups.iter().zip(weights.chunks_exact(weights.len() / groups.len().max(1))).flat_map(of_group).collect()
+}
+
+pub(crate) fn plus_bias(mut sums: Vec<f64>, bias: &[f32]) -> Vec<f64> {
+    let positions = sums.len() / bias.len();
+    for (sums, bias) in sums.chunks_exact_mut(positions.max(1)).zip(bias) {
+        sums.iter_mut().for_each(|sum| *sum += f64::from(*bias));
+    }
+    sums
+}

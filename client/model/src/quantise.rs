@@ -5,6 +5,7 @@
 //! the integer head is that of the very program that runs encrypted: `encompute_head`'s.
 
 use crate::{
+    lower::{apply, plus_bias},
     onnx::{HeadGraph, LinearMap, Operation, Requests},
     preamble::{InputGrid, Tensor},
     rounding::{Correlation, round_weights},
@@ -318,24 +319,6 @@ fn rounded(map: &LinearMap, entry: &Entry, requests: &[Vec<f64>]) -> (Vec<i8>, V
         scales.extend(of_group.1);
     }
     (integers, scales)
-}
-
-/// `[outputs, fan in] × [groups, windows, fan in] → [outputs, windows]`, flat.
-fn apply(weights: &[f64], groups: &[Vec<Vec<f64>>]) -> Vec<f64> {
-    let dot = |row: &[f64], window: &[f64]| row.iter().zip(window).map(|(weight, value)| weight * value).sum();
-    let of_group = |(windows, weights): (&Vec<Vec<f64>>, &[f64])| {
-        let rows = weights.chunks_exact(windows.first().map_or(1, Vec::len));
-        rows.flat_map(|row| windows.iter().map(move |window| dot(row, window))).collect::<Vec<f64>>()
-    };
-    groups.iter().zip(weights.chunks_exact(weights.len() / groups.len().max(1))).flat_map(of_group).collect()
-}
-
-fn plus_bias(mut sums: Vec<f64>, bias: &[f32]) -> Vec<f64> {
-    let positions = sums.len() / bias.len();
-    for (sums, bias) in sums.chunks_exact_mut(positions.max(1)).zip(bias) {
-        sums.iter_mut().for_each(|sum| *sum += f64::from(*bias));
-    }
-    sums
 }
 
 /// The bias that makes the mean over calibration right: it takes the rounding of weights and of everything before

@@ -1,5 +1,6 @@
 //! `encompute bench`: measures on this machine.
 
+use super::sentences::Sentences;
 use crate::{
     args::Common,
     failure::{Doing, Exit, Failure, Outcome},
@@ -39,6 +40,11 @@ pub enum Bench {
         #[arg(long, value_name = "N", default_value_t = 1)]
         seed: u64,
     },
+    /// A published sentence encoder, every projection encrypted: cosine with the float model, time, traffic
+    #[command(
+        after_help = "Examples:\n  encompute bench sentences --model minilm --text /usr/share/common-licenses/GPL-3\n  encompute bench sentences --model minilm --text book.txt --tokens 128 --count 20 --json"
+    )]
+    Sentences(Sentences),
     /// Noise of a dense layer's outputs, against the proof's variance
     #[command(after_help = "Examples:\n  encompute bench noise\n  encompute bench noise --encryptions 100000 --json")]
     Noise {
@@ -54,6 +60,7 @@ impl Bench {
         match self {
             Self::Head { only } => Self::head(&only, common),
             Self::Exact { outputs, seed } => Self::exact(outputs, seed, common),
+            Self::Sentences(sentences) => sentences.run(common.json),
             Self::Noise { encryptions } => Self::noise(encryptions, common),
         }
     }
@@ -183,7 +190,7 @@ fn machine() -> String {
 }
 
 /// The user's side of a measurement: responses were made in this very process.
-struct Owner(SecretKey);
+pub(crate) struct Owner(pub(crate) SecretKey);
 
 impl TensorOwner for Owner {
     fn encrypt(

@@ -14,5 +14,6 @@ pub mod govern;
 pub mod job;
 pub mod market;
 pub mod model;
+mod sentences;
 pub mod wallet;
 pub mod worker;
