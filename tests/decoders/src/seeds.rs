@@ -6,6 +6,9 @@ use crate::target::Target;
 use encompute_attest::{HPKE_KEY_BYTES, HeadKeyEvidence, HpkeKey, RegistrationEvidence, TrustRoot};
 use encompute_envelope::RecipientSecret;
 use encompute_fhe::{BlindingKey, EncryptedTensor, MaskSeed, ParameterSet, UploadBits};
+use encompute_head::{
+    Activation, Axis, Domain, Draft, HeadPlan, Join, Layer, Mode, Node, Program, Real, RoundPlan, Unit,
+};
 use encompute_protocol::event::SIGNATURES;
 use encompute_protocol::statement::TeeKind;
 use encompute_protocol::wire::Message;
@@ -105,6 +108,7 @@ pub fn seeds(target: &Target) -> Result<Vec<Seed>, SeedError> {
             Seed { name: "one-ciphertext".to_owned(), bytes: one_ciphertext() },
             Seed { name: "blinding".to_owned(), bytes: blinding() },
         ]),
+        "plans" => seeds.push(Seed { name: "every-node".to_owned(), bytes: every_node() }),
         "envelopes" => {
             let key = RecipientSecret::from_seed(&[9; 32]).public().to_bytes();
             seeds.push(Seed { name: "recipient".to_owned(), bytes: [vec![2], key.to_vec()].concat() });
@@ -206,6 +210,32 @@ fn blinding() -> Vec<u8> {
     let set = ParameterSet::Toy256V1;
     let key = BlindingKey::from_body(set, MaskSeed([7; 16]), &vec![1 << 20; set.polynomial_size().0]);
     [vec![2], key.expect("one polynomial; qed").to_bytes()].concat()
+}
+
+/// A plan whose program has every kind of node.
+fn every_node() -> Vec<u8> {
+    let (set, layer) = (ParameterSet::Toy256V1, Layer::matmul(3, 4, 4));
+    let round = RoundPlan::fitted(set, layer, Domain::I8, &[1; 16]).expect("a small layer fits the set; qed");
+    let (gain, offset) = (vec![Real::ONE; 4], vec![Real::ZERO; 4]);
+    let side = |image| Axis::new(image, 2).padded(1, 0);
+    let mut draft = Draft::default();
+    let x = draft.round(Program::INPUT);
+    let x = draft.then(Node::Activate { of: x, activation: Activation::LeakyRelu { slope: Real::ONE } });
+    let x = draft.then(Node::Affine { of: x, gain: gain.clone(), offset: offset.clone() });
+    let x = draft.then(Node::Normalise { of: x, epsilon: Real::ONE, gain, offset });
+    let unit = Unit::DynamicPosition;
+    let y = draft.then(Node::Round { of: x, unit, scale: vec![Real::ONE], bias: Vec::new() });
+    let mask = draft.then(Node::Channels { of: x, first: 0, count: 1 });
+    let y = draft.then(Node::Attend { query: y, key: y, value: x, heads: 2, mask: Some(mask) });
+    let y = draft.then(Node::Add { of: [x, y] });
+    let y = draft.then(Node::Multiply { of: [y, mask] });
+    let y = draft.then(Node::Softmax { of: y });
+    let y = draft.then(Node::Transpose { of: y });
+    let y = draft.then(Node::Concatenate { of: [y, y] });
+    let y = draft.then(Node::Pool { of: y, join: Join::Max, rows: side(4), columns: Axis::new(1, 1) });
+    let y = draft.then(Node::Reshape { of: y, to: [24, 1, 1] });
+    let plan = HeadPlan::new(set, Mode::Rounds, vec![round.clone(), round], draft.give_integers(y, Domain::I8));
+    [vec![0], plan.expect("every node fits the one before; qed").to_bytes()].concat()
 }
 
 /// The folder's files with that ending.
