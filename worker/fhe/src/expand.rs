@@ -55,7 +55,7 @@ pub fn expand_blinding_key(key: &BlindingKey) -> Ciphertext {
 }
 
 /// Bytes of one AES block.
-const BLOCK_BYTES: usize = 16;
+pub(crate) const BLOCK_BYTES: usize = 16;
 
 /// The next blocks of the stream: AES-128 in counter mode, the counter little-endian.
 fn fill(cipher: &Aes128, counter: &mut u128, blocks: &mut [Block]) {

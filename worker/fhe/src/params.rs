@@ -65,6 +65,11 @@ impl ResponseBits {
     }
 }
 
+/// Widest response that is blinded modulo two to [`NARROW_BLINDING`].
+const NARROW_RESPONSE: u8 = 30;
+/// Width of a blinding key that is rounded for narrow responses.
+pub(crate) const NARROW_BLINDING: UploadBits = UploadBits(42);
+
 /// A named set of encryption parameters: GLWE with one mask polynomial, native modulus 2⁶⁴, a
 /// uniform binary key and bounded uniform noise.
 ///
@@ -115,6 +120,16 @@ impl ParameterSet {
         }
     }
 
+    /// Modulus of the encryptions of zero that blind a response of this width, as a power of two: that of
+    /// the key, or 42 for a response of at most 30 bits.
+    ///
+    /// Products modulo 2⁴² fit a double whole, so that they need half the transforms: a sum of 2048 of them
+    /// by ones and minus ones is 0.07 away from an integer at most (measured as in `ring::spectral`). What
+    /// the key loses to rounding is noise below the rounding of so narrow a response.
+    pub fn blinding_modulus(self, response: ResponseBits) -> UploadBits {
+        if response.0 <= NARROW_RESPONSE { NARROW_BLINDING } else { self.blinding_bits() }
+    }
+
     /// Variance of the noise of one fresh coefficient, in units of 2⁻⁶⁴ of the torus.
     ///
     /// Source: variance of TUniform(b), (2^(2b+1) + 1) / 6.
@@ -162,11 +177,14 @@ mod tests {
             let wanted =
                 minimal_lwe_bound_for_132_bits_security_tuniform(LweDimension(set.polynomial_size().0), 64f64.exp2());
             assert!(set.noise_bound_log2() >= wanted.max(3), "{set} wants {wanted}");
-            let modulus = f64::from(set.blinding_bits().0).exp2();
             assert!(set.blinding_bits().0 >= ResponseBits::MAX.0 && set.blinding_bits().0.is_multiple_of(8), "{set}");
-            let wanted =
-                minimal_lwe_bound_for_132_bits_security_tuniform(LweDimension(set.polynomial_size().0), modulus);
-            assert!(BlindingKey::NOISE_BOUND_LOG2 >= wanted.max(3), "{set} wants {wanted} for blinding");
+            for response in ResponseBits::MIN.0..=ResponseBits::MAX.0 {
+                let width = set.blinding_modulus(ResponseBits(response)).0;
+                assert!((response..=set.blinding_bits().0).contains(&width), "{set} at {response}");
+                let (size, modulus) = (LweDimension(set.polynomial_size().0), f64::from(width).exp2());
+                let wanted = minimal_lwe_bound_for_132_bits_security_tuniform(size, modulus);
+                assert!(BlindingKey::NOISE_BOUND_LOG2 >= wanted.max(3), "{set} wants {wanted} for blinding");
+            }
         }
     }
 

@@ -1,12 +1,12 @@
 //! The fast products equal the obvious one, on every path and any number of threads.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-use chacha20::ChaCha20;
-use chacha20::cipher::{KeyIvInit, StreamCipher};
+use aes::Aes256;
+use aes::cipher::{BlockCipherEncrypt, KeyInit};
 use encompute_fhe::reference::negacyclic_product;
 use encompute_fhe::{
-    Blinding, BlindingKey, BlindingSeed, Ciphertext, CodePath, MaskSeed, ParameterSet, Ring, RingError, WantedBody,
-    WeightPolynomials, expand_blinding_key,
+    Blinding, BlindingKey, BlindingSeed, Ciphertext, CodePath, MaskSeed, ParameterSet, ResponseBits, Ring, RingError,
+    WantedBody, WeightPolynomials, expand_blinding_key,
 };
 use rand::{Rng, SeedableRng, rngs::StdRng};
 
@@ -147,22 +147,35 @@ fn some_bodies(outputs: usize, count: u16) -> Vec<Vec<WantedBody>> {
     (0..outputs).map(piece).collect()
 }
 
-/// Encryption of zero number `index` by `SPEC.md`.
-fn encryption_of_zero(key: &BlindingKey, seed: [u8; 32], index: u32, wanted: &[WantedBody]) -> Ciphertext {
-    let scale = 64 - key.parameter_set().blinding_bits().0;
+/// Encryption of zero number `index` of a response of this width by `SPEC.md`.
+fn encryption_of_zero(
+    key: &BlindingKey,
+    seed: [u8; 32],
+    response_bits: ResponseBits,
+    index: u64,
+    wanted: &[WantedBody],
+) -> Ciphertext {
+    let full = key.parameter_set().blinding_bits().0;
+    let scale = 64 - if response_bits.0 <= 30 { 42 } else { full };
+    let round = |value: u64| ((u128::from(value) + (1 << scale >> 1)) >> scale << scale) as u64;
     let key = expand_blinding_key(key);
-    let size = key.mask.len();
-    let mut nonce = [0; 12];
-    nonce[..4].copy_from_slice(&index.to_le_bytes());
-    let mut stream = vec![0; size / 8 + size + wanted.len()];
-    ChaCha20::new(&seed.into(), &nonce.into()).apply_keystream(&mut stream);
-    let binary: Vec<i8> = (0..size).map(|at| (stream[at / 8] >> (at % 8) & 1) as i8).collect();
-    let noise = |at: usize| {
-        let byte = stream[size / 8 + at];
-        ((i64::from(byte & 15) + i64::from(byte >> 7) - 8) << scale) as u64
+    let [mask, body]: [Vec<u64>; 2] = [key.mask, key.body].map(|part| part.into_iter().map(round).collect());
+    let size = mask.len();
+    let cipher = Aes256::new(&seed.into());
+    let stream = |number: u64| -> Vec<u8> {
+        let block = |at: u64| {
+            let mut block = [at.to_le_bytes(), number.to_le_bytes()].concat();
+            cipher.encrypt_block(block.as_mut_slice().try_into().unwrap());
+            block
+        };
+        (0..size as u64 / 4).flat_map(block).collect()
     };
-    let mut zero =
-        Ciphertext { mask: negacyclic_product(&key.mask, &binary), body: negacyclic_product(&key.body, &binary) };
+    let columns = stream((1 << 63) | (index / 8));
+    let bit = |at: usize| (columns[at] >> (index % 8) & 1) as i8;
+    let ternary: Vec<i8> = (0..size).map(|at| bit(at) - bit(size + at)).collect();
+    let stream = stream(index);
+    let noise = |at: usize| ((i64::from(stream[at] & 15) + i64::from(stream[at] >> 7) - 8) << scale) as u64;
+    let mut zero = Ciphertext { mask: negacyclic_product(&mask, &ternary), body: negacyclic_product(&body, &ternary) };
     zero.mask.iter_mut().enumerate().for_each(|(at, value)| *value = value.wrapping_add(noise(at)));
     for (at, place) in wanted.iter().enumerate() {
         let value = &mut zero.body[usize::from(place.coefficient)];
@@ -185,18 +198,22 @@ fn blinded_products_are_products_plus_the_encryptions_of_zero_of_the_specificati
             let ciphertexts: Vec<_> = (0..inputs).map(|_| random_ciphertext(&mut rng, size)).collect();
             let rows: Vec<_> = (0..outputs * inputs).map(|_| random_weights(&mut rng, taps)).collect();
             let wanted = some_bodies(outputs, 11);
-            let mut sums = schoolbook(&ciphertexts, &rows);
-            for (at, (sum, wanted)) in sums.iter_mut().zip(&wanted).enumerate() {
-                sum.add(&encryption_of_zero(&key, [7; 32], 300 + at as u32, wanted));
-            }
-            for path in CodePath::available() {
-                let ring = Ring::new(set, path);
-                let weights = ring.prepare(WeightPolynomials::new(outputs, inputs, rows.clone()).unwrap()).unwrap();
-                let key = ring.prepare_key(&key).unwrap();
-                let seed = BlindingSeed::new([7; 32]);
-                let blinding = Blinding { key: &key, seed: &seed, first: 300, wanted: &wanted };
-                let found = ring.multiply_blinded(&ciphertexts, &weights, &blinding).unwrap();
-                assert!(found == sums, "{set} {outputs}×{inputs}×{taps} on {}", path.name());
+            let products = schoolbook(&ciphertexts, &rows);
+            // The widest that is blinded modulo 2⁴², and the next.
+            for response_bits in [ResponseBits(30), ResponseBits(31)] {
+                let mut sums = products.clone();
+                for (at, (sum, wanted)) in sums.iter_mut().zip(&wanted).enumerate() {
+                    sum.add(&encryption_of_zero(&key, [7; 32], response_bits, 300 + at as u64, wanted));
+                }
+                for path in CodePath::available() {
+                    let ring = Ring::new(set, path);
+                    let weights = ring.prepare(WeightPolynomials::new(outputs, inputs, rows.clone()).unwrap()).unwrap();
+                    let key = ring.prepare_key(&key).unwrap();
+                    let seed = BlindingSeed::new([7; 32]);
+                    let blinding = Blinding { key: &key, seed: &seed, response_bits, first: 300, wanted: &wanted };
+                    let found = ring.multiply_blinded(&ciphertexts, &weights, &blinding).unwrap();
+                    assert!(found == sums, "{set} {outputs}×{inputs}×{taps} on {}", path.name());
+                }
             }
         }
     }
@@ -205,19 +222,26 @@ fn blinded_products_are_products_plus_the_encryptions_of_zero_of_the_specificati
 #[test]
 fn blinding_with_a_key_chosen_to_overflow_the_doubles_is_still_exact() {
     let set = ParameterSet::Glwe2048V1;
-    let key = BlindingKey::from_body(set, MaskSeed([1; 16]), &[0x8000_0000_8000_0000; 2048]).unwrap();
     let extreme = Ciphertext { mask: vec![0x7fff_ffff_7fff_ffff; 2048], body: vec![0x8000_0000_8000_0000; 2048] };
     let wanted = some_bodies(1, 3);
-    let product = |path| {
-        let ring = Ring::new(set, path);
-        let weights = ring.prepare(WeightPolynomials::new(1, 12, vec![vec![-128i8; 2048]; 12]).unwrap()).unwrap();
-        let seed = BlindingSeed::new([2; 32]);
-        let key = ring.prepare_key(&key).unwrap();
-        let blinding = Blinding { key: &key, seed: &seed, first: 0, wanted: &wanted };
-        ring.multiply_blinded(&vec![extreme.clone(); 12], &weights, &blinding).unwrap()
-    };
-    let exact = product(CodePath::NTT);
-    assert!(CodePath::available().into_iter().all(|path| product(path) == exact));
+    // Many weights go through spectra, one is shifted; keys in limbs, and whole.
+    for (weight, body, response_bits) in [
+        (vec![-128i8; 2048], 0x8000_0000_8000_0000, ResponseBits(34)),
+        (vec![-128i8; 2048], 0x8000_0000_8000_0000, ResponseBits(30)),
+        (vec![-128i8; 1], 1 << 63, ResponseBits(30)),
+    ] {
+        let key = BlindingKey::from_body(set, MaskSeed([1; 16]), &[body; 2048]).unwrap();
+        let product = |path| {
+            let ring = Ring::new(set, path);
+            let weights = ring.prepare(WeightPolynomials::new(1, 12, vec![weight.clone(); 12]).unwrap()).unwrap();
+            let seed = BlindingSeed::new([2; 32]);
+            let key = ring.prepare_key(&key).unwrap();
+            let blinding = Blinding { key: &key, seed: &seed, response_bits, first: 0, wanted: &wanted };
+            ring.multiply_blinded(&vec![extreme.clone(); 12], &weights, &blinding).unwrap()
+        };
+        let exact = product(CodePath::NTT);
+        assert!(CodePath::available().into_iter().all(|path| product(path) == exact));
+    }
 }
 
 #[test]
@@ -229,12 +253,13 @@ fn blinding_that_does_not_fit_the_product_is_refused() {
     let seed = BlindingSeed::new([0; 32]);
     let key = ring.prepare_key(&a_key(&mut rng, ParameterSet::Toy256V1)).unwrap();
     let one = some_bodies(1, 1);
-    let found = ring.multiply_blinded(&input, &weights, &Blinding { key: &key, seed: &seed, first: 0, wanted: &one });
+    let blinding = |key, wanted| Blinding { key, seed: &seed, response_bits: ResponseBits(30), first: 0, wanted };
+    let found = ring.multiply_blinded(&input, &weights, &blinding(&key, &one));
     assert_eq!(found.err(), Some(RingError::ProductCount { found: 2, wanted: 1 }));
     let large = Ring::new(ParameterSet::Glwe2048V1, CodePath::fastest());
     let other = large.prepare_key(&a_key(&mut rng, ParameterSet::Glwe2048V1)).unwrap();
     let two = some_bodies(2, 1);
-    let found = ring.multiply_blinded(&input, &weights, &Blinding { key: &other, seed: &seed, first: 0, wanted: &two });
+    let found = ring.multiply_blinded(&input, &weights, &blinding(&other, &two));
     assert!(matches!(found, Err(RingError::InputSize { .. })));
     assert!(ring.prepare_key(&a_key(&mut rng, ParameterSet::Glwe2048V1)).is_err());
 }

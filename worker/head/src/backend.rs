@@ -133,7 +133,8 @@ pub fn evaluate_round(
         let outputs = compiled.weights.outputs();
         let first = tile * outputs;
         let wanted = &compiled.output_layout.pieces()[first..first + outputs];
-        ring.multiply_blinded(inputs, &compiled.weights, &Blinding { key, seed, first, wanted })
+        let blinding = Blinding { key, seed, response_bits: plan.response_bits, first, wanted };
+        ring.multiply_blinded(inputs, &compiled.weights, &blinding)
     })?;
     Ok(respond(&products, &compiled.output_layout, plan.response_bits)?)
 }

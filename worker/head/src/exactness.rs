@@ -194,7 +194,7 @@ pub fn noise<O: TensorOwner>(encryptions: u64, seed: u64, fresh: impl Fn() -> O)
         .map_err(|source| CompileError::Geometry { round: 0, source })?
         .largest_energy();
     let half = PARAMETER_SET.polynomial_size().0 as f64 / 2.0;
-    let expected_variance = variances(PARAMETER_SET, &round, energy, half).iter().sum();
+    let expected_variance = variances(PARAMETER_SET, &round, energy, half, None).iter().sum();
     let program = Program::single_round(Domain { bits: Domain::MAX_BITS, signed: true });
     let plan = HeadPlan::new(PARAMETER_SET, Mode::Linear, vec![round.clone()], program)?;
     let head = compile(plan, HeadWeights::new(vec![weights]), &CompileOptions::default())?;

@@ -13,7 +13,8 @@ use crate::plan::RoundPlan;
 /// A head is refused unless the chance that any of its outputs is wrong is at most 2 to this.
 pub const FAILURE_LOG2_LIMIT: i32 = -128;
 
-/// Two to this bounds the chance that a binary polynomial has more ones than [`largest_weight`].
+/// Two to this bounds the chance that a key or a blinding polynomial has more coefficients that are not zero
+/// than [`largest_weight`], and that of a blinding key with larger noise than is reckoned with.
 const WEIGHT_TAIL_LOG2: f64 = -160.0;
 
 /// What was proved about one round: part of the version, and printed for its user.
@@ -43,7 +44,8 @@ pub struct NoiseProof {
     pub failure_log2: i32,
 }
 
-/// More ones than this a uniform binary polynomial has with a chance of at most 2^−160.
+/// More ones than this a uniform binary polynomial has with a chance of at most 2^−160; and no ternary one
+/// whose coefficients are zero half the time has more that are not.
 ///
 /// Source: Hoeffding, P(weight ≥ n/2 + t) ≤ exp(−2t²/n).
 fn largest_weight(parameter_set: ParameterSet) -> f64 {
@@ -84,10 +86,17 @@ pub(crate) fn worst_sum_bits(round_input: crate::plan::Domain, weights: &[i8], o
 
 /// Variances of an output's noise where the products meet weights of squared norm `energy` and the key has `weight`
 /// ones: of encryption and upload, of the response's rounding, of blinding.
-pub(crate) fn variances(parameter_set: ParameterSet, round: &RoundPlan, energy: u64, weight: f64) -> [f64; 3] {
+/// What blinding adds is expected, or bounds all but keys of a chance of two to `tail_log2`.
+pub(crate) fn variances(
+    parameter_set: ParameterSet,
+    round: &RoundPlan,
+    energy: u64,
+    weight: f64,
+    tail_log2: Option<f64>,
+) -> [f64; 3] {
     let input = energy as f64 * (parameter_set.noise_variance() + round.upload_bits.variance());
     let response = round.response_bits.variance() * (1.0 + weight);
-    [input, response, blinding_variance(parameter_set, weight)]
+    [input, response, blinding_variance(parameter_set, round.response_bits, weight, tail_log2)]
 }
 
 /// What can be proved about `round`, whose products meet weights of squared norm `energy` and whose
@@ -101,13 +110,14 @@ pub(crate) fn prove(
     worst_sum_bits: u8,
 ) -> NoiseProof {
     let outputs = round.sums().len();
-    let [input, response, blinding] = variances(parameter_set, round, energy, largest_weight(parameter_set));
+    let weight = largest_weight(parameter_set);
+    let [input, response, blinding] = variances(parameter_set, round, energy, weight, Some(WEIGHT_TAIL_LOG2));
     let margin_log2 = 63 - round.accumulator_bits.0;
     let margin = f64::from(margin_log2).exp2();
     let exponent = margin * margin / (2.0 * (input + response + blinding)) * core::f64::consts::LOG2_E;
     let noise = 1.0 + (outputs.max(1) as f64).log2() - exponent;
-    // The key, and one binary polynomial for each blinded ciphertext.
-    let heavy = WEIGHT_TAIL_LOG2 + (1.0 + pieces as f64).log2();
+    // The key, the blinding key, and one ternary polynomial for each blinded ciphertext.
+    let heavy = WEIGHT_TAIL_LOG2 + (2.0 + pieces as f64).log2();
     NoiseProof {
         round: index as u16,
         outputs: outputs as u32,

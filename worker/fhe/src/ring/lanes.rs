@@ -94,6 +94,8 @@ pub(crate) trait Lanes: Copy + Send + Sync {
     fn halves(self, low: f64, high: f64, part: usize) -> Self::V;
     /// The `part`-th register of a row both of whose halves are the `half`-th of `row`.
     fn twice(self, row: &[f64; LANES], half: usize, part: usize) -> Self::V;
+    /// Rows become columns.
+    fn transposed(self, rows: &[[f64; LANES]; LANES]) -> [[f64; LANES]; LANES];
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -146,6 +148,29 @@ impl Lanes for V4 {
         let four: f64x4 = pulp::bytemuck::pod_read_unaligned(cast_slice(&row[4 * half..4 * half + 4]));
         pulp::cast(self.avx512f._mm512_broadcast_f64x4(pulp::cast(four)))
     }
+    #[inline(always)]
+    fn transposed(self, rows: &[[f64; LANES]; LANES]) -> [[f64; LANES]; LANES] {
+        // No closures: one that is not inlined loses the vectors.
+        let avx = self.avx512f;
+        let rows: &[f64x8] = cast_slice(rows);
+        let mut columns = [f64x8(0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0); LANES];
+        for odd in 0..2 {
+            let mut pairs = [avx._mm512_setzero_pd(); LANES / 2];
+            for at in 0..LANES / 2 {
+                let (low, high) = (pulp::cast(rows[2 * at]), pulp::cast(rows[2 * at + 1]));
+                pairs[at] =
+                    if odd == 0 { avx._mm512_unpacklo_pd(low, high) } else { avx._mm512_unpackhi_pd(low, high) };
+            }
+            let [a, b, c, d] = pairs;
+            let (ab, cd) = (avx._mm512_shuffle_f64x2::<0x88>(a, b), avx._mm512_shuffle_f64x2::<0x88>(c, d));
+            columns[odd] = pulp::cast(avx._mm512_shuffle_f64x2::<0x88>(ab, cd));
+            columns[odd + 4] = pulp::cast(avx._mm512_shuffle_f64x2::<0xdd>(ab, cd));
+            let (ab, cd) = (avx._mm512_shuffle_f64x2::<0xdd>(a, b), avx._mm512_shuffle_f64x2::<0xdd>(c, d));
+            columns[odd + 2] = pulp::cast(avx._mm512_shuffle_f64x2::<0x88>(ab, cd));
+            columns[odd + 6] = pulp::cast(avx._mm512_shuffle_f64x2::<0xdd>(ab, cd));
+        }
+        pulp::bytemuck::cast(columns)
+    }
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -196,6 +221,31 @@ impl Lanes for V3 {
     #[inline(always)]
     fn twice(self, row: &[f64; LANES], half: usize, _part: usize) -> f64x4 {
         pulp::bytemuck::pod_read_unaligned(cast_slice(&row[4 * half..4 * half + 4]))
+    }
+    #[inline(always)]
+    fn transposed(self, rows: &[[f64; LANES]; LANES]) -> [[f64; LANES]; LANES] {
+        let avx = self.avx;
+        let mut columns = [[0.0; LANES]; LANES];
+        for (down, across) in [(0, 0), (0, 4), (4, 0), (4, 4)] {
+            let (mut block, half) = ([avx._mm256_setzero_pd(); 4], across / 4);
+            for at in 0..4 {
+                block[at] = pulp::cast(self.twice(&rows[down + at], half, 0));
+            }
+            let [a, b, c, d] = block;
+            let (even, odd) = (avx._mm256_unpacklo_pd(a, b), avx._mm256_unpackhi_pd(a, b));
+            let (even_below, odd_below) = (avx._mm256_unpacklo_pd(c, d), avx._mm256_unpackhi_pd(c, d));
+            let block: [f64x4; 4] = [
+                pulp::cast(avx._mm256_permute2f128_pd::<0x20>(even, even_below)),
+                pulp::cast(avx._mm256_permute2f128_pd::<0x20>(odd, odd_below)),
+                pulp::cast(avx._mm256_permute2f128_pd::<0x31>(even, even_below)),
+                pulp::cast(avx._mm256_permute2f128_pd::<0x31>(odd, odd_below)),
+            ];
+            let block: [[f64; 4]; 4] = pulp::bytemuck::cast(block);
+            for (column, values) in columns[across..].iter_mut().zip(block) {
+                column[down..down + 4].copy_from_slice(&values);
+            }
+        }
+        columns
     }
 }
 
@@ -251,5 +301,31 @@ impl Lanes for Scalar {
     #[inline(always)]
     fn twice(self, row: &[f64; LANES], half: usize, part: usize) -> f64 {
         row[4 * half + part % 4]
+    }
+    #[inline(always)]
+    fn transposed(self, rows: &[[f64; LANES]; LANES]) -> [[f64; LANES]; LANES] {
+        core::array::from_fn(|column| rows.map(|row| row[column]))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn transposed_rows_are_columns_on_every_path() {
+        let rows: [[f64; LANES]; LANES] = core::array::from_fn(|row| core::array::from_fn(|at| (8 * row + at) as f64));
+        let wanted: [[f64; LANES]; LANES] =
+            core::array::from_fn(|at| core::array::from_fn(|row| (8 * row + at) as f64));
+        for path in CodePath::available() {
+            let found = match path.0 {
+                #[cfg(target_arch = "x86_64")]
+                Instructions::Avx512(l) => l.run(|| l.transposed(&rows)),
+                #[cfg(target_arch = "x86_64")]
+                Instructions::Avx2(l) => l.run(|| l.transposed(&rows)),
+                Instructions::Portable | Instructions::Ntt => Scalar.transposed(&rows),
+            };
+            assert_eq!(found, wanted, "{}", path.name());
+        }
     }
 }

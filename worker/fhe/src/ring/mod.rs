@@ -5,16 +5,19 @@ mod spectral;
 mod taps;
 mod transform;
 mod wide;
+mod zeros;
 
 use rayon::prelude::*;
 use tfhe_ntt::native64::Plan32;
 
 pub use self::lanes::CodePath;
 use self::lanes::{Instructions, LANES, Lanes, Scalar};
-use self::spectral::{Back, Keys, Residue, Spectra};
+use self::spectral::{Back, Residue, Spectra};
 use self::taps::{Extended, Taps};
 use self::transform::{Batch, Scratch, Transform};
-use crate::blinding::{Blinding, Draw};
+pub use self::zeros::PreparedBlindingKey;
+use self::zeros::Zeros;
+use crate::blinding::{Blinding, Source};
 use crate::expand::{Ciphertext, expand_blinding_key};
 use crate::message::BlindingKey;
 use crate::params::ParameterSet;
@@ -128,25 +131,13 @@ impl PreparedWeights {
     }
 }
 
-/// A case's blinding key, expanded and transformed once for all responses of the case.
-pub struct PreparedBlindingKey {
-    parameter_set: ParameterSet,
-    clear: Ciphertext,
-    spectrum: Batch,
-}
-
-impl PreparedBlindingKey {
-    /// The set it belongs to.
-    pub fn parameter_set(&self) -> ParameterSet {
-        self.parameter_set
-    }
-}
-
-/// The encryptions of zero that go with the outputs of a product.
+/// What one multiplication takes.
 #[derive(Clone, Copy)]
-struct Zeros<'a> {
-    key: &'a PreparedBlindingKey,
-    draws: &'a [Draw<'a>],
+struct Operands<'a> {
+    inputs: &'a [Ciphertext],
+    weights: &'a PreparedWeights,
+    /// What the outputs are blinded with, if they are.
+    zeros: Option<Zeros<'a>>,
 }
 
 /// The ring of one parameter set, on one code path.
@@ -207,7 +198,7 @@ impl Ring {
         Spectra::new(lanes, &self.transform, weights.outputs, weights.inputs, |output, input| weights.of(output, input))
     }
 
-    /// Expands a case's blinding key and transforms it, for all the products that it will blind.
+    /// Expands a case's blinding key, for all the products that it will blind. The first of them transforms it.
     ///
     /// # Errors
     /// [`RingError::InputSize`] if the key is of another parameter set.
@@ -216,19 +207,7 @@ impl Ring {
         if key.parameter_set() != parameter_set {
             return Err(RingError::InputSize { index: 0, parameter_set });
         }
-        let clear = expand_blinding_key(key);
-        let batch = Batch::zero(self.transform.rows());
-        let spectrum = match self.path.0 {
-            #[cfg(target_arch = "x86_64")]
-            Instructions::Avx512(l) => spectral::forward_pair(l, &self.transform, batch, &clear, Some(&clear)),
-            #[cfg(target_arch = "x86_64")]
-            Instructions::Avx2(l) => spectral::forward_pair(l, &self.transform, batch, &clear, Some(&clear)),
-            // All paths give the same bits, so that a key may be used on another than it was made on.
-            Instructions::Portable | Instructions::Ntt => {
-                spectral::forward_pair(Scalar, &self.transform, batch, &clear, Some(&clear))
-            }
-        };
-        Ok(PreparedBlindingKey { parameter_set, clear, spectrum })
+        Ok(PreparedBlindingKey::new(parameter_set, expand_blinding_key(key)))
     }
 
     /// For each output, the sum over the inputs of input times weight; bit for bit the same on every
@@ -238,10 +217,10 @@ impl Ring {
     /// [`RingError::InputCount`], [`RingError::InputSize`].
     pub fn multiply(&self, inputs: &[Ciphertext], weights: &PreparedWeights) -> Result<Vec<Ciphertext>, RingError> {
         self.check(inputs, weights)?;
-        Ok(self.products(inputs, weights, None))
+        Ok(self.products(Operands { inputs, weights, zeros: None }))
     }
 
-    /// The same, with an encryption of zero added to each output: uniform binary `u` times the key, and
+    /// The same, with an encryption of zero added to each output: ternary `u` times the key, and
     /// noise in the mask and the wanted bodies. Bodies that are not wanted have no noise.
     ///
     /// # Errors
@@ -254,16 +233,17 @@ impl Ring {
         blinding: &Blinding<'_>,
     ) -> Result<Vec<Ciphertext>, RingError> {
         self.check(inputs, weights)?;
-        let Blinding { key, seed, first, wanted } = *blinding;
-        if key.parameter_set != self.parameter_set {
+        let Blinding { key, seed, response_bits, first, wanted } = *blinding;
+        if key.parameter_set() != self.parameter_set {
             return Err(RingError::InputSize { index: 0, parameter_set: self.parameter_set });
         }
         if wanted.len() != weights.outputs() {
             return Err(RingError::ProductCount { found: weights.outputs(), wanted: wanted.len() });
         }
-        let draw = |(at, wanted)| Draw::new(self.parameter_set, seed, first + at, wanted);
-        let draws: Vec<Draw<'_>> = wanted.par_iter().map(Vec::as_slice).enumerate().map(draw).collect();
-        Ok(self.products(inputs, weights, Some(Zeros { key, draws: &draws })))
+        let width = self.parameter_set.blinding_modulus(response_bits);
+        let source = Source::new(self.parameter_set, width, seed);
+        let zeros = Some(Zeros { key, width, source: &source, first, wanted });
+        Ok(self.products(Operands { inputs, weights, zeros }))
     }
 
     fn check(&self, inputs: &[Ciphertext], weights: &PreparedWeights) -> Result<(), RingError> {
@@ -277,72 +257,90 @@ impl Ring {
         }
     }
 
-    fn products(&self, inputs: &[Ciphertext], weights: &PreparedWeights, zeros: Option<Zeros<'_>>) -> Vec<Ciphertext> {
+    fn products(&self, operands: Operands<'_>) -> Vec<Ciphertext> {
         match self.path.0 {
             #[cfg(target_arch = "x86_64")]
-            Instructions::Avx512(lanes) => self.products_on(lanes, inputs, weights, zeros),
+            Instructions::Avx512(lanes) => self.products_on(lanes, operands),
             #[cfg(target_arch = "x86_64")]
-            Instructions::Avx2(lanes) => self.products_on(lanes, inputs, weights, zeros),
-            Instructions::Portable => self.products_on(Scalar, inputs, weights, zeros),
-            Instructions::Ntt => (0..weights.outputs())
-                .into_par_iter()
-                .map(|output| self.exact(inputs, weights, zeros, output))
-                .collect(),
+            Instructions::Avx2(lanes) => self.products_on(lanes, operands),
+            Instructions::Portable => self.products_on(Scalar, operands),
+            Instructions::Ntt => self.exact_products(operands),
         }
     }
 
-    fn products_on<L: Lanes>(
+    fn products_on<L: Lanes>(&self, lanes: L, operands: Operands<'_>) -> Vec<Ciphertext> {
+        let rows = self.transform.rows();
+        let ternaries: Vec<Batch> = operands.zeros.map_or(Vec::new(), |zeros| {
+            let eight = |at| {
+                let drawn = zeros.ternaries(at);
+                zeros::forward_ternaries(lanes, &self.transform, self.scratch.take(rows), &drawn)
+            };
+            (0..zeros.wanted.len().div_ceil(LANES)).into_par_iter().map(eight).collect()
+        });
+        let products = match &operands.weights.kernel {
+            Kernel::Spectra(spectra) => self.products_of_spectra(lanes, operands, spectra, &ternaries),
+            Kernel::Taps(taps) => self.products_of_taps(lanes, operands, taps, &ternaries),
+            Kernel::Ntt => self.exact_products(operands),
+        };
+        self.scratch.give(ternaries);
+        products
+    }
+
+    fn products_of_spectra<L: Lanes>(
         &self,
         lanes: L,
-        inputs: &[Ciphertext],
-        weights: &PreparedWeights,
-        zeros: Option<Zeros<'_>>,
+        operands: Operands<'_>,
+        spectra: &Spectra,
+        ternaries: &[Batch],
     ) -> Vec<Ciphertext> {
         let (transform, rows) = (&self.transform, self.transform.rows());
-        let batches: Vec<Batch> = match weights.kernel {
-            Kernel::Spectra(_) => inputs
-                .par_chunks(2)
-                .map(|pair| spectral::forward_pair(lanes, transform, self.scratch.take(rows), &pair[0], pair.get(1)))
-                .collect(),
-            Kernel::Taps(_) | Kernel::Ntt => Vec::new(),
-        };
-        let extended: Vec<Extended> = match weights.kernel {
-            Kernel::Taps(_) => inputs.par_iter().map(Extended::new).collect(),
-            Kernel::Spectra(_) | Kernel::Ntt => Vec::new(),
-        };
-        let draws = zeros.map_or(&[][..], |zeros| zeros.draws);
-        let binaries: Vec<Batch> = draws
-            .par_chunks(LANES)
-            .map(|draws| spectral::forward_binary(lanes, transform, self.scratch.take(rows), draws))
+        let Operands { inputs, weights, zeros } = operands;
+        let batches: Vec<Batch> = inputs
+            .par_chunks(2)
+            .map(|pair| spectral::forward_pair(lanes, transform, self.scratch.take(rows), &pair[0], pair.get(1)))
             .collect();
-        let keys = zeros.map(|zeros| Keys { key: &zeros.key.spectrum, binaries: &binaries });
+        let keys = zeros.map(|zeros| zeros.in_limbs(lanes, transform, ternaries));
         let mut products = vec![Ciphertext::zero(self.parameter_set); weights.outputs()];
-        if let (Kernel::Spectra(spectra), wide::LEAST_INPUTS..) = (&weights.kernel, inputs.len()) {
+        if inputs.len() >= wide::LEAST_INPUTS {
             let memory = (transform, &self.scratch);
             let residues = wide::add_products(lanes, memory, spectra, &batches, keys, &mut products);
             products.par_chunks_mut(2).zip(residues).enumerate().for_each(|(pair, (outputs, residue))| {
-                self.finish(lanes, (inputs, weights, zeros), 2 * pair, residue, outputs);
+                self.finish(lanes, operands, 2 * pair, residue, outputs);
             });
-            self.scratch.give(batches.into_iter().chain(binaries));
-            return products;
+        } else {
+            products.par_chunks_mut(2).enumerate().for_each(|(pair, outputs)| {
+                let mut sums = self.scratch.take(rows);
+                let back = Back { transform, sums: &mut sums, outputs: &mut *outputs };
+                let residue = spectra.add_products(lanes, &batches, pair, keys.map(|keys| keys.of(pair)), back);
+                self.scratch.give([sums]);
+                self.finish(lanes, operands, 2 * pair, residue, outputs);
+            });
         }
-        products.par_chunks_mut(2).enumerate().for_each(|(pair, outputs)| {
-            let first = 2 * pair;
-            let key = keys.map(|keys| keys.of(pair));
-            let mut sums = self.scratch.take(rows);
-            let back = Back { transform, sums: &mut sums, outputs: &mut *outputs };
-            let residue = match &weights.kernel {
-                Kernel::Spectra(spectra) => spectra.add_products(lanes, &batches, pair, key, back),
-                Kernel::Taps(taps) => {
-                    taps::add_products(lanes, &extended, &taps[first * inputs.len()..], back.outputs);
-                    key.map_or(Residue::NONE, |key| key.add_products(lanes, back))
-                }
-                Kernel::Ntt => Residue::UNKNOWN,
-            };
+        self.scratch.give(batches);
+        products
+    }
+
+    fn products_of_taps<L: Lanes>(
+        &self,
+        lanes: L,
+        operands: Operands<'_>,
+        taps: &[Taps],
+        ternaries: &[Batch],
+    ) -> Vec<Ciphertext> {
+        let transform = &self.transform;
+        let Operands { inputs, weights, zeros } = operands;
+        let extended: Vec<Extended> = inputs.par_iter().map(Extended::new).collect();
+        let keys = zeros.map(|zeros| zeros.alone(lanes, transform, ternaries));
+        let together = keys.map_or(1, |keys| keys.together());
+        let mut products = vec![Ciphertext::zero(self.parameter_set); weights.outputs()];
+        products.par_chunks_mut(together).enumerate().for_each(|(at, outputs)| {
+            taps::add_products(lanes, &extended, &taps[at * together * inputs.len()..], outputs);
+            let Some(keys) = keys else { return };
+            let mut sums = self.scratch.take(transform.rows());
+            let residue = keys.add_products(lanes, at, Back { transform, sums: &mut sums, outputs: &mut *outputs });
             self.scratch.give([sums]);
-            self.finish(lanes, (inputs, weights, zeros), first, residue, outputs);
+            self.finish(lanes, operands, at * together, residue, outputs);
         });
-        self.scratch.give(batches.into_iter().chain(binaries));
         products
     }
 
@@ -350,47 +348,39 @@ impl Ring {
     fn finish<L: Lanes>(
         &self,
         lanes: L,
-        (inputs, weights, zeros): (&[Ciphertext], &PreparedWeights, Option<Zeros<'_>>),
+        operands: Operands<'_>,
         first: usize,
         residue: Residue,
         outputs: &mut [Ciphertext],
     ) {
         for (at, output) in outputs.iter_mut().enumerate() {
             if !residue.is_exact() {
-                *output = self.exact_product(inputs, weights, zeros, first + at);
+                *output = self.exact_product(operands, first + at);
             }
-            if let Some(draw) = zeros.and_then(|zeros| zeros.draws.get(first + at)) {
+            if let Some(noise) = operands.zeros.map(|zeros| zeros.noise(first + at)) {
                 lanes.run(
                     #[inline(always)]
-                    || draw.add_noise(output),
+                    || noise.add_to(output),
                 );
             }
         }
     }
 
-    /// One output by number-theoretic transforms: no rounding anywhere.
-    fn exact(
-        &self,
-        inputs: &[Ciphertext],
-        weights: &PreparedWeights,
-        zeros: Option<Zeros<'_>>,
-        output: usize,
-    ) -> Ciphertext {
-        let mut product = self.exact_product(inputs, weights, zeros, output);
-        if let Some(zeros) = zeros {
-            zeros.draws[output].add_noise(&mut product);
-        }
-        product
+    /// All outputs by number-theoretic transforms: no rounding anywhere.
+    fn exact_products(&self, operands: Operands<'_>) -> Vec<Ciphertext> {
+        let outputs = (0..operands.weights.outputs()).into_par_iter();
+        let product = |output| {
+            let mut product = self.exact_product(operands, output);
+            if let Some(zeros) = operands.zeros {
+                zeros.noise(output).add_to(&mut product);
+            }
+            product
+        };
+        outputs.map(product).collect()
     }
 
-    /// The same without the noise of an encryption of zero.
-    fn exact_product(
-        &self,
-        inputs: &[Ciphertext],
-        weights: &PreparedWeights,
-        zeros: Option<Zeros<'_>>,
-        output: usize,
-    ) -> Ciphertext {
+    /// One of them without the noise of an encryption of zero.
+    fn exact_product(&self, Operands { inputs, weights, zeros }: Operands<'_>, output: usize) -> Ciphertext {
         let mut sum = Ciphertext::zero(self.parameter_set);
         let mut add = |ciphertext: &Ciphertext, weight: &[i8]| {
             sum.add(&Ciphertext {
@@ -402,7 +392,8 @@ impl Ring {
             add(ciphertext, weights.clear.of(output, input));
         }
         if let Some(zeros) = zeros {
-            add(&zeros.key.clear, &zeros.draws[output].binary());
+            let ternary = zeros.ternaries(output / LANES).polynomial(output % LANES);
+            add(&zeros.key.clear(zeros.width), &ternary);
         }
         sum
     }

@@ -6,7 +6,7 @@
 
 use super::lanes::{LANES, Lanes};
 use super::transform::{Batch, CHUNK_ROWS, Transform};
-use crate::blinding::Draw;
+use super::zeros::KeyTerm;
 use crate::expand::Ciphertext;
 use pulp::bytemuck::{cast_slice, cast_slice_mut};
 
@@ -44,8 +44,6 @@ pub(crate) struct Residue {
 impl Residue {
     /// Nothing was rounded.
     pub const NONE: Self = Self { distance: 0.0, magnitude: 0.0 };
-    /// Nothing is known.
-    pub const UNKNOWN: Self = Self { distance: f64::INFINITY, magnitude: f64::INFINITY };
 
     pub fn and(self, other: Self) -> Self {
         Self { distance: self.distance.max(other.distance), magnitude: self.magnitude.max(other.magnitude) }
@@ -131,60 +129,6 @@ pub(crate) fn forward_weights<L: Lanes>(l: L, transform: &Transform, polynomials
     batch
 }
 
-/// Transforms the binary polynomials of up to eight encryptions of zero, one per lane, scaled for the
-/// way back, in a batch of any content.
-pub(crate) fn forward_binary<L: Lanes>(l: L, transform: &Transform, mut batch: Batch, draws: &[Draw<'_>]) -> Batch {
-    let rows = transform.rows();
-    let scale = l.splat(1.0 / rows as f64);
-    transform.forward(
-        l,
-        &mut batch,
-        #[inline(always)]
-        |row, re, im| {
-            for (first, part) in [(row, re), (row + rows, im)] {
-                let byte = |lane: usize| draws.get(lane).map_or(0, |draw| draw.bits()[first / 8]);
-                let columns = transposed(u64::from_le_bytes(core::array::from_fn(byte))).to_le_bytes();
-                for (row, column) in part.chunks_exact_mut(LANES).zip(columns) {
-                    let ones = cast_slice::<_, L::V>(&ONES.0[usize::from(column)]);
-                    for (into, ones) in cast_slice_mut::<_, L::V>(row).iter_mut().zip(ones) {
-                        *into = l.mul(*ones, scale);
-                    }
-                }
-            }
-        },
-    );
-    batch
-}
-
-/// The bits of each byte, lowest first.
-static ONES: Rows256 = Rows256({
-    let mut all = [[0.0; 8]; 256];
-    let mut at = 0;
-    while at < 8 * 256 {
-        all[at / 8][at % 8] = ((at / 8) >> (at % 8) & 1) as f64;
-        at += 1;
-    }
-    all
-});
-
-/// Aligned as registers are.
-#[repr(align(64))]
-struct Rows256([[f64; LANES]; 256]);
-
-const _: () = assert!(CHUNK_ROWS == 8 && LANES == 8, "a chunk takes a byte of each of eight polynomials");
-
-/// The transposed 8 × 8 matrix of bits, a row a byte.
-///
-/// Source: Warren, Hacker's Delight, 7-3: swaps of blocks of one, two and four.
-#[inline(always)]
-fn transposed(mut bits: u64) -> u64 {
-    for (distance, mask) in [(7, 0x00aa_00aa_00aa_00aa), (14, 0x0000_cccc_0000_cccc), (28, 0x0000_0000_f0f0_f0f0)] {
-        let swapped = (bits ^ bits >> distance) & mask;
-        bits ^= swapped ^ swapped << distance;
-    }
-    bits
-}
-
 impl Spectra {
     /// Transforms `weight(output, input)` for all outputs and inputs.
     pub fn new<'a, L: Lanes>(
@@ -227,7 +171,7 @@ impl Spectra {
     }
 
     /// Adds the products of all inputs with the weights of outputs `2·pair` and `2·pair + 1`, and the
-    /// key's with its binary polynomials if there are any. Nothing is promised about the outputs unless
+    /// key's with its ternary polynomials if there are any. Nothing is promised about the outputs unless
     /// the residue says that they are exact.
     pub fn add_products<L: Lanes>(
         &self,
@@ -262,50 +206,8 @@ pub(crate) struct Back<'a> {
     pub outputs: &'a mut [Ciphertext],
 }
 
-/// A product's encryptions of zero, transformed.
-#[derive(Clone, Copy)]
-pub(crate) struct Keys<'a> {
-    pub key: &'a Batch,
-    pub binaries: &'a [Batch],
-}
-
-impl<'a> Keys<'a> {
-    /// Those of outputs `2·pair` and `2·pair + 1`.
-    pub fn of(self, pair: usize) -> KeyTerm<'a> {
-        let first = 2 * pair;
-        KeyTerm { key: self.key, binary: &self.binaries[first / LANES], lane: first % LANES }
-    }
-}
-
-/// One case's key, transformed into both halves of a row, times the binary polynomials of two outputs:
-/// lanes `lane` and `lane + 1` of their batch.
-#[derive(Clone, Copy)]
-pub(crate) struct KeyTerm<'a> {
-    pub key: &'a Batch,
-    pub binary: &'a Batch,
-    pub lane: usize,
-}
-
-impl KeyTerm<'_> {
-    /// The product at one root, added to `sum`.
-    #[inline(always)]
-    pub fn add_at<L: Lanes>(self, l: L, sum: (L::V, L::V), row: usize, part: usize) -> (L::V, L::V) {
-        let [key_re, key_im, re, im] =
-            [&self.key.re, &self.key.im, &self.binary.re, &self.binary.im].map(|of| &rows(of)[row]);
-        let key = (l.twice(key_re, 0, part), l.twice(key_im, 0, part));
-        let lane = self.lane;
-        add_product(l, sum, key, &[re[lane], re[lane + 1], im[lane], im[lane + 1]], part)
-    }
-
-    /// Adds the products alone; otherwise as [`Spectra::add_products`].
-    pub fn add_products<L: Lanes>(self, l: L, mut back: Back<'_>) -> Residue {
-        let terms = Terms { inputs: Vec::new(), weights: &[], stride: 0, first: 0, count: 0, key: Some(self) };
-        terms.add_to(l, &mut back)
-    }
-}
-
 /// What one rounding takes: inputs, two a batch, each with four weights a root, and a key.
-struct Terms<'a> {
+pub(super) struct Terms<'a> {
     inputs: Vec<(&'a [f64], &'a [f64])>,
     weights: &'a [f64],
     /// Weights of a root.
@@ -317,8 +219,13 @@ struct Terms<'a> {
     key: Option<KeyTerm<'a>>,
 }
 
-impl Terms<'_> {
-    fn add_to<L: Lanes>(&self, l: L, back: &mut Back<'_>) -> Residue {
+impl<'a> Terms<'a> {
+    /// The key's products alone.
+    pub fn of_key(key: KeyTerm<'a>) -> Self {
+        Self { inputs: Vec::new(), weights: &[], stride: 0, first: 0, count: 0, key: Some(key) }
+    }
+
+    pub fn add_to<L: Lanes>(&self, l: L, back: &mut Back<'_>) -> Residue {
         l.run(
             #[inline(always)]
             || self.accumulate(l, back.sums),
@@ -365,7 +272,7 @@ pub(super) fn add_product<L: Lanes>(
     (l.sub_mul(b, d, l.mul_add(a, c, sum.0)), l.mul_add(b, c, l.mul_add(a, d, sum.1)))
 }
 
-fn rows(values: &[f64]) -> &[[f64; LANES]] {
+pub(super) fn rows(values: &[f64]) -> &[[f64; LANES]] {
     values.as_chunks().0
 }
 
@@ -400,21 +307,51 @@ pub(super) fn add_back<L: Lanes>(l: L, back: &mut Back<'_>) -> Residue {
     for (halves, output) in into.chunks_exact_mut(2).zip(&mut *back.outputs) {
         (halves[0], halves[1]) = (&mut output.mask, &mut output.body);
     }
+    rounded(
+        l,
+        transform,
+        back.sums,
+        #[inline(always)]
+        |_, _, _| (),
+        #[inline(always)]
+        |lanes, first| recombine(lanes, first, &mut into),
+    )
+}
+
+/// Transforms back what `load` writes, or what is there, rounds, and hands on [`CHUNK_ROWS`] values of each lane and the place of their first, each
+/// an integer by [`shifted_integer`].
+#[inline(always)]
+pub(super) fn rounded<L: Lanes>(
+    l: L,
+    transform: &Transform,
+    sums: &mut Batch,
+    load: impl Fn(usize, &mut [f64], &mut [f64]),
+    mut finish: impl FnMut(&[[f64; CHUNK_ROWS]; LANES], usize),
+) -> Residue {
     let (mut distance, mut magnitude) = (l.splat(0.0), l.splat(0.0));
     transform.inverse(
         l,
-        back.sums,
+        sums,
+        load,
         #[inline(always)]
         |row, re, im| {
             for (first, part) in [(row, re), (row + transform.rows(), im)] {
                 let found = round(l, part);
                 (distance, magnitude) = (l.max_abs(distance, found.0), l.max_abs(magnitude, found.1));
-                recombine(part, first, &mut into);
+                if let [rows] = part.as_chunks::<LANES>().0.as_chunks::<CHUNK_ROWS>().0 {
+                    finish(&l.transposed(rows), first);
+                }
             }
         },
     );
     let largest = |v: L::V| cast_slice::<_, f64>(&[v]).iter().copied().fold(0.0, f64::max);
     Residue { distance: largest(distance), magnitude: largest(magnitude) }
+}
+
+/// The integer that adding [`ROUNDER`] has left in the low bits.
+#[inline(always)]
+pub(super) fn shifted_integer(shifted: f64) -> u64 {
+    shifted.to_bits().wrapping_sub(ROUNDER.to_bits())
 }
 
 /// Replaces each value by itself plus [`ROUNDER`], whose low bits are the nearest integer; gives the
@@ -432,14 +369,13 @@ fn round<L: Lanes>(l: L, values: &mut [f64]) -> (L::V, L::V) {
     (distance, magnitude)
 }
 
-/// Adds low limbs plus high limbs · 2³² to the coefficients from `first` on, those of one place a row.
+/// Adds low limbs plus high limbs · 2³² to the coefficients from `first` on.
 #[inline(always)]
-fn recombine(rounded: &[f64], first: usize, into: &mut [&mut [u64]; 4]) {
-    let integer = |shifted: f64| shifted.to_bits().wrapping_sub(ROUNDER.to_bits());
-    for (polynomial, into) in into.iter_mut().enumerate() {
+fn recombine(lanes: &[[f64; CHUNK_ROWS]; LANES], first: usize, into: &mut [&mut [u64]; 4]) {
+    for ([low, high], into) in lanes.as_chunks::<2>().0.iter().zip(into) {
         let Some(into) = into.get_mut(first..first + CHUNK_ROWS) else { continue };
-        for (row, into) in rounded.as_chunks::<LANES>().0.iter().zip(into) {
-            let value = integer(row[2 * polynomial]).wrapping_add(integer(row[2 * polynomial + 1]) << 32);
+        for ((low, high), into) in low.iter().zip(high).zip(into) {
+            let value = shifted_integer(*low).wrapping_add(shifted_integer(*high) << 32);
             *into = into.wrapping_add(value);
         }
     }
@@ -448,13 +384,6 @@ fn recombine(rounded: &[f64], first: usize, into: &mut [&mut [u64]; 4]) {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn transposing_moves_each_bit_to_its_mirror_image() {
-        for at in 0..64 {
-            assert_eq!(transposed(1 << at), 1 << (8 * (at % 8) + at / 8), "bit {at}");
-        }
-    }
 
     #[test]
     fn limbs_recombine_to_the_value() {

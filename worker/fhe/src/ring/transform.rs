@@ -206,16 +206,24 @@ impl Transform {
         }
     }
 
-    /// Turns values at the roots into folded coefficients, times the number of rows, and hands them to
-    /// `finish`, which may change them: the number of a row, and [`CHUNK_ROWS`] rows from that one on.
-    pub fn inverse<L: Lanes>(&self, l: L, batch: &mut Batch, mut finish: impl FnMut(usize, &mut [f64], &mut [f64])) {
+    /// Turns values at the roots into folded coefficients, times the number of rows. `load` may write the values:
+    /// it gets the number of a row, and some rows from that one on. `finish` gets the coefficients, and may change
+    /// them: the number of a row, and [`CHUNK_ROWS`] rows from that one on.
+    pub fn inverse<L: Lanes>(
+        &self,
+        l: L,
+        batch: &mut Batch,
+        load: impl Fn(usize, &mut [f64], &mut [f64]),
+        mut finish: impl FnMut(usize, &mut [f64], &mut [f64]),
+    ) {
         let (re, im) = (&mut batch.re[..], &mut batch.im[..]);
         let (uncached, cached) = self.later_stages();
         let block = LANES * cached.first().map_or(4, |stage| 4 * stage.len());
-        for (re, im) in re.chunks_exact_mut(block).zip(im.chunks_exact_mut(block)) {
+        for (at, (re, im)) in re.chunks_exact_mut(block).zip(im.chunks_exact_mut(block)).enumerate() {
             l.run(
                 #[inline(always)]
                 || {
+                    load(at * block / LANES, re, im);
                     last4::<L, false>(l, re, im);
                     for stage in cached.iter().rev() {
                         in_blocks(

@@ -8,8 +8,9 @@
 use rayon::prelude::*;
 
 use super::lanes::{LANES, Lanes};
-use super::spectral::{Back, Keys, Residue, Spectra, add_back, add_product};
+use super::spectral::{Back, Residue, Spectra, add_back, add_product};
 use super::transform::{Batch, Scratch, Transform};
+use super::zeros::Keys;
 use crate::expand::Ciphertext;
 use pulp::bytemuck::cast_slice_mut;
 
@@ -26,7 +27,7 @@ const ROOT: usize = 2 * LANES;
 /// Pairs of outputs that are summed together, so that one's additions need not wait for each other.
 const TOGETHER: usize = 2;
 
-/// Adds to `products` those of all inputs with their weights, and the key's with its binary polynomials if there
+/// Adds to `products` those of all inputs with their weights, and the key's with its ternary polynomials if there
 /// are any; says of each pair of outputs whether it is exact.
 pub(crate) fn add_products<L: Lanes>(
     l: L,
