@@ -30,5 +30,26 @@ fn rounds(criterion: &mut Criterion) {
     }
 }
 
-criterion_group!(benches, rounds);
+/// What 784→64 would cost once its masks and encryptions of zero are there beforehand: the request is read, and
+/// each sum of bodies taken from it alone. What came of it is in `worker/fhe/SPEC.md`.
+fn online(criterion: &mut Criterion) {
+    let key = SecretKey::generate(PARAMETER_SET);
+    let measured = heads().remove(0);
+    let head = measured.compile().unwrap();
+    let plan = head.plan().round(RoundIndex(0)).unwrap();
+    let values = vec![77; head.plan().input_count()];
+    let request = key.encrypt(&values, head.input_layout(RoundIndex(0)).unwrap(), plan.accumulator_bits).unwrap();
+    let weights: Vec<i64> = (0..64 * 784).map(|at| i64::from((at * 89) as i8)).collect();
+    criterion.bench_function("dense-784x64/online-with-precomputed-masks", |bencher| {
+        bencher.iter(|| {
+            let bodies: Vec<u64> = expand_tensor(&request).into_iter().flat_map(|one| one.body).collect();
+            let sum = |row: &[i64]| {
+                row.iter().zip(&bodies).fold(0u64, |sum, (w, b)| sum.wrapping_add(b.wrapping_mul(*w as u64)))
+            };
+            weights.chunks_exact(784).map(sum).collect::<Vec<u64>>()
+        });
+    });
+}
+
+criterion_group!(benches, rounds, online);
 criterion_main!(benches);
