@@ -124,7 +124,8 @@ impl ParameterSet {
     /// the key, or 42 for a response of at most 30 bits.
     ///
     /// Products modulo 2⁴² fit a double whole, so that they need half the transforms: a sum of 2048 of them
-    /// by ones and minus ones is 0.07 away from an integer at most (measured as in `ring::spectral`). What
+    /// by ones and minus ones should come within 0.07 of an integer, by the growth of what is measured in
+    /// `ring::spectral`, and is done again exactly if it comes within 0.35 only. What
     /// the key loses to rounding is noise below the rounding of so narrow a response.
     pub fn blinding_modulus(self, response: ResponseBits) -> UploadBits {
         if response.0 <= NARROW_RESPONSE { NARROW_BLINDING } else { self.blinding_bits() }
