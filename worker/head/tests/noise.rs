@@ -81,11 +81,11 @@ fn every_compiled_head_fails_with_at_most_two_to_minus_128() {
 
 #[test]
 fn the_noise_of_an_average_key_is_what_the_formula_says() {
-    let found = exactness::noise(300, 6, || Owner::new(ParameterSet::Glwe2048V1)).unwrap();
-    assert_eq!(found.outputs, 300 * 65);
-    // 19,500 outputs of some twenty keys: the mean of their squares is within four hundredths.
+    let found = exactness::noise(600, 6, || Owner::new(ParameterSet::Glwe2048V1)).unwrap();
+    assert_eq!(found.outputs, 600 * 65);
+    // 39,000 outputs of some forty keys, those of one run correlated: the mean of their squares is within a tenth.
     let ratio = found.measured_variance / found.expected_variance;
-    assert!((0.95..1.05).contains(&ratio), "{found:?}");
+    assert!((0.9..1.1).contains(&ratio), "{found:?}");
     assert!(found.measured_variance < found.proved_variance, "{found:?}");
     assert!(found.largest_of_margin < 0.5, "{found:?}");
 }
