@@ -58,7 +58,7 @@ pub fn expand_blinding_key(key: &BlindingKey) -> Ciphertext {
 pub(crate) const BLOCK_BYTES: usize = 16;
 
 /// The next blocks of the stream: AES-128 in counter mode, the counter little-endian.
-fn fill(cipher: &Aes128, counter: &mut u128, blocks: &mut [Block]) {
+pub(crate) fn fill(cipher: &Aes128, counter: &mut u128, blocks: &mut [Block]) {
     for block in &mut *blocks {
         *block = counter.to_le_bytes().into();
         *counter += 1;

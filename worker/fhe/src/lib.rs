@@ -11,6 +11,9 @@
 //!   one request has one response on every machine.
 //! * [`EncryptedFeatures`] is the response: modulus-switched, holding only the wanted bodies.
 //!
+//! For heads that do not leave encryption between layers a [`Bootstrapper`] looks a [`Table`] up on single values,
+//! [`LweCiphertext`]s, under a user's [`EvaluationKey`]; one input has one output on every machine here, too.
+//!
 //! ```
 //! use encompute_fhe::{Ciphertext, CodePath, ParameterSet, Ring, WeightPolynomials};
 //!
@@ -25,6 +28,7 @@
 //! ```
 
 mod blinding;
+mod bootstrap;
 mod expand;
 mod layout;
 mod message;
@@ -35,6 +39,10 @@ mod respond;
 mod ring;
 
 pub use blinding::{BLINDING_SEED_BYTES, Blinding, BlindingSeed, blinding_variance};
+pub use bootstrap::{
+    BootstrapError, BootstrapSet, Bootstrapper, EvaluationKey, EvaluationKeyError, LweCiphertext, LweDimension,
+    PreparedEvaluationKey, TABLE_BINS, Table,
+};
 pub use expand::{Ciphertext, expand_blinding_key, expand_tensor};
 pub use layout::{InputLayout, LayoutError, OutputLayout, Slot, WantedBody};
 pub use message::{BlindingKey, EncryptedFeatures, EncryptedTensor, MaskSeed, MessageError, Piece};

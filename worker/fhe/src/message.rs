@@ -163,7 +163,7 @@ fn ciphertext_bytes(parameter_set: ParameterSet, bits: UploadBits) -> usize {
 }
 
 /// Rounds 2⁶⁴-scaled bodies to `bits` and packs them.
-fn round_and_pack(bodies: &[u64], bits: UploadBits) -> Vec<u8> {
+pub(crate) fn round_and_pack(bodies: &[u64], bits: UploadBits) -> Vec<u8> {
     let drop_bits = 64 - u32::from(bits.0);
     let mut packed = Vec::with_capacity(packed_len(bodies.len(), bits.0));
     let mut packer = Packer::new(&mut packed, bits.0);
@@ -173,7 +173,7 @@ fn round_and_pack(bodies: &[u64], bits: UploadBits) -> Vec<u8> {
 }
 
 /// Bodies at full width.
-fn unpack_bodies(packed: &[u8], bits: UploadBits) -> Vec<u64> {
+pub(crate) fn unpack_bodies(packed: &[u8], bits: UploadBits) -> Vec<u64> {
     let count = packed.len() * 8 / usize::from(bits.0);
     unpack(packed, bits.0, count).map(|body| body << (64 - u32::from(bits.0))).collect()
 }

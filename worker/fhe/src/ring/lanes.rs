@@ -18,10 +18,10 @@ pub(crate) const LANES: usize = 8;
 ///
 /// A value of this type exists only for instructions that this processor has.
 #[derive(Clone, Copy, Debug)]
-pub struct CodePath(pub(super) Instructions);
+pub struct CodePath(pub(crate) Instructions);
 
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Instructions {
+pub(crate) enum Instructions {
     /// 512-bit vectors.
     #[cfg(target_arch = "x86_64")]
     Avx512(V4),

@@ -1,9 +1,9 @@
 //! Exact products of ciphertexts with clear weight polynomials, modulo Xⁿ + 1 and 2⁶⁴.
 
-mod lanes;
+pub(crate) mod lanes;
 mod spectral;
 mod taps;
-mod transform;
+pub(crate) mod transform;
 mod wide;
 mod zeros;
 

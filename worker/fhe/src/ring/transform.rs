@@ -84,13 +84,13 @@ impl Scratch {
 }
 
 #[derive(Clone, Copy)]
-struct Complex {
-    re: f64,
-    im: f64,
+pub(crate) struct Complex {
+    pub re: f64,
+    pub im: f64,
 }
 
 /// exp(iπ·numerator/denominator), for 0 ≤ numerator/denominator ≤ 2.
-fn turn(numerator: usize, denominator: usize) -> Complex {
+pub(crate) fn turn(numerator: usize, denominator: usize) -> Complex {
     // Reduce to the first eighth, where sine and cosine are accurate to the last bit or so.
     let eighths = 4 * numerator / denominator;
     let quarter = eighths.div_ceil(2);
