@@ -13,7 +13,7 @@ use super::table::Table;
 /// Variance of what rounding in doubles adds at each step of a rotation.
 ///
 /// A bound: a test in `rotate` holds random steps to it, and to more than a 256th of it, against exact products. It
-/// is less than a hundredth of the key's share of a step, 2^86.8.
+/// is less than a hundredth of the key's share of a step, 2^86.9.
 pub(crate) const STEP_ROUNDING_VARIANCE: f64 = (1u128 << 80) as f64;
 
 /// Mean of the square of a signed digit of `bits`: that of a uniform one, and of its mean of −½.
