@@ -109,7 +109,12 @@ pub async fn serve(
     if network.is_development() {
         warn!("the network trusts a development root: head keys go to machines that prove nothing");
     }
-    let account = Client::connect(&network).await?.signed_by(config.signer);
+    let mut shutdown = core::pin::pin!(shutdown);
+    // Heard from the beginning: a stop must not fall between start and service.
+    let account = tokio::select! {
+        connected = Client::connect(&network) => connected?.signed_by(config.signer),
+        () = &mut shutdown => return Ok(()),
+    };
     let (listener, listen) = listen(&state, config.listen).await?;
     let facts = Ready {
         listen,
@@ -129,7 +134,7 @@ pub async fn serve(
     let mut server = tokio::spawn(serve_http(listener, routes, limits, async { stopped.await.unwrap_or(()) }));
     ready(&facts);
     tokio::select! {
-        () = shutdown => {}
+        () = &mut shutdown => {}
         _ = &mut server => return Err(ServeError::Server),
     }
     watch.abort();

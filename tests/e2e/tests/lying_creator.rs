@@ -134,7 +134,7 @@ async fn a_result_that_is_none_is_named_and_never_accepted_and_only_the_first_co
     let client = court.submit();
     court.until(job, "refusing", |progress| progress.stage == Stage::FeaturesSent).await;
     creator.submit(RefuseFeatures { job }, Plancks::ZERO).await.unwrap();
-    is_refused("refusing", &client.finish(), 1, "CreatorRefused");
+    is_refused("refusing", &client.finish(), 1, "the creator refused the features");
     let late = creator.submit(CommitResult { job, result: earlier }, Plancks::ZERO).await;
     assert!(late.is_err(), "answered after it had refused");
     court.judge("refusing", job, Outcome::Refunded).await;

@@ -397,7 +397,7 @@ async fn an_offer_for_other_terms_is_passed_over_and_one_that_nobody_keeps_costs
     court.until(job, "offered again", |progress| progress.stage == Stage::Requested).await;
     court.pass_window(job).await;
     let ran = client.finish();
-    is_refused("a promise that is not kept", &ran, 1, "NoWorker");
+    is_refused("a promise that is not kept", &ran, 1, "no worker claimed it in time");
     court.judge("a promise that is not kept", job, Outcome::Refunded).await;
     court.thaw("worker-1");
     // What is said holds the market, which holds who says it.

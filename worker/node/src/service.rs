@@ -15,7 +15,7 @@ use encompute_attest::network::{TrustError, root_of};
 use encompute_chain::{Client, ConnectError, ReadError, Signer};
 use encompute_networks::Network;
 use encompute_protocol::call::ReadParams;
-use encompute_protocol::{Address, CostUnits, Plancks, Text};
+use encompute_protocol::{Address, CostUnits, Params, Plancks, Text};
 use encompute_store::{ClientError, GatewayClient, HttpLimits, ListenError, StateDir, StateError, listen, serve_http};
 use std::future::Future;
 use std::net::SocketAddr;
@@ -137,33 +137,23 @@ pub async fn run(
     ready: impl FnOnce(&Ready),
     shutdown: impl Future<Output = ()> + Send,
 ) -> Result<(), RunError> {
-    let state = Arc::new(StateDir::hold(&config.state)?);
-    let world = Arc::new(world(&config, WorkerKeys::open(&state)?).await?);
-    let (listener, listen) = listen(&state, config.listen).await?;
-    let url = match config.url {
-        Some(url) => url,
-        None => Text::new(format!("http://{listen}")).map_err(|_| RunError::Url)?,
+    let mut shutdown = core::pin::pin!(shutdown);
+    // Heard from the beginning: a stop must not wait for a chain that is away, nor fall between start and service.
+    let Started { desk, wish, params, listener, listen, development } = tokio::select! {
+        started = start(config) => started?,
+        () = &mut shutdown => return Ok(()),
     };
-    let payout = config.payout.unwrap_or(world.address());
-    let wish = Wish { capacity: config.capacity, stake: config.stake, url: url.clone(), payout };
-    let record = world.ensure_registered(&wish).await?;
-    let params = world.account.client().read(ReadParams {}).await?;
-
-    let running = config.threads.max(1);
-    let pool = Pool::new(PoolLimits { running, waiting: running * WAITING_PER_RUNNING, time: CALL_TIME });
-    let heads = Heads::new(world.clone(), pool.clone(), config.cost_limit, HEAD_BYTES);
-    let development = world.network.is_development();
-    let desk = Arc::new(Desk::new(world.clone(), heads, pool, Journal::new(state), record));
+    let url = wish.url.clone();
+    let (account, record) = (desk.world.address(), desk.record());
     let watch = tokio::spawn(Watch::new(desk.clone(), wish, params).run());
-
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
     let routes = router(desk.clone(), Arc::new(Health { url: url.clone() }), BODY_BYTES);
     let limits = HttpLimits { idle: IDLE, ..HttpLimits::default() };
     let mut server = tokio::spawn(serve_http(listener, routes, limits, async { stopped.await.unwrap_or(()) }));
-    ready(&Ready { listen, url, account: world.address(), record, development });
+    ready(&Ready { listen, url, account, record, development });
 
     tokio::select! {
-        () = shutdown => {}
+        () = &mut shutdown => {}
         _ = &mut server => return Err(RunError::Server),
     }
     drain(&desk).await;
@@ -175,6 +165,36 @@ pub async fn run(
     }
     info!("stopped");
     Ok(())
+}
+
+/// A worker that is registered, before it serves.
+struct Started {
+    desk: Arc<Desk>,
+    wish: Wish,
+    params: Params,
+    listener: tokio::net::TcpListener,
+    listen: SocketAddr,
+    development: bool,
+}
+
+async fn start(config: WorkerConfig) -> Result<Started, RunError> {
+    let state = Arc::new(StateDir::hold(&config.state)?);
+    let world = Arc::new(world(&config, WorkerKeys::open(&state)?).await?);
+    let (listener, listen) = listen(&state, config.listen).await?;
+    let url = match config.url {
+        Some(url) => url,
+        None => Text::new(format!("http://{listen}")).map_err(|_| RunError::Url)?,
+    };
+    let payout = config.payout.unwrap_or(world.address());
+    let wish = Wish { capacity: config.capacity, stake: config.stake, url, payout };
+    let record = world.ensure_registered(&wish).await?;
+    let params = world.account.client().read(ReadParams {}).await?;
+    let running = config.threads.max(1);
+    let pool = Pool::new(PoolLimits { running, waiting: running * WAITING_PER_RUNNING, time: CALL_TIME });
+    let heads = Heads::new(world.clone(), pool.clone(), config.cost_limit, HEAD_BYTES);
+    let development = world.network.is_development();
+    let desk = Arc::new(Desk::new(world, heads, pool, Journal::new(state), record));
+    Ok(Started { desk, wish, params, listener, listen, development })
 }
 
 /// Takes no new jobs, and waits for those in hand.
