@@ -3,6 +3,7 @@
 use crate::{
     commands::market::{self, plancks},
     context::blob_failure,
+    encrypted::{self, EncryptedFigures},
     failure::{Doing, Exit, Failure, Outcome, exit_of_chain, exit_of_store},
 };
 use encompute_chain::{Account, Client, Signer};
@@ -296,6 +297,8 @@ pub struct Figures {
     released: f64,
     policy: String,
     information_bits: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    encrypted: Option<EncryptedFigures>,
 }
 
 /// How often every sample is released when the release is measured.
@@ -322,11 +325,12 @@ pub fn split_index(bench: &Bench, split: Option<&str>) -> Outcome<usize> {
     place.ok_or_else(|| none().hint(format!("it has: {}", names.join(", "))))
 }
 
-/// Measures a model of the models folder, or of a folder of its own.
+/// Measures a model of the models folder, or of a folder of its own; the first `encrypted` samples under encryption,
+/// too.
 ///
 /// # Errors
 /// [`Exit::NotFound`] for a model or policy that is not there.
-pub fn evaluate(models: &Path, model: &str, policy: Option<&str>) -> Outcome<Figures> {
+pub fn evaluate(models: &Path, model: &str, policy: Option<&str>, encrypted: Option<usize>) -> Outcome<Figures> {
     let folder = model_folder(models, model)?;
     let failed = |error: BenchError| Failure::of(Exit::Failed, &format!("evaluate {model}"), &error);
     let bench = Bench::open(&folder).map_err(failed)?;
@@ -341,6 +345,7 @@ pub fn evaluate(models: &Path, model: &str, policy: Option<&str>) -> Outcome<Fig
             .hint(format!("it has: {}", known.join(", ")))
     })?;
     let evaluation = measured.evaluation(chosen, DRAWS, &mut measuring()).map_err(failed)?;
+    let encrypted = encrypted.map(|count| encrypted::evaluate(&split, &held_out, &measured, count)).transpose()?;
     Ok(Figures {
         model: bench.card().name.as_str().to_owned(),
         split: split.card.name.clone(),
@@ -350,14 +355,21 @@ pub fn evaluate(models: &Path, model: &str, policy: Option<&str>) -> Outcome<Fig
         released: evaluation.released,
         policy: evaluation.policy,
         information_bits: measured.information(chosen).bits(),
+        encrypted,
     })
 }
 
 impl Figures {
+    /// Whether any number under encryption was another than in clear.
+    pub fn differs(&self) -> bool {
+        self.encrypted.as_ref().is_some_and(EncryptedFigures::differs)
+    }
+
     /// In words.
     pub fn words(&self) -> String {
+        let encrypted = self.encrypted.as_ref().map(|figures| format!("\n  encrypted  {}", figures.words()));
         format!(
-            "{} (split {}), {} held-out samples\n  float      {:.2} %\n  quantised  {:.2} %\n  released   {:.2} % (policy {}, at most {:.1} bits)",
+            "{} (split {}), {} held-out samples\n  float      {:.2} %\n  quantised  {:.2} %\n  released   {:.2} % (policy {}, at most {:.1} bits){}",
             self.model,
             self.split,
             self.samples,
@@ -366,6 +378,7 @@ impl Figures {
             self.released * 100.0,
             self.policy,
             self.information_bits,
+            encrypted.unwrap_or_default(),
         )
     }
 }

@@ -182,16 +182,15 @@ impl Bench {
         let features: Vec<Vec<i64>> = features.collect::<Result<_, EvaluateError>>()?;
         let tail = split.tail.as_deref().map(|bytes| TailModel::load(bytes, TailLimits::default())).transpose()?;
         let labels: Vec<usize> = held_out.iter().map(|sample| sample.label).collect();
-        let unit = |row: &Vec<i64>| row.iter().map(|value| (*value as f64 / CLIP_UNITS as f64) as f32).collect();
         let mut measured =
             Measured { float_correct: hits(&float_answers, &labels), labels, features, tail, quantised_correct: 0 };
         if let Some(row) = measured.features.first() {
-            let found = measured.scores(unit(row))?.len();
+            let found = measured.scores(unreleased(row))?.len();
             if found != self.card.labels.len() {
                 return Err(BenchError::Scores { found, wanted: self.card.labels.len() });
             }
         }
-        measured.quantised_correct = measured.correct(measured.features.iter().map(unit).collect())?;
+        measured.quantised_correct = measured.correct(measured.features.iter().map(|row| unreleased(row)).collect())?;
         Ok(measured)
     }
 }
@@ -219,6 +218,24 @@ impl Measured {
     /// How many samples were measured.
     pub fn samples(&self) -> usize {
         self.labels.len()
+    }
+
+    /// What the integer head gives for each sample, in clear.
+    pub fn features(&self) -> &[Vec<i64>] {
+        &self.features
+    }
+
+    /// The class of each sample.
+    pub fn labels(&self) -> &[usize] {
+        &self.labels
+    }
+
+    /// The class that the tail answers on features that were not released.
+    ///
+    /// # Errors
+    /// [`BenchError::Tail`].
+    pub fn answer(&self, features: &[i64]) -> Result<usize, BenchError> {
+        Ok(answer(&self.scores(unreleased(features))?))
     }
 
     /// Bounds on what a policy's release says about an input of the held-out population.
@@ -294,6 +311,11 @@ pub fn clear_features(head: &CompiledHead, input: &Tensor) -> Result<Vec<i64>, E
     }
     let features = run.features().expect("a run that asks for nothing has its features; qed");
     Ok(features.expose().to_vec())
+}
+
+/// Features in units of the clip norm, neither clipped nor noised.
+fn unreleased(features: &[i64]) -> Vec<f32> {
+    features.iter().map(|value| (*value as f64 / CLIP_UNITS as f64) as f32).collect()
 }
 
 /// The class with the highest score, the first of equals.

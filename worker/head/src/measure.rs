@@ -1,4 +1,5 @@
-//! The figures of `encompute bench head`: what a round costs here, and that its outputs are exact.
+//! The figures of `encompute bench head` and `encompute model eval --encrypted`: what a round costs here, and that its
+//! outputs are exact.
 
 use codec::{Compact, Encode, MaxEncodedLen};
 use core::hint::black_box;
@@ -182,6 +183,57 @@ fn head(layers: &[Layer]) -> Result<CompiledHead, MeasureError> {
     let program = draft.give_integers(last, Domain { bits: 24, signed: true });
     let plan = HeadPlan::new(PARAMETER_SET, mode, rounds, program)?;
     Ok(compile(plan, HeadWeights::new(weights), &CompileOptions::default())?)
+}
+
+/// What one input became under encryption.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Encrypted {
+    /// What the user has at the end.
+    pub features: Vec<i64>,
+    /// Rounds of the head.
+    pub rounds: usize,
+    /// Rounds whose decrypted sums were the clear program's, every one of them.
+    pub exact_rounds: usize,
+    /// Milliseconds that the worker took for all rounds: from a request's bytes to the response's, with their digests.
+    pub worker_ms: f64,
+    /// Bytes of all requests, each with its signed order.
+    pub bytes_up: u64,
+    /// Bytes of all responses, each with its signed receipt.
+    pub bytes_down: u64,
+}
+
+/// Takes one input through all rounds as a job does: encrypted, evaluated and blinded, decrypted, in between only
+/// bytes. `seed` gives a fresh seed for every round.
+///
+/// # Errors
+/// [`MeasureError`].
+pub fn encrypted(
+    head: &CompiledHead,
+    owner: &impl TensorOwner,
+    input: &[i64],
+    mut seed: impl FnMut() -> BlindingSeed,
+) -> Result<Encrypted, MeasureError> {
+    let key = head.prepare_key(owner.blinding_key())?;
+    let mut client = head.plan().run(input)?;
+    let rounds = head.plan().rounds().len();
+    let mut done =
+        Encrypted { features: Vec::new(), rounds, exact_rounds: 0, worker_ms: 0.0, bytes_up: 0, bytes_down: 0 };
+    while let Some((round, values)) = client.request() {
+        let bits = head.plan().round(round).map(|plan| plan.accumulator_bits);
+        let bits = bits.ok_or(EvaluateError::NoRound { found: round.0, rounds })?;
+        let request = owner.encrypt(values, head.input_layout(round)?, bits).map_err(MeasureError::Owner)?.to_bytes();
+        let (took, sent) = timed(|| bytes_to_bytes(head, round, &request, &key, &seed()));
+        let (response, _) = sent?;
+        let features = EncryptedFeatures::from_bytes(&response)?;
+        let sums = owner.decrypt(&features, head.output_layout(round)?, bits).map_err(MeasureError::Owner)?;
+        done.exact_rounds += usize::from(sums == ClearBackend.evaluate(head, round, &values.to_vec())?);
+        done.worker_ms += took;
+        done.bytes_up += framed::<RoundOrder>(request.len());
+        done.bytes_down += framed::<RoundReceipt>(response.len());
+        client.answer(&sums)?;
+    }
+    done.features = client.features().map(|features| features.expose().to_vec()).unwrap_or_default();
+    Ok(done)
 }
 
 fn row(name: &'static str, head: &CompiledHead, owner: &impl TensorOwner, runs: usize) -> Result<Row, MeasureError> {

@@ -5,7 +5,7 @@ use crate::{
     args::{Common, Identity},
     commands::market::{self, Listing},
     context::{Context, under},
-    failure::Outcome,
+    failure::{Exit, Failure, Outcome},
     output,
     publish::{self, Publication},
 };
@@ -31,9 +31,9 @@ pub enum Model {
         after_help = "Examples:\n  encompute model publish scripts/models/digits --suri //Charlie --creator-url http://127.0.0.1:8700 --dry-run\n  encompute model publish scripts/models/digits --suri //Charlie --creator-url http://127.0.0.1:8700"
     )]
     Publish(Publish),
-    /// Accuracy over the whole held-out set: float, quantised, released
+    /// Accuracy over the whole held-out set: float, quantised, released, and under encryption
     #[command(
-        after_help = "Examples:\n  encompute model eval digits --json\n  encompute model eval breast-cancer --policy private"
+        after_help = "Examples:\n  encompute model eval digits --json\n  encompute model eval breast-cancer --policy private\n  encompute model eval brain-regions --encrypted 500"
     )]
     Eval(Eval),
     /// A model's encrypted head as a plan: rounds, proofs and costs, and what the user's side computes between
@@ -73,6 +73,10 @@ pub struct Eval {
     /// Release policy, by name; the default if not given
     #[arg(long)]
     policy: Option<String>,
+    /// Run the first N samples under real encryption, too, a fresh key each, and compare every number with the
+    /// program in clear; exit code 5 if one differs
+    #[arg(long, value_name = "N")]
+    encrypted: Option<usize>,
     /// Folder of the models
     #[arg(long, default_value = "scripts/models", value_name = "DIR")]
     models: PathBuf,
@@ -88,10 +92,17 @@ impl Model {
             Self::Explain(explain) => explain.run(common.json),
             Self::Eval(eval) => {
                 output::say(&format!("measuring {} on its held-out samples …", eval.model));
-                let figures = publish::evaluate(&eval.models, &eval.model, eval.policy.as_deref())?;
+                let figures = publish::evaluate(&eval.models, &eval.model, eval.policy.as_deref(), eval.encrypted)?;
                 match common.json {
                     true => output::json(&figures),
                     false => output::text(&figures.words()),
+                }?;
+                match figures.differs() {
+                    true => Err(Failure::new(
+                        Exit::Verification,
+                        "the encrypted head gave other numbers than the clear one",
+                    )),
+                    false => Ok(()),
                 }
             }
         }
