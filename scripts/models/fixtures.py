@@ -8,23 +8,23 @@ from PIL import Image, ImageFilter
 SIDE = 28
 
 
-def digit_sheet(path, pixels, columns):
-    """Digits as one grey PNG, `columns` to a row, in order."""
+def sheet(path, pixels, columns, side=SIDE):
+    """Square pictures as one grey PNG, `columns` to a row, in order."""
     rows = -(-len(pixels) // columns)
-    sheet = np.zeros((rows * SIDE, columns * SIDE), np.uint8)
-    for index, digit in enumerate(pixels):
+    whole = np.zeros((rows * side, columns * side), np.uint8)
+    for index, picture in enumerate(pixels):
         row, column = divmod(index, columns)
-        sheet[row * SIDE : (row + 1) * SIDE, column * SIDE : (column + 1) * SIDE] = digit.reshape(SIDE, SIDE)
-    Image.fromarray(sheet).save(path, optimize=True)
+        whole[row * side : (row + 1) * side, column * side : (column + 1) * side] = picture.reshape(side, side)
+    Image.fromarray(whole).save(path, optimize=True)
 
 
 def labels(path, values):
     path.write_text("".join(f"{value}\n" for value in values))
 
 
-def digit(path, pixels):
-    """One digit as a 28×28 grey PNG."""
-    Image.fromarray(pixels.reshape(SIDE, SIDE).astype(np.uint8)).save(path, optimize=True)
+def picture(path, pixels, side=SIDE):
+    """One square picture as a grey PNG."""
+    Image.fromarray(pixels.reshape(side, side).astype(np.uint8)).save(path, optimize=True)
 
 
 def photo(path, pixels, width, height, seed):

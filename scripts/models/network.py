@@ -1,4 +1,4 @@
-"""Multi-layer perceptrons whose features are clipped and noised before the tail sees them."""
+"""Networks whose features are clipped and noised before the tail sees them: a head of any kind, a dense tail."""
 
 from dataclasses import dataclass
 from functools import partial
@@ -12,7 +12,7 @@ import numpy as np
 class Recipe:
     """Everything a training run depends on besides the data."""
 
-    head: tuple  # widths, input first, features last
+    head: tuple  # widths, input first, features last; between them what the kind of head says
     tail: tuple  # widths, features first, logits last
     clip: float  # L2 norm the released features are clipped to
     sigmas: tuple  # the noise levels the tail is trained to serve, one drawn per sample
@@ -43,14 +43,25 @@ def dense(layers, x):
     return x @ layers[-1]["w"] + layers[-1]["b"]
 
 
+@dataclass(frozen=True)
+class Kind:
+    """How a head is made and run."""
+
+    initial: callable  # (key, widths) -> parameters
+    features: callable  # (parameters, inputs) -> features, as in training
+
+
+DENSE = Kind(initial_layers, dense)
+
+
 def clip_norm(features, limit):
     norm = jnp.sqrt(jnp.sum(features**2, axis=-1, keepdims=True) + 1e-12)
     return features * jnp.minimum(1.0, limit / norm)
 
 
-def loss(params, recipe, x, labels, key):
+def loss(params, recipe, kind, x, labels, key):
     classes = recipe.tail[-1]
-    features = dense(params["head"], x)
+    features = kind.features(params["head"], x)
     clipped = clip_norm(features, recipe.clip)
     key_sigma, key_noise = jax.random.split(key)
     sigma = jax.random.choice(key_sigma, jnp.array(recipe.sigmas), (len(labels), 1))
@@ -67,11 +78,11 @@ def loss(params, recipe, x, labels, key):
     return entropy + recipe.scatter * scatter + recipe.overflow * overflow
 
 
-def train(recipe: Recipe, inputs, labels, augment=None):
-    """AdamW with a cosine rate. Returns head and tail as lists of (weights `[in, out]`, bias `[out]`)."""
+def train(recipe: Recipe, inputs, labels, augment=None, kind=DENSE, each_epoch=lambda epoch, params: None):
+    """AdamW with a cosine rate. Returns head and tail; dense ones as lists of (weights `[in, out]`, bias `[out]`)."""
     key = jax.random.PRNGKey(recipe.seed)
     key, key_head, key_tail = jax.random.split(key, 3)
-    params = {"head": initial_layers(key_head, recipe.head), "tail": initial_layers(key_tail, recipe.tail)}
+    params = {"head": kind.initial(key_head, recipe.head), "tail": initial_layers(key_tail, recipe.tail)}
     moments = (jax.tree.map(jnp.zeros_like, params), jax.tree.map(jnp.zeros_like, params))
     inputs, labels = jnp.asarray(inputs, jnp.float32), jnp.asarray(labels)
     batches = len(labels) // recipe.batch
@@ -83,7 +94,7 @@ def train(recipe: Recipe, inputs, labels, augment=None):
         x = inputs[index]
         if augment is not None:
             x = augment(key_augment, x)
-        gradient = jax.grad(loss)(params, recipe, x, labels[index], key_loss)
+        gradient = jax.grad(loss)(params, recipe, kind, x, labels[index], key_loss)
         first = jax.tree.map(lambda m, g: 0.9 * m + 0.1 * g, moments[0], gradient)
         second = jax.tree.map(lambda v, g: 0.999 * v + 0.001 * g * g, moments[1], gradient)
         rate = recipe.rate * 0.5 * (1 + jnp.cos(jnp.pi * count / steps))
@@ -96,15 +107,20 @@ def train(recipe: Recipe, inputs, labels, augment=None):
 
     order = np.random.default_rng(recipe.seed)
     count = 0
-    for _ in range(recipe.epochs):
+    for epoch in range(recipe.epochs):
         shuffled = order.permutation(len(labels))[: batches * recipe.batch].reshape(batches, -1)
         for index in shuffled:
             key, sub = jax.random.split(key)
             params, moments = step(params, moments, jnp.asarray(index), jnp.float32(count), sub)
             count += 1
-    return {
-        part: [(np.asarray(l["w"]), np.asarray(l["b"])) for l in params[part]] for part in ("head", "tail")
-    }
+        each_epoch(epoch, params)
+    return {part: _plain(params[part]) for part in ("head", "tail")}
+
+
+def _plain(layers):
+    """Out of the device's memory; a dense stack as pairs."""
+    layers = jax.tree.map(np.asarray, layers)
+    return [(layer["w"], layer["b"]) for layer in layers] if isinstance(layers, list) else layers
 
 
 def run(layers, x):
@@ -115,8 +131,13 @@ def run(layers, x):
     return x @ weights + bias
 
 
-def affine_augment(side, shift, turn, stretch):
-    """A batch augmentation: small random shifts (pixels), turns (radians) and stretches (fraction)."""
+def affine_augment(side, shift, turn, stretch, context=0):
+    """A batch augmentation: small random shifts (pixels), turns (radians) and stretches (fraction).
+
+    Images come with `context` pixels around them, which are cut off.
+    """
+
+    full = side + 2 * context
 
     def augment(key, x):
         keys = jax.random.split(key, 5)
@@ -129,10 +150,23 @@ def affine_augment(side, shift, turn, stretch):
         rows, columns = jnp.meshgrid(jnp.arange(side) - middle, jnp.arange(side) - middle, indexing="ij")
 
         def one(image, a, sx, sy, sh, o):
-            r = sy * (jnp.cos(a) * rows - jnp.sin(a) * columns) + o[0] + middle
-            c = sx * (jnp.sin(a) * rows + jnp.cos(a) * columns + sh * rows) + o[1] + middle
-            return jax.scipy.ndimage.map_coordinates(image.reshape(side, side), [r, c], order=1).reshape(-1)
+            r = sy * (jnp.cos(a) * rows - jnp.sin(a) * columns) + o[0] + middle + context
+            c = sx * (jnp.sin(a) * rows + jnp.cos(a) * columns + sh * rows) + o[1] + middle + context
+            return jax.scipy.ndimage.map_coordinates(image.reshape(full, full), [r, c], order=1).reshape(-1)
 
         return jax.vmap(one)(x, angle, size_x, size_y, shear, offset)
+
+    return augment
+
+
+def light_augment(gain, offset, noise):
+    """A batch augmentation: another brightness (fractions) and offset for each image, and noise for each pixel."""
+
+    def augment(key, x):
+        keys = jax.random.split(key, 3)
+        n = (len(x), 1)
+        factor = jnp.exp(jax.random.uniform(keys[0], n, minval=-gain, maxval=gain))
+        shifted = x * factor + jax.random.uniform(keys[1], n, minval=-offset, maxval=offset)
+        return jnp.clip(shifted + noise * jax.random.normal(keys[2], x.shape), 0, 1)
 
     return augment

@@ -1,16 +1,19 @@
-"""Trains the two models of the repository and writes everything about them that is checked in.
+"""Trains the models of the repository and writes everything about them that is checked in.
 
     python train.py digits            # about two minutes on two cores
     python train.py breast-cancer     # a few seconds
+    python train.py brain-regions     # about three minutes on one core
     python train.py digits --validate # choose a recipe on a part of the training data; writes nothing
 """
 
 import argparse
+import os
 import tomllib
 from pathlib import Path
 
 import numpy as np
 
+import brain
 import data
 import fixtures
 import measure
@@ -18,6 +21,7 @@ import network
 import onnx_file
 import quantise
 import release
+import resnet
 
 HERE = Path(__file__).resolve().parent
 FIXTURES = HERE.parent.parent / "tests" / "fixtures"
@@ -38,6 +42,12 @@ def report(name, model, step, offset, exact_inputs, calibration, grid_inputs, la
     features = quantise.run(rounds, grid_inputs) * (clip / quantise.CLIP_UNITS)
     print(f"{name}: {len(labels)} samples, float {answers(network.run(head, exact_inputs)):.4f}, "
           f"quantised {answers(features):.4f}")
+    report_release(tail, features, labels, served)
+
+
+def report_release(tail, features, labels, served):
+    """Prints accuracy and information of released features, policy by policy."""
+    answers = lambda features: measure.accuracy(network.run(tail, features), labels)
     rng = np.random.default_rng(1)
     for policy in served:
         clipped = release.clip_norm(features, policy.clip)
@@ -68,14 +78,14 @@ def digits(validate, cache):
     if validate:
         return
     onnx_file.write(folder / "model.onnx", "image", (1, 28, 28), model["head"], model["tail"], "digits")
-    fixtures.digit_sheet(folder / "calibration.png", calibration.inputs, 25)
+    fixtures.sheet(folder / "calibration.png", calibration.inputs, 25)
     out = FIXTURES / "digits"
     out.mkdir(parents=True, exist_ok=True)
-    fixtures.digit_sheet(out / "held-out.png", held_out.inputs, 50)
+    fixtures.sheet(out / "held-out.png", held_out.inputs, 50)
     fixtures.labels(out / "held-out.labels", held_out.labels)
     for value in (3, 7):
         first = held_out.inputs[held_out.labels == value][5]
-        fixtures.digit(out / f"grey-28x28-{value}.png", first)
+        fixtures.picture(out / f"grey-28x28-{value}.png", first)
     fixtures.photo(out / "photo-320x240-5.png", held_out.inputs[held_out.labels == 5][5], 320, 240, 5)
     fixtures.photo(out / "photo-800x600-2.jpg", held_out.inputs[held_out.labels == 2][5], 800, 600, 2)
 
@@ -112,6 +122,62 @@ def breast_cancer(validate, _cache):
         fixtures.table(out / f"patient-{name}.csv", names, held_out.inputs[held_out.labels == label][4:5])
 
 
+def brain_regions(validate, cache):
+    # One thread sums in one order, however many cores a machine has.
+    os.environ["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false"
+    head = brain.Head(cache)
+    train, (judged, places) = head.training(validate), head.judged(validate)
+    folder = HERE / "brain-regions"
+    served = policies(folder)
+    recipe = network.Recipe(
+        head=(1, 8, 16, 32, 16), tail=(16, 32, len(brain.PARTS)), clip=served[0].clip,
+        sigmas=tuple(sorted(p.sigma for p in served)), epochs=8, batch=60, rate=4e-3, decay=0.01,
+        scatter=0.5, overflow=0.03, smoothing=0.0, seed=1,
+    )
+    warp = network.affine_augment(brain.SIDE, shift=1.5, turn=0.2, stretch=0.1, context=brain.CONTEXT)
+    light = network.light_augment(gain=0.25, offset=0.02, noise=0.01)
+    flat = lambda pictures: pictures.reshape(len(pictures), -1) / 255
+    middle = slice(brain.CONTEXT, -brain.CONTEXT)
+    clean = train.inputs[:, middle, middle]
+    settled = lambda params: resnet.settled(params, flat(clean[:2000]))
+
+    def progress(epoch, params):
+        tail = [(layer["w"], layer["b"]) for layer in params["tail"]]
+        features = network.clip_norm(resnet.run(settled(params["head"]), flat(judged.inputs)), recipe.clip)
+        share = measure.accuracy(network.run(tail, features), judged.labels)
+        print(f"epoch {epoch + 1} of {recipe.epochs}: {share:.4f}", flush=True)
+
+    model = network.train(
+        recipe, flat(train.inputs), train.labels, lambda key, x: light(key, warp(key, x)), resnet.KIND,
+        progress if validate else lambda epoch, params: None,
+    )
+    model["head"] = settled(model["head"])
+    features = resnet.run(model["head"], flat(judged.inputs))
+    share = measure.accuracy(network.run(model["tail"], features), judged.labels)
+    print(f"brain-regions: {len(judged)} samples, float {share:.4f}")
+    report_release(model["tail"], features, judged.labels, served)
+    if validate:
+        return
+    onnx_file.write_residual(folder / "model.onnx", "patch", (1, brain.SIDE, brain.SIDE), model["head"],
+                             model["tail"], "brain-regions", resnet.stride, resnet.EPSILON)
+    fixtures.sheet(folder / "calibration.png", clean[2000:2120], 20, brain.SIDE)
+    out = FIXTURES / "brain-regions"
+    out.mkdir(parents=True, exist_ok=True)
+    fixtures.sheet(out / "held-out.png", judged.inputs, 30, brain.SIDE)
+    fixtures.labels(out / "held-out.labels", judged.labels)
+    samples(out, head, judged, places)
+
+
+def samples(out, head, judged, places):
+    """A patch as the model sees it, and the same kind of patch in the scanner's own voxels."""
+    first = lambda part: int(np.flatnonzero(judged.labels == list(brain.PARTS).index(part))[0])
+    fixtures.picture(out / "patch-32x32-cerebellum.png", judged.inputs[first("cerebellum")], brain.SIDE)
+    row, column, at = 2 * places[first("occipital lobe")]
+    side = 2 * brain.SIDE
+    fine = head.voxels[row : row + side, column : column + side, at]
+    fixtures.picture(out / "patch-64x64-occipital-lobe.png", fine, side)
+
+
 def grid(mean, spread):
     """Offset and step per column: 256 levels from 3 standard deviations below the mean to 7 above."""
     offset = np.array([float(f"{v:.5g}") for v in mean - 3 * spread])
@@ -131,14 +197,17 @@ def columns(path, names, inputs, offset, step):
     path.write_text("\n".join(lines))
 
 
+MODELS = {"digits": digits, "breast-cancer": breast_cancer, "brain-regions": brain_regions}
+
+
 def main():
     parser = argparse.ArgumentParser(description="Train a model and write its files.")
-    parser.add_argument("model", choices=["digits", "breast-cancer"])
+    parser.add_argument("model", choices=list(MODELS))
     parser.add_argument("--validate", action="store_true", help="hold out a part of the training data; write nothing")
     parser.add_argument("--cache", type=Path, default=HERE / ".cache", help="where downloaded packages are kept")
     arguments = parser.parse_args()
     arguments.cache.mkdir(exist_ok=True)
-    {"digits": digits, "breast-cancer": breast_cancer}[arguments.model](arguments.validate, arguments.cache)
+    MODELS[arguments.model](arguments.validate, arguments.cache)
 
 
 if __name__ == "__main__":

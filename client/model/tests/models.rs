@@ -1,7 +1,7 @@
-//! The two models of the repository, from their folders to their figures.
+//! The models of the repository, from their folders to their figures.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-use encompute_head::Mode;
+use encompute_head::{Mode, Node};
 use encompute_model::{
     Bench, BenchSplit, CLIP_UNITS, Measured, Package, Publication, TailLimits, TailModel, clear_features,
 };
@@ -21,6 +21,7 @@ struct Model {
 
 static DIGITS: LazyLock<Model> = LazyLock::new(|| model("digits"));
 static BREAST_CANCER: LazyLock<Model> = LazyLock::new(|| model("breast-cancer"));
+static BRAIN_REGIONS: LazyLock<Model> = LazyLock::new(|| model("brain-regions"));
 
 fn repository() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../..")
@@ -78,8 +79,17 @@ fn breast_cancer_has_one_linear_layer_and_one_feature() {
 }
 
 #[test]
-fn every_number_of_both_heads_is_exact_but_for_two_to_minus_128() {
-    for model in [&*DIGITS, &*BREAST_CANCER] {
+fn brain_regions_has_three_residual_blocks_and_sixteen_features() {
+    let plan = &BRAIN_REGIONS.split.plan;
+    let sums = plan.program().nodes().iter().filter(|node| matches!(node, Node::Add { .. })).count();
+    // The first layer, two of each block, two shortcuts that change the shape, the features.
+    assert_eq!((plan.rounds().len(), sums), (1 + 3 * 2 + 2 + 1, 3));
+    assert_eq!((plan.mode(), plan.input_count(), plan.feature_count()), (Mode::Rounds, 32 * 32, 16));
+}
+
+#[test]
+fn every_number_of_all_heads_is_exact_but_for_two_to_minus_128() {
+    for model in [&*DIGITS, &*BREAST_CANCER, &*BRAIN_REGIONS] {
         assert!(model.split.compiled.proofs().iter().all(|proof| proof.failure_log2 <= -128));
     }
 }
@@ -97,6 +107,12 @@ fn the_integer_breast_cancer_head_loses_at_most_a_tenth_of_a_point() {
 }
 
 #[test]
+fn the_integer_brain_regions_head_loses_at_most_a_tenth_of_a_point() {
+    assert_eq!(BRAIN_REGIONS.measured.samples(), 900);
+    assert_quantised_loses_at_most_a_tenth_of_a_point(&BRAIN_REGIONS);
+}
+
+#[test]
 fn released_digits_lose_at_most_a_point_at_the_default_preset() {
     assert_released_loses_at_most_a_point(&DIGITS);
 }
@@ -107,8 +123,13 @@ fn released_diagnoses_lose_at_most_a_point_at_the_default_preset() {
 }
 
 #[test]
+fn released_brain_regions_lose_at_most_a_point_at_the_default_preset() {
+    assert_released_loses_at_most_a_point(&BRAIN_REGIONS);
+}
+
+#[test]
 fn the_default_preset_is_balanced_and_tells_at_most_the_label_and_five_bits() {
-    for (model, classes) in [(&*DIGITS, 10.0f64), (&*BREAST_CANCER, 2.0)] {
+    for (model, classes) in [(&*DIGITS, 10.0f64), (&*BREAST_CANCER, 2.0), (&*BRAIN_REGIONS, 6.0)] {
         let policy = &model.split.policies()[0];
         assert_eq!((policy.name.as_str(), policy.id, policy.clip), ("balanced", PolicyId(1), CLIP_UNITS));
         assert!(model.measured.information(policy).bits() <= classes.log2() + 5.0);
@@ -176,6 +197,12 @@ fn demonstration_patients_get_their_diagnosis() {
         let file = fixture(&format!("breast-cancer/patient-{diagnosis}.csv"));
         assert_eq!(answer(&BREAST_CANCER, &file), diagnosis);
     }
+}
+
+#[test]
+fn a_demonstration_patch_in_either_size_is_told() {
+    assert_eq!(answer(&BRAIN_REGIONS, &fixture("brain-regions/patch-32x32-cerebellum.png")), "cerebellum");
+    assert_eq!(answer(&BRAIN_REGIONS, &fixture("brain-regions/patch-64x64-occipital-lobe.png")), "occipital lobe");
 }
 
 #[test]

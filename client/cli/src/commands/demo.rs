@@ -29,17 +29,25 @@ use std::{
 /// The user's account in the demo.
 const USER: &str = "//Dave";
 
+/// A sample of each model of the repository, in the samples' folder; the first [`SHOWN`] are run if none is named.
+const SAMPLES: [(&str, &str); 3] = [
+    ("digits", "digits/grey-28x28-7.png"),
+    ("breast-cancer", "breast-cancer/patient-malignant.csv"),
+    ("brain-regions", "brain-regions/patch-32x32-cerebellum.png"),
+];
+const SHOWN: usize = 2;
+
 /// Run two real jobs end to end on an embedded chain, and show what everybody saw and earned
 #[derive(Args)]
 #[command(
-    after_help = "Examples:\n  encompute demo\n  encompute demo --json\n  encompute demo --input my-seven.jpg --model digits"
+    after_help = "Examples:\n  encompute demo\n  encompute demo --json\n  encompute demo --model brain-regions\n  encompute demo --model digits --input my-seven.jpg"
 )]
 pub struct Demo {
-    /// A file of your own instead of the two samples
+    /// A file of your own instead of the model's sample
     #[arg(long, value_name = "FILE", requires = "model")]
     input: Option<PathBuf>,
-    /// The model for it
-    #[arg(long, requires = "input")]
+    /// This model alone, instead of digits and breast-cancer
+    #[arg(long)]
     model: Option<String>,
     /// Release policy, by name; the split's default if not given
     #[arg(long)]
@@ -71,7 +79,7 @@ impl Demo {
     /// Runs it.
     pub async fn run(self, common: &Common) -> Outcome {
         // A market takes a while to start: what can be said before is said before.
-        for (_, input) in self.inputs() {
+        for (_, input) in self.inputs()? {
             std::fs::metadata(&input).doing(Exit::NotFound, &format!("read {}", input.display()))?;
         }
         let folder =
@@ -105,13 +113,18 @@ impl Demo {
         outcome
     }
 
-    fn inputs(&self) -> Vec<(String, PathBuf)> {
+    fn inputs(&self) -> Outcome<Vec<(String, PathBuf)>> {
+        let sample = |(model, file): &(&str, &str)| ((*model).to_owned(), self.samples.join(file));
         match (&self.model, &self.input) {
-            (Some(model), Some(input)) => vec![(model.clone(), input.clone())],
-            _ => vec![
-                ("digits".into(), self.samples.join("digits/grey-28x28-7.png")),
-                ("breast-cancer".into(), self.samples.join("breast-cancer/patient-malignant.csv")),
-            ],
+            (Some(model), Some(input)) => Ok(vec![(model.clone(), input.clone())]),
+            (Some(model), None) => {
+                let known = SAMPLES.iter().find(|(name, _)| name == model).map(|known| vec![sample(known)]);
+                known.ok_or_else(|| {
+                    Failure::new(Exit::Usage, format!("there is no sample for model {model:?}"))
+                        .hint("name a file of your own: --input FILE")
+                })
+            }
+            _ => Ok(SAMPLES[..SHOWN].iter().map(sample).collect()),
         }
     }
 
@@ -119,7 +132,7 @@ impl Demo {
         let context = Context::load(common)?;
         let client = context.chain().await?;
         let mut done = Vec::new();
-        for (model, input) in self.inputs() {
+        for (model, input) in self.inputs()? {
             for _ in 0..self.runs {
                 done.push(self.one(&context, &client, &model, &input).await?);
             }

@@ -1,4 +1,4 @@
-//! `encompute dev`: a local market for development: chain, gateway, attestation, worker, creator, two models.
+//! `encompute dev`: a local market for development: chain, gateway, attestation, worker, creator, models.
 
 use crate::{
     args::{Common, Leash},
@@ -38,7 +38,7 @@ pub const CREATOR: &str = "//Charlie";
 /// A local market for development
 #[derive(Subcommand)]
 pub enum Dev {
-    /// Start chain, gateway, attestation, worker and creator, list two models, and run until Ctrl-C
+    /// Start chain, gateway, attestation, worker and creator, list the models, and run until Ctrl-C
     #[command(
         after_help = "Examples:\n  encompute dev up\n  encompute dev up --home ./play --listen 127.0.0.1:9944\n  encompute job submit --model digits --input 7.png --suri //Dave   (in another shell)"
     )]
