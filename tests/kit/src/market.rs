@@ -186,6 +186,20 @@ pub struct Market {
     pub ready: Value,
 }
 
+/// A folder with the two models that the tests' jobs buy: to measure all that there are costs every market seconds.
+fn models_for_tests(home: &Path) -> String {
+    let folder = home.join("models");
+    std::fs::create_dir_all(&folder).unwrap();
+    for model in ["breast-cancer", "digits"] {
+        let link = folder.join(model);
+        // An earlier market on the same home has made it.
+        if !link.exists() {
+            std::os::unix::fs::symlink(root().join("scripts/models").join(model), link).unwrap();
+        }
+    }
+    folder.display().to_string()
+}
+
 impl Market {
     /// Starts everything and waits until it is ready.
     ///
@@ -200,7 +214,8 @@ impl Market {
     /// # Panics
     /// As [`Market::up`].
     pub fn up_in(home: TempDir) -> Self {
-        let arguments = ["dev", "up", "--listen", "127.0.0.1:0", "--json", "--stop-with-stdin"];
+        let models = models_for_tests(home.path());
+        let arguments = ["dev", "up", "--listen", "127.0.0.1:0", "--json", "--stop-with-stdin", "--models", &models];
         let mut child = command(home.path(), &arguments)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

@@ -231,18 +231,21 @@ fn clear_sums(layer: &Layer, weights: &[i8], values: &[i64]) -> Vec<i64> {
         padded.checked_sub(axis.before as usize).filter(|at| *at < axis.image as usize)
     };
     let (height, width) = (rows.kernel as usize, columns.kernel as usize);
-    let sum = |output: usize, y: usize, x: usize| -> i64 {
-        let kernel = weights[output * layer.fan_in()..][..layer.fan_in()].iter().enumerate();
-        kernel
-            .map(|(tap, weight)| {
-                let channel = output / outputs * inputs + tap / (height * width);
-                let place = value(rows, y, tap / width % height).zip(value(columns, x, tap % width));
-                let at = |(row, column)| values[(channel * image.rows + row) * image.columns + column];
-                i64::from(*weight) * place.map_or(0, at)
-            })
-            .sum()
-    };
-    (0..sums.len())
-        .map(|place| sum(place / (sums.rows * sums.columns), place / sums.columns % sums.rows, place % sums.columns))
-        .collect()
+    // Which output column meets which of the image's, by tap: the same for every row and channel.
+    let meets = |tap: usize| (0..sums.columns).filter_map(move |at| Some((at, value(columns, at, tap)?)));
+    let across: Vec<Vec<(usize, usize)>> = (0..width).map(|tap| meets(tap).collect()).collect();
+    let mut totals = vec![0; sums.len()];
+    for (output, totals) in totals.chunks_exact_mut((sums.rows * sums.columns).max(1)).enumerate() {
+        for (tap, weight) in weights[output * layer.fan_in()..][..layer.fan_in()].iter().enumerate() {
+            let channel = output / outputs * inputs + tap / (height * width);
+            for (y, totals) in totals.chunks_exact_mut(sums.columns.max(1)).enumerate() {
+                let Some(row) = value(rows, y, tap / width % height) else { continue };
+                let row = &values[(channel * image.rows + row) * image.columns..][..image.columns];
+                for (at, from) in &across[tap % width] {
+                    totals[*at] += i64::from(*weight) * row[*from];
+                }
+            }
+        }
+    }
+    totals
 }
