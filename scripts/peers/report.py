@@ -1,0 +1,119 @@
+"""The words and tables of a comparison."""
+
+# Row of ours -> (what it is, DESIGN.md's target in ms, target in words).
+TARGETS = {
+    "dense-784x64": ("dense 784→64", "< 0.5 ms, ≤ 100 KB, no evaluation key"),
+    "rounds-3x-28x28": ("dense 784→128→64→16, ReLU", "< 50 ms"),
+    "conv-3x3-28x28x8": ("conv 3×3, 28×28→8", "none of its own"),
+    "matmul-128x768x768": ("128×768 · 768×768", "< 300 ms, < 5 MB"),
+    "stem-224": ("conv 7×7/2, 3×224×224→64", "< 100 ms, < 10 MB"),
+    "minilm-32-tokens": ("MiniLM's linear work, 32 tokens", "< 2,000 ms"),
+    "gpt2-token": ("GPT-2-small's linear work, a token", "< 500 ms"),
+}
+
+
+def number(value):
+    return f"{value:,.0f}" if value >= 100 else f"{value:,.1f}" if value >= 10 else f"{value:.2f}"
+
+
+def size(count):
+    if count is None:
+        return "not told"
+    return f"{count} B" if count < 1000 else f"{count / 1e3:,.0f} KB" if count < 1e6 else f"{count / 1e6:,.1f} MB"
+
+
+def exactness(row):
+    correct = row["correct"]
+    error = f"largest error {correct['largest_error']:.2g} of {correct['largest_output']:.3g}"
+    if "exact_share" not in correct:
+        return f"no: {error}"
+    if correct["exact_share"] == 1 and correct["largest_error"] == 0:
+        return "yes"
+    return f"{correct['exact_share']:.1%} of outputs, {error}"
+
+
+def ratios(row, ours):
+    """How many times the peer's time is ours: (wall, processor); None without a row of ours."""
+    mine = ours.get(row["ours"])
+    return mine and (row["ms_median"] / mine["ms_median"], row["ms_work"] / mine["ms_median"])
+
+
+def lines(header, rows):
+    return ["| " + " | ".join(header) + " |", "|" + "---|" * len(header)] + ["| " + " | ".join(row) + " |" for row in rows]
+
+
+def comparison(found):
+    header = ["layer", "peer", "ours ms", "peer ms", "ratio", "peer processor ms", "ratio", "up / down", "key", "exact?"]
+    rows = []
+    for row in sorted(found["rows"], key=lambda row: list(TARGETS).index(row["ours"]) if row["ours"] else len(TARGETS)):
+        mine, factors = found["ours"].get(row["ours"]), ratios(row, found["ours"])
+        rows.append([
+            row["name"], f"{row['peer']} {found['peers'][row['peer']]}", number(mine["ms_median"]) if mine else "–",
+            number(row["ms_median"]), f"**{number(factors[0])}**" if factors else "–", number(row["ms_work"]),
+            f"**{number(factors[1])}**" if factors else "–", f"{size(row['bytes_up'])} / {size(row['bytes_down'])}",
+            size(row["key_bytes"]), exactness(row),
+        ])
+    return lines(header, rows)
+
+
+def own(found):
+    header = ["layer", "target", "ms (fastest turn)", "bytes to bytes", "up / down", "key", "exact?", "turns"]
+    rows = []
+    for name, (what, target) in TARGETS.items():
+        row = found["ours"].get(name)
+        if row:
+            rows.append([
+                f"{what} (`{name}`)", target, f"{number(row['ms_median'])} ({number(row['ms_fastest'])})",
+                number(row["ms_bytes_to_bytes"]), f"{size(row['bytes_up'])} / {size(row['bytes_down'])}",
+                size(row["key_bytes"]), "yes", str(row["turns"]),
+            ])
+    return lines(header, rows)
+
+
+def left_out(found):
+    told = [f"* {name}: {why}" for name, why in found["missing"].items()]
+    if not found["pbs"]:
+        told.append("* concrete-python's convolution with bootstraps: about a minute a run on an idle machine; `--pbs` runs it.")
+    for row in found["rows"]:
+        if row["bootstraps"]:
+            rate = row["bootstraps"] / row["ms_median"] * 1000
+            told.append(f"* {row['peer']}, {row['name']}: {row['bootstraps']:,} bootstraps, {rate:.0f} a second. "
+                        "Ours has no such row in `bench head` yet.")
+    told += [
+        "* No peer has a row for the matrix product, the stem, MiniLM or GPT-2: the nearest, concrete-ml-extensions, would need "
+        "half an hour for the first (98,304 output elements at about 20 ms each).",
+        "* Jobs, chain, attestation and accuracy of DESIGN.md's table are not layers: README, \"Measured\".",
+    ]
+    if found.get("plot_missing"):
+        told.append(f"* The plot: {found['plot_missing']}")
+    return told
+
+
+def table(found):
+    return "\n".join(comparison(found) + [""] + own(found) + [""] + [f"{name}: {why}" for name, why in found["missing"].items()])
+
+
+def markdown(found):
+    before, after = found["load"]
+    build = {"dev": "the dev build, whose arithmetic crates are optimised", "release": "a release build"}[found["build"]]
+    busy = max(before, after) > found["cores"]
+    warning = (
+        "\n**The machine was busy with other work**: wall times are long by the share of the processor that others had, the more "
+        "the longer a run takes. Ours of a millisecond fit between two switches, peers' of a second do not. So read the "
+        "ratio of *processor* time, and of our rows above ten milliseconds only bytes and exactness.\n" if busy else ""
+    )
+    plot = "" if found.get("plot_missing") else "\n![times of the layers, logarithmic](REPORT.svg)\n"
+    return "\n".join([
+        "# Ours beside peers", "",
+        "Made by `scripts/bench-peers`; do not edit. Layers have the same shapes and weights on both sides, inputs of 8 bits.", "",
+        f"{found['began']}; {found['machine']}, Linux {found['kernel']}, {found['code_path']}; load average {before:.1f} before, "
+        f"{after:.1f} after. Ours is {build}.", warning,
+        f"Ours and the peer's run in turns, {found['runs']} each (bootstraps: one); ours is the median of 51 in each turn, on "
+        "**one** core, blinding included; peers have all cores. Times are the server's call alone, from decoded request to response; medians. "
+        "Processor time adds up all threads of the call; for ours, one thread, the wall time stands for it. A ratio says how "
+        "many times longer the peer takes.", "",
+        *comparison(found), plot, "## What each row is", "",
+        *[f"* {row['peer']}, {row['name']}: {row['notes']}." for row in found["rows"]], "",
+        "## Ours against the targets of DESIGN.md §12", "", *own(found), "",
+        "## Not run, and why", "", *left_out(found), "",
+    ])
