@@ -7,6 +7,7 @@ import json
 import os
 import pathlib
 import shutil
+import signal
 import statistics
 import subprocess
 import sys
@@ -20,6 +21,7 @@ PYTHON = shutil.which("python3.11") or sys.executable
 PEERS = {
     "concrete-ml-extensions": ("0.2.0", "peer_concrete_ml_extensions"),
     "tenseal": ("0.3.18", "peer_tenseal"),
+    "orion-fhe": ("1.0.2", "peer_orion"),
 }
 # Rows of ours that are reported even without a peer beside them.
 OURS = [
@@ -42,8 +44,10 @@ def say(words):
     print(f"bench-peers: {words}", file=sys.stderr, flush=True)
 
 
-def last_line(text):
+def reason(text):
     lines = [line.strip() for line in text.splitlines() if line.strip()]
+    # Go ends a panic with its stack: the reason stands before.
+    lines = [line for line in lines if line.startswith("panic: ")] or lines
     return lines[-1][:300] if lines else "no word of why"
 
 
@@ -63,7 +67,7 @@ def environment(folder, requirements):
     ]:
         made = subprocess.run(command, capture_output=True, text=True)
         if made.returncode != 0:
-            raise PeerFailed(f"cannot be installed: {last_line(made.stderr)}")
+            raise PeerFailed(f"cannot be installed: {reason(made.stderr)}")
     done.write_text(wanted)
     return python
 
@@ -111,9 +115,21 @@ def in_turns(name, python, program, arguments, ours, log):
             with contextlib.suppress(BrokenPipeError):  # It died meanwhile: its exit says so.
                 peer.stdin.write("\n")
                 peer.stdin.flush()
+    if peer.returncode < 0:
+        return rows, f"ended by signal {-peer.returncode} after {len(rows)} rows"
     if peer.returncode != 0:
-        return rows, f"stopped: {last_line(log.read_text(errors='replace'))}"
+        return rows, f"stopped: {reason(log.read_text(errors='replace'))}"
     return rows, None
+
+
+def compared(name, folder, arguments, ours):
+    """One peer's rows, and why there are no more of them."""
+    _, program = PEERS[name]
+    try:
+        python = environment(folder / name, HERE / f"{program}.txt")
+    except PeerFailed as failed:
+        return [], str(failed)
+    return in_turns(name, python, program, arguments, ours, folder / f"{name}.log")
 
 
 def plot(rows, ours, folder, out):
@@ -124,7 +140,7 @@ def plot(rows, ours, folder, out):
         return str(failed)
     drawn = subprocess.run([python, HERE / "plot.py", out], input=json.dumps({"rows": rows, "ours": ours}),
                            capture_output=True, text=True)
-    return None if drawn.returncode == 0 else last_line(drawn.stderr)
+    return None if drawn.returncode == 0 else reason(drawn.stderr)
 
 
 def main():
@@ -133,7 +149,6 @@ def main():
     asked.add_argument("--only", action="append", choices=PEERS, help="this peer alone; may be given several times")
     asked.add_argument("--list", action="store_true", help="names and versions of the peers")
     asked.add_argument("--quick", action="store_true", help=f"{QUICK_RUNS} runs a row instead of {RUNS}")
-    asked.add_argument("--pbs", action="store_true", help="with Concrete's bootstraps: a minute a run")
     asked.add_argument("--discard", action="store_true", help="remove each environment after its rows")
     asked.add_argument("--json", action="store_true", help="stdout is one JSON object")
     options = asked.parse_args()
@@ -143,30 +158,34 @@ def main():
     folder = options.target / "peers"
     folder.mkdir(parents=True, exist_ok=True)
     runs = QUICK_RUNS if options.quick else RUNS
-    arguments = [str(runs)] + (["--pbs"] if options.pbs else [])
     ours, rows, missing = Ours(options.target / "debug" / "encompute"), [], {}
     began, load_before = datetime.datetime.now(datetime.timezone.utc), os.getloadavg()[0]
-    for name in options.only or PEERS:
-        _, program = PEERS[name]
-        try:
-            python = environment(folder / name, HERE / f"{program}.txt")
-            found, why = in_turns(name, python, program, arguments, ours, folder / f"{name}.log")
+    # Stopped by hand, it tells what it has.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    left = [*(options.only or PEERS)]
+    try:
+        while left:
+            name = left[0]
+            found, why = compared(name, folder, [str(runs)], ours)
+            left.pop(0)
             rows += found
-        except PeerFailed as failed:
-            why = str(failed)
-        if why:
-            missing[name] = why
-            say(f"{name}: {why}")
-        if options.discard:
-            shutil.rmtree(folder / name, ignore_errors=True)
-    if not options.only:
-        for name in OURS:
-            if name not in ours.rows:
-                say(f"ours: {name}")
-                ours.run(name)
+            if why:
+                missing[name] = why
+                say(f"{name}: {why}")
+            if options.discard:
+                shutil.rmtree(folder / name, ignore_errors=True)
+        if not options.only:
+            for name in OURS:
+                if name not in ours.rows:
+                    say(f"ours: {name}")
+                    ours.run(name)
+    except KeyboardInterrupt:
+        missing |= {name: "the run was stopped by hand before its rows were done" for name in left}
+    if not ours.rows:
+        raise SystemExit("bench-peers: nothing was measured: " + "; ".join(f"{name}: {why}" for name, why in missing.items()))
     found = {
         "began": began.isoformat(timespec="minutes"), "load": [load_before, os.getloadavg()[0]], "runs": runs,
-        "pbs": options.pbs, **ours.head, "cores": os.cpu_count(), "kernel": os.uname().release,
+        **ours.head, "cores": os.cpu_count(), "kernel": os.uname().release,
         "peers": {name: version for name, (version, _) in PEERS.items()},
         "ours": ours.medians(), "rows": rows, "missing": missing,
     }

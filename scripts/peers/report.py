@@ -72,8 +72,9 @@ def own(found):
 
 def left_out(found):
     told = [f"* {name}: {why}" for name, why in found["missing"].items()]
-    if not found["pbs"]:
-        told.append("* concrete-python's convolution with bootstraps: about a minute a run on an idle machine; `--pbs` runs it.")
+    unmeasured = [f"`{name}`" for name in TARGETS if name not in found["ours"]]
+    if unmeasured:
+        told.append(f"* Ours: {', '.join(unmeasured)}: the run was stopped by hand before.")
     for row in found["rows"]:
         if row["bootstraps"]:
             rate = row["bootstraps"] / row["ms_median"] * 1000
