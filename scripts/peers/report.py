@@ -83,7 +83,7 @@ def left_out(found):
     told += [
         "* No peer has a row for the matrix product, the stem, MiniLM or GPT-2: the nearest, concrete-ml-extensions, would need "
         "half an hour for the first (98,304 output elements at about 20 ms each).",
-        "* Jobs, chain, attestation and accuracy of DESIGN.md's table are not layers: README, \"Measured\".",
+        "* Jobs, chain, attestation and accuracy are no layers: README, \"Measured\".",
     ]
     if found.get("plot_missing"):
         told.append(f"* The plot: {found['plot_missing']}")
@@ -115,6 +115,6 @@ def markdown(found):
         "many times longer the peer takes.", "",
         *comparison(found), plot, "## What each row is", "",
         *[f"* {row['peer']}, {row['name']}: {row['notes']}." for row in found["rows"]], "",
-        "## Ours against the targets of DESIGN.md §12", "", *own(found), "",
+        "## Ours against our targets", "", *own(found), "",
         "## Not run, and why", "", *left_out(found), "",
     ])
