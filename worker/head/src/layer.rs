@@ -127,6 +127,12 @@ impl Axis {
         (self.stride.max(1) / a).min(self.kernel.max(1)) as usize
     }
 
+    /// True if every value of the image is under some tap of some output.
+    fn meets_every_value(self) -> bool {
+        let last = (self.outputs() as u64 - 1) * u64::from(self.stride) + self.reach();
+        self.phases() as u64 == u64::from(self.stride) && last >= u64::from(self.before) + u64::from(self.image)
+    }
+
     /// The remainder that phase `phase` stands for.
     pub(crate) fn remainder(self, phase: usize) -> usize {
         phase * self.dilation as usize % self.stride.max(1) as usize
@@ -231,6 +237,15 @@ impl Layer {
             Self::Conv2d { out_channels, rows, columns, .. } => {
                 Shape { channels: out_channels as usize, rows: rows.outputs(), columns: columns.outputs() }
             }
+        }
+    }
+
+    /// True if every input meets a weight, so that a request holds all of them. Meaningful only for a layer that has
+    /// a layout.
+    pub(crate) fn meets_every_input(&self) -> bool {
+        match self {
+            Self::Dense { .. } => true,
+            Self::Conv2d { rows, columns, .. } => rows.meets_every_value() && columns.meets_every_value(),
         }
     }
 

@@ -195,7 +195,7 @@ impl HeadPlan {
         let features = program.features().domain;
         check_domain("bits of the features", rounds.len() - 1, features)?;
         let shapes = shapes(&program, &rounds).map_err(|(node, source)| PlanError::Node { node, source })?;
-        check_input(parameter_set, &rounds[0], &program)?;
+        check_input(&rounds[0], &program)?;
         Ok(Self { parameter_set, mode, rounds, program, shapes })
     }
 
@@ -262,12 +262,11 @@ impl HeadPlan {
 }
 
 /// A client that was restarted has of its input what the first request carries.
-fn check_input(parameter_set: ParameterSet, first: &RoundPlan, program: &Program) -> Result<(), PlanError> {
+fn check_input(first: &RoundPlan, program: &Program) -> Result<(), PlanError> {
     let reads = |node: &crate::program::Node| node.reads().contains(&Program::INPUT);
     let later = program.nodes().iter().skip(1).position(reads).map(|place| place + 1);
     let Some(node) = later.or_else(|| (program.features().of == Program::INPUT).then_some(0)) else { return Ok(()) };
-    let layout = first.input_layout(parameter_set).map_err(|source| PlanError::Geometry { round: 0, source })?;
-    match layout.first_slots().iter().all(Option::is_some) {
+    match first.layer.meets_every_input() {
         true => Ok(()),
         false => Err(PlanError::Node { node, source: NodeError::NotSent }),
     }

@@ -429,6 +429,27 @@ fn a_program_reads_like_a_plan() {
 
 proptest! {
     #[test]
+    fn a_program_that_may_read_the_input_finds_all_of_it_in_the_request(
+        kernel in 1u32..5, stride in 1u32..4, dilation in 1u32..4, before in 0u32..3, after in 0u32..3, more in 0u32..9,
+        seed in any::<u64>(),
+    ) {
+        let reach = (kernel - 1) * dilation + 1;
+        let axis = Axis::new(reach + more, kernel).strided(stride).dilated(dilation).padded(before, after);
+        let layer = Layer::conv(2, 1, axis, Axis::new(3, 1));
+        let taken = planned(&[layer], |draft, sums| {
+            draft.then(Node::Activate { of: Program::INPUT, activation: Activation::Relu });
+            sums
+        });
+        if let Ok(plan) = taken {
+            let (owner, round) = (Owner::new(SET), &plan.rounds()[0]);
+            let layout = round.input_layout(SET).unwrap();
+            let input = random_inputs(&mut StdRng::seed_from_u64(seed), Domain::I8, layer.input_shape().len());
+            let request = owner.key.encrypt(&input, &layout, round.accumulator_bits).unwrap();
+            prop_assert_eq!(&*owner.key.read_request(&request, &layout, round.accumulator_bits).unwrap(), &input);
+        }
+    }
+
+    #[test]
     fn whatever_is_decrypted_every_request_is_in_its_domain(sums in prop::collection::vec(any::<i64>(), 144), seed in any::<u64>()) {
         let mut rng = StdRng::seed_from_u64(seed);
         let (plan, _) = deep_plan(&mut rng, SET);
