@@ -1,8 +1,7 @@
 //! A sentence encoder from its published files: what numpy gives, in floats and as a head.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-use encompute_head::{Backend, ClearBackend};
-use encompute_model::{SentenceEncoder, SentenceError};
+use encompute_model::{SentenceEncoder, SentenceError, clear_features};
 use std::path::{Path, PathBuf};
 
 #[derive(serde::Deserialize)]
@@ -48,13 +47,8 @@ fn the_encoder_as_a_head_stays_close_to_the_float_model() {
     assert_eq!((head.plan().rounds().len(), head.plan().feature_count()), (8, 16));
     for Expected { sentence, embedding } in expected() {
         let tensor = encoder.tensor(&encoder.sentence(&sentence).unwrap(), &grid);
-        let input: Vec<i64> = tensor.values().iter().map(|byte| i64::from(*byte)).collect();
-        let mut run = head.plan().run(&input).unwrap();
-        while let Some((round, values)) = run.request() {
-            let sums = ClearBackend.evaluate(&head, round, &values.to_vec()).unwrap();
-            run.answer(&sums).unwrap();
-        }
-        let found: Vec<f64> = run.features().unwrap().expose().iter().map(|value| *value as f64).collect();
+        let features = clear_features(&head, &tensor).unwrap();
+        let found: Vec<f64> = features.iter().map(|value| *value as f64).collect();
         let cosine = cosine(&found, &embedding);
         assert!(cosine > 0.995, "{sentence}: {cosine}");
     }

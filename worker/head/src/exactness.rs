@@ -223,14 +223,12 @@ pub fn noise<O: TensorOwner>(encryptions: u64, seed: u64, fresh: impl Fn() -> O)
         }
     }
     let proof = &head.proofs()[0];
-    let proved =
-        [proof.input_variance_log2_milli, proof.response_variance_log2_milli, proof.blinding_variance_log2_milli];
     Ok(Noise {
         encryptions,
         outputs,
         measured_variance: squares / (outputs as f64).max(1.0),
         expected_variance,
-        proved_variance: proved.iter().map(|milli| (f64::from(*milli) / 1_000.0).exp2()).sum(),
+        proved_variance: proof.variance(),
         largest_of_margin: largest / f64::from(proof.margin_log2).exp2(),
     })
 }

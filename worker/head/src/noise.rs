@@ -133,6 +133,13 @@ pub(crate) fn prove(
 }
 
 impl NoiseProof {
+    /// Variance of an output's noise as the proof bounds it, in units of 2⁻⁶⁴ of the torus.
+    pub fn variance(&self) -> f64 {
+        let terms =
+            [self.input_variance_log2_milli, self.response_variance_log2_milli, self.blinding_variance_log2_milli];
+        terms.iter().map(|milli| (f64::from(*milli) / 1_000.0).exp2()).sum()
+    }
+
     /// True if no sum can overflow and the failure bound is below two to `limit_log2`.
     pub fn holds(&self, limit_log2: i32) -> bool {
         self.worst_sum_bits <= self.accumulator_bits && self.failure_log2 <= limit_log2

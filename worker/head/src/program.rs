@@ -7,13 +7,14 @@
 use codec::{Compact, Decode, Encode, Error, Input, Output as Sink};
 use core::fmt;
 
-use crate::layer::{Axis, Shape};
-use crate::plan::{Domain, RoundPlan};
+use crate::layer::Axis;
+use crate::plan::Domain;
 
 mod check;
 mod show;
 
 pub use check::NodeError;
+pub(crate) use check::shapes;
 
 /// A finite number of a plan. Never made of a value of a user's.
 #[derive(Clone, Copy, PartialEq)]
@@ -359,9 +360,7 @@ impl Node {
             Self::Attend { query, key, value, mask, .. } => [*query, *key, *value].into_iter().chain(*mask).collect(),
         }
     }
-}
 
-impl Node {
     /// The same node, reading the tensors that these are called now.
     #[must_use]
     pub fn renamed(mut self, name: impl Fn(TensorIndex) -> TensorIndex) -> Self {
@@ -383,9 +382,4 @@ impl Node {
         }
         self
     }
-}
-
-/// The shape of every tensor of a program, the input first.
-pub(crate) fn shapes(program: &Program, rounds: &[RoundPlan]) -> Result<Vec<Shape>, (usize, NodeError)> {
-    check::shapes(program, rounds)
 }

@@ -82,7 +82,7 @@ fn round_words(head: &CompiledHead, index: usize) -> [String; 3] {
             "exact: sums of at most {} bits in {}, noise of 2^{:.1} below 2^{}; wrong at most 2^{}",
             proof.worst_sum_bits,
             proof.accumulator_bits,
-            deviation_log2(proof),
+            proof.variance().log2() / 2.0,
             proof.margin_log2,
             proof.failure_log2
         ),
@@ -101,13 +101,6 @@ fn ciphertexts(head: &CompiledHead, plan: &RoundPlan) -> (usize, usize) {
     let set = head.plan().parameter_set();
     let up = plan.input_layout(set).map_or(0, |layout| layout.ciphertext_count());
     (up, plan.output_layout(set).map_or(0, |layout| layout.pieces().len()))
-}
-
-/// Standard deviation of a response's noise, as the proof bounds it.
-fn deviation_log2(proof: &encompute_head::NoiseProof) -> f64 {
-    let parts =
-        [proof.input_variance_log2_milli, proof.response_variance_log2_milli, proof.blinding_variance_log2_milli];
-    parts.iter().map(|milli| (f64::from(*milli) / 1_000.0).exp2()).sum::<f64>().log2() / 2.0
 }
 
 fn as_json(model: &str, split: &BenchSplit) -> Value {

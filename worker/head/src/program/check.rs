@@ -119,7 +119,7 @@ struct Walk<'a> {
 }
 
 /// The shape of every tensor, the input first; or the node that does not hold.
-pub(super) fn shapes(program: &Program, rounds: &[RoundPlan]) -> Result<Vec<Shape>, (usize, NodeError)> {
+pub(crate) fn shapes(program: &Program, rounds: &[RoundPlan]) -> Result<Vec<Shape>, (usize, NodeError)> {
     let nodes = program.nodes();
     if nodes.len() > Program::NODE_LIMIT {
         let (found, limit) = (nodes.len() as u64, Program::NODE_LIMIT as u64);
