@@ -2,7 +2,7 @@
 //!
 //! `cargo run --release --example bootstrap` prints the least and the median of some rounds, wall clock and processor
 //! time. Under another profile `tfhe`'s figures are those of a slow build. `-- check 10000` looks a random table up on so many random
-//! inputs, counts wrong entries, and measures the noise.
+//! inputs, counts wrong entries, and measures the noise, before packing and after.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 #[path = "../tests/support/client.rs"]
@@ -19,6 +19,9 @@ const SET: BootstrapSet = BootstrapSet::FourBitsV1;
 const ROUNDS: usize = 7;
 /// Values together, threads.
 const SHAPES: [(usize, usize); 6] = [(1, 1), (4, 1), (8, 1), (16, 1), (16, 2), (32, 2)];
+
+/// Values in one ciphertext.
+const PACKED: [usize; 2] = [16, 64];
 
 fn main() {
     let mut client = Client::new(SET, 7);
@@ -53,7 +56,7 @@ fn timed(count: usize, work: impl FnOnce()) -> [f64; 2] {
 }
 
 fn measure(client: &mut Client, keys: &LibraryKeys, key: &EvaluationKey) {
-    let inputs: Vec<_> = (0..32).map(|bin| client.encrypt(bin % 16 * Table::BIN_WIDTH)).collect();
+    let inputs: Vec<_> = (0..64).map(|bin| client.encrypt(bin % 16 * Table::BIN_WIDTH)).collect();
     let table = Table::of_four_bits(|bin| bin * 3 % 16);
     let pools = [1, 2].map(|threads| rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap());
     let paths: Vec<(CodePath, Bootstrapper, PreparedEvaluationKey)> = CodePath::available()
@@ -78,18 +81,24 @@ fn measure(client: &mut Client, keys: &LibraryKeys, key: &EvaluationKey) {
                 });
                 found.push((format!("{}, {count} together, {threads} threads", path.name()), times));
             }
+            for together in PACKED {
+                let times = timed(inputs.len(), || {
+                    pools[0].install(|| bootstrapper.pack(prepared, &inputs, together).unwrap());
+                });
+                found.push((format!("{}, packing {together} in one, 1 threads", path.name()), times));
+            }
         }
         if round == 0 {
             rows = found.iter().map(|(name, _)| (name.clone(), Vec::new())).collect();
         }
         rows.iter_mut().zip(found).for_each(|(row, (_, times))| row.1.push(times));
     }
-    println!("milliseconds a bootstrap, least and median: wall clock, processor");
+    println!("milliseconds a bootstrap or value, least and median: wall clock, processor");
     for (name, times) in rows {
         let sorted = [0, 1].map(|of| {
             let mut times: Vec<f64> = times.iter().map(|times| times[of]).collect();
             times.sort_by(f64::total_cmp);
-            format!("{:8.2} {:8.2}", times[0], times[times.len() / 2])
+            format!("{:8.3} {:8.3}", times[0], times[times.len() / 2])
         });
         println!("{name:36} {}", sorted.join("   "));
     }
@@ -138,11 +147,14 @@ impl Library {
     }
 }
 
+/// Values in one ciphertext when their noise is measured.
+const TOGETHER: usize = 16;
+
 fn check(client: &mut Client, key: &EvaluationKey, count: usize) {
     let bootstrapper = Bootstrapper::new(CodePath::fastest());
     let prepared = bootstrapper.prepare(key);
     let mut rng = StdRng::seed_from_u64(0xb007);
-    let (mut wrong, mut squares, mut done) = (0usize, 0f64, 0usize);
+    let (mut wrong, mut squares, mut packed_squares, mut done) = (0usize, 0f64, 0f64, 0usize);
     while done < count {
         let values: [u8; 16] = core::array::from_fn(|_| rng.random_range(0..16));
         let table = Table::of_four_bits(|bin| values[usize::from(bin)]);
@@ -155,8 +167,17 @@ fn check(client: &mut Client, key: &EvaluationKey, count: usize) {
             wrong += usize::from(error.unsigned_abs() >= Table::BIN_WIDTH / 2);
             squares += (error as f64).powi(2);
         }
+        let packed = bootstrapper.pack(&prepared, &outputs, TOGETHER).unwrap();
+        for (at, bin) in bins.iter().enumerate() {
+            let value = LweCiphertext::extract(&packed[at / TOGETHER], at % TOGETHER * 2048 / TOGETHER).unwrap();
+            let wanted =
+                u64::from(values[usize::from(*bin)]).wrapping_mul(Table::BIN_WIDTH.wrapping_mul(TOGETHER as u64));
+            packed_squares += (client.phase(&value).wrapping_sub(wanted) as i64 as f64).powi(2);
+        }
         done += bins.len();
     }
     let ratio = squares / done as f64 / SET.output_variance();
     println!("{done} bootstraps, {wrong} wrong entries, variance {ratio:.4} of the proof's");
+    let ratio = packed_squares / done as f64 / SET.packed_variance(SET.output_variance(), TOGETHER);
+    println!("packed by {TOGETHER}: variance {ratio:.4} of the proof's");
 }

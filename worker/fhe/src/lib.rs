@@ -12,7 +12,7 @@
 //! * [`EncryptedFeatures`] is the response: modulus-switched, holding only the wanted bodies.
 //!
 //! For heads that do not leave encryption between layers a [`Bootstrapper`] looks a [`Table`] up on single values,
-//! [`LweCiphertext`]s, under a user's [`EvaluationKey`]; one input has one output on every machine here, too.
+//! [`LweCiphertext`]s, under a user's [`EvaluationKey`], and packs them; one input has one output on every machine here, too.
 //!
 //! ```
 //! use encompute_fhe::{Ciphertext, CodePath, ParameterSet, Ring, WeightPolynomials};
@@ -40,8 +40,8 @@ mod ring;
 
 pub use blinding::{BLINDING_SEED_BYTES, Blinding, BlindingSeed, blinding_variance};
 pub use bootstrap::{
-    BootstrapError, BootstrapSet, Bootstrapper, EvaluationKey, EvaluationKeyError, LweCiphertext, LweDimension,
-    PreparedEvaluationKey, TABLE_BINS, Table,
+    BootstrapError, BootstrapSet, Bootstrapper, Decomposition, EvaluationKey, EvaluationKeyError, LweCiphertext,
+    LweDimension, MOST_PACKED, PreparedEvaluationKey, TABLE_BINS, Table,
 };
 pub use expand::{Ciphertext, expand_blinding_key, expand_tensor};
 pub use layout::{InputLayout, LayoutError, OutputLayout, Slot, WantedBody};

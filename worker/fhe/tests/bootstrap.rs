@@ -7,7 +7,7 @@ mod client;
 use client::Client;
 use encompute_fhe::{
     BootstrapError, BootstrapSet, Bootstrapper, Ciphertext, CodePath, EvaluationKey, EvaluationKeyError, LweCiphertext,
-    MaskSeed, ParameterSet, PreparedEvaluationKey, Ring, Table, WeightPolynomials,
+    MOST_PACKED, MaskSeed, ParameterSet, PreparedEvaluationKey, Ring, Table, WeightPolynomials,
 };
 use encompute_protocol::BlobDigest;
 use encompute_protocol::wire::DecodeError;
@@ -44,6 +44,23 @@ fn decoded(phase: u64) -> u8 {
 fn digest(values: &[LweCiphertext]) -> BlobDigest {
     let words = values.iter().flat_map(|value| value.mask.iter().chain([&value.body]));
     BlobDigest::of(&words.flat_map(|word| word.to_le_bytes()).collect::<Vec<_>>())
+}
+
+fn digest_of_rings(ciphertexts: &[Ciphertext]) -> BlobDigest {
+    let words = ciphertexts.iter().flat_map(|both| both.mask.iter().chain(&both.body));
+    BlobDigest::of(&words.flat_map(|word| word.to_le_bytes()).collect::<Vec<_>>())
+}
+
+/// Differences of what `ciphertexts` hold, `together` each, to `values` times that.
+fn errors(client: &Client, ciphertexts: &[Ciphertext], together: usize, values: &[u64]) -> Vec<i64> {
+    let places = ciphertexts.iter().flat_map(|each| (0..together).map(move |at| (each, at * 2048 / together)));
+    let phases = places.map(|(each, at)| client.phase(&LweCiphertext::extract(each, at).unwrap()));
+    let wanted = values.iter().map(|value| value.wrapping_mul(together as u64));
+    phases.zip(wanted.chain(std::iter::repeat(0))).map(|(found, wanted)| found.wrapping_sub(wanted) as i64).collect()
+}
+
+fn mean_square(errors: &[i64]) -> f64 {
+    errors.iter().map(|error| (*error as f64).powi(2)).sum::<f64>() / errors.len() as f64
 }
 
 fn all_entries_are_right(client: &mut Client, bootstrapper: &Bootstrapper, key: &PreparedEvaluationKey, seed: u64) {
@@ -88,7 +105,12 @@ fn results_are_the_same_on_every_path_alone_together_and_on_any_number_of_thread
     let on = |path, threads: usize| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
         let bootstrapper = Bootstrapper::new(path);
-        pool.install(|| bootstrapper.apply(&bootstrapper.prepare(&key), &table, &inputs).unwrap())
+        pool.install(|| {
+            let prepared = bootstrapper.prepare(&key);
+            let outputs = bootstrapper.apply(&prepared, &table, &inputs).unwrap();
+            let packed = [1, 4, 64].map(|together| bootstrapper.pack(&prepared, &outputs, together).unwrap());
+            (outputs, packed)
+        })
     };
     let wanted = on(CodePath::PORTABLE, 1);
     for path in CodePath::available() {
@@ -98,9 +120,13 @@ fn results_are_the_same_on_every_path_alone_together_and_on_any_number_of_thread
     }
     let bootstrapper = Bootstrapper::new(CodePath::fastest());
     let prepared = bootstrapper.prepare(&key);
-    for (input, wanted) in inputs.iter().zip(&wanted) {
+    let (outputs, [_, by_four, _]) = &wanted;
+    for (input, wanted) in inputs.iter().zip(outputs) {
         let alone = bootstrapper.apply(&prepared, &table, core::slice::from_ref(input)).unwrap();
         assert!(alone[0] == *wanted);
+    }
+    for (four, wanted) in outputs.chunks(4).zip(by_four) {
+        assert!(bootstrapper.pack(&prepared, four, 4).unwrap() == [wanted.clone()]);
     }
 }
 
@@ -112,15 +138,20 @@ fn production_results_are_those_of_the_known_answer_on_every_path() {
     assert_eq!(hex(production_key().digest()), KEY_DIGEST);
     for path in CodePath::available().into_iter().filter(|path| path.name() != CodePath::NTT.name()) {
         let bootstrapper = Bootstrapper::new(path);
-        let outputs = bootstrapper.apply(&bootstrapper.prepare(production_key()), &table, &inputs).unwrap();
+        let prepared = bootstrapper.prepare(production_key());
+        let outputs = bootstrapper.apply(&prepared, &table, &inputs).unwrap();
         assert_eq!(hex(digest(&outputs)), OUTPUT_DIGEST, "{}", path.name());
+        let packed = bootstrapper.pack(&prepared, &outputs, MOST_PACKED).unwrap();
+        assert_eq!(hex(digest_of_rings(&packed)), PACKED_DIGEST, "{}", path.name());
     }
 }
 
 /// Made by `tfhe` 1.8.2 from the client's seed 1.
-const KEY_DIGEST: &str = "7d8f16f4db0c32f2bd7ee904e0652e87d627526eff57daf76f6011ac7ee82e23";
+const KEY_DIGEST: &str = "a31b51747a3387de4db63110c96049ceef58809faebb68d88ea58bc3818aebd6";
 /// The same on AVX-512, AVX2 and one value at a time.
 const OUTPUT_DIGEST: &str = "2b616d836da76b4f62c7386e6ec86245a26cf3cce2b44c2fa29a3269ca830c25";
+/// Those values in one ciphertext.
+const PACKED_DIGEST: &str = "1bb05d3ba3fbf8a006b5b6d27f4b48eb9afa05c84d6f1c08b2d8c577b41b1750";
 
 fn hex(digest: BlobDigest) -> String {
     digest.0.iter().map(|byte| format!("{byte:02x}")).collect()
@@ -131,11 +162,56 @@ fn noise_of_the_output_is_that_of_the_proof() {
     let (mut client, bootstrapper, key) = production();
     let inputs: Vec<_> = (0..256).map(|at| client.encrypt(at % 16 * BIN)).collect();
     let outputs = bootstrapper.apply(key, &Table::of_four_bits(|bin| bin), &inputs).unwrap();
-    let errors = outputs.iter().zip(0u64..).map(|(output, at)| client.phase(output).wrapping_sub(at % 16 * BIN));
-    let squares: f64 = errors.map(|error| (error as i64 as f64).powi(2)).sum();
-    let ratio = squares / outputs.len() as f64 / PRODUCTION.output_variance();
+    let values: Vec<u64> = (0..256).map(|at| at % 16 * BIN).collect();
+    let found: Vec<i64> =
+        outputs.iter().zip(&values).map(|(output, value)| client.phase(output).wrapping_sub(*value) as i64).collect();
+    let ratio = mean_square(&found) / PRODUCTION.output_variance();
     // The variance of 256 samples is off by a deviation of nine percent.
     assert!((0.65..1.35).contains(&ratio), "{ratio}");
+    let packed = bootstrapper.pack(key, &outputs, 16).unwrap();
+    let found = mean_square(&errors(&client, &packed, 16, &values));
+    let ratio = found / PRODUCTION.packed_variance(PRODUCTION.output_variance(), 16);
+    assert!((0.65..1.35).contains(&ratio), "packed {ratio}");
+}
+
+#[test]
+fn packed_values_lie_at_equal_distances_times_their_number() {
+    let (mut client, bootstrapper) = (Client::new(TOY, 12), Bootstrapper::new(CodePath::fastest()));
+    let key = bootstrapper.prepare(&client.evaluation_key());
+    let mut rng = StdRng::seed_from_u64(12);
+    for together in (0..=6).map(|log2| 1usize << log2) {
+        for count in [1, together, together + 1] {
+            let values: Vec<u64> = (0..count).map(|_| rng.random()).collect();
+            let inputs: Vec<_> = values.iter().map(|value| client.encrypt(*value)).collect();
+            let packed = bootstrapper.pack(&key, &inputs, together).unwrap();
+            assert_eq!(packed.len(), count.div_ceil(together));
+            let deviation = TOY.packed_variance(TOY.ring().noise_variance(), together).sqrt();
+            let found = errors(&client, &packed, together, &values);
+            assert_eq!(found.len(), packed.len() * together);
+            let worst = found.iter().map(|error| error.unsigned_abs()).max().unwrap();
+            assert!((worst as f64) < 6.0 * deviation, "{count} by {together}: 2^{}", (worst as f64).log2());
+        }
+    }
+    assert!(bootstrapper.pack(&key, &[], 8).unwrap().is_empty());
+}
+
+#[test]
+fn noise_that_packing_adds_is_that_of_the_proof() {
+    let (mut client, bootstrapper) = (Client::new(TOY, 13), Bootstrapper::new(CodePath::fastest()));
+    let key = bootstrapper.prepare(&client.evaluation_key());
+    let mut rng = StdRng::seed_from_u64(13);
+    for together in [2, 8, 64] {
+        let mut found = Vec::new();
+        for _ in 0..64 {
+            let values: Vec<u64> = (0..16 * together).map(|_| rng.random()).collect();
+            let inputs: Vec<_> = values.iter().map(|value| client.encrypt_without_noise(*value, &mut rng)).collect();
+            found.extend(errors(&client, &bootstrapper.pack(&key, &inputs, together).unwrap(), together, &values));
+        }
+        let ratio = mean_square(&found) / TOY.packed_variance(0.0, together);
+        // Off by a deviation of 2.2 percent, which is that of the number of ones in a key, and by some two percent for
+        // the 1024 ciphertexts, for values in one of them share half of their noise.
+        assert!((0.92..1.08).contains(&ratio), "{together}: {ratio}");
+    }
 }
 
 #[test]
@@ -236,7 +312,16 @@ fn a_value_under_a_key_of_another_length_is_refused() {
     let (_, bootstrapper, key) = production();
     let inputs = [2048, 918].map(|len| LweCiphertext { mask: vec![0; len], body: 0 });
     let refused = BootstrapError::InputSize { index: 1, found: 918, wanted: 2048, set: PRODUCTION };
-    assert_eq!(bootstrapper.apply(key, &Table::new([0; 16]), &inputs).err(), Some(refused));
+    assert_eq!(bootstrapper.apply(key, &Table::new([0; 16]), &inputs).err(), Some(refused.clone()));
+    assert_eq!(bootstrapper.pack(key, &inputs, 2).err(), Some(refused));
+}
+
+#[test]
+fn numbers_that_a_ciphertext_cannot_hold_are_refused() {
+    let (_, bootstrapper, key) = production();
+    for found in [0, 3, 2 * MOST_PACKED, usize::MAX] {
+        assert_eq!(bootstrapper.pack(key, &[], found).err(), Some(BootstrapError::Together { found }));
+    }
 }
 
 fn a_key() -> EvaluationKey {
@@ -248,7 +333,7 @@ fn a_key_survives_the_wire_at_the_length_of_its_set() {
     let key = a_key();
     assert!(EvaluationKey::from_bytes(&key.to_bytes()).unwrap() == key);
     assert_eq!(key.to_bytes().len(), EvaluationKey::byte_len(TOY));
-    assert_eq!(EvaluationKey::byte_len(PRODUCTION), 34 + 4 * 8192 + 6 * 918 * 4096);
+    assert_eq!(EvaluationKey::byte_len(PRODUCTION), 50 + 4 * 8192 + 6 * 918 * 4096 + 6 * 6 * 2048);
     assert!(EvaluationKey::byte_len(PRODUCTION) < EvaluationKey::LIMIT_BYTES);
     assert_eq!(PRODUCTION.ring(), ParameterSet::Glwe2048V1);
     assert!(PreparedEvaluationKey::memory_bytes(PRODUCTION) < 91 << 20);
@@ -271,17 +356,25 @@ fn key_with_a_missing_byte_is_refused() {
 }
 
 #[test]
+fn key_without_its_packing_part_is_refused() {
+    let bytes = a_key().to_bytes();
+    let (wanted_bytes, found_bytes) = (bytes.len(), bytes.len() - 6 * EvaluationKey::packing_bodies(TOY));
+    let refused = EvaluationKeyError::Length { set: TOY, found_bytes, wanted_bytes };
+    assert_eq!(EvaluationKey::from_bytes(&bytes[..found_bytes]).err(), Some(refused));
+}
+
+#[test]
 fn key_that_ends_within_its_seeds_is_refused() {
     let refused = EvaluationKeyError::Encoding(DecodeError::Malformed);
-    assert_eq!(EvaluationKey::from_bytes(&a_key().to_bytes()[..33]).err(), Some(refused.clone()));
+    assert_eq!(EvaluationKey::from_bytes(&a_key().to_bytes()[..49]).err(), Some(refused.clone()));
     assert_eq!(EvaluationKey::from_bytes(&[]).err(), Some(refused));
 }
 
 #[test]
 fn key_of_another_version_is_refused() {
     let mut bytes = a_key().to_bytes();
-    bytes[0] = 2;
-    let refused = EvaluationKeyError::Encoding(DecodeError::Version { found: 2, known: 1 });
+    bytes[0] = 1;
+    let refused = EvaluationKeyError::Encoding(DecodeError::Version { found: 1, known: 2 });
     assert_eq!(EvaluationKey::from_bytes(&bytes).err(), Some(refused));
 }
 
@@ -304,13 +397,16 @@ fn key_over_the_limit_is_refused_before_it_is_read() {
 fn bodies_of_another_number_are_refused() {
     let seed = MaskSeed([0; 16]);
     let (keyswitch, bootstrap) = (EvaluationKey::keyswitch_bodies(TOY), EvaluationKey::bootstrap_bodies(TOY));
-    let of = |keyswitch: usize, bootstrap: usize| {
-        EvaluationKey::from_bodies(TOY, (seed, &vec![0; keyswitch]), (seed, &vec![0; bootstrap])).err()
+    let packing = EvaluationKey::packing_bodies(TOY);
+    let of = |keyswitch: usize, bootstrap: usize, packing: usize| {
+        let (keyswitch, bootstrap, packing) = (vec![0; keyswitch], vec![0; bootstrap], vec![0; packing]);
+        EvaluationKey::from_bodies(TOY, (seed, &keyswitch), (seed, &bootstrap), (seed, &packing)).err()
     };
     let refused = |part, found, wanted| Some(EvaluationKeyError::BodyCount { set: TOY, part, found, wanted });
-    assert_eq!(of(keyswitch - 1, bootstrap), refused("the keyswitch key", keyswitch - 1, keyswitch));
-    assert_eq!(of(keyswitch, bootstrap + 1), refused("the bootstrap key", bootstrap + 1, bootstrap));
-    assert_eq!(of(keyswitch, bootstrap), None);
+    assert_eq!(of(keyswitch - 1, bootstrap, packing), refused("the keyswitch key", keyswitch - 1, keyswitch));
+    assert_eq!(of(keyswitch, bootstrap + 1, packing), refused("the bootstrap key", bootstrap + 1, bootstrap));
+    assert_eq!(of(keyswitch, bootstrap, packing - 1), refused("the packing key", packing - 1, packing));
+    assert_eq!(of(keyswitch, bootstrap, packing), None);
 }
 
 proptest! {

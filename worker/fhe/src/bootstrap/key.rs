@@ -9,11 +9,12 @@ use rayon::prelude::*;
 use super::eights::Eights;
 use super::fourier::{Fourier, POINTS, ROWS, SIZE};
 use super::keyswitch::{KeyswitchKey, stride};
-use super::params::{BootstrapSet, KEYSWITCH_LEVELS};
+use super::params::{BootstrapSet, KEYSWITCH_LEVELS, PACKING_LEVELS};
 use super::rotate::{KeyRow, Spectrum};
 use crate::expand::{BLOCK_BYTES, fill};
 use crate::message::{MaskSeed, round_and_pack, unpack_bodies};
 use crate::packing::packed_len;
+use crate::params::UploadBits;
 
 /// Why bytes or bodies were refused as an evaluation key. Nothing has been allocated for them then.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -49,22 +50,24 @@ pub enum EvaluationKeyError {
 /// A user's evaluation key: seeds and rounded bodies, never masks. It opens nothing.
 ///
 /// The keyswitch key encrypts each bit of the large key under the small one, at four levels, modulo 2³²; the
-/// bootstrap key encrypts each bit of the small key under the large one, at one level of 23 bits, modulo 2⁶⁴.
+/// bootstrap key encrypts each bit of the small key under the large one, at one level of 23 bits, modulo 2⁶⁴; the
+/// packing key encrypts the large key after six automorphisms under itself, at that level.
 #[derive(Clone, PartialEq, Eq)]
 pub struct EvaluationKey {
     set: BootstrapSet,
     keyswitch_seed: MaskSeed,
     bootstrap_seed: MaskSeed,
-    /// Keyswitch bodies, then bootstrap bodies.
+    packing_seed: MaskSeed,
+    /// Keyswitch bodies, bootstrap bodies, packing bodies.
     bodies: Vec<u8>,
 }
 
 impl EvaluationKey {
     /// Most bytes an evaluation key may have.
     pub const LIMIT_BYTES: usize = 24 << 20;
-    const VERSION: u8 = 1;
-    /// Version, set and two seeds.
-    const HEADER_BYTES: usize = 2 + 16 + 16;
+    const VERSION: u8 = 2;
+    /// Version, set and three seeds.
+    const HEADER_BYTES: usize = 2 + 16 + 16 + 16;
 
     /// Bodies of a keyswitch key: `[large key, levels]`, lowest level first.
     pub fn keyswitch_bodies(set: BootstrapSet) -> usize {
@@ -76,18 +79,27 @@ impl EvaluationKey {
         set.lwe_dimension().0 * 2 * set.ring().polynomial_size().0
     }
 
+    /// Bodies of a packing key: `[automorphisms, coefficients]`.
+    pub fn packing_bodies(set: BootstrapSet) -> usize {
+        PACKING_LEVELS * set.ring().polynomial_size().0
+    }
+
     fn keyswitch_bytes(set: BootstrapSet) -> usize {
         4 * Self::keyswitch_bodies(set)
     }
 
-    /// Bytes of every key of `set`.
-    pub fn byte_len(set: BootstrapSet) -> usize {
-        let bootstrap = packed_len(Self::bootstrap_bodies(set), set.body_bits().0);
-        Self::HEADER_BYTES + Self::keyswitch_bytes(set) + bootstrap
+    fn bootstrap_bytes(set: BootstrapSet) -> usize {
+        packed_len(Self::bootstrap_bodies(set), set.body_bits().0)
     }
 
-    /// The key for bodies at full width: those of the keyswitch key modulo 2³², those of the bootstrap key modulo
-    /// 2⁶⁴, which are rounded to [`BootstrapSet::body_bits`].
+    /// Bytes of every key of `set`.
+    pub fn byte_len(set: BootstrapSet) -> usize {
+        let packing = packed_len(Self::packing_bodies(set), set.body_bits().0);
+        Self::HEADER_BYTES + Self::keyswitch_bytes(set) + Self::bootstrap_bytes(set) + packing
+    }
+
+    /// The key for bodies at full width: those of the keyswitch key modulo 2³², those of the bootstrap key and the
+    /// packing key modulo 2⁶⁴, which are rounded to [`BootstrapSet::body_bits`].
     ///
     /// # Errors
     /// [`EvaluationKeyError::BodyCount`].
@@ -95,10 +107,12 @@ impl EvaluationKey {
         set: BootstrapSet,
         (keyswitch_seed, keyswitch): (MaskSeed, &[u32]),
         (bootstrap_seed, bootstrap): (MaskSeed, &[u64]),
+        (packing_seed, packing): (MaskSeed, &[u64]),
     ) -> Result<Self, EvaluationKeyError> {
         let counts = [
             ("the keyswitch key", keyswitch.len(), Self::keyswitch_bodies(set)),
             ("the bootstrap key", bootstrap.len(), Self::bootstrap_bodies(set)),
+            ("the packing key", packing.len(), Self::packing_bodies(set)),
         ];
         for (part, found, wanted) in counts {
             if found != wanted {
@@ -107,7 +121,8 @@ impl EvaluationKey {
         }
         let mut bodies: Vec<u8> = keyswitch.iter().flat_map(|body| body.to_le_bytes()).collect();
         bodies.extend(round_and_pack(bootstrap, set.body_bits()));
-        Ok(Self { set, keyswitch_seed, bootstrap_seed, bodies })
+        bodies.extend(round_and_pack(packing, set.body_bits()));
+        Ok(Self { set, keyswitch_seed, bootstrap_seed, packing_seed, bodies })
     }
 
     /// The key in `bytes`.
@@ -126,13 +141,14 @@ impl EvaluationKey {
         if found != known {
             return Err(wire::DecodeError::Version { found, known }.into());
         }
-        let (set, keyswitch_seed, bootstrap_seed) = <(BootstrapSet, MaskSeed, MaskSeed)>::decode(&mut &header[1..])
-            .map_err(|_| wire::DecodeError::Malformed)?;
+        let (set, keyswitch_seed, bootstrap_seed, packing_seed) =
+            <(BootstrapSet, MaskSeed, MaskSeed, MaskSeed)>::decode(&mut &header[1..])
+                .map_err(|_| wire::DecodeError::Malformed)?;
         let wanted_bytes = Self::byte_len(set);
         match found_bytes {
             longer if longer > wanted_bytes => Err(wire::DecodeError::Trailing { bytes: longer - wanted_bytes }.into()),
             shorter if shorter < wanted_bytes => Err(EvaluationKeyError::Length { set, found_bytes, wanted_bytes }),
-            _ => Ok(Self { set, keyswitch_seed, bootstrap_seed, bodies: bodies.to_vec() }),
+            _ => Ok(Self { set, keyswitch_seed, bootstrap_seed, packing_seed, bodies: bodies.to_vec() }),
         }
     }
 
@@ -140,7 +156,7 @@ impl EvaluationKey {
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(Self::byte_len(self.set));
         bytes.push(Self::VERSION);
-        (self.set, self.keyswitch_seed, self.bootstrap_seed).encode_to(&mut bytes);
+        (self.set, self.keyswitch_seed, self.bootstrap_seed, self.packing_seed).encode_to(&mut bytes);
         bytes.extend_from_slice(&self.bodies);
         bytes
     }
@@ -160,16 +176,22 @@ impl EvaluationKey {
     }
 
     fn bootstrap_part(&self) -> &[u8] {
-        &self.bodies[Self::keyswitch_bytes(self.set)..]
+        &self.bodies[Self::keyswitch_bytes(self.set)..][..Self::bootstrap_bytes(self.set)]
+    }
+
+    fn packing_part(&self) -> &[u8] {
+        &self.bodies[Self::keyswitch_bytes(self.set) + Self::bootstrap_bytes(self.set)..]
     }
 }
 
-/// An evaluation key, masks expanded and the bootstrap key transformed: 90 MB for the production set.
+/// An evaluation key, masks expanded, bootstrap key and packing key transformed: 91 MB for the production set.
 pub struct PreparedEvaluationKey {
     set: BootstrapSet,
     pub(crate) keyswitch: KeyswitchKey,
     /// `[small key, rows]`.
     pub(crate) bootstrap: Vec<KeyRow>,
+    /// `[automorphisms, rows]`; what goes with the digits of a body is zero.
+    pub(crate) packing: Vec<KeyRow>,
 }
 
 impl PreparedEvaluationKey {
@@ -182,11 +204,14 @@ impl PreparedEvaluationKey {
     pub fn memory_bytes(set: BootstrapSet) -> usize {
         let dimension = set.lwe_dimension().0;
         let keyswitch = EvaluationKey::keyswitch_bodies(set) * stride(dimension) * size_of::<u32>();
-        keyswitch + dimension * ROWS * size_of::<KeyRow>()
+        keyswitch + (dimension + PACKING_LEVELS) * ROWS * size_of::<KeyRow>()
     }
 
     pub(crate) fn new<L: Eights>(l: L, fourier: &Fourier, key: &EvaluationKey) -> Self {
-        Self { set: key.set, keyswitch: expand_keyswitch(key), bootstrap: expand_bootstrap(l, fourier, key) }
+        let bits = key.set.body_bits();
+        let bootstrap = expand_rows::<_, 2>(l, fourier, key.bootstrap_seed, key.bootstrap_part(), bits);
+        let packing = expand_rows::<_, 1>(l, fourier, key.packing_seed, key.packing_part(), bits);
+        Self { set: key.set, keyswitch: expand_keyswitch(key), bootstrap, packing }
     }
 }
 
@@ -216,15 +241,20 @@ fn mask_bytes(cipher: &Aes128, at: usize, bytes: usize) -> Vec<u8> {
     blocks.into_iter().flatten().collect()
 }
 
-/// Masks are the stream of the seed, eight bytes a coefficient: for each bit of the small key the mask that goes with
-/// the digits of the mask, then the one for those of the body.
-fn expand_bootstrap<L: Eights>(l: L, fourier: &Fourier, key: &EvaluationKey) -> Vec<KeyRow> {
-    let bits = key.set.body_bits();
-    let cipher = Aes128::new(&key.bootstrap_seed.0.into());
-    let mut expanded = vec![KeyRow::ZERO; key.set.lwe_dimension().0 * ROWS];
-    let packed = key.bootstrap_part().par_chunks_exact(packed_len(2 * SIZE, bits.0));
+/// Each `CIPHERTEXTS` ciphertexts, one for the digits of a mask and one, if there are two, for those of a body, are the
+/// rows of one product. Masks are the stream of the seed, eight bytes a coefficient, one ciphertext after another.
+fn expand_rows<L: Eights, const CIPHERTEXTS: usize>(
+    l: L,
+    fourier: &Fourier,
+    seed: MaskSeed,
+    bodies: &[u8],
+    bits: UploadBits,
+) -> Vec<KeyRow> {
+    let cipher = Aes128::new(&seed.0.into());
+    let packed = bodies.par_chunks_exact(packed_len(CIPHERTEXTS * SIZE, bits.0));
+    let mut expanded = vec![KeyRow::ZERO; packed.len() * ROWS];
     expanded.par_chunks_exact_mut(ROWS).zip(packed).enumerate().for_each(|(at, (rows, packed))| {
-        let masks = mask_bytes(&cipher, at, 2 * 8 * SIZE);
+        let masks = mask_bytes(&cipher, at, CIPHERTEXTS * 8 * SIZE);
         let masks: Vec<u64> = masks.as_chunks().0.iter().map(|bytes| u64::from_le_bytes(*bytes)).collect();
         let bodies = unpack_bodies(packed, bits);
         let mut spectrum = Box::new(Spectrum::ZERO);

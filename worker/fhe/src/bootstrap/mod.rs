@@ -5,12 +5,15 @@
 //! of the coefficient that has come to the front. The products of the rotation are computed in doubles and not
 //! exactly: their rounding is noise, far below that of the key. But each step is one that IEEE 754 fixes to the bit,
 //! and in one order, so that a result is the same on every instruction set and for any number of threads.
+//!
+//! A result is a ciphertext of 2048 coefficients for one value; packing brings up to 64 of them into one.
 
 mod eights;
 mod fourier;
 mod key;
 mod keyswitch;
 mod noise;
+mod pack;
 mod params;
 mod rotate;
 mod sample;
@@ -21,17 +24,19 @@ use rayon::prelude::*;
 use self::eights::Eights;
 use self::fourier::Fourier;
 pub use self::key::{EvaluationKey, EvaluationKeyError, PreparedEvaluationKey};
-pub use self::params::{BootstrapSet, LweDimension};
+pub use self::pack::MOST_PACKED;
+pub use self::params::{BootstrapSet, Decomposition, LweDimension};
 use self::rotate::{Accumulator, KeyRow, Polynomial, Workspace, add_turned, turned};
 pub use self::sample::LweCiphertext;
 pub use self::table::{TABLE_BINS, Table};
+use crate::expand::Ciphertext;
 use crate::ring::CodePath;
 use crate::ring::lanes::{Instructions, Scalar};
 
 /// Values that are bootstrapped together by one thread: each part of the key is read once for all of them.
 const BATCH: usize = 8;
 
-/// Why values were not bootstrapped. Nothing has been computed then.
+/// Why values were not bootstrapped or packed. Nothing has been computed then.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum BootstrapError {
@@ -46,6 +51,12 @@ pub enum BootstrapError {
         wanted: usize,
         /// The key's set.
         set: BootstrapSet,
+    },
+    /// A number of values that ciphertexts cannot hold.
+    #[error("{found} values in a ciphertext, it must be a power of two up to {MOST_PACKED}")]
+    Together {
+        /// Values wanted in each.
+        found: usize,
     },
 }
 
@@ -105,13 +116,32 @@ impl Bootstrapper {
         key: &PreparedEvaluationKey,
         inputs: &[(&LweCiphertext, &Table)],
     ) -> Result<Vec<LweCiphertext>, BootstrapError> {
-        let (set, wanted) = (key.set(), key.set().ring().polynomial_size().0);
-        if let Some(index) = inputs.iter().position(|(input, _)| input.mask.len() != wanted) {
-            return Err(BootstrapError::InputSize { index, found: inputs[index].0.mask.len(), wanted, set });
-        }
+        of_one_size(key.set(), inputs.iter().map(|(input, _)| *input))?;
         let batch = inputs.len().div_ceil(rayon::current_num_threads()).clamp(1, BATCH);
         let batches = inputs.par_chunks(batch);
         Ok(batches.flat_map_iter(|inputs| on_path!(self.path, l => self.batch(l, key, inputs))).collect())
+    }
+
+    /// Packs each `together` values into one ciphertext: `[values] → [values / together, rounded up]`.
+    ///
+    /// Value `i` of a ciphertext comes out **times `together`**, at coefficient `i · 2048 / together`; the last one is
+    /// filled up with zeros. All other coefficients are sums that mean nothing and that nobody should be sent. Noise is
+    /// [`BootstrapSet::packed_variance`].
+    ///
+    /// # Errors
+    /// [`BootstrapError::Together`] unless it is a power of two up to [`MOST_PACKED`], [`BootstrapError::InputSize`].
+    pub fn pack(
+        &self,
+        key: &PreparedEvaluationKey,
+        inputs: &[LweCiphertext],
+        together: usize,
+    ) -> Result<Vec<Ciphertext>, BootstrapError> {
+        if !together.is_power_of_two() || together > MOST_PACKED {
+            return Err(BootstrapError::Together { found: together });
+        }
+        of_one_size(key.set(), inputs.iter())?;
+        let groups = inputs.par_chunks(together);
+        Ok(groups.map(|group| on_path!(self.path, l => key.pack(l, &self.fourier, group, together))).collect())
     }
 
     /// One thread's batch.
@@ -137,6 +167,15 @@ impl Bootstrapper {
             }
         }
         accumulators.iter().map(Accumulator::first_value).collect()
+    }
+}
+
+/// Checks that all values are under a key of the set's length.
+fn of_one_size<'a>(set: BootstrapSet, inputs: impl Iterator<Item = &'a LweCiphertext>) -> Result<(), BootstrapError> {
+    let wanted = set.ring().polynomial_size().0;
+    match inputs.map(|input| input.mask.len()).enumerate().find(|(_, found)| *found != wanted) {
+        Some((index, found)) => Err(BootstrapError::InputSize { index, found, wanted, set }),
+        None => Ok(()),
     }
 }
 

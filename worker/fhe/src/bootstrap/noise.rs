@@ -44,6 +44,25 @@ impl BootstrapSet {
         self.lwe_dimension().0 as f64 * (products + rounded)
     }
 
+    /// Variance of each of `together` values that were packed into one ciphertext, of `input_variance` before.
+    ///
+    /// A value and its noise are doubled at each of the log₂ `together` levels, exactly, and its level adds the noise of
+    /// one change of key, which the levels behind it double: t²·input + (4ˡ⁻¹ + … + 4 + 1)·change, t being 2ˡ.
+    /// A change of key: the noise of the packing key and the rounding of its bodies, times 2048 digits of 23 bits; what
+    /// the digits leave off, half of the time; and half the rounding of a step, which has twice the products.
+    ///
+    /// Source: Chen, Dai, Kim, Song, "Efficient homomorphic conversion between (ring) LWE ciphertexts", algorithm 2, of
+    /// whose automorphisms none moves a coefficient that a value is in.
+    pub fn packed_variance(self, input_variance: f64, together: usize) -> f64 {
+        let key = self.ring().noise_variance() + self.body_bits().variance();
+        let products = SIZE as f64 * digit_energy(DIGIT_BITS) * key;
+        let left_off = step_variance(REST_BITS) * SIZE as f64 / 2.0;
+        let rounding = STEP_ROUNDING_VARIANCE / 2.0 * (1.0 + SIZE as f64 / 2.0);
+        let change = products + left_off + rounding;
+        let squared = together as f64 * together as f64;
+        squared * input_variance + (squared - 1.0) / 3.0 * change
+    }
+
     /// Variance of what key switching and modulus switching add before a table decides.
     ///
     /// The keyswitch key's noise times 2048·4 digits of four bits; what the digits leave off, half of the time; the

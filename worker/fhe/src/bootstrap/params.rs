@@ -3,6 +3,7 @@
 use codec::{Decode, Encode};
 use core::fmt;
 
+use super::eights::DIGIT_BITS;
 use crate::params::{ParameterSet, UploadBits};
 
 /// Coefficients of the small key.
@@ -13,6 +14,17 @@ pub struct LweDimension(pub usize);
 pub(crate) const KEYSWITCH_DIGIT_BITS: u32 = 4;
 /// Digits of the keyswitch.
 pub(crate) const KEYSWITCH_LEVELS: usize = 4;
+/// Levels of packing, each of which has a key.
+pub(crate) const PACKING_LEVELS: usize = 6;
+
+/// How a coefficient is written in digits: so many, of so many bits, from the topmost bit on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Decomposition {
+    /// Width of a digit, in bits.
+    pub digit_bits: u32,
+    /// Digits.
+    pub levels: usize,
+}
 
 /// A named set of parameters for programmable bootstraps of four bits under a bit of padding.
 ///
@@ -41,6 +53,22 @@ impl BootstrapSet {
             Self::FourBitsV1 => 918,
             Self::ToyV1 => 16,
         })
+    }
+
+    /// Digits of a coefficient that changes from the large key to the small one.
+    pub fn keyswitch_decomposition(self) -> Decomposition {
+        Decomposition { digit_bits: KEYSWITCH_DIGIT_BITS, levels: KEYSWITCH_LEVELS }
+    }
+
+    /// Digits of a coefficient that is multiplied with the bootstrap key or the packing key.
+    pub fn rotation_decomposition(self) -> Decomposition {
+        Decomposition { digit_bits: DIGIT_BITS, levels: 1 }
+    }
+
+    /// What X is put to the power of, at each level of packing: part l of the packing key encrypts the ring's key with
+    /// that done to it.
+    pub fn packing_exponents(self) -> [usize; PACKING_LEVELS] {
+        core::array::from_fn(|level| (2 << level) + 1)
     }
 
     /// Noise of the keyswitch key is uniform on ±2^this modulo 2³², the two ends half as likely.

@@ -26,8 +26,8 @@ impl Spectrum {
     pub const ZERO: Self = Self { re: [[0.0; 8]; ROWS], im: [[0.0; 8]; ROWS] };
 }
 
-/// Eight points of the four polynomials that encrypt one bit of the small key: for the digits of the mask, the mask
-/// and the body that they are multiplied with, then those for the digits of the body; real parts, then imaginary.
+/// Eight points of the four polynomials that digits are multiplied with: for the digits of a mask, mask and body of a
+/// ciphertext, then those for the digits of a body; real parts, then imaginary.
 #[repr(align(64))]
 #[derive(Clone, Copy)]
 pub(crate) struct KeyRow(pub [[f64; 8]; 8]);
@@ -70,32 +70,69 @@ pub(crate) fn add_turned<L: Eights>(
     l.run(
         #[inline(always)]
         || {
-            let Workspace { mask, body } = workspace;
-            for (from, into) in [(&accumulator.mask, &mut *mask), (&accumulator.body, &mut *body)] {
+            let Workspace { mask, body } = &mut *workspace;
+            for (from, into) in [(&accumulator.mask, mask), (&accumulator.body, body)] {
                 difference_digits(l, from, usize::from(by), into);
                 fourier.forward_rows(l, &mut into.re, &mut into.im);
             }
-            for group in 0..GROUPS {
-                let (mask_re, mask_im) = group_of(mask, group);
-                let (body_re, body_im) = group_of(body, group);
-                fourier.forward_group(l, group, mask_re, mask_im);
-                fourier.forward_group(l, group, body_re, body_im);
-                multiply(l, &key[8 * group..8 * group + 8], (mask_re, mask_im), (body_re, body_im));
-                fourier.backward_group(l, group, mask_re, mask_im);
-                fourier.backward_group(l, group, body_re, body_im);
-            }
-            for (from, into) in [(mask, &mut accumulator.mask), (body, &mut accumulator.body)] {
-                fourier.backward_rows(l, &mut from.re, &mut from.im);
-                let (re, im) = into.0.as_chunks_mut::<8>().0.split_at_mut(ROWS);
-                for row in 0..ROWS / 4 {
-                    for (part, value) in fourier.joined(l, &from.re, &from.im, row).into_iter().enumerate() {
-                        l.add_fractions(value.0, &mut re[row + part * ROWS / 4]);
-                        l.add_fractions(value.1, &mut im[row + part * ROWS / 4]);
-                    }
-                }
-            }
+            add_product(l, fourier, key, accumulator, workspace);
         },
     );
+}
+
+/// Adds to `accumulator` the key's ciphertext times the digits of `polynomial`: in the key, what goes with the digits of
+/// a body is zero.
+pub(crate) fn add_switched<L: Eights>(
+    l: L,
+    fourier: &Fourier,
+    key: &[KeyRow],
+    polynomial: &Polynomial,
+    accumulator: &mut Accumulator,
+    workspace: &mut Workspace,
+) {
+    l.run(
+        #[inline(always)]
+        || {
+            let Workspace { mask, body } = &mut *workspace;
+            let rows = polynomial.0.as_chunks::<8>().0.iter().zip(mask.re.iter_mut().chain(&mut mask.im));
+            for (from, into) in rows {
+                l.store(l.digits(Sign::new(false), from, &[0; 8]), into);
+            }
+            fourier.forward_rows(l, &mut mask.re, &mut mask.im);
+            (body.re, body.im) = ([[0.0; 8]; ROWS], [[0.0; 8]; ROWS]);
+            add_product(l, fourier, key, accumulator, workspace);
+        },
+    );
+}
+
+/// Adds to `accumulator` the digits in `workspace`, whose rows have been transformed, times the key's ciphertexts.
+#[inline(always)]
+fn add_product<L: Eights>(
+    l: L,
+    fourier: &Fourier,
+    key: &[KeyRow],
+    accumulator: &mut Accumulator,
+    Workspace { mask, body }: &mut Workspace,
+) {
+    for group in 0..GROUPS {
+        let (mask_re, mask_im) = group_of(mask, group);
+        let (body_re, body_im) = group_of(body, group);
+        fourier.forward_group(l, group, mask_re, mask_im);
+        fourier.forward_group(l, group, body_re, body_im);
+        multiply(l, &key[8 * group..8 * group + 8], (mask_re, mask_im), (body_re, body_im));
+        fourier.backward_group(l, group, mask_re, mask_im);
+        fourier.backward_group(l, group, body_re, body_im);
+    }
+    for (from, into) in [(mask, &mut accumulator.mask), (body, &mut accumulator.body)] {
+        fourier.backward_rows(l, &mut from.re, &mut from.im);
+        let (re, im) = into.0.as_chunks_mut::<8>().0.split_at_mut(ROWS);
+        for row in 0..ROWS / 4 {
+            for (part, value) in fourier.joined(l, &from.re, &from.im, row).into_iter().enumerate() {
+                l.add_fractions(value.0, &mut re[row + part * ROWS / 4]);
+                l.add_fractions(value.1, &mut im[row + part * ROWS / 4]);
+            }
+        }
+    }
 }
 
 #[inline(always)]

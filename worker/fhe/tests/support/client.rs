@@ -17,7 +17,8 @@ pub struct Client {
 pub struct LibraryKeys {
     pub keyswitch: SeededLweKeyswitchKeyOwned<u32>,
     pub bootstrap: SeededLweBootstrapKeyOwned<u64>,
-    seeds: [Seed; 2],
+    packing: SeededGlweCiphertextListOwned<u64>,
+    seeds: [Seed; 3],
 }
 
 impl Client {
@@ -34,10 +35,11 @@ impl Client {
     pub fn library_keys(&mut self) -> LibraryKeys {
         let small = LweSecretKey::from_container(self.small.as_ref().iter().map(|bit| *bit as u32).collect::<Vec<_>>());
         let seeds = [self.seeder.seed(), self.seeder.seed()];
+        let of_keyswitch = self.set.keyswitch_decomposition();
         let mut keyswitch = SeededLweKeyswitchKey::new(
             0u32,
-            DecompositionBaseLog(4),
-            DecompositionLevelCount(4),
+            DecompositionBaseLog(of_keyswitch.digit_bits as usize),
+            DecompositionLevelCount(of_keyswitch.levels),
             LweDimension(self.set.ring().polynomial_size().0),
             small.lwe_dimension(),
             seeds[0].into(),
@@ -50,12 +52,13 @@ impl Client {
             DynamicDistribution::new_t_uniform(self.set.lwe_noise_bound_log2()),
             &mut self.seeder,
         );
+        let of_rotation = self.set.rotation_decomposition();
         let mut bootstrap = SeededLweBootstrapKey::new(
             0u64,
             GlweSize(2),
             self.large.polynomial_size(),
-            DecompositionBaseLog(23),
-            DecompositionLevelCount(1),
+            DecompositionBaseLog(of_rotation.digit_bits as usize),
+            DecompositionLevelCount(of_rotation.levels),
             self.small.lwe_dimension(),
             seeds[1].into(),
             CiphertextModulus::new_native(),
@@ -67,7 +70,34 @@ impl Client {
             DynamicDistribution::new_t_uniform(self.set.ring().noise_bound_log2()),
             &mut self.seeder,
         );
-        LibraryKeys { keyswitch, bootstrap, seeds }
+        let packing_seed = self.seeder.seed();
+        let packing = self.packing_key(packing_seed);
+        LibraryKeys { keyswitch, bootstrap, packing, seeds: [seeds[0], seeds[1], packing_seed] }
+    }
+
+    /// Minus the large key after each automorphism, at the top digit.
+    fn packing_key(&mut self, seed: Seed) -> SeededGlweCiphertextListOwned<u64> {
+        let (size, key) = (self.large.polynomial_size(), self.large.as_ref());
+        let unit = 1u64 << (64 - self.set.rotation_decomposition().digit_bits);
+        let exponents = self.set.packing_exponents();
+        let mut messages = vec![0; exponents.len() * size.0];
+        for (message, exponent) in messages.chunks_exact_mut(size.0).zip(exponents) {
+            for (at, bit) in key.iter().enumerate() {
+                let (to, wraps) = (at * exponent % size.0, at * exponent / size.0);
+                message[to] = if wraps % 2 == 0 { bit.wrapping_neg() } else { *bit }.wrapping_mul(unit);
+            }
+        }
+        let count = GlweCiphertextCount(exponents.len());
+        let modulus = CiphertextModulus::new_native();
+        let mut packing = SeededGlweCiphertextList::new(0, GlweSize(2), size, count, seed.into(), modulus);
+        encrypt_seeded_glwe_ciphertext_list(
+            &self.large,
+            &mut packing,
+            &PlaintextList::from_container(messages),
+            DynamicDistribution::new_t_uniform(self.set.ring().noise_bound_log2()),
+            &mut self.seeder,
+        );
+        packing
     }
 
     pub fn evaluation_key(&mut self) -> EvaluationKey {
@@ -108,6 +138,15 @@ impl Client {
         Ciphertext { mask: mask.to_vec(), body: body.to_vec() }
     }
 
+    /// Encrypts a value with no noise at all, under a random mask: what is measured afterwards is added by whatever was
+    /// done to it.
+    pub fn encrypt_without_noise(&self, value: u64, rng: &mut impl rand::Rng) -> LweCiphertext {
+        let mask: Vec<u64> = (0..self.large.as_ref().len()).map(|_| rng.random()).collect();
+        let mut encrypted = LweCiphertext { mask, body: 0 };
+        encrypted.body = value.wrapping_sub(self.phase(&encrypted));
+        encrypted
+    }
+
     /// Message plus noise, scaled to 2⁶⁴.
     pub fn phase(&self, value: &LweCiphertext) -> u64 {
         let key = self.large.as_ref();
@@ -117,8 +156,13 @@ impl Client {
 
 impl LibraryKeys {
     pub fn evaluation_key(&self, set: BootstrapSet) -> EvaluationKey {
-        let [keyswitch, bootstrap] = self.seeds.map(|seed| MaskSeed(seed.0.to_le_bytes()));
-        EvaluationKey::from_bodies(set, (keyswitch, self.keyswitch.as_ref()), (bootstrap, self.bootstrap.as_ref()))
-            .expect("bodies of the set")
+        let [keyswitch, bootstrap, packing] = self.seeds.map(|seed| MaskSeed(seed.0.to_le_bytes()));
+        EvaluationKey::from_bodies(
+            set,
+            (keyswitch, self.keyswitch.as_ref()),
+            (bootstrap, self.bootstrap.as_ref()),
+            (packing, self.packing.as_ref()),
+        )
+        .expect("bodies of the set")
     }
 }
