@@ -157,6 +157,11 @@ impl SecretKey {
         self.parameter_set
     }
 
+    /// Zeros and ones.
+    pub(crate) fn coefficients(&self) -> &[u64] {
+        &self.coefficients
+    }
+
     /// The public key that workers blind responses with. It is fixed when the key is made.
     pub fn blinding_key(&self) -> &BlindingKey {
         &self.blinding
@@ -329,13 +334,13 @@ fn round_phase(phase: u64, response_bits: u8, accumulator_bits: u8) -> i64 {
 }
 
 /// A seed from the operating system's randomness.
-fn fresh_seed() -> Seed {
+pub(crate) fn fresh_seed() -> Seed {
     Seed(rand::random())
 }
 
 /// Encrypts encoded polynomials, one after another, under fresh masks; gives seed and bodies, scaled to
 /// 2⁶⁴ if `modulus` is smaller, a power of two.
-fn encrypt_polynomials(
+pub(crate) fn encrypt_polynomials(
     parameter_set: ParameterSet,
     key: &[u64],
     encoded: Vec<u64>,

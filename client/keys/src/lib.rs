@@ -4,7 +4,7 @@
 //! [`VerifiedResponse`], which names the digest of the one response whose receipt was checked, and
 //! what comes out, [`SecretFeatures`], cannot be printed, serialised or copied.
 //!
-//! * [`SecretKey`]: made fresh for every case, encrypts requests, decrypts responses.
+//! * [`SecretKey`]: made fresh for every case, encrypts requests, decrypts responses, makes a case's evaluation key.
 //! * [`SecretFeatures`]: decrypted sums; their only ways out are named after who may take them.
 //! * [`Keystore`]: a wallet secret in a file, under a password.
 //!
@@ -20,12 +20,14 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod evaluation;
 mod features;
 mod fhe;
 mod keystore;
 mod lock;
 pub mod secret_file;
 
+pub use evaluation::EvaluationKeyRefused;
 pub use features::{SecretFeatures, VerifiedResponse};
 pub use fhe::{DecryptError, EncryptError, SecretKey};
 pub use keystore::{AccountLabel, Keystore, KeystoreError, WalletSecret};
