@@ -4,13 +4,16 @@ use crate::target::is_one_in;
 use encompute_envelope::{
     ContentKey, Context, OVERHEAD_BYTES, OpenError, RecipientPublic, RecipientSecret, Subject, open, unlock,
 };
-use encompute_fhe::{BlindingKey, EncryptedFeatures, EncryptedTensor};
+use encompute_fhe::{
+    BlindingKey, Bootstrapper, CodePath, EncryptedFeatures, EncryptedTensor, EvaluationKey, LweCiphertext, Table,
+};
 use encompute_protocol::{ContractAddress, GenesisHash, JobId};
 use std::sync::LazyLock;
 
 /// Most plaintext that is taken.
 const LIMIT_BYTES: usize = 1 << 20;
 static OURS: LazyLock<RecipientSecret> = LazyLock::new(|| RecipientSecret::from_seed(&[7; 32]));
+static BOOTSTRAPPER: LazyLock<Bootstrapper> = LazyLock::new(|| Bootstrapper::new(CodePath::fastest()));
 static OUR_DIGEST: LazyLock<[u8; 32]> = LazyLock::new(|| OURS.public().digest().0);
 
 /// The first byte picks request, response or blinding key.
@@ -25,6 +28,26 @@ pub(crate) fn tensors(bytes: &[u8]) -> bool {
         assert_eq!(again, bytes);
     }
     again.is_ok()
+}
+
+/// A key has one encoding.
+pub(crate) fn evaluation_keys(bytes: &[u8]) -> bool {
+    let key = EvaluationKey::from_bytes(bytes);
+    if let Ok(key) = &key {
+        assert!(key.to_bytes() == bytes, "a second encoding of one key");
+    }
+    key.is_ok()
+}
+
+/// What a worker does with a key whose bodies mean nothing: it computes something.
+pub(crate) fn bootstrap(bytes: &[u8]) {
+    if let Ok(key) = EvaluationKey::from_bytes(bytes) {
+        let prepared = BOOTSTRAPPER.prepare(&key);
+        let value = LweCiphertext { mask: vec![3 << 60; key.set().ring().polynomial_size().0], body: 5 << 60 };
+        let outputs = BOOTSTRAPPER.apply(&prepared, &Table::of_four_bits(|bin| bin), &[value]);
+        let packed = BOOTSTRAPPER.pack(&prepared, &outputs.expect("a mask of the set's length; qed"), 4);
+        assert_eq!(packed.expect("a mask of the set's length; qed").len(), 1);
+    }
 }
 
 /// The first byte picks envelope, bulk or a recipient's key. Nobody has a tag right, so nothing may open: accepted is

@@ -5,7 +5,7 @@ use crate::messages::CALLS;
 use crate::target::Target;
 use encompute_attest::{HPKE_KEY_BYTES, HeadKeyEvidence, HpkeKey, RegistrationEvidence, TrustRoot};
 use encompute_envelope::RecipientSecret;
-use encompute_fhe::{BlindingKey, EncryptedTensor, MaskSeed, ParameterSet, UploadBits};
+use encompute_fhe::{BlindingKey, BootstrapSet, EncryptedTensor, EvaluationKey, MaskSeed, ParameterSet, UploadBits};
 use encompute_head::{
     Activation, Axis, Domain, Draft, HeadPlan, Join, Layer, Mode, Node, Program, Real, RoundPlan, Unit,
 };
@@ -108,6 +108,7 @@ pub fn seeds(target: &Target) -> Result<Vec<Seed>, SeedError> {
             Seed { name: "one-ciphertext".to_owned(), bytes: one_ciphertext() },
             Seed { name: "blinding".to_owned(), bytes: blinding() },
         ]),
+        "evaluation_keys" => seeds.push(Seed { name: "toy".to_owned(), bytes: evaluation_key() }),
         "plans" => seeds.push(Seed { name: "every-node".to_owned(), bytes: every_node() }),
         "envelopes" => {
             let key = RecipientSecret::from_seed(&[9; 32]).public().to_bytes();
@@ -210,6 +211,21 @@ fn blinding() -> Vec<u8> {
     let set = ParameterSet::Toy256V1;
     let key = BlindingKey::from_body(set, MaskSeed([7; 16]), &vec![1 << 20; set.polynomial_size().0]);
     [vec![2], key.expect("one polynomial; qed").to_bytes()].concat()
+}
+
+/// A key of the smallest set there is: half a megabyte, and nothing in it encrypts anything.
+fn evaluation_key() -> Vec<u8> {
+    let set = BootstrapSet::ToyV1;
+    let bodies = |count: usize| (0..count as u64).map(|at| at << 40).collect::<Vec<_>>();
+    let keyswitch: Vec<u32> = (0..EvaluationKey::keyswitch_bodies(set) as u32).collect();
+    let [first, second, third] = [7, 8, 9].map(|byte| MaskSeed([byte; 16]));
+    let key = EvaluationKey::from_bodies(
+        set,
+        (first, &keyswitch),
+        (second, &bodies(EvaluationKey::bootstrap_bodies(set))),
+        (third, &bodies(EvaluationKey::packing_bodies(set))),
+    );
+    key.expect("as many bodies as the set says; qed").to_bytes()
 }
 
 /// A plan whose program has every kind of node.

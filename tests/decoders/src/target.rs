@@ -79,6 +79,9 @@ pub const EVIDENCE: Target =
     Target::new("evidence", 24 << 10, 256, evidence::evidence).judged(16, 2 << 10, evidence::looked_at);
 /// Encrypted tensors, features and blinding keys.
 pub const TENSORS: Target = Target::new("tensors", 16 << 10, 128, sealed::tensors);
+/// Keys for bootstraps. Judged: expanded, and used.
+pub const EVALUATION_KEYS: Target =
+    Target::new("evaluation_keys", 512 << 10, 1_280, sealed::evaluation_keys).judged(16, 8 << 10, sealed::bootstrap);
 /// Envelopes, locked bulk, recipients' keys.
 pub const ENVELOPES: Target = Target::new("envelopes", 4 << 10, 128, sealed::envelopes);
 /// Versions' manifests. Judged: the plans and the preamble inside.
@@ -100,8 +103,23 @@ pub const TAILS: Target =
 
 /// All of them.
 pub const TARGETS: &[Target] = &[
-    REQUESTS, RECEIPTS, CALLS, NETWORKS, QUOTES, COLLATERAL, EVIDENCE, TENSORS, ENVELOPES, MANIFESTS, PLANS, PREAMBLES,
-    PICTURES, TABLES, ONNX, TAILS,
+    REQUESTS,
+    RECEIPTS,
+    CALLS,
+    NETWORKS,
+    QUOTES,
+    COLLATERAL,
+    EVIDENCE,
+    TENSORS,
+    EVALUATION_KEYS,
+    ENVELOPES,
+    MANIFESTS,
+    PLANS,
+    PREAMBLES,
+    PICTURES,
+    TABLES,
+    ONNX,
+    TAILS,
 ];
 
 /// The target of that name.

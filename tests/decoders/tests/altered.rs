@@ -101,6 +101,7 @@ withstand! {
     altered_collateral_are_refused_or_accepted_within_their_limits: COLLATERAL,
     altered_evidence_are_refused_or_accepted_within_their_limits: EVIDENCE,
     altered_tensors_are_refused_or_accepted_within_their_limits: TENSORS,
+    altered_evaluation_keys_are_refused_or_accepted_within_their_limits: EVALUATION_KEYS,
     altered_envelopes_are_refused_or_accepted_within_their_limits: ENVELOPES,
     altered_manifests_are_refused_or_accepted_within_their_limits: MANIFESTS,
     altered_plans_are_refused_or_accepted_within_their_limits: PLANS,
