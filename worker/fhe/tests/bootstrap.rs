@@ -153,6 +153,41 @@ const OUTPUT_DIGEST: &str = "2b616d836da76b4f62c7386e6ec86245a26cf3cce2b44c2fa29
 /// Those values in one ciphertext.
 const PACKED_DIGEST: &str = "1bb05d3ba3fbf8a006b5b6d27f4b48eb9afa05c84d6f1c08b2d8c577b41b1750";
 
+/// SplitMix64: a vector must not change when a crate of random numbers does.
+fn words(state: &mut u64, count: usize) -> Vec<u64> {
+    let mut word = || {
+        *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (*state ^ (*state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    };
+    (0..count).map(|_| word()).collect()
+}
+
+/// Key and values are random bits, so that this can be computed where there is no `tfhe`.
+#[test]
+fn results_under_random_bits_for_a_key_are_those_of_the_known_answer_on_every_path() {
+    let mut state = 9;
+    let keyswitch = words(&mut state, EvaluationKey::keyswitch_bodies(TOY));
+    let keyswitch: Vec<u32> = keyswitch.into_iter().map(|word| word as u32).collect();
+    let bootstrap = words(&mut state, EvaluationKey::bootstrap_bodies(TOY));
+    let packing = words(&mut state, EvaluationKey::packing_bodies(TOY));
+    let [first, second, third] = [7, 8, 9].map(|byte| MaskSeed([byte; 16]));
+    let key = EvaluationKey::from_bodies(TOY, (first, &keyswitch), (second, &bootstrap), (third, &packing)).unwrap();
+    let mut input = || LweCiphertext { mask: words(&mut state, 2048), body: words(&mut state, 1)[0] };
+    let inputs = [input(), input(), input(), input(), input()];
+    for path in CodePath::available() {
+        let bootstrapper = Bootstrapper::new(path);
+        let prepared = bootstrapper.prepare(&key);
+        let outputs = bootstrapper.apply(&prepared, &Table::of_four_bits(|bin| 15 - bin), &inputs).unwrap();
+        let packed = bootstrapper.pack(&prepared, &outputs, MOST_PACKED).unwrap();
+        assert_eq!(hex(digest_of_rings(&packed)), RANDOM_DIGEST, "{}", path.name());
+    }
+}
+
+/// The same on AVX-512, AVX2, one value at a time, and built for wasm32 in V8.
+const RANDOM_DIGEST: &str = "2ae9563af58cfae2c666ad43d5fb97440c8a3e508c2d26a6e09fe3dd058e41c0";
+
 fn hex(digest: BlobDigest) -> String {
     digest.0.iter().map(|byte| format!("{byte:02x}")).collect()
 }

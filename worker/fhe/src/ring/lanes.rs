@@ -4,9 +4,10 @@
 //! the same additions, multiplications and fused multiply-adds in the same order. By IEEE 754 all
 //! paths then give the same bits, not only the same rounded integers.
 
-use pulp::bytemuck::{Pod, cast_slice};
+use pulp::bytemuck::Pod;
 #[cfg(target_arch = "x86_64")]
 use pulp::{
+    bytemuck::cast_slice,
     f64x4, f64x8,
     x86::{V3, V4},
 };
