@@ -191,7 +191,7 @@ impl RoundTrip<'_> {
         let failed = |found: String| JobError::Crypto { doing: "decrypt a response", found };
         let layout = plan.output_layout(self.plan.parameter_set()).map_err(|error| failed(error.to_string()))?;
         let permission = VerifiedResponse::after_receipt_verification(digest);
-        let opened = self.key.decrypt(features, &layout, plan.accumulator_bits, &permission);
+        let opened = self.key.decrypt(features, &layout, plan.response_accumulator_bits(), &permission);
         opened.map_err(|source| JobError::Shape { round, source })
     }
 

@@ -99,6 +99,9 @@ pub enum PackageError {
         #[source]
         source: BoundError,
     },
+    /// A head that the market has no mode for.
+    #[error("heads with bootstraps cannot be listed; mode `rounds` can")]
+    Bootstrapped,
     /// Another number of sealed weights than splits.
     #[error("{found} sealed weights were given for {wanted} splits")]
     Sealed {
@@ -198,6 +201,7 @@ impl PackagedSplit {
             mode: match split.plan.mode() {
                 encompute_head::Mode::Linear => Mode::Linear,
                 encompute_head::Mode::Rounds => Mode::Rounds,
+                encompute_head::Mode::Bootstrapped(_) => return Err(PackageError::Bootstrapped),
             },
             head: split.compiled.digest(),
             cost: Cost {

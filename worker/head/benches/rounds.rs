@@ -20,10 +20,11 @@ fn rounds(criterion: &mut Criterion) {
         let blinding = head.prepare_key(key.blinding_key()).unwrap();
         let mut group = criterion.benchmark_group(name);
         group.bench_function("product", |bencher| {
-            bencher.iter(|| one_core.install(|| evaluate_unblinded(&head, round, &request).unwrap()));
+            bencher.iter(|| one_core.install(|| evaluate_unblinded(&head, round, &request, None).unwrap()));
         });
         group.bench_function("product-and-blinding", |bencher| {
-            bencher.iter(|| one_core.install(|| evaluate_round(&head, round, &request, &blinding, &seed).unwrap()));
+            bencher
+                .iter(|| one_core.install(|| evaluate_round(&head, round, &request, &blinding, None, &seed).unwrap()));
         });
         group.bench_function("seed-expansion", |bencher| bencher.iter(|| expand_tensor(&request)));
         group.finish();

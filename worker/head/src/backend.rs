@@ -1,13 +1,15 @@
 //! Running a round: on ciphertexts, or on integers by the same program.
 
 use encompute_fhe::{
-    Blinding, BlindingKey, BlindingSeed, Ciphertext, EncryptedFeatures, EncryptedTensor, InputLayout, OutputLayout,
-    ParameterSet, PreparedBlindingKey, Ring, RingError, expand_tensor, respond,
+    Blinding, BlindingKey, BlindingSeed, BootstrapError, BootstrapSet, Ciphertext, EncryptedFeatures, EncryptedTensor,
+    EvaluationKey, InputLayout, OutputLayout, ParameterSet, PreparedBlindingKey, PreparedEvaluationKey, Ring,
+    RingError, expand_tensor, respond,
 };
 use rayon::prelude::*;
 
-use crate::compile::{CompiledHead, CompiledRound};
-use crate::layer::{Axis, Layer};
+use crate::chain::{Links, clear, run::Machine};
+use crate::compile::{CompiledChain, CompiledHead, CompiledRound};
+use crate::layer::Layer;
 use crate::plan::{RoundIndex, RoundPlan};
 
 /// Why a round was not evaluated. Nothing has been computed then.
@@ -50,9 +52,31 @@ pub enum EvaluateError {
         /// Number the round takes.
         wanted: usize,
     },
+    /// A chain without a key.
+    #[error("round {round} looks tables up and needs an evaluation key of {wanted}")]
+    NoEvaluationKey {
+        /// The round.
+        round: u16,
+        /// The head's set.
+        wanted: BootstrapSet,
+    },
+    /// An evaluation key of another set.
+    #[error("evaluation key is of {found}, the head of {wanted}")]
+    EvaluationKey {
+        /// The key's set.
+        found: BootstrapSet,
+        /// The head's set.
+        wanted: BootstrapSet,
+    },
+    /// An evaluation key for a head that takes none.
+    #[error("evaluation key for a head without bootstraps")]
+    NoBootstraps,
     /// The ring refused its operands.
     #[error("ring product refused")]
     Ring(#[from] RingError),
+    /// The bootstraps refused their operands.
+    #[error("bootstraps refused")]
+    Bootstrap(#[from] BootstrapError),
 }
 
 /// Something that runs a compiled head's rounds.
@@ -79,8 +103,11 @@ pub trait Backend {
 pub struct ClearBackend;
 
 /// The program on ciphertexts, without blinding.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct EncryptedBackend;
+#[derive(Clone, Copy, Default)]
+pub struct EncryptedBackend<'a> {
+    /// What rounds with a chain need.
+    pub evaluation: Option<&'a PreparedEvaluationKey>,
+}
 
 impl Backend for ClearBackend {
     type Tensor = Vec<i64>;
@@ -92,12 +119,15 @@ impl Backend for ClearBackend {
         if tensor.len() != wanted {
             return Err(EvaluateError::InputCount { what: "values", found: tensor.len(), wanted });
         }
-        let weights = head.weights().layer(usize::from(round.0)).unwrap_or_default();
-        Ok(clear_sums(&plan.layer, weights, tensor))
+        let sums = clear_sums(&plan.layer, head.weights(round), tensor);
+        Ok(match head.plan().chain(round.0.into()) {
+            None => sums,
+            Some(links) => clear::run(links, sums, head.chain_weights(round)),
+        })
     }
 }
 
-impl Backend for EncryptedBackend {
+impl Backend for EncryptedBackend<'_> {
     type Tensor = EncryptedTensor;
     type Features = EncryptedFeatures;
 
@@ -107,13 +137,14 @@ impl Backend for EncryptedBackend {
         round: RoundIndex,
         tensor: &EncryptedTensor,
     ) -> Result<EncryptedFeatures, EvaluateError> {
-        evaluate_unblinded(head, round, tensor)
+        evaluate_unblinded(head, round, tensor, self.evaluation)
     }
 }
 
-/// Runs one round and blinds the response with encryptions of zero under `key`, drawn from `seed`.
+/// Runs one round and blinds the response with encryptions of zero under `key`, drawn from `seed`. A round with a
+/// chain needs the user's `evaluation` key; others leave it alone.
 ///
-/// The same head, round, request, key and seed give the same response on every machine.
+/// The same head, round, request, keys and seed give the same response on every machine.
 ///
 /// # Errors
 /// [`EvaluateError`], before anything is computed.
@@ -122,6 +153,7 @@ pub fn evaluate_round(
     round: RoundIndex,
     tensor: &EncryptedTensor,
     key: &PreparedBlindingKey,
+    evaluation: Option<&PreparedEvaluationKey>,
     seed: &BlindingSeed,
 ) -> Result<EncryptedFeatures, EvaluateError> {
     let wanted = head.plan().parameter_set();
@@ -129,12 +161,21 @@ pub fn evaluate_round(
         return Err(EvaluateError::ParameterSet { what: "blinding key", found: key.parameter_set(), wanted });
     }
     let (plan, compiled) = find(head, round)?;
+    let blinding = |first, wanted| Blinding { key, seed, response_bits: plan.response_bits, first, wanted };
+    if let Some(linked) = linked(head, round, evaluation)? {
+        let packed = linked.packed(tensor)?;
+        let pieces = compiled.output_layout.pieces();
+        let blinded = packed.into_par_iter().enumerate().map(|(at, packed)| {
+            head.ring().multiply_blinded(&[packed], &linked.compiled.one, &blinding(at, &pieces[at..=at]))
+        });
+        let blinded = blinded.collect::<Result<Vec<_>, _>>()?.concat();
+        return Ok(respond(&blinded, &compiled.output_layout, plan.response_bits)?);
+    }
     let products = products(head, compiled, tensor, |ring, tile, inputs| {
         let outputs = compiled.weights.outputs();
         let first = tile * outputs;
         let wanted = &compiled.output_layout.pieces()[first..first + outputs];
-        let blinding = Blinding { key, seed, response_bits: plan.response_bits, first, wanted };
-        ring.multiply_blinded(inputs, &compiled.weights, &blinding)
+        ring.multiply_blinded(inputs, &compiled.weights, &blinding(first, wanted))
     })?;
     Ok(respond(&products, &compiled.output_layout, plan.response_bits)?)
 }
@@ -149,10 +190,52 @@ pub fn evaluate_unblinded(
     head: &CompiledHead,
     round: RoundIndex,
     tensor: &EncryptedTensor,
+    evaluation: Option<&PreparedEvaluationKey>,
 ) -> Result<EncryptedFeatures, EvaluateError> {
     let (plan, compiled) = find(head, round)?;
-    let products = products(head, compiled, tensor, |ring, _, inputs| ring.multiply(inputs, &compiled.weights))?;
+    let products = match linked(head, round, evaluation)? {
+        Some(linked) => linked.packed(tensor)?,
+        None => products(head, compiled, tensor, |ring, _, inputs| ring.multiply(inputs, &compiled.weights))?,
+    };
     Ok(respond(&products, &compiled.output_layout, plan.response_bits)?)
+}
+
+/// A round with a chain, and the key that it runs under.
+struct Linked<'a> {
+    head: &'a CompiledHead,
+    round: RoundIndex,
+    links: Links<'a>,
+    layer: &'a CompiledRound,
+    compiled: &'a CompiledChain,
+    key: &'a PreparedEvaluationKey,
+}
+
+/// The chain of a round, if it has one, and the key that it runs under.
+fn linked<'a>(
+    head: &'a CompiledHead,
+    round: RoundIndex,
+    evaluation: Option<&'a PreparedEvaluationKey>,
+) -> Result<Option<Linked<'a>>, EvaluateError> {
+    let (_, layer) = find(head, round)?;
+    let Some((links, compiled)) = head.plan().chain(round.0.into()).zip(layer.chain.as_ref()) else { return Ok(None) };
+    let wanted = links.set;
+    let key = evaluation.ok_or(EvaluateError::NoEvaluationKey { round: round.0, wanted })?;
+    match key.set() {
+        found if found != wanted => Err(EvaluateError::EvaluationKey { found, wanted }),
+        _ => Ok(Some(Linked { head, round, links, layer, compiled, key })),
+    }
+}
+
+impl Linked<'_> {
+    /// The ciphertexts of the response, before blinding.
+    fn packed(&self, tensor: &EncryptedTensor) -> Result<Vec<Ciphertext>, EvaluateError> {
+        let weights = &self.layer.weights;
+        let products = products(self.head, self.layer, tensor, |ring, _, inputs| ring.multiply(inputs, weights))?;
+        let machine = Machine { bootstrapper: self.head.bootstrapper(), key: self.key };
+        let sums = (products, &self.compiled.sums);
+        let values = machine.run(self.links, sums, self.head.chain_weights(self.round))?;
+        Ok(machine.pack(self.links, &values)?)
+    }
 }
 
 impl CompiledHead {
@@ -164,12 +247,25 @@ impl CompiledHead {
         Ok(&find(self, round)?.1.input_layout)
     }
 
-    /// Where a round's sums are in its response.
+    /// Where what a round gives is in its response.
     ///
     /// # Errors
     /// [`EvaluateError::NoRound`].
     pub fn output_layout(&self, round: RoundIndex) -> Result<&OutputLayout, EvaluateError> {
         Ok(&find(self, round)?.1.output_layout)
+    }
+
+    /// A case's evaluation key, made ready for all rounds of the case: some 90 MB for bootstraps that protect. It is
+    /// the same for every head of its set, so that it can be kept by the key's digest.
+    ///
+    /// # Errors
+    /// [`EvaluateError::NoBootstraps`], [`EvaluateError::EvaluationKey`].
+    pub fn prepare_evaluation_key(&self, key: &EvaluationKey) -> Result<PreparedEvaluationKey, EvaluateError> {
+        let (found, wanted) = (key.set(), self.plan().mode().bootstrap_set().ok_or(EvaluateError::NoBootstraps)?);
+        match found == wanted {
+            true => Ok(self.bootstrapper().prepare(key)),
+            false => Err(EvaluateError::EvaluationKey { found, wanted }),
+        }
     }
 
     /// A case's blinding key, made ready for all rounds of the case.
@@ -218,31 +314,28 @@ fn products(
     Ok(tiles.into_iter().flatten().collect())
 }
 
-/// The layer by its definition.
-fn clear_sums(layer: &Layer, weights: &[i8], values: &[i64]) -> Vec<i64> {
-    let dot = |row: &[i8]| row.iter().zip(values).map(|(weight, value)| i64::from(*weight) * value).sum();
+/// The layer by its definition, modulo 2⁶⁴.
+pub(crate) fn clear_sums(layer: &Layer, weights: &[i8], values: &[i64]) -> Vec<i64> {
+    let product = |(weight, value): (&i8, &i64)| i64::from(*weight).wrapping_mul(*value);
+    let dot = |row: &[i8]| row.iter().zip(values).map(product).fold(0, i64::wrapping_add);
     let Layer::Conv2d { channels, out_channels, groups, rows, columns } = *layer else {
         return weights.chunks(values.len().max(1)).map(dot).collect();
     };
     let (image, sums) = (layer.input_shape(), layer.output_shape());
     let (inputs, outputs) = ((channels / groups) as usize, (out_channels / groups) as usize);
-    let value = |axis: Axis, output: usize, tap: usize| {
-        let padded = output * axis.stride as usize + tap * axis.dilation as usize;
-        padded.checked_sub(axis.before as usize).filter(|at| *at < axis.image as usize)
-    };
     let (height, width) = (rows.kernel as usize, columns.kernel as usize);
     // Which output column meets which of the image's, by tap: the same for every row and channel.
-    let meets = |tap: usize| (0..sums.columns).filter_map(move |at| Some((at, value(columns, at, tap)?)));
+    let meets = |tap: usize| (0..sums.columns).filter_map(move |at| Some((at, columns.under(at, tap)?)));
     let across: Vec<Vec<(usize, usize)>> = (0..width).map(|tap| meets(tap).collect()).collect();
-    let mut totals = vec![0; sums.len()];
+    let mut totals = vec![0i64; sums.len()];
     for (output, totals) in totals.chunks_exact_mut((sums.rows * sums.columns).max(1)).enumerate() {
         for (tap, weight) in weights[output * layer.fan_in()..][..layer.fan_in()].iter().enumerate() {
             let channel = output / outputs * inputs + tap / (height * width);
             for (y, totals) in totals.chunks_exact_mut(sums.columns.max(1)).enumerate() {
-                let Some(row) = value(rows, y, tap / width % height) else { continue };
+                let Some(row) = rows.under(y, tap / width % height) else { continue };
                 let row = &values[(channel * image.rows + row) * image.columns..][..image.columns];
                 for (at, from) in &across[tap % width] {
-                    totals[*at] += i64::from(*weight) * row[*from];
+                    totals[*at] = totals[*at].wrapping_add(product((weight, &row[*from])));
                 }
             }
         }

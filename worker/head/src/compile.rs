@@ -1,15 +1,16 @@
 //! From plan and weights to a head that can run, or to the layer that cannot.
 
 use encompute_fhe::{
-    AccumulatorBits, CodePath, InputLayout, OutputLayout, ParameterSet, PreparedWeights, ResponseBits, Ring, RingError,
-    UploadBits,
+    AccumulatorBits, BootstrapSet, Bootstrapper, CodePath, InputLayout, OutputLayout, ParameterSet, PreparedWeights,
+    ResponseBits, Ring, RingError, UploadBits, WeightPolynomials,
 };
 use encompute_protocol::HeadDigest;
 
+use crate::chain::{Chain, Links, Step, packed_variance, prove_lookups};
 use crate::cost::Cost;
 use crate::geometry::{Geometry, GeometryError, Tiling};
 use crate::layer::Layer;
-use crate::noise::{FAILURE_LOG2_LIMIT, NoiseProof, add_log2, prove, worst_sum_bits};
+use crate::noise::{FAILURE_LOG2_LIMIT, NoiseProof, Sent, add_log2, input_variance, prove, worst_sum_bits};
 use crate::plan::{Domain, HeadPlan, RoundIndex, RoundPlan};
 use crate::weights::{HeadWeights, WeightsError, head_digest};
 
@@ -23,11 +24,19 @@ pub struct CompileOptions {
     pub path: CodePath,
     /// Whether to accept parameter sets that protect nothing. Tests do.
     pub allow_toy_parameters: bool,
+    /// Most bootstraps of one round, which is one call of a worker.
+    pub bootstraps_per_call: u32,
+}
+
+impl CompileOptions {
+    /// What two cores do in a minute, at [`crate::BOOTSTRAP_MICROSECONDS`] each.
+    pub const BOOTSTRAPS_PER_CALL: u32 = 16_000;
 }
 
 impl Default for CompileOptions {
     fn default() -> Self {
-        Self { path: CodePath::fastest(), allow_toy_parameters: false }
+        let bootstraps_per_call = Self::BOOTSTRAPS_PER_CALL;
+        Self { path: CodePath::fastest(), allow_toy_parameters: false, bootstraps_per_call }
     }
 }
 
@@ -38,13 +47,43 @@ pub enum CompileError {
     /// A set that protects nothing.
     #[error("parameter set {0} protects nothing")]
     ToyParameters(ParameterSet),
-    /// Weights for another number of layers than the plan has rounds.
-    #[error("weights have {found} layers, the plan has {wanted} rounds")]
+    /// Bootstraps that protect nothing.
+    #[error("bootstraps of {0} protect nothing")]
+    ToyBootstraps(BootstrapSet),
+    /// Weights for another number of layers than the plan has.
+    #[error("weights have {found} layers, the plan has {wanted} in its rounds and their chains")]
     LayerCount {
         /// Layers found.
         found: usize,
-        /// Rounds of the plan.
+        /// Layers of the plan.
         wanted: usize,
+    },
+    /// A linear layer of a chain whose weights have another number.
+    #[error("step {step} of the chain of round {round} has {found} weights, its layer {wanted}")]
+    ChainWeights {
+        /// Index of the round.
+        round: usize,
+        /// Index of the step.
+        step: usize,
+        /// Weights found.
+        found: usize,
+        /// Weights wanted.
+        wanted: usize,
+    },
+    /// More bootstraps than a call may take.
+    #[error(
+        "step {step} of round {round} brings it to {found} bootstraps, at most {limit} are run in one call; a stride \
+         of 2 or average pooling before the step takes a quarter, mode `rounds` none"
+    )]
+    TooManyBootstraps {
+        /// Index of the round.
+        round: usize,
+        /// Index of the step of its chain.
+        step: usize,
+        /// Bootstraps up to that step.
+        found: u64,
+        /// Bootstraps allowed.
+        limit: u32,
     },
     /// Weights for a layer are missing.
     #[error("weights do not fit the plan")]
@@ -68,7 +107,10 @@ pub enum CompileError {
         source: RingError,
     },
     /// Sums that do not fit the plan's accumulator.
-    #[error("sums of round {round} can take {found} bits, its accumulator has {limit}")]
+    #[error(
+        "sums of round {round} can take {found} bits, its accumulator has {limit}; smaller weights or fewer bits of \
+         input make smaller sums"
+    )]
     Overflow {
         /// Index of the round.
         round: usize,
@@ -78,7 +120,10 @@ pub enum CompileError {
         limit: u8,
     },
     /// An accumulator wider than any set carries.
-    #[error("sums of round {round} can take {found} bits, at most {limit} can be carried")]
+    #[error(
+        "sums of round {round} can take {found} bits, at most {limit} can be carried; smaller weights, fewer bits of \
+         input or fewer inputs make smaller sums"
+    )]
     TooWide {
         /// Index of the round.
         round: usize,
@@ -89,7 +134,9 @@ pub enum CompileError {
     },
     /// Noise that is too likely to change an output.
     #[error(
-        "outputs of round {round} are wrong with probability up to 2^{found_log2}, at most 2^{limit_log2} is accepted"
+        "outputs of round {round} are wrong with probability up to 2^{found_log2}, at most 2^{limit_log2} is accepted; \
+         {}",
+        more_room(*parameter_set)
     )]
     TooNoisy {
         /// Index of the round.
@@ -98,7 +145,17 @@ pub enum CompileError {
         found_log2: i32,
         /// Bound accepted.
         limit_log2: i32,
+        /// Set of the round.
+        parameter_set: ParameterSet,
     },
+}
+
+/// What leaves noise more room than there is.
+fn more_room(parameter_set: ParameterSet) -> &'static str {
+    match parameter_set {
+        ParameterSet::Glwe4096V1 => "smaller weights or fewer bits of input leave more room",
+        _ => "smaller weights, fewer bits of input or parameter set glwe-4096-v1 leave more room",
+    }
 }
 
 /// One round, ready to run.
@@ -106,6 +163,15 @@ pub(crate) struct CompiledRound {
     pub input_layout: InputLayout,
     pub output_layout: OutputLayout,
     pub weights: PreparedWeights,
+    pub chain: Option<CompiledChain>,
+}
+
+/// What a chain needs besides its plan and weights.
+pub(crate) struct CompiledChain {
+    /// Where the sums are that it begins with.
+    pub sums: OutputLayout,
+    /// One, which packed ciphertexts are multiplied with when they are blinded.
+    pub one: PreparedWeights,
 }
 
 /// A head that is proved exact and ready to run. Holds the weights in clear: it cannot be printed.
@@ -114,6 +180,7 @@ pub struct CompiledHead {
     weights: HeadWeights,
     digest: HeadDigest,
     ring: Ring,
+    bootstrapper: Bootstrapper,
     rounds: Vec<CompiledRound>,
     proofs: Vec<NoiseProof>,
     costs: Vec<Cost>,
@@ -149,8 +216,19 @@ impl CompiledHead {
         &self.ring
     }
 
-    pub(crate) fn weights(&self) -> &HeadWeights {
-        &self.weights
+    pub(crate) fn bootstrapper(&self) -> &Bootstrapper {
+        &self.bootstrapper
+    }
+
+    /// The weights of a round's layer.
+    pub(crate) fn weights(&self, round: RoundIndex) -> &[i8] {
+        self.weights.layer(self.plan.first_layer(usize::from(round.0))).unwrap_or_default()
+    }
+
+    /// The weights of the linear layers of a round's chain, in order.
+    pub(crate) fn chain_weights(&self, round: RoundIndex) -> impl Iterator<Item = &[i8]> {
+        let first = self.plan.first_layer(usize::from(round.0)) + 1;
+        (first..).map_while(|layer| self.weights.layer(layer).ok())
     }
 
     pub(crate) fn round(&self, index: RoundIndex) -> Option<&CompiledRound> {
@@ -161,56 +239,147 @@ impl CompiledHead {
 /// Proves and prepares a head.
 ///
 /// # Errors
-/// [`CompileError`]: a parameter set that protects nothing, weights that do not fit, or a round whose
-/// outputs would not all be exact with probability 1 − 2⁻¹²⁸, named by its index.
+/// [`CompileError`]: a parameter set that protects nothing, weights that do not fit, a round whose outputs would not
+/// all be exact with probability 1 − 2⁻¹²⁸, named by its index, or one of more bootstraps than a call may take.
 pub fn compile(plan: HeadPlan, weights: HeadWeights, options: &CompileOptions) -> Result<CompiledHead, CompileError> {
     let parameter_set = plan.parameter_set();
-    if !parameter_set.is_production() && !options.allow_toy_parameters {
-        return Err(CompileError::ToyParameters(parameter_set));
+    if !options.allow_toy_parameters {
+        if !parameter_set.is_production() {
+            return Err(CompileError::ToyParameters(parameter_set));
+        }
+        if let Some(toy) = plan.mode().bootstrap_set().filter(|set| !set.is_production()) {
+            return Err(CompileError::ToyBootstraps(toy));
+        }
     }
-    let (found, wanted) = (weights.layer_count(), plan.rounds().len());
+    let (found, wanted) = (weights.layer_count(), plan.layer_count());
     if found != wanted {
         return Err(CompileError::LayerCount { found, wanted });
     }
     let ring = Ring::new(parameter_set, options.path);
     let (mut rounds, mut proofs, mut costs) = (Vec::new(), Vec::new(), Vec::new());
     let mut failure = f64::NEG_INFINITY;
-    for (index, round) in plan.rounds().iter().enumerate() {
-        let at = |source| CompileError::Geometry { round: index, source };
-        let geometry = Geometry::new(parameter_set, round.layer, round.tiling).map_err(at)?;
-        let cost = Cost::of(parameter_set, round, &geometry);
-        let layer_weights = weights.layer(index)?;
-        let polynomials = geometry.weight_polynomials(layer_weights).map_err(at)?;
-        let pieces = geometry.tile_count() * geometry.products_per_tile();
-        let worst = worst_sum_bits(round.input, layer_weights, round.sums().channels);
-        let proof = prove(parameter_set, index, round, polynomials.largest_energy(), pieces, worst);
+    for index in 0..plan.rounds().len() {
+        let (round, proof, cost) = Compiling { plan: &plan, weights: &weights, ring: &ring, options }.round(index)?;
         failure = add_log2(failure, f64::from(proof.failure_log2));
-        check_proof(&proof, FAILURE_LOG2_LIMIT)?;
         if failure > f64::from(FAILURE_LOG2_LIMIT) {
-            let found_log2 = failure.ceil() as i32;
-            return Err(CompileError::TooNoisy { round: index, found_log2, limit_log2: FAILURE_LOG2_LIMIT });
+            let (found_log2, limit_log2) = (failure.ceil() as i32, FAILURE_LOG2_LIMIT);
+            return Err(CompileError::TooNoisy { round: index, found_log2, limit_log2, parameter_set });
         }
-        let prepared = ring.prepare(polynomials).map_err(|source| CompileError::Ring { round: index, source })?;
-        rounds.push(CompiledRound {
-            input_layout: geometry.input_layout().at(round.upload_bits),
-            output_layout: geometry.output_layout(),
-            weights: prepared,
-        });
+        rounds.push(round);
         proofs.push(proof);
         costs.push(cost);
     }
     let digest = head_digest(&plan, &weights);
-    Ok(CompiledHead { plan, weights, digest, ring, rounds, proofs, costs })
+    let bootstrapper = Bootstrapper::new(options.path);
+    Ok(CompiledHead { plan, weights, digest, ring, bootstrapper, rounds, proofs, costs })
 }
 
-fn check_proof(proof: &NoiseProof, limit_log2: i32) -> Result<(), CompileError> {
+/// What a round is compiled from.
+struct Compiling<'a> {
+    plan: &'a HeadPlan,
+    weights: &'a HeadWeights,
+    ring: &'a Ring,
+    options: &'a CompileOptions,
+}
+
+impl Compiling<'_> {
+    fn round(&self, index: usize) -> Result<(CompiledRound, NoiseProof, Cost), CompileError> {
+        let (parameter_set, round) = (self.plan.parameter_set(), &self.plan.rounds()[index]);
+        let at = |source| CompileError::Geometry { round: index, source };
+        let geometry = Geometry::new(parameter_set, round.layer, round.tiling).map_err(at)?;
+        let first = self.plan.first_layer(index);
+        let layer_weights = self.weights.layer(first)?;
+        let polynomials = geometry.weight_polynomials(layer_weights).map_err(at)?;
+        let energy = polynomials.largest_energy();
+        let mut cost = Cost::of(parameter_set, round, &geometry);
+        let links = self.plan.chain(index);
+        let sent = match links {
+            Some(links) => {
+                self.check_chain_weights(index, links.chain)?;
+                self.check_bootstraps(index, links)?;
+                cost = cost.with_chain(parameter_set, round, links);
+                let weights = (first + 1..).map_while(|layer| self.weights.layer(layer).ok());
+                chain_sent(parameter_set, round, links, energy, weights)
+            }
+            None => {
+                let worst_bits = worst_sum_bits(round.input, layer_weights, round.layer.output_shape().channels);
+                sums_sent(parameter_set, round, &geometry, energy, worst_bits)
+            }
+        };
+        let proof = prove(parameter_set, index, round, sent);
+        check_proof(&proof, FAILURE_LOG2_LIMIT, parameter_set)?;
+        let prepare =
+            |weights| self.ring.prepare(weights).map_err(|source| CompileError::Ring { round: index, source });
+        let chain = match links {
+            None => None,
+            Some(_) => {
+                let one = WeightPolynomials::new(1, 1, vec![vec![1]]);
+                let one = one.map_err(|source| CompileError::Ring { round: index, source })?;
+                Some(CompiledChain { sums: geometry.output_layout(), one: prepare(one)? })
+            }
+        };
+        let compiled = CompiledRound {
+            input_layout: geometry.input_layout().at(round.upload_bits),
+            output_layout: round.output_layout(parameter_set).map_err(at)?,
+            weights: prepare(polynomials)?,
+            chain,
+        };
+        Ok((compiled, proof, cost))
+    }
+
+    fn check_chain_weights(&self, round: usize, chain: &Chain) -> Result<(), CompileError> {
+        let mut layer = self.plan.first_layer(round);
+        for (step, kind) in chain.steps.iter().enumerate() {
+            let Step::Linear { layer: of, .. } = kind else { continue };
+            layer += 1;
+            let (found, wanted) = (self.weights.layer(layer)?.len(), of.weight_count());
+            if found != wanted {
+                return Err(CompileError::ChainWeights { round, step, found, wanted });
+            }
+        }
+        Ok(())
+    }
+
+    fn check_bootstraps(&self, round: usize, links: Links<'_>) -> Result<(), CompileError> {
+        let limit = self.options.bootstraps_per_call;
+        let mut found = 0;
+        for (step, values) in links.lookups() {
+            found += values as u64;
+            if found > u64::from(limit) {
+                return Err(CompileError::TooManyBootstraps { round, step, found, limit });
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What a round without a chain sends: its sums.
+fn sums_sent(parameter_set: ParameterSet, round: &RoundPlan, geometry: &Geometry, energy: u64, worst_bits: u8) -> Sent {
+    let variance = input_variance(parameter_set, round, energy);
+    Sent { energy, variance, pieces: geometry.product_count(), worst_bits, lookups: Vec::new() }
+}
+
+/// What a round with a chain sends: bootstrapped values, packed.
+pub(crate) fn chain_sent<'a>(
+    parameter_set: ParameterSet,
+    round: &RoundPlan,
+    links: Links<'_>,
+    energy: u64,
+    weights: impl Iterator<Item = &'a [i8]>,
+) -> Sent {
+    let lookups = prove_lookups(links, input_variance(parameter_set, round, energy), weights);
+    let variance = packed_variance(links.set, links.set.output_variance(), links.chain.together);
+    Sent { energy, variance, pieces: links.pieces(), worst_bits: links.worst_bits(), lookups }
+}
+
+fn check_proof(proof: &NoiseProof, limit_log2: i32, parameter_set: ParameterSet) -> Result<(), CompileError> {
     let round = usize::from(proof.round);
     if proof.worst_sum_bits > proof.accumulator_bits {
         let (found, limit) = (proof.worst_sum_bits, proof.accumulator_bits);
         return Err(CompileError::Overflow { round, found, limit });
     }
     if !proof.holds(limit_log2) {
-        return Err(CompileError::TooNoisy { round, found_log2: proof.failure_log2, limit_log2 });
+        return Err(CompileError::TooNoisy { round, found_log2: proof.failure_log2, limit_log2, parameter_set });
     }
     Ok(())
 }
@@ -254,9 +423,9 @@ impl RoundPlan {
                 None => geometry.weight_polynomials(weights).map_err(at)?.largest_energy(),
             };
             energies.push((tiling, energy));
-            let round = Self { layer, input, tiling, accumulator_bits, upload_bits, response_bits };
-            let pieces = geometry.tile_count() * geometry.products_per_tile();
-            let proof = prove(parameter_set, 0, &round, energy, pieces, found);
+            let round = Self { layer, input, tiling, accumulator_bits, upload_bits, response_bits, chain: None };
+            let sent = sums_sent(parameter_set, &round, &geometry, energy, found);
+            let proof = prove(parameter_set, 0, &round, sent);
             least = least.min(proof.failure_log2);
             let bytes = geometry.request_bytes(upload_bits) + geometry.response_bytes(response_bits);
             if proof.holds(ROUND_FAILURE_LOG2) && best.as_ref().is_none_or(|(fewest, _)| bytes < *fewest) {
@@ -266,6 +435,6 @@ impl RoundPlan {
         if let Some((_, round)) = best {
             return Ok(round);
         }
-        Err(CompileError::TooNoisy { round: 0, found_log2: least, limit_log2: ROUND_FAILURE_LOG2 })
+        Err(CompileError::TooNoisy { round: 0, found_log2: least, limit_log2: ROUND_FAILURE_LOG2, parameter_set })
     }
 }

@@ -1,8 +1,9 @@
 //! What a head costs to run, before anyone pays for it.
 
 use codec::{Decode, Encode};
-use encompute_fhe::ParameterSet;
+use encompute_fhe::{EvaluationKey, ParameterSet};
 
+use crate::chain::Links;
 use crate::geometry::Geometry;
 use crate::plan::RoundPlan;
 
@@ -20,7 +21,9 @@ pub struct Cost {
     pub response_bytes: u64,
     /// Bytes of the user's blinding key, sent once per case.
     pub blinding_key_bytes: u64,
-    /// Bytes of evaluation keys: none in these modes.
+    /// Bootstraps: values that tables are looked up on.
+    pub bootstraps: u64,
+    /// Bytes of the user's evaluation key, sent once per case; none without bootstraps.
     pub evaluation_key_bytes: u64,
     /// Estimated time on the worker with blinding, on [`REFERENCE_MACHINE`].
     pub estimated_microseconds: u64,
@@ -33,6 +36,13 @@ pub struct Cost {
 const CIPHERTEXT_IN_NS: u64 = 14_000;
 const CIPHERTEXT_OUT_NS: u64 = 24_000;
 const PRODUCT_NS: u64 = 700;
+
+/// Processor time of one bootstrap, keyswitch and packing included, on the reference machine.
+///
+/// Source: release build, `encompute bench head --only pbs-4bit`.
+pub const BOOTSTRAP_MICROSECONDS: u64 = 7_500;
+/// Processor time of one value times one weight: 2049 multiplications and additions of 64 bits.
+const VALUE_PRODUCT_NS: u64 = 1_500;
 
 /// Bytes of a message around its ciphertexts: version, set, seed, lengths.
 const MESSAGE_BYTES: u64 = 32;
@@ -50,19 +60,41 @@ impl Cost {
             request_bytes: MESSAGE_BYTES + geometry.request_bytes(round.upload_bits) as u64,
             response_bytes: MESSAGE_BYTES + geometry.response_bytes(round.response_bits) as u64 + 3 * tiles * outputs,
             blinding_key_bytes: MESSAGE_BYTES + scale * u64::from(parameter_set.blinding_bits().0) / 8,
+            bootstraps: 0,
             evaluation_key_bytes: 0,
             estimated_microseconds: (nanoseconds * scale / 2048).div_ceil(1000),
         }
     }
 
-    /// Both together; the blinding key goes up once.
+    /// What the round costs whose layer costs this, with its chain.
+    pub(crate) fn with_chain(self, parameter_set: ParameterSet, round: &RoundPlan, links: Links<'_>) -> Self {
+        let bootstraps = links.lookups().map(|(_, values)| values as u64).sum::<u64>();
+        let products: u64 =
+            links.chain.layers().map(|layer| (layer.output_shape().len() * layer.fan_in()) as u64).sum();
+        let (pieces, size) = (links.pieces() as u64, parameter_set.polynomial_size().0 as u64);
+        let coefficients = pieces * size + links.sent() as u64;
+        let response = coefficients * u64::from(round.response_bits.0) / 8 + 3 * pieces;
+        let nanoseconds = products * VALUE_PRODUCT_NS + pieces * CIPHERTEXT_OUT_NS;
+        Self {
+            response_bytes: MESSAGE_BYTES + response,
+            bootstraps,
+            evaluation_key_bytes: EvaluationKey::byte_len(links.set) as u64,
+            estimated_microseconds: self.estimated_microseconds
+                + bootstraps * BOOTSTRAP_MICROSECONDS
+                + nanoseconds.div_ceil(1000),
+            ..self
+        }
+    }
+
+    /// Both together; the keys go up once.
     pub(crate) fn and(self, other: Self) -> Self {
         Self {
             ring_products: self.ring_products + other.ring_products,
             request_bytes: self.request_bytes + other.request_bytes,
             response_bytes: self.response_bytes + other.response_bytes,
             blinding_key_bytes: self.blinding_key_bytes.max(other.blinding_key_bytes),
-            evaluation_key_bytes: self.evaluation_key_bytes + other.evaluation_key_bytes,
+            bootstraps: self.bootstraps + other.bootstraps,
+            evaluation_key_bytes: self.evaluation_key_bytes.max(other.evaluation_key_bytes),
             estimated_microseconds: self.estimated_microseconds + other.estimated_microseconds,
         }
     }

@@ -146,7 +146,7 @@ fn one(
     let request = owner.encrypt(&inputs, head.input_layout(first)?, bits).map_err(MeasureError::Owner)?;
     let key = head.prepare_key(owner.blinding_key())?;
     let seed = BlindingSeed::new(core::array::from_fn(|_| numbers.next() as u8));
-    let response = evaluate_round(&head, first, &request, &key, &seed)?;
+    let response = evaluate_round(&head, first, &request, &key, None, &seed)?;
     let sums = owner.decrypt(&response, head.output_layout(first)?, bits).map_err(MeasureError::Owner)?;
     let clear: Vec<i64> = ClearBackend.evaluate(&head, first, &inputs)?;
     if sums.len() != clear.len() {
@@ -211,7 +211,7 @@ pub fn noise<O: TensorOwner>(encryptions: u64, seed: u64, fresh: impl Fn() -> O)
         let request = owner.encrypt(&inputs, head.input_layout(first)?, bits).map_err(MeasureError::Owner)?;
         let key = head.prepare_key(owner.blinding_key())?;
         let seed = BlindingSeed::new(core::array::from_fn(|_| numbers.next() as u8));
-        let response = evaluate_round(&head, first, &request, &key, &seed)?;
+        let response = evaluate_round(&head, first, &request, &key, None, &seed)?;
         // Read at the response's full width, the sums keep their noise.
         let read = owner.decrypt(&response, head.output_layout(first)?, wide).map_err(MeasureError::Owner)?;
         let clear: Vec<i64> = ClearBackend.evaluate(&head, first, &inputs)?;

@@ -16,8 +16,8 @@
 
 use codec::{Decode, Encode};
 use encompute_fhe::{
-    EncryptedFeatures, EncryptedTensor, InputLayout, OutputLayout, ParameterSet, ResponseBits, RingError, Slot,
-    UploadBits, WantedBody, WeightPolynomials,
+    EncryptedFeatures, EncryptedTensor, InputLayout, LayoutError, OutputLayout, ParameterSet, ResponseBits, RingError,
+    Slot, UploadBits, WantedBody, WeightPolynomials,
 };
 
 use crate::layer::{Axis, Layer, Shape, within};
@@ -48,7 +48,7 @@ pub enum GeometryError {
         limit: u64,
     },
     /// A kernel that is larger than the padded image.
-    #[error("kernel reaches over {kernel} rows or columns, the padded image has {image}")]
+    #[error("kernel reaches over {kernel} rows or columns, the padded image has {image}; more padding would hold it")]
     KernelTooLarge {
         /// Rows or columns from the kernel's first tap to its last.
         kernel: u64,
@@ -66,7 +66,10 @@ pub enum GeometryError {
         out_channels: u32,
     },
     /// A tile that does not fit the ring, or is larger than the output.
-    #[error("a tile takes {found} coefficients of a {parameter_set} polynomial, which has {limit}")]
+    #[error(
+        "a tile takes {found} coefficients of a {parameter_set} polynomial, which has {limit}; fewer channels a \
+         ciphertext, or lower or narrower tiles, take less"
+    )]
     TileTooLarge {
         /// Coefficients wanted.
         found: u64,
@@ -76,7 +79,10 @@ pub enum GeometryError {
         parameter_set: ParameterSet,
     },
     /// A request or a response longer than the protocol allows.
-    #[error("a {message} would take {found_bytes} bytes, the limit is {limit_bytes}")]
+    #[error(
+        "a {message} would take {found_bytes} bytes, the limit is {limit_bytes}; a smaller image or fewer channels \
+         take less"
+    )]
     MessageTooLarge {
         /// Which message.
         message: &'static str,
@@ -96,6 +102,9 @@ pub enum GeometryError {
     /// The ring refused the weights.
     #[error("weights make no ring product")]
     Ring(#[from] RingError),
+    /// Values that have no place in a response.
+    #[error("values have no place in a response")]
+    Layout(#[from] LayoutError),
 }
 
 /// A transformed weight polynomial takes 16 KiB: at most a gigabyte a layer.
@@ -276,6 +285,11 @@ impl Geometry {
         self.core.outputs.rows.div_ceil(self.tile_rows) * self.core.outputs.columns.div_ceil(self.tile_columns)
     }
 
+    /// Products of all tiles.
+    pub fn product_count(&self) -> usize {
+        self.tile_count() * self.products_per_tile()
+    }
+
     /// Bytes of the bodies of a request.
     pub fn request_bytes(&self, upload: UploadBits) -> usize {
         self.tile_count() * self.inputs_per_tile() * self.size() * usize::from(upload.0) / 8
@@ -283,7 +297,7 @@ impl Geometry {
 
     /// Bytes of the coefficients of a response.
     pub fn response_bytes(&self, response: ResponseBits) -> usize {
-        let coefficients = self.tile_count() * self.products_per_tile() * self.size() + self.core.outputs.len();
+        let coefficients = self.product_count() * self.size() + self.core.outputs.len();
         (coefficients * usize::from(response.0)).div_ceil(8)
     }
 
@@ -318,7 +332,7 @@ impl Geometry {
     pub fn output_layout(&self) -> OutputLayout {
         let outputs = self.core.outputs;
         let per_product = self.outputs_per_product();
-        let mut pieces = Vec::with_capacity(self.tile_count() * self.products_per_tile());
+        let mut pieces = Vec::with_capacity(self.product_count());
         for (first_row, first_column) in self.tiles() {
             let rows = self.tile_rows.min(outputs.rows - first_row);
             let columns = self.tile_columns.min(outputs.columns - first_column);

@@ -149,6 +149,12 @@ impl Axis {
         padded.checked_sub(self.before as usize).filter(|at| *at < self.image as usize)
     }
 
+    /// The value of the image under tap `tap` of output `output`; none where there is padding.
+    pub(crate) fn under(self, output: usize, tap: usize) -> Option<usize> {
+        let padded = output * self.stride as usize + tap * self.dilation as usize;
+        padded.checked_sub(self.before as usize).filter(|at| *at < self.image as usize)
+    }
+
     fn check(self, names: [&'static str; 6]) -> Result<(), GeometryError> {
         let Self { image, kernel, stride, dilation, before, after } = self;
         for (what, found) in names.into_iter().zip([image, kernel, stride, dilation]) {
@@ -238,6 +244,29 @@ impl Layer {
                 Shape { channels: out_channels as usize, rows: rows.outputs(), columns: columns.outputs() }
             }
         }
+    }
+
+    /// The weights and inputs that meet in an output, by their places. Meaningful only for a layer that has a layout.
+    pub(crate) fn meets(&self, output: usize) -> Vec<(usize, usize)> {
+        let Self::Conv2d { channels, out_channels, groups, rows, columns } = *self else {
+            let inputs = self.fan_in();
+            return (0..inputs).map(|input| (output * inputs + input, input)).collect();
+        };
+        let (image, sums) = (self.input_shape(), self.output_shape());
+        let (inputs, outputs) = ((channels / groups) as usize, (out_channels / groups) as usize);
+        let (channel, place) = (output / (sums.rows * sums.columns), output % (sums.rows * sums.columns));
+        let (y, x) = (place / sums.columns, place % sums.columns);
+        let (height, width) = (rows.kernel as usize, columns.kernel as usize);
+        let mut met = Vec::with_capacity(self.fan_in());
+        for (row, column) in (0..height).flat_map(|row| (0..width).map(move |column| (row, column))) {
+            let (Some(from_row), Some(from_column)) = (rows.under(y, row), columns.under(x, column)) else { continue };
+            for input in 0..inputs {
+                let weight = ((channel * inputs + input) * height + row) * width + column;
+                let of = channel / outputs * inputs + input;
+                met.push((weight, (of * image.rows + from_row) * image.columns + from_column));
+            }
+        }
+        met
     }
 
     /// True if every input meets a weight, so that a request holds all of them. Meaningful only for a layer that has

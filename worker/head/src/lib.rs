@@ -29,6 +29,7 @@
 //! ```
 
 mod backend;
+mod chain;
 mod compile;
 mod cost;
 pub mod exactness;
@@ -43,6 +44,7 @@ mod run;
 mod weights;
 
 pub use backend::{Backend, ClearBackend, EncryptedBackend, EvaluateError, evaluate_round, evaluate_unblinded};
+pub use chain::{Chain, ChainError, ChainIndex, Step};
 pub use compile::{CompileError, CompileOptions, CompiledHead, compile};
 pub use cost::{Cost, REFERENCE_MACHINE};
 pub use geometry::{GeometryError, Tiling};

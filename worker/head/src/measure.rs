@@ -259,9 +259,9 @@ fn row(name: &'static str, head: &CompiledHead, owner: &impl TensorOwner, runs: 
             let request_bytes = request.to_bytes();
             let seed = BlindingSeed::new(core::array::from_fn(|_| numbers.next() as u8));
             // Encrypting has filled the caches with something else: the first run would pay for that alone.
-            let warm = evaluate_round(head, round, &request, &key, &seed)?.digest();
-            let (unblinded, plain) = timed(|| evaluate_unblinded(head, round, &request));
-            let (blinded, response) = timed(|| evaluate_round(head, round, &request, &key, &seed));
+            let warm = evaluate_round(head, round, &request, &key, None, &seed)?.digest();
+            let (unblinded, plain) = timed(|| evaluate_unblinded(head, round, &request, None));
+            let (blinded, response) = timed(|| evaluate_round(head, round, &request, &key, None, &seed));
             let (whole, sent) = timed(|| bytes_to_bytes(head, round, &request_bytes, &key, &seed));
             let (response, (response_bytes, digest)) = (response?, sent?);
             for (sum, time) in run_ms.iter_mut().zip([blinded, unblinded, whole]) {
@@ -305,7 +305,7 @@ fn bytes_to_bytes(
 ) -> Result<(Vec<u8>, BlobDigest), MeasureError> {
     let tensor = EncryptedTensor::from_bytes(request)?;
     black_box(BlobDigest::of(request));
-    let response = evaluate_round(head, round, &tensor, key, seed)?.to_bytes();
+    let response = evaluate_round(head, round, &tensor, key, None, seed)?.to_bytes();
     let digest = BlobDigest::of(&response);
     Ok((response, digest))
 }

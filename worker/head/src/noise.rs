@@ -3,11 +3,13 @@
 //! All noise terms are symmetric and bounded, and uniform, TUniform and rounding errors are strictly
 //! sub-Gaussian: a weighted sum with variance `v` exceeds `t` with probability at most
 //! `2·exp(−t²/2v)`. That is a bound, not an estimate, and slightly stronger than the usual quantiles
-//! of a normal distribution (13.4σ instead of 13.1σ for 2⁻¹²⁸).
+//! of a normal distribution (13.4σ instead of 13.1σ for 2⁻¹²⁸). What comes out of bootstraps has the variance of
+//! the formulas that are known for them, which take digits of ciphertexts for random ones.
 
 use codec::{Decode, Encode};
 use encompute_fhe::{ParameterSet, blinding_variance};
 
+use crate::chain::{LookupProof, farther_log2};
 use crate::plan::RoundPlan;
 
 /// A head is refused unless the chance that any of its outputs is wrong is at most 2 to this.
@@ -26,13 +28,14 @@ pub struct NoiseProof {
     pub round: u16,
     /// Number of outputs that are all exact.
     pub outputs: u32,
-    /// Bits of the largest sum that the weights and the input domain can give, sign included.
+    /// Bits of the largest integer that is sent, sign included: the largest sum that the weights and the input domain
+    /// can give, or the largest value of the last tables.
     pub worst_sum_bits: u8,
-    /// Bits that the plan has for sums.
+    /// Bits that the plan has for what is sent.
     pub accumulator_bits: u8,
     /// Euclidean norm of the weights that meet in one product.
     pub weight_norm_log2_milli: i32,
-    /// Variance of encryption and upload rounding, behind the weights.
+    /// Variance of encryption and upload rounding, behind the weights; of bootstraps and packing behind a chain.
     pub input_variance_log2_milli: i32,
     /// Variance of the response's rounding.
     pub response_variance_log2_milli: i32,
@@ -40,8 +43,11 @@ pub struct NoiseProof {
     pub blinding_variance_log2_milli: i32,
     /// Noise up to this magnitude is rounded away.
     pub margin_log2: u8,
-    /// The chance that any output of the round is wrong is at most 2 to this.
+    /// The chance that any output of the round is wrong is at most 2 to this: that it is decrypted to another integer,
+    /// or that a lookup takes an accumulator for one farther away than the neighbouring bin.
     pub failure_log2: i32,
+    /// The lookups of the round's chain.
+    pub lookups: Vec<LookupProof>,
 }
 
 /// More ones than this a uniform binary polynomial has with a chance of at most 2^−160; and no ternary one
@@ -59,7 +65,7 @@ pub(crate) fn add_log2(a: f64, b: f64) -> f64 {
     large + (small - large).exp2().ln_1p() / core::f64::consts::LN_2
 }
 
-fn milli(log2: f64) -> i32 {
+pub(crate) fn milli(log2: f64) -> i32 {
     (log2 * 1000.0).ceil() as i32
 }
 
@@ -94,41 +100,59 @@ pub(crate) fn variances(
     weight: f64,
     tail_log2: Option<f64>,
 ) -> [f64; 3] {
-    let input = energy as f64 * (parameter_set.noise_variance() + round.upload_bits.variance());
-    let response = round.response_bits.variance() * (1.0 + weight);
-    [input, response, blinding_variance(parameter_set, round.response_bits, weight, tail_log2)]
+    let [response, blinding] = response_variances(parameter_set, round, weight, tail_log2);
+    [input_variance(parameter_set, round, energy), response, blinding]
 }
 
-/// What can be proved about `round`, whose products meet weights of squared norm `energy` and whose
-/// response has `pieces` ciphertexts. `worst_sum_bits` is the caller's, from the weights.
-pub(crate) fn prove(
-    parameter_set: ParameterSet,
-    index: usize,
-    round: &RoundPlan,
-    energy: u64,
-    pieces: usize,
-    worst_sum_bits: u8,
-) -> NoiseProof {
+/// Variance of encryption and upload rounding behind weights of squared norm `energy`.
+pub(crate) fn input_variance(parameter_set: ParameterSet, round: &RoundPlan, energy: u64) -> f64 {
+    energy as f64 * (parameter_set.noise_variance() + round.upload_bits.variance())
+}
+
+fn response_variances(parameter_set: ParameterSet, round: &RoundPlan, weight: f64, tail_log2: Option<f64>) -> [f64; 2] {
+    let response = round.response_bits.variance() * (1.0 + weight);
+    [response, blinding_variance(parameter_set, round.response_bits, weight, tail_log2)]
+}
+
+/// What a round sends, and with what noise.
+pub(crate) struct Sent {
+    /// Squared norm of the weights that meet in one product of the round's layer.
+    pub energy: u64,
+    /// Variance of what is sent, before blinding and the response's rounding.
+    pub variance: f64,
+    /// Ciphertexts of the response.
+    pub pieces: usize,
+    /// Bits of the largest integer, sign included.
+    pub worst_bits: u8,
+    /// The lookups behind it.
+    pub lookups: Vec<LookupProof>,
+}
+
+/// What can be proved about `round`, which sends this.
+pub(crate) fn prove(parameter_set: ParameterSet, index: usize, round: &RoundPlan, sent: Sent) -> NoiseProof {
     let outputs = round.sums().len();
     let weight = largest_weight(parameter_set);
-    let [input, response, blinding] = variances(parameter_set, round, energy, weight, Some(WEIGHT_TAIL_LOG2));
-    let margin_log2 = 63 - round.accumulator_bits.0;
+    let [response, blinding] = response_variances(parameter_set, round, weight, Some(WEIGHT_TAIL_LOG2));
+    let accumulator_bits = round.response_accumulator_bits().0;
+    let margin_log2 = 63 - accumulator_bits;
     let margin = f64::from(margin_log2).exp2();
-    let exponent = margin * margin / (2.0 * (input + response + blinding)) * core::f64::consts::LOG2_E;
+    let exponent = margin * margin / (2.0 * (sent.variance + response + blinding)) * core::f64::consts::LOG2_E;
     let noise = 1.0 + (outputs.max(1) as f64).log2() - exponent;
     // The key, the blinding key, and one ternary polynomial for each blinded ciphertext.
-    let heavy = WEIGHT_TAIL_LOG2 + (2.0 + pieces as f64).log2();
+    let heavy = WEIGHT_TAIL_LOG2 + (2.0 + sent.pieces as f64).log2();
+    let failure = add_log2(add_log2(noise, heavy), farther_log2(&sent.lookups));
     NoiseProof {
         round: index as u16,
         outputs: outputs as u32,
-        worst_sum_bits,
-        accumulator_bits: round.accumulator_bits.0,
-        weight_norm_log2_milli: milli((energy.max(1) as f64).log2() / 2.0),
-        input_variance_log2_milli: milli(input.max(1.0).log2()),
+        worst_sum_bits: sent.worst_bits,
+        accumulator_bits,
+        weight_norm_log2_milli: milli((sent.energy.max(1) as f64).log2() / 2.0),
+        input_variance_log2_milli: milli(sent.variance.max(1.0).log2()),
         response_variance_log2_milli: milli(response.log2()),
         blinding_variance_log2_milli: milli(blinding.log2()),
         margin_log2,
-        failure_log2: add_log2(noise, heavy).ceil() as i32,
+        failure_log2: failure.ceil() as i32,
+        lookups: sent.lookups,
     }
 }
 
@@ -140,7 +164,7 @@ impl NoiseProof {
         terms.iter().map(|milli| (f64::from(*milli) / 1_000.0).exp2()).sum()
     }
 
-    /// True if no sum can overflow and the failure bound is below two to `limit_log2`.
+    /// True if nothing that is sent can overflow and the failure bound is below two to `limit_log2`.
     pub fn holds(&self, limit_log2: i32) -> bool {
         self.worst_sum_bits <= self.accumulator_bits && self.failure_log2 <= limit_log2
     }

@@ -2,10 +2,11 @@
 
 use codec::{Decode, Encode};
 use core::fmt;
-use encompute_fhe::{AccumulatorBits, InputLayout, OutputLayout, ParameterSet, ResponseBits, UploadBits};
+use encompute_fhe::{AccumulatorBits, BootstrapSet, InputLayout, OutputLayout, ParameterSet, ResponseBits, UploadBits};
 pub use encompute_protocol::RoundIndex;
 use encompute_protocol::wire;
 
+use crate::chain::{Chain, ChainError, Facts, Links, facts};
 use crate::geometry::{Geometry, GeometryError, Tiling};
 use crate::layer::{Layer, Shape};
 use crate::program::{NodeError, Program, shapes};
@@ -19,6 +20,20 @@ pub enum Mode {
     /// Linear maps on the worker, activations on the client between them.
     #[codec(index = 1)]
     Rounds,
+    /// As `Rounds`, and in at least one round a [`Chain`] behind the linear map: activations on the worker, by
+    /// bootstraps of this set.
+    #[codec(index = 2)]
+    Bootstrapped(BootstrapSet),
+}
+
+impl Mode {
+    /// The set of the evaluation key that the head takes; none if it takes no key.
+    pub fn bootstrap_set(self) -> Option<BootstrapSet> {
+        match self {
+            Self::Linear | Self::Rounds => None,
+            Self::Bootstrapped(set) => Some(set),
+        }
+    }
 }
 
 /// A range of integers: `[0, 2^bits)`, or `[−2^(bits−1), 2^(bits−1))` if signed.
@@ -55,7 +70,7 @@ impl fmt::Display for Domain {
     }
 }
 
-/// One round: a linear layer on the worker.
+/// One round: a linear layer on the worker, and what follows it there.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct RoundPlan {
     /// The linear layer.
@@ -64,18 +79,32 @@ pub struct RoundPlan {
     pub input: Domain,
     /// How the layer is cut into ring products.
     pub tiling: Tiling,
-    /// Width of the sums: every sum the weights can give fits.
+    /// Width of the sums: every sum the weights can give fits, or in front of a chain every one that is expected.
     pub accumulator_bits: AccumulatorBits,
     /// Width of the request.
     pub upload_bits: UploadBits,
     /// Width of the response.
     pub response_bits: ResponseBits,
+    /// What is done with the sums before they are sent, if anything.
+    pub chain: Option<Chain>,
 }
 
 impl RoundPlan {
-    /// Shape of the sums.
+    /// Shape of what the client gets: the layer's sums, or the last tensor of the chain.
     pub fn sums(&self) -> Shape {
-        self.layer.output_shape()
+        let sums = self.layer.output_shape();
+        self.chain.as_ref().and_then(|chain| chain.shapes(sums).last().copied()).unwrap_or(sums)
+    }
+
+    /// Width of what the client gets: what it decrypts the response with. Requests are encrypted with
+    /// [`RoundPlan::accumulator_bits`], which is the same where there is no chain.
+    pub fn response_accumulator_bits(&self) -> AccumulatorBits {
+        self.chain.as_ref().map_or(self.accumulator_bits, Chain::response_accumulator_bits)
+    }
+
+    /// The linear layers of the round, in the order of their weights.
+    pub fn layers(&self) -> impl Iterator<Item = &Layer> {
+        core::iter::once(&self.layer).chain(self.chain.iter().flat_map(Chain::layers))
     }
 
     /// Where the input values go in a request.
@@ -83,9 +112,13 @@ impl RoundPlan {
         Ok(Geometry::new(parameter_set, self.layer, self.tiling)?.input_layout().at(self.upload_bits))
     }
 
-    /// Where the sums are in a response.
+    /// Where what the client gets is in a response.
     pub fn output_layout(&self, parameter_set: ParameterSet) -> Result<OutputLayout, GeometryError> {
-        Ok(Geometry::new(parameter_set, self.layer, self.tiling)?.output_layout())
+        let geometry = Geometry::new(parameter_set, self.layer, self.tiling)?;
+        match &self.chain {
+            None => Ok(geometry.output_layout()),
+            Some(chain) => Ok(chain.output_layout(parameter_set, self.sums().len())?),
+        }
     }
 }
 
@@ -98,6 +131,8 @@ pub struct HeadPlan {
     program: Program,
     /// Of every tensor of the program, the input first.
     shapes: Vec<Shape>,
+    /// Of every round, what is known of its chain's tensors.
+    chains: Vec<Option<Facts>>,
 }
 
 /// Why a plan was refused.
@@ -147,6 +182,44 @@ pub enum PlanError {
         #[source]
         source: NodeError,
     },
+    /// A step of a chain that does not hold.
+    #[error("step {step} of the chain of round {round}")]
+    Chain {
+        /// Index of the round.
+        round: usize,
+        /// Index of the step.
+        step: usize,
+        /// Why.
+        #[source]
+        source: ChainError,
+    },
+    /// A chain in a head that has no evaluation key.
+    #[error("round {round} has a chain, which only a bootstrapped head may have")]
+    ChainWithoutBootstraps {
+        /// Index of the round.
+        round: usize,
+    },
+    /// A bootstrapped head without a chain.
+    #[error("no round of a bootstrapped head has a chain: its mode would be `rounds`")]
+    NoChain,
+    /// Bootstraps of another ring than the rounds'.
+    #[error("bootstraps of {bootstraps} are under {wanted}, the head's rounds under {found}")]
+    BootstrapRing {
+        /// The bootstraps' set.
+        bootstraps: BootstrapSet,
+        /// The ring that it takes.
+        wanted: ParameterSet,
+        /// The head's ring.
+        found: ParameterSet,
+    },
+    /// More linear layers in rounds and chains together than a head may have.
+    #[error("head has {found} linear layers, at most {limit} are allowed")]
+    LayerCount {
+        /// Layers found.
+        found: usize,
+        /// Layers allowed.
+        limit: usize,
+    },
     /// A linear head with more than its round.
     #[error("a linear head has one round and {found} nodes, its program may have that round alone")]
     NotLinear {
@@ -165,10 +238,10 @@ struct PlanBody {
 
 impl HeadPlan {
     /// Version of the encoding.
-    pub const VERSION: u8 = 3;
+    pub const VERSION: u8 = 4;
     /// Most bytes a plan may have.
     pub const LIMIT_BYTES: usize = 4 << 20;
-    /// Most rounds a head may have.
+    /// Most rounds a head may have, and most linear layers in rounds and chains together.
     pub const ROUND_LIMIT: usize = 256;
 
     /// A plan of these rounds, in the order in which the program asks for them.
@@ -185,9 +258,9 @@ impl HeadPlan {
         if rounds.is_empty() || rounds.len() > limit {
             return Err(PlanError::RoundCount { found: rounds.len(), limit });
         }
-        for (index, round) in rounds.iter().enumerate() {
-            check_round(parameter_set, index, round)?;
-        }
+        check_mode(parameter_set, mode, &rounds)?;
+        let chains = rounds.iter().enumerate().map(|(index, round)| check_round(parameter_set, index, round));
+        let chains = chains.collect::<Result<_, _>>()?;
         let found = program.nodes().len();
         if mode == Mode::Linear && found != 1 {
             return Err(PlanError::NotLinear { found });
@@ -196,7 +269,7 @@ impl HeadPlan {
         check_domain("bits of the features", rounds.len() - 1, features)?;
         let shapes = shapes(&program, &rounds).map_err(|(node, source)| PlanError::Node { node, source })?;
         check_input(&rounds[0], &program)?;
-        Ok(Self { parameter_set, mode, rounds, program, shapes })
+        Ok(Self { parameter_set, mode, rounds, program, shapes, chains })
     }
 
     /// The plan in `bytes`.
@@ -240,6 +313,22 @@ impl HeadPlan {
         self.rounds.get(usize::from(index.0))
     }
 
+    /// Index of the weights of a round's layer among those of all layers; those of its chain follow.
+    pub(crate) fn first_layer(&self, round: usize) -> usize {
+        self.rounds.iter().take(round).map(|round| round.layers().count()).sum()
+    }
+
+    /// Linear layers of all rounds and chains.
+    pub(crate) fn layer_count(&self) -> usize {
+        self.first_layer(self.rounds.len())
+    }
+
+    /// The chain of a round, if it has one.
+    pub(crate) fn chain(&self, round: usize) -> Option<Links<'_>> {
+        let (chain, facts) = self.rounds.get(round)?.chain.as_ref().zip(self.chains.get(round)?.as_ref())?;
+        Some(Links { chain, facts, set: self.mode.bootstrap_set()? })
+    }
+
     /// What the client computes.
     pub fn program(&self) -> &Program {
         &self.program
@@ -281,14 +370,44 @@ fn within(what: &'static str, round: usize, found: i64, min: i64, max: i64) -> R
     if (min..=max).contains(&found) { Ok(()) } else { Err(PlanError::OutOfRange { what, round, found, min, max }) }
 }
 
-fn check_round(parameter_set: ParameterSet, index: usize, round: &RoundPlan) -> Result<(), PlanError> {
+/// Refuses chains where there are no bootstraps, and bootstraps where there is no chain or another ring.
+fn check_mode(parameter_set: ParameterSet, mode: Mode, rounds: &[RoundPlan]) -> Result<(), PlanError> {
+    let chain = rounds.iter().position(|round| round.chain.is_some());
+    match (mode.bootstrap_set(), chain) {
+        (None, None) => {}
+        (None, Some(round)) => return Err(PlanError::ChainWithoutBootstraps { round }),
+        (Some(_), None) => return Err(PlanError::NoChain),
+        (Some(bootstraps), Some(_)) => {
+            let (found, wanted) = (parameter_set, bootstraps.ring());
+            if found != wanted {
+                return Err(PlanError::BootstrapRing { bootstraps, wanted, found });
+            }
+        }
+    }
+    let found = rounds.iter().map(|round| round.layers().count()).sum();
+    let limit = HeadPlan::ROUND_LIMIT;
+    if found > limit { Err(PlanError::LayerCount { found, limit }) } else { Ok(()) }
+}
+
+fn check_round(parameter_set: ParameterSet, index: usize, round: &RoundPlan) -> Result<Option<Facts>, PlanError> {
     check_domain("bits of the input", index, round.input)?;
     let (p, u, q) = (round.accumulator_bits, round.upload_bits, round.response_bits);
     let width = |what, found: u8, min: u8, max: u8| within(what, index, found.into(), min.into(), max.into());
     width("accumulator width", p.0, AccumulatorBits::MIN.0, AccumulatorBits::MAX.0)?;
     width("upload width", u.0, UploadBits::MIN.0, UploadBits::MAX.0)?;
     width("response width", q.0, ResponseBits::MIN.0, ResponseBits::MAX.0)?;
-    Geometry::new(parameter_set, round.layer, round.tiling)
+    let geometry = Geometry::new(parameter_set, round.layer, round.tiling)
         .map_err(|source| PlanError::Geometry { round: index, source })?;
-    Ok(())
+    let Some(chain) = &round.chain else { return Ok(None) };
+    // Elsewhere the sums are at least as wide as an input; here they may be cut to what is expected of them.
+    width("accumulator width", p.0, least_bits(round.input).0, AccumulatorBits::MAX.0)?;
+    let sums = (round.layer.output_shape(), p, geometry.product_count());
+    let known = facts(chain, parameter_set, sums);
+    known.map(Some).map_err(|(step, source)| PlanError::Chain { round: index, step, source })
+}
+
+/// Fewest bits that every value of a domain fits.
+pub(crate) fn least_bits(domain: Domain) -> AccumulatorBits {
+    // Requests are symmetric around zero: the smallest signed value asks for a bit more.
+    AccumulatorBits(domain.bits + 1).max(AccumulatorBits::MIN)
 }

@@ -24,8 +24,8 @@ pub enum WeightsError {
     /// Too long, of another version, or not the encoding of weights.
     #[error("not head weights")]
     Encoding(#[from] wire::DecodeError),
-    /// More layers than a plan can have rounds.
-    #[error("head weights of {found} layers, a plan has at most {limit} rounds")]
+    /// More layers than a plan can have.
+    #[error("head weights of {found} layers, a plan has at most {limit}")]
     Layers {
         /// Layers announced.
         found: u32,
@@ -48,7 +48,7 @@ impl HeadWeights {
     /// Most bytes that weights may have.
     pub const LIMIT_BYTES: usize = 64 << 20;
 
-    /// Weights of these layers, in the order of the rounds.
+    /// Weights of these layers, in the order of the rounds; the layers of a chain follow that of its round.
     pub fn new(layers: Vec<Vec<i8>>) -> Self {
         Self { layers }
     }

@@ -70,8 +70,8 @@ fn digests(case: &Case, path: CodePath) -> [String; 3] {
     let head = compile(case.plan.clone(), case.weights.clone(), &options).unwrap();
     let seed = BlindingSeed::new([5; 32]);
     let key = head.prepare_key(&case.key).unwrap();
-    let blinded = evaluate_round(&head, RoundIndex(0), &case.request, &key, &seed).unwrap();
-    let plain = evaluate_unblinded(&head, RoundIndex(0), &case.request).unwrap();
+    let blinded = evaluate_round(&head, RoundIndex(0), &case.request, &key, None, &seed).unwrap();
+    let plain = evaluate_unblinded(&head, RoundIndex(0), &case.request, None).unwrap();
     assert_ne!(plain.digest(), blinded.digest());
     [head.digest().to_string(), plain.digest().to_string(), blinded.digest().to_string()]
 }
@@ -118,7 +118,7 @@ fn another_seed_or_key_gives_another_blinded_response() {
     let other = BlindingKey::from_body(case.key.parameter_set(), MaskSeed([9; 16]), &[1 << 40; 2048]).unwrap();
     let digest = |key, seed| {
         let key = head.prepare_key(key).unwrap();
-        evaluate_round(&head, RoundIndex(0), &case.request, &key, &BlindingSeed::new(seed)).unwrap().digest()
+        evaluate_round(&head, RoundIndex(0), &case.request, &key, None, &BlindingSeed::new(seed)).unwrap().digest()
     };
     let first = digest(&case.key, [1; 32]);
     assert_eq!(digest(&case.key, [1; 32]), first);

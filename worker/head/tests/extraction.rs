@@ -78,7 +78,7 @@ fn a_convolution(owner: &Owner) -> (CompiledHead, [i8; 4], EncryptedTensor) {
 #[test]
 fn one_unblinded_response_tells_a_kernel_by_its_mask_alone() {
     let (head, mut kernel, request) = a_convolution(&Owner::new(SET));
-    let response = evaluate_unblinded(&head, RoundIndex(0), &request).unwrap();
+    let response = evaluate_unblinded(&head, RoundIndex(0), &request, None).unwrap();
     // A product sums an image against the weights turned around.
     kernel.reverse();
     assert_eq!(kernels_that_fit_the_mask(&request, &response), [kernel]);
@@ -91,7 +91,7 @@ fn no_kernel_fits_the_mask_of_a_blinded_response() {
     let key = head.prepare_key(owner.key.blinding_key()).unwrap();
     for seed in 0..3 {
         let seed = BlindingSeed::new([seed; 32]);
-        let response = evaluate_round(&head, RoundIndex(0), &request, &key, &seed).unwrap();
+        let response = evaluate_round(&head, RoundIndex(0), &request, &key, None, &seed).unwrap();
         assert!(kernels_that_fit_the_mask(&request, &response).is_empty());
     }
 }

@@ -22,7 +22,7 @@ fn measured(owner: &Owner, head: &CompiledHead, runs: usize) -> Vec<f64> {
         let inputs = random_inputs(&mut rng, plan.input, plan.layer.input_shape().len());
         let request = owner.key.encrypt(&inputs, &plan.input_layout(set).unwrap(), plan.accumulator_bits).unwrap();
         let seed = BlindingSeed::new(rng.random());
-        let features = evaluate_round(head, RoundIndex(0), &request, &key, &seed).unwrap();
+        let features = evaluate_round(head, RoundIndex(0), &request, &key, None, &seed).unwrap();
         let verified = VerifiedResponse::after_receipt_verification(features.digest());
         // Read at the response's full width, the sums keep their noise.
         let secret = owner.key.decrypt(&features, &plan.output_layout(set).unwrap(), width, &verified).unwrap();

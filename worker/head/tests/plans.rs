@@ -200,7 +200,7 @@ fn requests_for_another_head_are_refused() {
     let seed = encompute_fhe::BlindingSeed::new([0; 32]);
     let key = head.prepare_key(owner.key.blinding_key()).unwrap();
     let evaluate = |round, request: &encompute_fhe::EncryptedTensor| {
-        evaluate_round(&head, RoundIndex(round), request, &key, &seed).err()
+        evaluate_round(&head, RoundIndex(round), request, &key, None, &seed).err()
     };
     let layout = round.input_layout(SET).unwrap();
     let good = owner.key.encrypt(&[1; 30], &layout, round.accumulator_bits).unwrap();
@@ -222,7 +222,7 @@ fn requests_for_another_head_are_refused() {
     assert_eq!(head.prepare_key(other_key.key.blinding_key()).err(), Some(set.clone()));
     let other_ring = encompute_fhe::Ring::new(other, encompute_fhe::CodePath::fastest());
     let prepared = other_ring.prepare_key(other_key.key.blinding_key()).unwrap();
-    assert_eq!(evaluate_round(&head, RoundIndex(0), &good, &prepared, &seed).err(), Some(set));
+    assert_eq!(evaluate_round(&head, RoundIndex(0), &good, &prepared, None, &seed).err(), Some(set));
 }
 
 #[test]

@@ -281,7 +281,7 @@ impl Desk {
         let seed = self.world.keys.blinding_seed(&prepared.request.input, round, &digest);
         let index = encompute_head::RoundIndex(round.0);
         let work = move || {
-            let features = evaluate_round(&prepared.head.compiled, index, &tensor, &prepared.blinding, &seed)?;
+            let features = evaluate_round(&prepared.head.compiled, index, &tensor, &prepared.blinding, None, &seed)?;
             Ok::<_, EvaluateError>(features.to_bytes())
         };
         let began = Instant::now();

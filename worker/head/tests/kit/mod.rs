@@ -161,11 +161,11 @@ impl Owner {
         let request = EncryptedTensor::from_bytes(&request.to_bytes()).unwrap();
         let seed = BlindingSeed::new(StdRng::from_os_rng().random());
         let key = head.prepare_key(self.key.blinding_key()).unwrap();
-        let response = evaluate_round(head, round, &request, &key, &seed).unwrap();
+        let response = evaluate_round(head, round, &request, &key, None, &seed).unwrap();
         let features = EncryptedFeatures::from_bytes(&response.to_bytes()).unwrap();
         let verified = VerifiedResponse::after_receipt_verification(features.digest());
         let layout = plan.output_layout(set).unwrap();
-        let secret = self.key.decrypt(&features, &layout, plan.accumulator_bits, &verified).unwrap();
+        let secret = self.key.decrypt(&features, &layout, plan.response_accumulator_bits(), &verified).unwrap();
         secret.expose_to_client_run().to_vec()
     }
 }
