@@ -7,7 +7,8 @@ use encompute_attest::{HPKE_KEY_BYTES, HeadKeyEvidence, HpkeKey, RegistrationEvi
 use encompute_envelope::RecipientSecret;
 use encompute_fhe::{BlindingKey, BootstrapSet, EncryptedTensor, EvaluationKey, MaskSeed, ParameterSet, UploadBits};
 use encompute_head::{
-    Activation, Axis, Domain, Draft, HeadPlan, Join, Layer, Mode, Node, Program, Real, RoundPlan, Unit,
+    Activation, Axis, ChainIndex, Domain, Draft, HeadPlan, Join, Layer, Link, Mode, Node, Program, Real, RoundPlan,
+    Unit,
 };
 use encompute_protocol::event::SIGNATURES;
 use encompute_protocol::statement::TeeKind;
@@ -108,8 +109,11 @@ pub fn seeds(target: &Target) -> Result<Vec<Seed>, SeedError> {
             Seed { name: "one-ciphertext".to_owned(), bytes: one_ciphertext() },
             Seed { name: "blinding".to_owned(), bytes: blinding() },
         ]),
+        "plans" => seeds.extend([
+            Seed { name: "every-node".to_owned(), bytes: every_node() },
+            Seed { name: "every-step".to_owned(), bytes: every_step() },
+        ]),
         "evaluation_keys" => seeds.push(Seed { name: "toy".to_owned(), bytes: evaluation_key() }),
-        "plans" => seeds.push(Seed { name: "every-node".to_owned(), bytes: every_node() }),
         "envelopes" => {
             let key = RecipientSecret::from_seed(&[9; 32]).public().to_bytes();
             seeds.push(Seed { name: "recipient".to_owned(), bytes: [vec![2], key.to_vec()].concat() });
@@ -252,6 +256,28 @@ fn every_node() -> Vec<u8> {
     let y = draft.then(Node::Reshape { of: y, to: [24, 1, 1] });
     let plan = HeadPlan::new(set, Mode::Rounds, vec![round.clone(), round], draft.give_integers(y, Domain::I8));
     [vec![0], plan.expect("every node fits the one before; qed").to_bytes()].concat()
+}
+
+/// A plan whose chain has every kind of step.
+fn every_step() -> Vec<u8> {
+    let (set, layer) = (BootstrapSet::ToyV1, Layer::Dense { inputs: 2, outputs: 3 });
+    let lookup = |of, ranges: &[[i64; 2]]| Link::Lookup {
+        of: ChainIndex(of),
+        ranges: ranges.to_vec(),
+        function: &|channel, value| channel as i16 + value as i16 / 8,
+        by_channel: false,
+    };
+    let links = [
+        lookup(0, &[[-30, 30]]),
+        Link::Linear { of: ChainIndex(1), layer: Layer::Dense { inputs: 3, outputs: 3 }, weights: &[1; 9] },
+        Link::Add { of: [ChainIndex(1), ChainIndex(2)], factors: [2, -1] },
+        lookup(3, &[[-9, 9]; 3]),
+    ];
+    let round = RoundPlan::fitted_chain(set, (layer, Domain { bits: 4, signed: true }, &[1; 6]), &links);
+    let round = round.expect("a small chain fits the set; qed");
+    let program = Program::single_round(Domain::I8);
+    let plan = HeadPlan::new(set.ring(), Mode::Bootstrapped(set), vec![round], program);
+    [vec![0], plan.expect("the program has the one round; qed").to_bytes()].concat()
 }
 
 /// The folder's files with that ending.

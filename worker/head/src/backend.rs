@@ -79,6 +79,36 @@ pub enum EvaluateError {
     Bootstrap(#[from] BootstrapError),
 }
 
+impl ClearBackend {
+    /// What a round gives for every output, and behind a chain what the last lookup would give if noise took its
+    /// accumulator to the bin below, or above. Without a chain the three are one.
+    ///
+    /// # Errors
+    /// [`EvaluateError`].
+    pub fn with_neighbours(
+        &self,
+        head: &CompiledHead,
+        round: RoundIndex,
+        tensor: &[i64],
+    ) -> Result<Vec<[i64; 3]>, EvaluateError> {
+        let sums = clear_layer(head, round, tensor)?;
+        Ok(match head.plan().chain(round.0.into()) {
+            None => sums.into_iter().map(|sum| [sum; 3]).collect(),
+            Some(links) => clear::with_neighbours(links, sums, head.chain_weights(round)),
+        })
+    }
+}
+
+/// The sums of a round's layer.
+fn clear_layer(head: &CompiledHead, round: RoundIndex, tensor: &[i64]) -> Result<Vec<i64>, EvaluateError> {
+    let (plan, _) = find(head, round)?;
+    let wanted = plan.layer.input_shape().len();
+    if tensor.len() != wanted {
+        return Err(EvaluateError::InputCount { what: "values", found: tensor.len(), wanted });
+    }
+    Ok(clear_sums(&plan.layer, head.weights(round), tensor))
+}
+
 /// Something that runs a compiled head's rounds.
 pub trait Backend {
     /// What a round takes.
@@ -114,12 +144,7 @@ impl Backend for ClearBackend {
     type Features = Vec<i64>;
 
     fn evaluate(&self, head: &CompiledHead, round: RoundIndex, tensor: &Vec<i64>) -> Result<Vec<i64>, EvaluateError> {
-        let (plan, _) = find(head, round)?;
-        let wanted = plan.layer.input_shape().len();
-        if tensor.len() != wanted {
-            return Err(EvaluateError::InputCount { what: "values", found: tensor.len(), wanted });
-        }
-        let sums = clear_sums(&plan.layer, head.weights(round), tensor);
+        let sums = clear_layer(head, round, tensor)?;
         Ok(match head.plan().chain(round.0.into()) {
             None => sums,
             Some(links) => clear::run(links, sums, head.chain_weights(round)),

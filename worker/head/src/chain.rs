@@ -4,25 +4,32 @@
 //! tensor holds integers modulo 2^p, one of which is worth 2^(64−p) on the torus scaled to 2⁶⁴, and only a
 //! [`Step::Lookup`] chooses another p. Nothing reacts to an integer that has left its range: it wraps, here as in
 //! the clear program, and everything goes on.
+//!
+//! What is sent is decrypted exactly, but which entry of a table it is may depend on noise: an integer near the edge
+//! of a bin may be taken for the next bin's, as often as [`LookupProof`] says. So what a user releases of a chain tells
+//! more about the noise of her keys than sums do, which are always exact: a key for every case, and the noise of the
+//! release, are what that is left to.
 
 use codec::{Compact, Decode, Encode, Error, Input};
 use core::fmt;
-use encompute_fhe::{AccumulatorBits, BootstrapSet, LayoutError, OutputLayout, ParameterSet, TABLE_BINS, WantedBody};
+use encompute_fhe::{
+    AccumulatorBits, BootstrapSet, LayoutError, MOST_PACKED, OutputLayout, ParameterSet, TABLE_BINS, WantedBody,
+};
 
 use crate::layer::{Layer, Shape};
 
 mod check;
 pub(crate) mod clear;
+mod fit;
 mod noise;
-mod pack;
 pub(crate) mod run;
 mod show;
 
 pub use check::ChainError;
 pub(crate) use check::{Facts, facts};
+pub use fit::{Function, Link};
 pub use noise::LookupProof;
 pub(crate) use noise::{farther_log2, prove as prove_lookups};
-pub(crate) use pack::packed_variance;
 
 /// A tensor of a chain by its place; other than [`crate::TensorIndex`], which counts the client's tensors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Encode, Decode)]
@@ -103,7 +110,7 @@ impl Chain {
     /// Most steps of a chain.
     pub const STEP_LIMIT: usize = 64;
     /// Most values that share a ciphertext of the response.
-    pub const MOST_TOGETHER: u8 = 64;
+    pub const MOST_TOGETHER: u8 = MOST_PACKED as u8;
 
     /// The linear layers of the steps, in order: those whose weights follow the round's.
     pub fn layers(&self) -> impl Iterator<Item = &Layer> {

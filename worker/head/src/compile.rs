@@ -6,7 +6,7 @@ use encompute_fhe::{
 };
 use encompute_protocol::HeadDigest;
 
-use crate::chain::{Chain, Links, Step, packed_variance, prove_lookups};
+use crate::chain::{Chain, ChainError, Links, Step, prove_lookups};
 use crate::cost::Cost;
 use crate::geometry::{Geometry, GeometryError, Tiling};
 use crate::layer::Layer;
@@ -15,7 +15,7 @@ use crate::plan::{Domain, HeadPlan, RoundIndex, RoundPlan};
 use crate::weights::{HeadWeights, WeightsError, head_digest};
 
 /// A round is fitted to fail with at most two to this, so that 256 rounds stay below the limit.
-const ROUND_FAILURE_LOG2: i32 = FAILURE_LOG2_LIMIT - 8;
+pub(crate) const ROUND_FAILURE_LOG2: i32 = FAILURE_LOG2_LIMIT - 8;
 
 /// How to compile.
 #[derive(Clone, Copy, Debug)]
@@ -57,6 +57,17 @@ pub enum CompileError {
         found: usize,
         /// Layers of the plan.
         wanted: usize,
+    },
+    /// A step of a chain that does not hold.
+    #[error("step {step} of the chain of round {round}")]
+    Chain {
+        /// Index of the round.
+        round: usize,
+        /// Index of the step.
+        step: usize,
+        /// Why.
+        #[source]
+        source: ChainError,
     },
     /// A linear layer of a chain whose weights have another number.
     #[error("step {step} of the chain of round {round} has {found} weights, its layer {wanted}")]
@@ -368,7 +379,7 @@ pub(crate) fn chain_sent<'a>(
     weights: impl Iterator<Item = &'a [i8]>,
 ) -> Sent {
     let lookups = prove_lookups(links, input_variance(parameter_set, round, energy), weights);
-    let variance = packed_variance(links.set, links.set.output_variance(), links.chain.together);
+    let variance = links.set.packed_variance(links.set.output_variance(), links.chain.together.into());
     Sent { energy, variance, pieces: links.pieces(), worst_bits: links.worst_bits(), lookups }
 }
 

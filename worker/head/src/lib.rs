@@ -44,9 +44,9 @@ mod run;
 mod weights;
 
 pub use backend::{Backend, ClearBackend, EncryptedBackend, EvaluateError, evaluate_round, evaluate_unblinded};
-pub use chain::{Chain, ChainError, ChainIndex, Step};
+pub use chain::{Chain, ChainError, ChainIndex, Function, Link, LookupProof, Step};
 pub use compile::{CompileError, CompileOptions, CompiledHead, compile};
-pub use cost::{Cost, REFERENCE_MACHINE};
+pub use cost::{BOOTSTRAP_MICROSECONDS, Cost, REFERENCE_MACHINE};
 pub use geometry::{GeometryError, Tiling};
 pub use layer::{Axis, Layer, Shape};
 pub use noise::{FAILURE_LOG2_LIMIT, NoiseProof};

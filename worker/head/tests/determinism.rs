@@ -3,7 +3,9 @@
 
 mod kit;
 
-use encompute_fhe::{BlindingKey, BlindingSeed, CodePath, EncryptedTensor, MaskSeed, ParameterSet};
+use encompute_fhe::{
+    BlindingKey, BlindingSeed, BootstrapSet, CodePath, EncryptedTensor, EvaluationKey, MaskSeed, ParameterSet,
+};
 use encompute_head::*;
 use serde_json::{Value, json};
 use std::path::Path;
@@ -25,27 +27,62 @@ impl Stream {
     }
 }
 
-/// A head, a request and a blinding key made from a name alone. Ciphertexts are random bits: a
-/// worker cannot tell them from encryptions.
+/// A head, a request and keys made from a name alone. Ciphertexts are random bits: a worker cannot tell them from
+/// encryptions.
 struct Case {
     plan: HeadPlan,
     weights: HeadWeights,
     request: EncryptedTensor,
     key: BlindingKey,
+    evaluation: Option<EvaluationKey>,
 }
 
 fn case(set: ParameterSet, layer: Layer, seed: u64) -> Case {
     let mut stream = Stream(seed);
     let weights: Vec<i8> = (0..layer.weight_count()).map(|_| stream.next() as i8).collect();
     let round = RoundPlan::fitted(set, layer, Domain::U8, &weights).unwrap();
+    of_round(set, Mode::Linear, round, vec![weights], stream)
+}
+
+fn of_round(set: ParameterSet, mode: Mode, round: RoundPlan, weights: Vec<Vec<i8>>, mut stream: Stream) -> Case {
     let size = set.polynomial_size().0;
     let ciphertexts = round.input_layout(set).unwrap().ciphertext_count();
     let bodies = stream.many(ciphertexts * size);
     let request = EncryptedTensor::from_bodies_at(set, round.upload_bits, MaskSeed([3; 16]), &bodies).unwrap();
     let key = BlindingKey::from_body(set, MaskSeed([4; 16]), &stream.many(size)).unwrap();
     let program = Program::single_round(Domain { bits: 24, signed: true });
-    let plan = HeadPlan::new(set, Mode::Linear, vec![round], program).unwrap();
-    Case { plan, weights: HeadWeights::new(vec![weights]), request, key }
+    let plan = HeadPlan::new(set, mode, vec![round], program).unwrap();
+    let evaluation = mode.bootstrap_set().map(|set| evaluation_key(set, &mut stream));
+    Case { plan, weights: HeadWeights::new(weights), request, key, evaluation }
+}
+
+fn evaluation_key(set: BootstrapSet, stream: &mut Stream) -> EvaluationKey {
+    let keyswitch = stream.many(EvaluationKey::keyswitch_bodies(set));
+    let keyswitch: Vec<u32> = keyswitch.into_iter().map(|body| (body >> 32) as u32).collect();
+    let [bootstrap, packing] =
+        [EvaluationKey::bootstrap_bodies(set), EvaluationKey::packing_bodies(set)].map(|count| stream.many(count));
+    let [first, second, third] = [5, 6, 7].map(|byte| MaskSeed([byte; 16]));
+    EvaluationKey::from_bodies(set, (first, &keyswitch), (second, &bootstrap), (third, &packing)).unwrap()
+}
+
+/// A convolution and a ReLU, a convolution over both and padding, added to a shortcut, and tables of the channels' own.
+fn chained(set: BootstrapSet, seed: u64) -> Case {
+    let mut stream = Stream(seed);
+    let mut weights_of = |layer: Layer| -> Vec<i8> { (0..layer.weight_count()).map(|_| stream.next() as i8).collect() };
+    let (first, next) = (conv(1, 7, 3, 2, 1, 3), conv(3, 4, 3, 1, 1, 3));
+    let weights = [weights_of(first), weights_of(next)];
+    let relu = |_: usize, value: f64| (value.max(0.0) / 4_096.0) as i16;
+    let own = |channel: usize, value: f64| (value / 256.0) as i16 + channel as i16;
+    let one = |of, range, function| Link::Lookup { of, ranges: vec![range], function, by_channel: false };
+    let links = [
+        one(ChainIndex::SUMS, [-60_000, 60_000], &relu),
+        Link::Linear { of: ChainIndex(1), layer: next, weights: &weights[1] },
+        Link::Add { of: [ChainIndex(1), ChainIndex(2)], factors: [7, 1] },
+        Link::Lookup { of: ChainIndex(3), ranges: vec![[-4_000, 4_000]; 3], function: &own, by_channel: true },
+    ];
+    let round = RoundPlan::fitted_chain(set, (first, Domain::U8, &weights[0]), &links).unwrap();
+    assert!(round.chain.as_ref().unwrap().together > 1);
+    of_round(set.ring(), Mode::Bootstrapped(set), round, weights.to_vec(), stream)
 }
 
 fn conv(channels: u32, side: u32, kernel: u32, stride: u32, padding: u32, out_channels: u32) -> Layer {
@@ -61,17 +98,20 @@ fn cases() -> Vec<(&'static str, Case)> {
         ("conv-3x3-28x28x8", case(small, conv(1, 28, 3, 1, 0, 8), 3)),
         ("conv-5x5s2p2-3x28x28x4", case(small, conv(3, 28, 5, 2, 2, 4), 4)),
         ("dense-784x64-glwe-4096", case(ParameterSet::Glwe4096V1, Layer::Dense { inputs: 784, outputs: 64 }, 5)),
+        ("chain-7x7-toy-bootstraps", chained(BootstrapSet::ToyV1, 6)),
     ]
 }
 
 /// Digests of the head, and of its response before and after blinding.
 fn digests(case: &Case, path: CodePath) -> [String; 3] {
-    let options = CompileOptions { path, ..CompileOptions::default() };
+    let options = CompileOptions { path, allow_toy_parameters: true, ..CompileOptions::default() };
     let head = compile(case.plan.clone(), case.weights.clone(), &options).unwrap();
+    let evaluation = case.evaluation.as_ref().map(|key| head.prepare_evaluation_key(key).unwrap());
+    let evaluation = evaluation.as_ref();
     let seed = BlindingSeed::new([5; 32]);
     let key = head.prepare_key(&case.key).unwrap();
-    let blinded = evaluate_round(&head, RoundIndex(0), &case.request, &key, None, &seed).unwrap();
-    let plain = evaluate_unblinded(&head, RoundIndex(0), &case.request, None).unwrap();
+    let blinded = evaluate_round(&head, RoundIndex(0), &case.request, &key, evaluation, &seed).unwrap();
+    let plain = evaluate_unblinded(&head, RoundIndex(0), &case.request, evaluation).unwrap();
     assert_ne!(plain.digest(), blinded.digest());
     [head.digest().to_string(), plain.digest().to_string(), blinded.digest().to_string()]
 }

@@ -8,7 +8,7 @@ use crate::layer::{Layer, Shape};
 
 /// Most bytes of the tensors of a chain that are there at one time, of which a value takes some 16 KB.
 pub(crate) const MEMORY_LIMIT_BYTES: u64 = 1 << 30;
-/// Most products of single values by weights that are not zero, and extractions: about a minute of one core.
+/// Most products of single values by weights: some twelve seconds of one core.
 const PRODUCT_LIMIT: u64 = 1 << 24;
 
 /// Why a step of a chain was refused.

@@ -31,6 +31,28 @@ pub(crate) fn run<'a>(
     tensors.pop().unwrap_or_default()
 }
 
+/// What the last lookup gives for every value, and what it would if the value lay in the bin below, or above.
+pub(crate) fn with_neighbours<'a>(
+    links: Links<'_>,
+    sums: Vec<i64>,
+    weights: impl Iterator<Item = &'a [i8]>,
+) -> Vec<[i64; 3]> {
+    let shifted = |by: i64| {
+        let mut chain = links.chain.clone();
+        if let Some(Step::Lookup { of, offset_half_units, .. }) = chain.steps.last_mut() {
+            let bin_width = 1i64 << (links.facts.bits[of.place()].0 - 4);
+            offset_half_units.iter_mut().for_each(|offset| *offset += by * bin_width);
+        }
+        chain
+    };
+    let weights: Vec<&[i8]> = weights.collect();
+    let [own, below, above] = [0, -1, 1].map(|by| {
+        let chain = shifted(by);
+        run(Links { chain: &chain, ..links }, sums.clone(), weights.iter().copied())
+    });
+    own.into_iter().zip(below.into_iter().zip(above)).map(|(own, (below, above))| [own, below, above]).collect()
+}
+
 /// The same integers modulo 2^bits, as signed numbers.
 fn wrapped(values: Vec<i64>, bits: AccumulatorBits) -> Vec<i64> {
     let unused = bits.scale_log2();

@@ -110,8 +110,7 @@ impl Machine<'_> {
 
     /// The values that a chain gives as ciphertexts of a response.
     pub fn pack(&self, links: Links<'_>, values: &[LweCiphertext]) -> Result<Vec<Ciphertext>, BootstrapError> {
-        debug_assert_eq!(links.chain.together, super::pack::MOST_TOGETHER);
-        Ok(super::pack::pack(values))
+        self.bootstrapper.pack(self.key, values, links.chain.together.into())
     }
 
     fn lookup(&self, tensor: &Tensor, shape: Shape, lookup: &Lookup<'_>) -> Result<Vec<LweCiphertext>, BootstrapError> {

@@ -2,8 +2,8 @@
 #![allow(clippy::unwrap_used, dead_code)]
 
 use encompute_fhe::{
-    AccumulatorBits, BlindingKey, BlindingSeed, EncryptedFeatures, EncryptedTensor, InputLayout, OutputLayout,
-    ParameterSet,
+    AccumulatorBits, BlindingKey, BlindingSeed, BootstrapSet, EncryptedFeatures, EncryptedTensor, EvaluationKey,
+    InputLayout, MaskSeed, OutputLayout, ParameterSet, PreparedEvaluationKey,
 };
 use encompute_head::*;
 use encompute_keys::{SecretKey, VerifiedResponse};
@@ -155,17 +155,40 @@ impl Owner {
 
     /// One round as a job runs it: encrypt, send bytes, evaluate with blinding, send bytes, decrypt.
     pub fn run(&self, head: &CompiledHead, round: RoundIndex, inputs: &[i64]) -> Vec<i64> {
+        let features = self.response(head, round, inputs, None);
+        let bits = head.plan().round(round).unwrap().response_accumulator_bits();
+        self.read(head, round, &features, bits)
+    }
+
+    /// A round's response, from bytes to bytes.
+    pub fn response(
+        &self,
+        head: &CompiledHead,
+        round: RoundIndex,
+        inputs: &[i64],
+        evaluation: Option<&PreparedEvaluationKey>,
+    ) -> EncryptedFeatures {
         let plan = head.plan().round(round).unwrap();
         let set = head.plan().parameter_set();
         let request = self.key.encrypt(inputs, &plan.input_layout(set).unwrap(), plan.accumulator_bits).unwrap();
         let request = EncryptedTensor::from_bytes(&request.to_bytes()).unwrap();
         let seed = BlindingSeed::new(StdRng::from_os_rng().random());
         let key = head.prepare_key(self.key.blinding_key()).unwrap();
-        let response = evaluate_round(head, round, &request, &key, None, &seed).unwrap();
-        let features = EncryptedFeatures::from_bytes(&response.to_bytes()).unwrap();
+        let response = evaluate_round(head, round, &request, &key, evaluation, &seed).unwrap();
+        EncryptedFeatures::from_bytes(&response.to_bytes()).unwrap()
+    }
+
+    /// The integers of a response, read at this width.
+    pub fn read(
+        &self,
+        head: &CompiledHead,
+        round: RoundIndex,
+        features: &EncryptedFeatures,
+        bits: AccumulatorBits,
+    ) -> Vec<i64> {
         let verified = VerifiedResponse::after_receipt_verification(features.digest());
-        let layout = plan.output_layout(set).unwrap();
-        let secret = self.key.decrypt(&features, &layout, plan.response_accumulator_bits(), &verified).unwrap();
+        let layout = head.plan().round(round).unwrap().output_layout(head.plan().parameter_set()).unwrap();
+        let secret = self.key.decrypt(features, &layout, bits, &verified).unwrap();
         secret.expose_to_client_run().to_vec()
     }
 }
@@ -193,4 +216,15 @@ impl measure::TensorOwner for Owner {
     fn blinding_key(&self) -> &BlindingKey {
         self.key.blinding_key()
     }
+}
+
+/// A key of random bodies: a worker cannot tell it from one that encrypts something.
+pub fn random_evaluation_key(set: BootstrapSet, rng: &mut StdRng) -> EvaluationKey {
+    let mut bodies = |count: usize| -> Vec<u64> { (0..count).map(|_| rng.random()).collect() };
+    let keyswitch: Vec<u32> =
+        bodies(EvaluationKey::keyswitch_bodies(set)).into_iter().map(|body| (body >> 32) as u32).collect();
+    let (bootstrap, packing) =
+        (bodies(EvaluationKey::bootstrap_bodies(set)), bodies(EvaluationKey::packing_bodies(set)));
+    let seed = |byte| MaskSeed([byte; 16]);
+    EvaluationKey::from_bodies(set, (seed(1), &keyswitch), (seed(2), &bootstrap), (seed(3), &packing)).unwrap()
 }
