@@ -2,7 +2,8 @@
 #![allow(clippy::unwrap_used)]
 
 use encompute_fhe::{
-    AccumulatorBits, BlindingKey, BlindingSeed, EncryptedFeatures, EncryptedTensor, InputLayout, OutputLayout,
+    AccumulatorBits, BlindingKey, BlindingSeed, BootstrapSet, EncryptedFeatures, EncryptedTensor, EvaluationKey,
+    InputLayout, OutputLayout,
 };
 use encompute_head::measure::{OwnerError, TensorOwner, encrypted};
 use encompute_keys::{SecretKey, VerifiedResponse};
@@ -34,6 +35,10 @@ impl TensorOwner for Owner {
 
     fn blinding_key(&self) -> &BlindingKey {
         self.0.blinding_key()
+    }
+
+    fn evaluation_key(&self, set: BootstrapSet) -> Result<EvaluationKey, OwnerError> {
+        Ok(self.0.evaluation_key(set)?)
     }
 }
 

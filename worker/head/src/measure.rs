@@ -4,14 +4,15 @@
 use codec::{Compact, Encode, MaxEncodedLen};
 use core::hint::black_box;
 use encompute_fhe::{
-    AccumulatorBits, BlindingKey, BlindingSeed, EncryptedFeatures, EncryptedTensor, InputLayout, MessageError,
-    OutputLayout, ParameterSet, PreparedBlindingKey,
+    AccumulatorBits, BlindingKey, BlindingSeed, BootstrapSet, EncryptedFeatures, EncryptedTensor, EvaluationKey,
+    InputLayout, MessageError, OutputLayout, ParameterSet, PreparedBlindingKey, PreparedEvaluationKey,
 };
 use encompute_protocol::BlobDigest;
 use encompute_protocol::receipt::{RoundOrder, RoundReceipt, Signature};
 use std::time::{Duration, Instant};
 
 use crate::backend::{Backend, ClearBackend, EvaluateError, evaluate_round, evaluate_unblinded};
+use crate::chain::{ChainIndex, Function, Link};
 use crate::compile::{CompileError, CompileOptions, CompiledHead, compile};
 use crate::layer::{Axis, Layer};
 use crate::plan::{Domain, HeadPlan, Mode, PlanError, RoundIndex, RoundPlan};
@@ -43,6 +44,11 @@ pub trait TensorOwner {
     ) -> Result<Vec<i64>, OwnerError>;
     /// The key to blind responses with.
     fn blinding_key(&self) -> &BlindingKey;
+    /// A key to bootstrap with, or says why not.
+    ///
+    /// # Errors
+    /// The owner's own.
+    fn evaluation_key(&self, set: BootstrapSet) -> Result<EvaluationKey, OwnerError>;
 }
 
 /// Whatever kept the owner from encrypting or decrypting.
@@ -56,8 +62,9 @@ pub struct Row {
     /// Median over the runs of the product path in milliseconds: from the decoded request to the
     /// response, blinded, as a worker runs it.
     pub ms_median: f64,
-    /// Median of the same without blinding: what the protection of the weights is compared with.
-    pub ms_unblinded: f64,
+    /// Median of the same without blinding: what the protection of the weights is compared with. Not measured with
+    /// bootstraps, beside which it is nothing.
+    pub ms_unblinded: Option<f64>,
     /// Median of the product path with what is around it: checking and hashing the request's bytes,
     /// writing and hashing the response's.
     pub ms_bytes_to_bytes: f64,
@@ -65,12 +72,24 @@ pub struct Row {
     pub bytes_up: u64,
     /// Bytes of all responses, each with its signed receipt.
     pub bytes_down: u64,
-    /// Bytes of evaluation keys.
+    /// Bytes of the user's evaluation key, sent once per case.
     pub key_bytes: u64,
+    /// Bootstraps of all rounds.
+    pub bootstraps: u64,
     /// Bytes of the user's blinding key, sent once per case.
     pub blinding_key_bytes: u64,
-    /// Whether every decrypted output of every run, blinded or not, equalled the clear program's.
+    /// Whether every decrypted output of every run, blinded or not, equalled the clear program's; where a table was
+    /// looked up on a wide accumulator, that or what the table has in a neighbouring bin.
     pub exact: bool,
+    /// Share of outputs that were of a neighbouring bin.
+    pub misrounded_share: f64,
+}
+
+impl Row {
+    /// Milliseconds of one core for a bootstrap, the rest of the head included; none without bootstraps.
+    pub fn ms_per_bootstrap(&self) -> Option<f64> {
+        (self.bootstraps > 0).then(|| self.ms_median / self.bootstraps as f64)
+    }
 }
 
 /// Why a head was not measured.
@@ -102,13 +121,28 @@ pub enum MeasureError {
 
 /// The parameter set of all measured heads.
 pub const PARAMETER_SET: ParameterSet = ParameterSet::Glwe2048V1;
+/// The set of their bootstraps.
+pub const BOOTSTRAP_SET: BootstrapSet = BootstrapSet::FourBitsV1;
 
 /// A head of the table: uniform 8-bit weights, 8-bit inputs.
 #[derive(Clone, Debug)]
 pub struct Measured {
     /// Its row's name.
     pub name: &'static str,
-    layers: Vec<Layer>,
+    /// Whether it takes minutes, so that it should be measured only where it is asked for.
+    pub takes_minutes: bool,
+    of: Kind,
+}
+
+/// What is measured.
+#[derive(Clone, Debug)]
+enum Kind {
+    /// Rounds of these layers.
+    Rounds(Vec<Layer>),
+    /// So many exact 4-bit values, each looked up once.
+    Lookups(u32),
+    /// A layer with a ReLU to four bits behind it.
+    Activated(Layer),
 }
 
 impl Measured {
@@ -117,7 +151,11 @@ impl Measured {
     /// # Errors
     /// [`MeasureError`].
     pub fn compile(&self) -> Result<CompiledHead, MeasureError> {
-        head(&self.layers)
+        match &self.of {
+            Kind::Rounds(layers) => head(layers),
+            Kind::Lookups(count) => lookups(*count),
+            Kind::Activated(layer) => activated(*layer),
+        }
     }
 
     /// Measures it on one core, `runs` times, or at least thrice if that takes longer than [`ROW_TIME`].
@@ -140,7 +178,7 @@ const LEAST_RUNS: usize = 3;
 pub fn heads() -> Vec<Measured> {
     let dense = |inputs, outputs| Layer::Dense { inputs, outputs };
     let conv = Layer::conv(1, 8, Axis::new(28, 3), Axis::new(28, 3));
-    let of = |name, layers: &[Layer]| Measured { name, layers: layers.to_vec() };
+    let of = |name, layers: &[Layer]| Measured { name, takes_minutes: false, of: Kind::Rounds(layers.to_vec()) };
     let stem = Axis::new(224, 7).strided(2).padded(3, 3);
     let depthwise = Axis::new(28, 3).padded(1, 1);
     // A block's projections one after another: the linear work of it, whatever the client does between.
@@ -160,6 +198,8 @@ pub fn heads() -> Vec<Measured> {
         of("matmul-128x768x768", &[Layer::matmul(128, 768, 768)]),
         of("minilm-32-tokens", &transformer(6, 384, &|inputs, outputs| Layer::matmul(32, inputs, outputs))),
         of("gpt2-token", &transformer(12, 768, &dense)),
+        Measured { name: "pbs-4bit", takes_minutes: false, of: Kind::Lookups(64) },
+        Measured { name: "conv-3x3-28x28-pbs", takes_minutes: true, of: Kind::Activated(conv) },
     ]
 }
 
@@ -185,6 +225,36 @@ fn head(layers: &[Layer]) -> Result<CompiledHead, MeasureError> {
     Ok(compile(plan, HeadWeights::new(weights), &CompileOptions::default())?)
 }
 
+/// One layer and one lookup.
+fn bootstrapped(
+    (layer, input, weights): (Layer, Domain, Vec<i8>),
+    range: [i64; 2],
+    function: Function<'_>,
+) -> Result<CompiledHead, MeasureError> {
+    let link = Link::Lookup { of: ChainIndex::SUMS, ranges: vec![range], function, by_channel: false };
+    let round = RoundPlan::fitted_chain(BOOTSTRAP_SET, (layer, input, &weights), &[link])?;
+    let program = Program::single_round(Domain { bits: 24, signed: true });
+    let plan = HeadPlan::new(PARAMETER_SET, Mode::Bootstrapped(BOOTSTRAP_SET), vec![round], program)?;
+    Ok(compile(plan, HeadWeights::new(vec![weights]), &CompileOptions::default())?)
+}
+
+/// Values as they are, through a table that mixes them up.
+fn lookups(count: u32) -> Result<CompiledHead, MeasureError> {
+    let layer = Layer::Dense { inputs: count, outputs: count };
+    let weights = (0..count * count).map(|at| i8::from(at / count == at % count)).collect();
+    let input = Domain { bits: 4, signed: false };
+    bootstrapped((layer, input, weights), [0, 15], &|_, value| (7 * value as i16 + 3) % 16)
+}
+
+fn activated(layer: Layer) -> Result<CompiledHead, MeasureError> {
+    let mut numbers = Numbers(1);
+    let weights: Vec<i8> = (0..layer.weight_count()).map(|_| numbers.next() as i8).collect();
+    // Uniform weights and inputs: a sum has a deviation of some √(fan-in)·74·148, and is seldom three away.
+    let most = (layer.fan_in() as f64).sqrt() * 74.0 * 148.0 * 3.0;
+    let relu = |_: usize, sum: f64| (sum.max(0.0) / most * 15.0).round() as i16;
+    bootstrapped((layer, Domain::U8, weights), [-(most as i64), most as i64], &relu)
+}
+
 /// What one input became under encryption.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Encrypted {
@@ -192,8 +262,13 @@ pub struct Encrypted {
     pub features: Vec<i64>,
     /// Rounds of the head.
     pub rounds: usize,
-    /// Rounds whose decrypted sums were the clear program's, every one of them.
+    /// Rounds of which all that was decrypted was the clear program's for the same request.
     pub exact_rounds: usize,
+    /// Decrypted integers of all rounds.
+    pub integers: usize,
+    /// Of these, how many were not the clear program's: none but behind a chain, where noise may take an accumulator
+    /// to a neighbouring bin.
+    pub differing: usize,
     /// Milliseconds that the worker took for all rounds: from a request's bytes to the response's, with their digests.
     pub worker_ms: f64,
     /// Bytes of all requests, each with its signed order.
@@ -213,20 +288,33 @@ pub fn encrypted(
     input: &[i64],
     mut seed: impl FnMut() -> BlindingSeed,
 ) -> Result<Encrypted, MeasureError> {
-    let key = head.prepare_key(owner.blinding_key())?;
+    let keys = Keys::new(head, owner)?;
     let mut client = head.plan().run(input)?;
     let rounds = head.plan().rounds().len();
-    let mut done =
-        Encrypted { features: Vec::new(), rounds, exact_rounds: 0, worker_ms: 0.0, bytes_up: 0, bytes_down: 0 };
+    let mut done = Encrypted {
+        features: Vec::new(),
+        rounds,
+        exact_rounds: 0,
+        integers: 0,
+        differing: 0,
+        worker_ms: 0.0,
+        bytes_up: 0,
+        bytes_down: 0,
+    };
     while let Some((round, values)) = client.request() {
-        let bits = head.plan().round(round).map(|plan| plan.accumulator_bits);
-        let bits = bits.ok_or(EvaluateError::NoRound { found: round.0, rounds })?;
-        let request = owner.encrypt(values, head.input_layout(round)?, bits).map_err(MeasureError::Owner)?.to_bytes();
-        let (took, sent) = timed(|| bytes_to_bytes(head, round, &request, &key, &seed()));
+        let plan = head.plan().round(round).ok_or(EvaluateError::NoRound { found: round.0, rounds })?;
+        let request = owner.encrypt(values, head.input_layout(round)?, plan.accumulator_bits);
+        let request = request.map_err(MeasureError::Owner)?.to_bytes();
+        let (took, sent) = timed(|| bytes_to_bytes(head, round, &request, &keys, &seed()));
         let (response, _) = sent?;
         let features = EncryptedFeatures::from_bytes(&response)?;
+        let bits = plan.response_accumulator_bits();
         let sums = owner.decrypt(&features, head.output_layout(round)?, bits).map_err(MeasureError::Owner)?;
-        done.exact_rounds += usize::from(sums == ClearBackend.evaluate(head, round, &values.to_vec())?);
+        let clear = ClearBackend.evaluate(head, round, &values.to_vec())?;
+        let differing = sums.iter().zip(&clear).filter(|(sum, clear)| sum != clear).count();
+        done.exact_rounds += usize::from(sums == clear);
+        done.integers += sums.len();
+        done.differing += differing;
         done.worker_ms += took;
         done.bytes_up += framed::<RoundOrder>(request.len());
         done.bytes_down += framed::<RoundReceipt>(response.len());
@@ -238,61 +326,123 @@ pub fn encrypted(
 
 fn row(name: &'static str, head: &CompiledHead, owner: &impl TensorOwner, runs: usize) -> Result<Row, MeasureError> {
     let mut numbers = Numbers(2);
-    let key = head.prepare_key(owner.blinding_key())?;
+    let keys = Keys::new(head, owner)?;
+    let least_runs = if keys.evaluation.is_some() { 1 } else { LEAST_RUNS };
     let (mut bytes_up, mut bytes_down, mut exact) = (0, 0, true);
+    let (mut outputs, mut misrounded) = (0, 0);
     let mut runs_ms = [(); 3].map(|()| Vec::with_capacity(runs));
     let began = Instant::now();
-    for run in 0..runs.max(LEAST_RUNS) {
-        if run >= LEAST_RUNS && began.elapsed() > ROW_TIME {
+    for run in 0..runs.max(least_runs) {
+        if run >= least_runs && began.elapsed() > ROW_TIME {
             break;
         }
         (bytes_up, bytes_down) = (0, 0);
         let mut run_ms = [0.0; 3];
-        let input: Vec<i64> = (0..head.plan().input_count()).map(|_| (numbers.next() % 256) as i64).collect();
+        let inputs = head.plan().rounds()[0].input.max() as u64 + 1;
+        let input: Vec<i64> = (0..head.plan().input_count()).map(|_| (numbers.next() % inputs) as i64).collect();
         let mut client = head.plan().run(&input)?;
         while let Some((round, values)) = client.request() {
             let plan = head.plan().round(round).ok_or(EvaluateError::NoRound { found: round.0, rounds: 0 })?;
-            let values = values.to_vec();
-            let request = owner
-                .encrypt(&values, head.input_layout(round)?, plan.accumulator_bits)
-                .map_err(MeasureError::Owner)?;
-            let request_bytes = request.to_bytes();
+            let request = owner.encrypt(values, head.input_layout(round)?, plan.accumulator_bits);
+            let request = request.map_err(MeasureError::Owner)?;
             let seed = BlindingSeed::new(core::array::from_fn(|_| numbers.next() as u8));
-            // Encrypting has filled the caches with something else: the first run would pay for that alone.
-            let warm = evaluate_round(head, round, &request, &key, None, &seed)?.digest();
-            let (unblinded, plain) = timed(|| evaluate_unblinded(head, round, &request, None));
-            let (blinded, response) = timed(|| evaluate_round(head, round, &request, &key, None, &seed));
-            let (whole, sent) = timed(|| bytes_to_bytes(head, round, &request_bytes, &key, &seed));
-            let (response, (response_bytes, digest)) = (response?, sent?);
-            for (sum, time) in run_ms.iter_mut().zip([blinded, unblinded, whole]) {
-                *sum += time;
+            let measured = measured_round(head, round, &request, &keys, &seed)?;
+            run_ms.iter_mut().zip(measured.ms).for_each(|(sum, time)| *sum += time);
+            bytes_up += framed::<RoundOrder>(measured.request_bytes);
+            bytes_down += framed::<RoundReceipt>(measured.response_bytes);
+            exact &= measured.one_digest;
+            let clear = ClearBackend.with_neighbours(head, round, values)?;
+            let mut sums = Vec::new();
+            for response in measured.responses {
+                let bits = plan.response_accumulator_bits();
+                sums = owner.decrypt(&response, head.output_layout(round)?, bits).map_err(MeasureError::Owner)?;
+                let wrong = sums.iter().zip(&clear).filter(|(sum, clear)| **sum != clear[0]).count();
+                let far = sums.iter().zip(&clear).any(|(sum, clear)| !clear.contains(sum));
+                exact &= !far && sums.len() == clear.len();
+                (outputs, misrounded) = (outputs + sums.len(), misrounded + wrong);
             }
-            bytes_up += framed::<RoundOrder>(request_bytes.len());
-            bytes_down += framed::<RoundReceipt>(response_bytes.len());
-            let decrypt = |features: &EncryptedFeatures| {
-                owner.decrypt(features, head.output_layout(round)?, plan.accumulator_bits).map_err(MeasureError::Owner)
-            };
-            let sums = decrypt(&response)?;
-            let clear = ClearBackend.evaluate(head, round, &values)?;
-            exact &= sums == clear && decrypt(&plain?)? == clear && response.digest() == digest && digest == warm;
             client.answer(&sums)?;
         }
         runs_ms.iter_mut().zip(run_ms).for_each(|(runs, run)| runs.push(run));
     }
-    let [ms_median, ms_unblinded, ms_bytes_to_bytes] = runs_ms.map(median);
-    let (key_bytes, blinding_key_bytes) =
-        (head.cost().evaluation_key_bytes, owner.blinding_key().to_bytes().len() as u64);
+    let [ms_median, ms_bytes_to_bytes, unblinded] = runs_ms.map(median);
     Ok(Row {
         name,
         ms_median,
-        ms_unblinded,
+        ms_unblinded: keys.evaluation.is_none().then_some(unblinded),
         ms_bytes_to_bytes,
         bytes_up,
         bytes_down,
-        key_bytes,
-        blinding_key_bytes,
+        key_bytes: head.cost().evaluation_key_bytes,
+        bootstraps: head.cost().bootstraps,
+        blinding_key_bytes: owner.blinding_key().to_bytes().len() as u64,
         exact,
+        misrounded_share: misrounded as f64 / (outputs as f64).max(1.0),
     })
+}
+
+/// One round, run in every way that is measured.
+struct MeasuredRound {
+    /// Blinded, from bytes to bytes, unblinded.
+    ms: [f64; 3],
+    request_bytes: usize,
+    response_bytes: usize,
+    /// Whether all blinded responses were one.
+    one_digest: bool,
+    responses: Vec<EncryptedFeatures>,
+}
+
+fn measured_round(
+    head: &CompiledHead,
+    round: RoundIndex,
+    request: &EncryptedTensor,
+    keys: &Keys,
+    seed: &BlindingSeed,
+) -> Result<MeasuredRound, MeasureError> {
+    let evaluation = keys.evaluation.as_ref();
+    let evaluate = || evaluate_round(head, round, request, &keys.blinding, evaluation, seed);
+    let request_bytes = request.to_bytes();
+    let bootstraps = head.round_costs().get(usize::from(round.0)).is_some_and(|cost| cost.bootstraps > 0);
+    // Encrypting has filled the caches with something else: the first run would pay for that alone.
+    let warm = if bootstraps { None } else { Some(evaluate()?.digest()) };
+    let unblinded = (!bootstraps).then(|| timed(|| evaluate_unblinded(head, round, request, None)));
+    let (blinded_ms, response) = timed(evaluate);
+    let (whole_ms, sent) = timed(|| bytes_to_bytes(head, round, &request_bytes, keys, seed));
+    let (response, (response_bytes, digest)) = (response?, sent?);
+    let one_digest = response.digest() == digest && warm.is_none_or(|warm| warm == digest);
+    let mut responses = Vec::with_capacity(2);
+    let mut unblinded_ms = 0.0;
+    if let Some((took, plain)) = unblinded {
+        unblinded_ms = took;
+        responses.push(plain?);
+    }
+    responses.push(response);
+    Ok(MeasuredRound {
+        ms: [blinded_ms, whole_ms, unblinded_ms],
+        request_bytes: request_bytes.len(),
+        response_bytes: response_bytes.len(),
+        one_digest,
+        responses,
+    })
+}
+
+/// A user's keys, made ready for all rounds.
+struct Keys {
+    blinding: PreparedBlindingKey,
+    evaluation: Option<PreparedEvaluationKey>,
+}
+
+impl Keys {
+    fn new(head: &CompiledHead, owner: &impl TensorOwner) -> Result<Self, MeasureError> {
+        let evaluation = match head.plan().mode().bootstrap_set() {
+            None => None,
+            Some(set) => {
+                let key = owner.evaluation_key(set).map_err(MeasureError::Owner)?;
+                Some(head.prepare_evaluation_key(&key)?)
+            }
+        };
+        Ok(Self { blinding: head.prepare_key(owner.blinding_key())?, evaluation })
+    }
 }
 
 /// One round from the request's bytes to the response's, with the digests that its receipt names.
@@ -300,12 +450,12 @@ fn bytes_to_bytes(
     head: &CompiledHead,
     round: RoundIndex,
     request: &[u8],
-    key: &PreparedBlindingKey,
+    keys: &Keys,
     seed: &BlindingSeed,
 ) -> Result<(Vec<u8>, BlobDigest), MeasureError> {
     let tensor = EncryptedTensor::from_bytes(request)?;
     black_box(BlobDigest::of(request));
-    let response = evaluate_round(head, round, &tensor, key, None, seed)?.to_bytes();
+    let response = evaluate_round(head, round, &tensor, &keys.blinding, keys.evaluation.as_ref(), seed)?.to_bytes();
     let digest = BlobDigest::of(&response);
     Ok((response, digest))
 }

@@ -8,7 +8,8 @@ use crate::{
 };
 use clap::Subcommand;
 use encompute_fhe::{
-    AccumulatorBits, BlindingKey, CodePath, EncryptedFeatures, EncryptedTensor, InputLayout, OutputLayout,
+    AccumulatorBits, BlindingKey, BootstrapSet, CodePath, EncryptedFeatures, EncryptedTensor, EvaluationKey,
+    InputLayout, OutputLayout,
 };
 use encompute_head::{
     exactness::{self, Compared, Kind},
@@ -24,7 +25,9 @@ const RUNS: usize = 51;
 #[derive(Subcommand)]
 pub enum Bench {
     /// Encrypted layers: time on one core, bytes, exactness
-    #[command(after_help = "Examples:\n  encompute bench head\n  encompute bench head --only dense-784x64 --json")]
+    #[command(
+        after_help = "Examples:\n  encompute bench head\n  encompute bench head --only dense-784x64 --json\n  encompute bench head --only conv-3x3-28x28-pbs   # minutes"
+    )]
     Head {
         /// This row alone, by its name; may be given several times
         #[arg(long, value_name = "NAME")]
@@ -137,7 +140,8 @@ impl Bench {
                         "name": row.name, "ms_median": row.ms_median, "bytes_up": row.bytes_up,
                         "bytes_down": row.bytes_down, "key_bytes": row.key_bytes, "exact": row.exact,
                         "ms_unblinded": row.ms_unblinded, "ms_bytes_to_bytes": row.ms_bytes_to_bytes,
-                        "blinding_key_bytes": row.blinding_key_bytes,
+                        "blinding_key_bytes": row.blinding_key_bytes, "bootstraps": row.bootstraps,
+                        "ms_per_bootstrap": row.ms_per_bootstrap(), "misrounded_share": row.misrounded_share,
                     })
                 })
                 .collect();
@@ -147,20 +151,34 @@ impl Bench {
                 "rows": rows,
             }));
         }
-        let head =
-            ["layer", "ms (median)", "unblinded", "bytes to bytes", "bytes up", "bytes down", "key bytes", "exact"]
-                .map(String::from)
-                .to_vec();
+        let head = [
+            "layer",
+            "ms (median)",
+            "unblinded",
+            "bytes to bytes",
+            "bytes up",
+            "bytes down",
+            "key bytes",
+            "ms a bootstrap",
+            "exact",
+        ];
+        let head = head.map(String::from).to_vec();
+        let or_dash = |ms: Option<f64>| ms.map_or_else(|| "-".to_owned(), |ms| format!("{ms:.3}"));
         let rows = rows.iter().map(|row| {
             vec![
                 row.name.to_string(),
                 format!("{:.3}", row.ms_median),
-                format!("{:.3}", row.ms_unblinded),
+                or_dash(row.ms_unblinded),
                 format!("{:.3}", row.ms_bytes_to_bytes),
                 row.bytes_up.to_string(),
                 row.bytes_down.to_string(),
                 row.key_bytes.to_string(),
-                if row.exact { "yes" } else { "NO" }.to_owned(),
+                or_dash(row.ms_per_bootstrap()),
+                match (row.exact, row.misrounded_share) {
+                    (false, _) => "NO".to_owned(),
+                    (true, 0.0) => "yes".to_owned(),
+                    (true, share) => format!("{:.1} % a bin off", 100.0 * share),
+                },
             ]
         });
         output::text(&format!(
@@ -170,14 +188,18 @@ impl Bench {
     }
 }
 
-/// The rows that were asked for; all if none was.
+/// The rows that were asked for; if none was, all that do not take minutes.
 fn chosen(only: &[String]) -> Result<Vec<measure::Measured>, Failure> {
     let all = measure::heads();
     if let Some(unknown) = only.iter().find(|name| all.iter().all(|head| head.name != **name)) {
         let names: Vec<_> = all.iter().map(|head| head.name).collect();
         return Err(Failure::new(Exit::Usage, format!("there is no row `{unknown}`; there are {}", names.join(", "))));
     }
-    Ok(all.into_iter().filter(|head| only.is_empty() || only.iter().any(|name| name == head.name)).collect())
+    let wanted = |head: &measure::Measured| match only.is_empty() {
+        true => !head.takes_minutes,
+        false => only.iter().any(|name| name == head.name),
+    };
+    Ok(all.into_iter().filter(wanted).collect())
 }
 
 /// Processor and cores, as the system names them.
@@ -214,5 +236,9 @@ impl TensorOwner for Owner {
 
     fn blinding_key(&self) -> &BlindingKey {
         self.0.blinding_key()
+    }
+
+    fn evaluation_key(&self, set: BootstrapSet) -> Result<EvaluationKey, OwnerError> {
+        Ok(self.0.evaluation_key(set)?)
     }
 }

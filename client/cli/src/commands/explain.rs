@@ -4,7 +4,7 @@ use crate::{
     failure::{Doing, Exit, Outcome},
     output, publish,
 };
-use encompute_head::{CompiledHead, Cost, Node, REFERENCE_MACHINE, RoundPlan};
+use encompute_head::{CompiledHead, Cost, Node, NoiseProof, REFERENCE_MACHINE, RoundPlan};
 use encompute_model::{Bench, BenchSplit};
 use serde_json::{Value, json};
 use std::path::PathBuf;
@@ -57,13 +57,20 @@ fn words(model: &str, split: &BenchSplit) -> String {
             kilobytes(cost.response_bytes),
             milliseconds(&cost)
         ),
-        String::new(),
     ];
+    if let Some(set) = plan.mode().bootstrap_set() {
+        lines.push(format!(
+            "{} bootstraps of {set} under an evaluation key of {:.1} MB, sent once a case",
+            cost.bootstraps,
+            kilobytes(cost.evaluation_key_bytes) / 1_000.0
+        ));
+    }
+    lines.push(String::new());
     let mut round = 0;
     for (at, node) in plan.program().nodes().iter().enumerate() {
         lines.push(format!("t{} = {node}", at + 1));
         if matches!(node, Node::Round { .. }) {
-            lines.extend(round_words(head, round).map(|line| format!("       {line}")));
+            lines.extend(round_words(head, round).into_iter().map(|line| format!("       {line}")));
             round += 1;
         }
     }
@@ -73,13 +80,15 @@ fn words(model: &str, split: &BenchSplit) -> String {
 }
 
 /// What runs under encryption in a round, why it is exact, what it costs.
-fn round_words(head: &CompiledHead, index: usize) -> [String; 3] {
+fn round_words(head: &CompiledHead, index: usize) -> Vec<String> {
     let (plan, cost, proof) = (&head.plan().rounds()[index], head.round_costs()[index], &head.proofs()[index]);
     let (up, down) = ciphertexts(head, plan);
-    [
-        format!("encrypted: {} of {}, {} weights", plan.layer, plan.input, plan.layer.weight_count()),
+    let mut words = vec![format!("encrypted: {} of {}, {} weights", plan.layer, plan.input, plan.layer.weight_count())];
+    words.extend(chain_words(plan, proof));
+    let sent = if plan.chain.is_some() { "values" } else { "sums" };
+    words.extend([
         format!(
-            "exact: sums of at most {} bits in {}, noise of 2^{:.1} below 2^{}; wrong at most 2^{}",
+            "exact: {sent} of at most {} bits in {}, noise of 2^{:.1} below 2^{}; wrong at most 2^{}",
             proof.worst_sum_bits,
             proof.accumulator_bits,
             proof.variance().log2() / 2.0,
@@ -93,7 +102,27 @@ fn round_words(head: &CompiledHead, index: usize) -> [String; 3] {
             cost.ring_products,
             milliseconds(&cost)
         ),
-    ]
+    ]);
+    words
+}
+
+/// The steps of a round's chain, and how often noise takes an integer to a table's neighbouring bin.
+fn chain_words(plan: &RoundPlan, proof: &NoiseProof) -> Vec<String> {
+    let steps = plan.chain.iter().flat_map(|chain| &chain.steps).enumerate();
+    let words = steps.map(|(index, step)| {
+        let lookup = proof.lookups.iter().find(|lookup| usize::from(lookup.step) == index);
+        let words = format!("c{} = {step}", index + 1);
+        match lookup {
+            None => words,
+            Some(lookup) => format!(
+                "{words}: {} bootstraps, 2^{:.1} of integers a bin off, any farther at most 2^{}",
+                lookup.bootstraps,
+                f64::from(lookup.misrounded_log2_milli) / 1_000.0,
+                lookup.farther_log2
+            ),
+        }
+    });
+    words.collect()
 }
 
 /// How many a request and a response of a round have.
@@ -117,6 +146,7 @@ fn as_json(model: &str, split: &BenchSplit) -> Value {
                 "bytes_down": cost.response_bytes, "products": cost.ring_products,
                 "estimated_ms": milliseconds(cost), "worst_sum_bits": proof.worst_sum_bits,
                 "accumulator_bits": proof.accumulator_bits, "failure_log2": proof.failure_log2,
+                "chain": chain_words(round, proof), "bootstraps": cost.bootstraps,
             })
         })
         .collect();
@@ -125,6 +155,7 @@ fn as_json(model: &str, split: &BenchSplit) -> Value {
         "model": model, "split": split.card.name, "head": head.digest().to_string(),
         "parameter_set": plan.parameter_set().to_string(), "inputs": plan.input_count(),
         "features": plan.feature_count(), "estimated_ms": milliseconds(&head.cost()),
+        "evaluation_key_bytes": head.cost().evaluation_key_bytes,
         "reference_machine": REFERENCE_MACHINE, "rounds": rounds, "program": nodes,
     })
 }

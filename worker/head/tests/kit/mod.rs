@@ -216,6 +216,10 @@ impl measure::TensorOwner for Owner {
     fn blinding_key(&self) -> &BlindingKey {
         self.key.blinding_key()
     }
+
+    fn evaluation_key(&self, set: BootstrapSet) -> Result<EvaluationKey, measure::OwnerError> {
+        Ok(self.key.evaluation_key(set)?)
+    }
 }
 
 /// A key of random bodies: a worker cannot tell it from one that encrypts something.
