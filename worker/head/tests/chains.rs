@@ -147,6 +147,39 @@ fn accumulators_near_an_edge_are_a_bin_off_as_often_as_the_proof_says_and_never_
     assert!(off > 0.0 && off < share + 0.045, "{off} of {share}");
 }
 
+/// A first block that stays encrypted, then a round of which the user gets the sums.
+#[test]
+fn a_head_whose_first_block_is_a_chain_goes_on_in_rounds() {
+    let mut rng = StdRng::seed_from_u64(6);
+    let (layer, dense) = (Layer::Dense { inputs: 9, outputs: 6 }, Layer::Dense { inputs: 6, outputs: 4 });
+    // Sums of whole numbers of bins, so that all is exact.
+    let first: Vec<i8> = signs(&mut rng, layer.weight_count()).iter().map(|weight| 16 * weight).collect();
+    let last = kit::random_layer_weights(&mut rng, &dense);
+    let links = [lookup(0, [-112, 128], &|_, value| (value.max(0.0) / 16.0) as i16)];
+    let rounds = vec![
+        RoundPlan::fitted_chain(SET, (layer, ONE_BIT, &first), &links).unwrap(),
+        RoundPlan::fitted(RING, dense, Domain::U8, &last).unwrap(),
+    ];
+    let program = kit::chained(&rounds, kit::WIDE, |_, _, values| values);
+    let plan = HeadPlan::new(RING, Mode::Bootstrapped(SET), rounds, program).unwrap();
+    assert_eq!(HeadPlan::from_bytes(&plan.to_bytes()).unwrap(), plan);
+    let head = compile(plan, HeadWeights::new(vec![first, last]), &CompileOptions::default()).unwrap();
+    let owner = Owner::new(RING);
+    let key = prepared(&owner, &head);
+    let done = measure::encrypted(&head, &owner, &random_inputs(&mut rng, ONE_BIT, 9), || {
+        encompute_fhe::BlindingSeed::new(rng.random())
+    });
+    let done = done.unwrap();
+    assert_eq!((done.rounds, done.exact_rounds, done.integers, done.differing), (2, 2, 10, 0));
+    // The second round needs no key, and leaves one alone.
+    let values = [255, 0, 3, 4, 5, 6];
+    let clear = kit::clear(&head, RoundIndex(1), &values);
+    assert_eq!(owner.run(&head, RoundIndex(1), &values), clear);
+    let response = owner.response(&head, RoundIndex(1), &values, Some(&key));
+    let bits = head.plan().rounds()[1].response_accumulator_bits();
+    assert_eq!(owner.read(&head, RoundIndex(1), &response, bits), clear);
+}
+
 #[test]
 fn a_chain_without_its_key_is_refused_before_anything_is_computed() {
     let head = a_block(&mut StdRng::seed_from_u64(1));

@@ -140,3 +140,48 @@ fn misrounded(set: BootstrapSet, variance: f64, step: &Step, bits: u8) -> f64 {
 pub(crate) fn farther_log2(lookups: &[LookupProof]) -> f64 {
     lookups.iter().map(|lookup| f64::from(lookup.farther_log2)).fold(f64::NEG_INFINITY, add_log2)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const APART: Noise = Noise { variance: 4.0, sources: 0b10, apart: true };
+
+    #[test]
+    fn noise_of_other_bootstraps_adds_by_its_square_and_noise_of_the_same_ones_by_itself() {
+        let other = Noise { variance: 9.0, sources: 0b100, apart: true };
+        assert_eq!(APART.plus(other, [1.0, 2.0]).variance, 4.0 + 36.0);
+        assert_eq!(APART.plus(Noise { variance: 9.0, ..APART }, [1.0, -2.0]).variance, 64.0);
+        assert_eq!(APART.plus(other, [1.0, 1.0]).sources, 0b110);
+    }
+
+    #[test]
+    fn a_layer_of_sums_takes_their_noises_for_one() {
+        let layer = Layer::Dense { inputs: 2, outputs: 2 };
+        let first = APART.behind(&layer, &[1, 0, 3, -4]);
+        assert_eq!((first.variance, first.apart), (100.0, false));
+        assert_eq!(first.behind(&layer, &[1, -1, 0, 1]).variance, 400.0);
+    }
+
+    #[test]
+    fn integers_that_lie_in_the_middle_of_their_bins_are_hardly_ever_misrounded_and_a_line_of_them_by_the_formula() {
+        let set = BootstrapSet::FourBitsV1;
+        let share = |bits, offset| {
+            let step = Step::Lookup {
+                of: super::super::ChainIndex::SUMS,
+                offset_half_units: vec![offset],
+                tables: vec![[0; 16]],
+                bits: encompute_fhe::AccumulatorBits(bits),
+            };
+            misrounded(set, 0.0, &step, bits)
+        };
+        assert!(share(5, 0).log2() < -128.0);
+        // Every other integer of six bits lies on an edge, and goes either way; half a unit farther none does.
+        assert!((0.24..0.26).contains(&share(6, 0)), "{}", share(6, 0));
+        assert!(share(6, 1).log2() < -30.0, "{}", share(6, 1).log2());
+        let line = set.misrounded_share(0.0);
+        for bits in [12, 15, 16, 30] {
+            assert!((share(bits, 1) / line - 1.0).abs() < 0.02, "{bits} bits: {} of {line}", share(bits, 1));
+        }
+    }
+}
