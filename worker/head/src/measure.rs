@@ -251,7 +251,7 @@ fn activated(layer: Layer) -> Result<CompiledHead, MeasureError> {
     let weights: Vec<i8> = (0..layer.weight_count()).map(|_| numbers.next() as i8).collect();
     // Uniform weights and inputs: a sum has a deviation of some √(fan-in)·74·148, and is seldom three away.
     let most = (layer.fan_in() as f64).sqrt() * 74.0 * 148.0 * 3.0;
-    let relu = |_: usize, sum: f64| (sum.max(0.0) / most * 15.0).round() as i16;
+    let relu = |_: usize, sum: f64| (sum.clamp(0.0, most) / most * 15.0).round() as i16;
     bootstrapped((layer, Domain::U8, weights), [-(most as i64), most as i64], &relu)
 }
 

@@ -22,7 +22,8 @@ pub enum Link<'a> {
         /// Smallest and largest integer that is expected, of all channels or of each. Integers outside are not
         /// clamped: far outside they come around on the other side.
         ranges: Vec<[i64; 2]>,
-        /// The function, of which the table holds the values in the middles of its sixteen bins.
+        /// The function, of which the table holds the values in the middles of its sixteen bins. These reach up to a
+        /// range's length beyond it: a function that is held to its ends there keeps the values small.
         function: Function<'a>,
         /// Whether channels have functions of their own.
         by_channel: bool,
