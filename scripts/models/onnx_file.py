@@ -64,10 +64,20 @@ def _residual(nodes, initialisers, prefix, source, head, stride, epsilon):
     return _dense(nodes, initialisers, f"{prefix}.dense", f"{prefix}.flat", dense["w"], dense["b"])
 
 
-def write(path, input_name, input_shape, head, tail, graph_name):
-    """Saves a whole float model of dense layers: input `[batch, *input_shape]`, output `probabilities` `[batch, classes]`."""
+def write(path, input_name, input_shape, head, tail, graph_name, normalise=False):
+    """Saves a whole float model of dense layers: input `[batch, *input_shape]`, output `probabilities` `[batch, classes]`.
+
+    `normalise` brings the input to mean 0 and deviation 1 first.
+    """
     nodes, initialisers = [], []
     source = input_name
+    if normalise:
+        width = input_shape[0]
+        for number, value in (("gain", np.ones), ("offset", np.zeros)):
+            initialisers.append(numpy_helper.from_array(value(width, np.float32), f"normalise.{number}"))
+        nodes.append(helper.make_node("LayerNormalization", [source, "normalise.gain", "normalise.offset"],
+                                      ["normalised"], name="normalise", axis=-1, epsilon=1e-9))
+        source = "normalised"
     if len(input_shape) > 1:
         nodes.append(helper.make_node("Flatten", [input_name], ["flat"], name="flatten", axis=1))
         source = "flat"

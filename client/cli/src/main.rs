@@ -6,6 +6,7 @@ mod context;
 mod deployment;
 mod encrypted;
 mod failure;
+mod input;
 mod named;
 mod output;
 mod publish;

@@ -1,6 +1,7 @@
 //! Which blobs the chain's facts name: what a gateway that forgets the others has to know.
 
 use encompute_chain::{BlockEvents, Client};
+use encompute_model::Preamble;
 use encompute_protocol::event::Event;
 use encompute_protocol::manifest::VersionManifest;
 use encompute_protocol::receipt::Transcript;
@@ -10,7 +11,7 @@ use encompute_store::{BlobStore, Blobs, ByteLimit, GetError, Names};
 use std::{error::Error, sync::Arc};
 
 /// Reads every event from block `from` on, for ever, and names the blobs that they name: requests, transcripts and
-/// the rounds in them, features, results, evidence, manifests and the weights that those name.
+/// the rounds in them, features, results, evidence, manifests and the weights and lexicons that those name.
 /// `names` is whole as long as the newest block has been read and every event was understood.
 pub async fn follow(client: Client, store: BlobStore, names: Arc<Names>, from: BlockNumber) {
     let (mut follow, mut head, mut understood) = (client.follow(from), BlockNumber(0), true);
@@ -61,6 +62,9 @@ async fn name_all(block: &BlockEvents, store: &BlobStore, names: &Names) {
                 names.name(digest);
                 if let Some(manifest) = read::<VersionManifest>(store, digest).await {
                     manifest.splits.iter().for_each(|split| names.name(split.sealed_weights));
+                    let preamble = Preamble::from_wire(manifest.preamble.as_slice()).ok();
+                    let wanted = preamble.and_then(|preamble| preamble.wanted_blob());
+                    wanted.into_iter().for_each(|wanted| names.name(wanted.digest));
                 }
             }
             _ => {}

@@ -8,7 +8,7 @@ use crate::{
 };
 use encompute_chain::{Account, Client, Signer};
 use encompute_envelope::{ContentKey, lock};
-use encompute_model::{Bench, BenchError, Package, Publication as Sealed};
+use encompute_model::{Bench, BenchError, Package, Publication as Sealed, card::PreambleCard};
 use encompute_networks::{Network, Token};
 use encompute_protocol::{
     BlobDigest, ModelId, Plancks, ReleasePolicy, Text, VersionId, VersionManifest,
@@ -120,7 +120,7 @@ impl Prepared {
         self.vault
             .add(&VersionMaterial { manifest: self.manifest.clone(), splits })
             .doing(Exit::Failed, "keep the version's secrets")?;
-        for bytes in self.sealed.into_iter().chain([self.manifest.to_wire()]) {
+        for bytes in self.sealed.into_iter().chain(self.package.preamble_blob).chain([self.manifest.to_wire()]) {
             let put = blobs.put(bytes.into()).await;
             put.map_err(|error| Failure::of(exit_of_store(error.class()), "upload", &error))?;
         }
@@ -220,13 +220,14 @@ async fn own_model(account: &Account, name: &str) -> Outcome<Option<ModelId>> {
     Ok(None)
 }
 
-/// Publishes every model of a folder, unless this creator's newest version of it serves from the same place.
+/// Publishes every model of a folder, unless this creator's newest version of it serves from the same place. One with
+/// a published encoder takes minutes, and its files may have to be fetched first: it must be among `named`.
 ///
 /// # Errors
 /// With the model that could not be published.
 pub async fn publish_all(
     network: &Network,
-    models: &Path,
+    (models, named): (&Path, &[String]),
     suri: &str,
     vault: &Path,
     creator_url: &str,
@@ -242,6 +243,9 @@ pub async fn publish_all(
         let bond = network.token.amount(DEVELOPMENT_BOND).doing(Exit::Failed, "read the bond")?;
         let card =
             encompute_model::ModelCard::read(&folder).doing(Exit::Failed, &format!("read {}", folder.display()))?;
+        if matches!(card.preamble, PreambleCard::Text(_)) && !named.iter().any(|name| name == card.name.as_str()) {
+            continue;
+        }
         if let Some((version, manifest)) = on_sale(&account, &blobs, card.name.as_str()).await?
             && manifest.creator_url.as_str() == creator_url
         {

@@ -2,10 +2,11 @@
 
 use crate::{
     card::{CardError, ModeName, ModelCard, SplitCard},
+    input::{Input, InputError},
     leakage::{InformationBound, Population, clipped, information_bound},
     lower::{self, LowerError},
     onnx::{ImportError, OnnxModel},
-    preamble::Tensor,
+    preamble::{Preamble, Tensor},
     quantise::{CLIP_UNITS, QuantiseError, quantise},
     samples::{self, Sample, SamplesError},
     tail::{TailError, TailLimits, TailModel, released_features},
@@ -26,6 +27,7 @@ pub struct Bench {
     folder: PathBuf,
     card: ModelCard,
     model: OnnxModel,
+    input: Input,
 }
 
 /// A split that can run: the head as integers, the tail as a file.
@@ -87,6 +89,9 @@ pub enum BenchError {
     /// The float model.
     #[error("import the float model")]
     Import(#[from] ImportError),
+    /// Inputs.
+    #[error("read inputs")]
+    Input(#[from] InputError),
     /// Samples.
     #[error("read samples")]
     Samples(#[from] SamplesError),
@@ -121,10 +126,10 @@ pub enum BenchError {
 }
 
 impl Bench {
-    /// Reads a model's folder: `model.toml` and `model.onnx`.
+    /// Reads a model's folder: `model.toml` and `model.onnx`, and the encoder that a card of texts names.
     ///
     /// # Errors
-    /// [`BenchError`] for the card and the float model.
+    /// [`BenchError`] for the card, the float model and the encoder.
     pub fn open(folder: &Path) -> Result<Self, BenchError> {
         let path = folder.join(MODEL_FILE);
         let missing = |source| BenchError::NoModel { folder: folder.to_owned(), source };
@@ -135,7 +140,19 @@ impl Bench {
             return Err(ImportError::TooLong { found_bytes, limit_bytes }.into());
         }
         let model = OnnxModel::read(&std::fs::read(&path).map_err(missing)?)?;
-        Ok(Self { folder: folder.to_owned(), card: ModelCard::read(folder)?, model })
+        let card = ModelCard::read(folder)?;
+        let input = Input::open(folder, &card)?;
+        Ok(Self { folder: folder.to_owned(), card, model, input })
+    }
+
+    /// How users' files become inputs.
+    pub fn preamble(&self) -> &Preamble {
+        self.input.preamble()
+    }
+
+    /// The blob that users read files with; most models need none.
+    pub fn preamble_blob(&self) -> Option<&[u8]> {
+        self.input.blob()
     }
 
     /// What the creator says about the model.
@@ -150,14 +167,14 @@ impl Bench {
     pub fn split(&self, index: usize) -> Result<BenchSplit, BenchError> {
         let known = self.card.splits.len();
         let card = self.card.splits.get(index).ok_or(BenchError::NoSplit { found: index, known })?;
-        let graph = self.model.head_until(&card.after)?;
+        let graph = self.input.head(self.model.head_until(&card.after)?);
         let mode = match card.mode {
             ModeName::Rounds => Mode::Rounds,
             ModeName::Linear => Mode::Linear,
         };
         lower::check(&graph, mode == Mode::Linear)?;
-        let calibration = samples::calibration(&self.folder, &self.card)?;
-        let head = quantise(&graph, mode, &self.card.preamble.grid(), &calibration, card.clip)?;
+        let calibration = samples::calibration(&self.folder, &self.card, &self.input)?;
+        let head = quantise(&graph, mode, &self.preamble().grid(), &calibration, card.clip)?;
         let tail = self.model.tail_after(&card.after, head.plan.feature_count(), card.clip as f32)?;
         Ok(BenchSplit { card: card.clone(), plan: head.plan, weights: head.weights, compiled: head.compiled, tail })
     }
@@ -167,7 +184,7 @@ impl Bench {
     /// # Errors
     /// [`BenchError::Samples`].
     pub fn held_out(&self) -> Result<Vec<Sample>, BenchError> {
-        Ok(samples::held_out(&self.folder, &self.card)?)
+        Ok(samples::held_out(&self.folder, &self.card, &self.input)?)
     }
 
     /// Runs the held-out samples through the float model and through the split.

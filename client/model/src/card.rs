@@ -1,6 +1,6 @@
 //! `model.toml`: what a creator says about a float model.
 
-use crate::preamble::{Column, Fit, ImagePreamble, Preamble, TablePreamble};
+use crate::preamble::{Column, Fit, ImagePreamble, Preamble, TOKENS, TablePreamble};
 use core::fmt;
 use encompute_protocol::Text;
 use serde::Deserialize;
@@ -23,13 +23,34 @@ pub struct ModelCard {
     /// Classes, in the order of the scores.
     pub labels: Vec<Text<64>>,
     /// How a file becomes an input.
-    pub preamble: Preamble,
+    pub preamble: PreambleCard,
     /// Where calibration and held-out samples lie.
     pub data: DataFiles,
     /// What the creator asks for one run of the tail.
     pub tail_fee: Fee,
     /// Where the model may be cut.
     pub splits: Vec<SplitCard>,
+}
+
+/// How a file becomes an input.
+#[derive(Clone, Debug)]
+pub enum PreambleCard {
+    /// As the card says.
+    Whole(Preamble),
+    /// A text, read and encoded by a published encoder; `model.onnx` takes its mean over the tokens.
+    Text(TextCard),
+}
+
+/// A text's encoder.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TextCard {
+    /// Folder with config.json, tokenizer.json and model.safetensors, beside the card.
+    pub encoder: PathBuf,
+    /// Tokens that are read, the two ends of a text included.
+    pub tokens: usize,
+    /// What brings the folder where it is not in the repository: said to whoever lacks it.
+    pub fetch: Option<String>,
 }
 
 /// What a creator asks for, e.g. `0.25 UNIT`. How much that is, the network says on which it is published.
@@ -60,11 +81,11 @@ impl fmt::Display for Fee {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DataFiles {
-    /// Inputs that scale the activations: a sheet of pictures, or a table.
+    /// Inputs that scale the activations: a sheet of pictures, a table, or texts, one a line.
     pub calibration: PathBuf,
     /// Inputs that training never saw, of the same kind.
     pub held_out: PathBuf,
-    /// For pictures: one class number a line, in the sheet's order.
+    /// For pictures and texts: one class number a line, in their order.
     pub held_out_labels: Option<PathBuf>,
     /// For tables: the column that names the class.
     pub held_out_label_column: Option<String>,
@@ -167,6 +188,7 @@ struct FeesFile {
 enum PreambleFile {
     Image(ImageFile),
     Table(TableFile),
+    Text(TextCard),
 }
 
 #[derive(Deserialize)]
@@ -272,8 +294,13 @@ fn check_split(split: &SplitCard) -> Result<(), String> {
     Ok(())
 }
 
-fn preamble(file: PreambleFile, folder: &Path, path: &Path) -> Result<Preamble, CardError> {
+fn preamble(file: PreambleFile, folder: &Path, path: &Path) -> Result<PreambleCard, CardError> {
+    let wrong = |reason: String| CardError::Value { path: path.to_owned(), field: "preamble".into(), reason };
     let preamble = match file {
+        PreambleFile::Text(text) if TOKENS.contains(&text.tokens) => return Ok(PreambleCard::Text(text)),
+        PreambleFile::Text(TextCard { tokens, .. }) => {
+            return Err(wrong(format!("reads {tokens} tokens, {} to {} are allowed", TOKENS.start(), TOKENS.end())));
+        }
         PreambleFile::Image(image) => Preamble::Image(ImagePreamble {
             channels: image.channels,
             height: image.height,
@@ -296,10 +323,9 @@ fn preamble(file: PreambleFile, folder: &Path, path: &Path) -> Result<Preamble, 
         }
     };
     if !preamble.is_sound() {
-        let reason = "does not make sense: sizes, ranges and steps must be positive, names unique".to_owned();
-        return Err(CardError::Value { path: path.to_owned(), field: "preamble".into(), reason });
+        return Err(wrong("does not make sense: sizes, ranges and steps must be positive, names unique".into()));
     }
-    Ok(preamble)
+    Ok(PreambleCard::Whole(preamble))
 }
 
 fn bounded<const LIMIT: u32>(field: &str, text: String, path: &Path) -> Result<Text<LIMIT>, CardError> {

@@ -26,10 +26,13 @@
 
 pub mod bench;
 pub mod card;
+mod input;
 pub mod leakage;
+pub mod lexicon;
 mod lower;
 pub mod onnx;
 pub mod package;
+pub mod pieces;
 pub mod preamble;
 pub mod quantise;
 mod rounding;
@@ -39,10 +42,12 @@ pub mod tail;
 
 pub use bench::{Bench, BenchError, BenchSplit, Evaluation, Measured, clear_features};
 pub use card::{Fee, ModelCard};
+pub use input::InputError;
+pub use lexicon::{Lexicon, LexiconError, Sentence};
 pub use lower::LowerError;
 pub use onnx::{ImportError, OnnxModel};
 pub use package::{Package, PackageError, PackagedSplit, Publication};
-pub use preamble::{InputGrid, Preamble, PreambleError, Tensor};
+pub use preamble::{InputGrid, Preamble, PreambleError, Reader, Reading, Tensor};
 pub use quantise::{CLIP_UNITS, QuantiseError};
-pub use sentence::{Sentence, SentenceEncoder, SentenceError};
+pub use sentence::{SentenceEncoder, SentenceError};
 pub use tail::{TailError, TailLimits, TailModel, released_features};

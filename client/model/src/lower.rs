@@ -107,12 +107,24 @@ fn conv_windows(conv: &Conv2d, group: usize, input: &[f64]) -> Vec<Vec<f64>> {
 
 /// `[outputs, fan in] × [groups, windows, fan in] → [outputs, windows]`, flat.
 pub(crate) fn apply(weights: &[f64], groups: &[Vec<Vec<f64>>]) -> Vec<f64> {
-    let dot = |row: &[f64], window: &[f64]| row.iter().zip(window).map(|(weight, value)| weight * value).sum();
     let of_group = |(windows, weights): (&Vec<Vec<f64>>, &[f64])| {
         let rows = weights.chunks_exact(windows.first().map_or(1, Vec::len));
         rows.flat_map(|row| windows.iter().map(move |window| dot(row, window))).collect::<Vec<f64>>()
     };
     groups.iter().zip(weights.chunks_exact(weights.len() / groups.len().max(1))).flat_map(of_group).collect()
+}
+
+/// A sum of products, in lanes: one sum alone would wait for each of its additions.
+fn dot(row: &[f64], window: &[f64]) -> f64 {
+    let ((rows, row_rest), (windows, window_rest)) = (row.as_chunks::<8>(), window.as_chunks::<8>());
+    let mut lanes = [0.0; 8];
+    for (row, window) in rows.iter().zip(windows) {
+        for (lane, (weight, value)) in lanes.iter_mut().zip(row.iter().zip(window)) {
+            *lane += weight * value;
+        }
+    }
+    let rest: f64 = row_rest.iter().zip(window_rest).map(|(weight, value)| weight * value).sum();
+    lanes.iter().sum::<f64>() + rest
 }
 
 pub(crate) fn plus_bias(mut sums: Vec<f64>, bias: &[f32]) -> Vec<f64> {

@@ -31,6 +31,8 @@ pub struct Package {
     pub labels: Vec<Text<64>>,
     /// How a file becomes an input: [`crate::Preamble`], encoded.
     pub preamble: Vec<u8>,
+    /// The blob that it names, if it names one: users fetch it, so it must be where they look.
+    pub preamble_blob: Option<Vec<u8>>,
     /// What the creator asks for one run of the tail.
     pub tail_fee: Fee,
     /// Where the user may cut.
@@ -146,7 +148,8 @@ impl Package {
             task: card.task.clone(),
             limits: card.limits.clone(),
             labels: card.labels.clone(),
-            preamble: card.preamble.to_wire(),
+            preamble: bench.preamble().to_wire(),
+            preamble_blob: bench.preamble_blob().map(<[u8]>::to_vec),
             tail_fee: card.tail_fee.clone(),
             splits,
         })

@@ -2,9 +2,12 @@
 
 use crate::{
     card::ModelCard,
-    preamble::{FILE_LIMIT_BYTES, ImageError, Preamble, TableError, Tensor, sheet_tiles},
+    input::Input,
+    preamble::{FILE_LIMIT_BYTES, ImageError, Preamble, TableError, TablePreamble, Tensor, sheet_tiles},
+    sentence::SentenceError,
 };
 use encompute_protocol::Text;
+use rayon::prelude::*;
 use std::path::{Path, PathBuf};
 
 /// One labelled sample: what the encrypted head gets, and what the float model gets.
@@ -48,6 +51,15 @@ pub enum SamplesError {
         #[source]
         source: TableError,
     },
+    /// A text is none for this model.
+    #[error("{path} has a line that is no text for this model")]
+    Text {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: Box<SentenceError>,
+    },
     /// The card does not say where the labels are.
     #[error("the model card does not say where held-out labels are: `{field}` is missing")]
     NoLabels {
@@ -80,19 +92,22 @@ pub enum SamplesError {
 ///
 /// # Errors
 /// [`SamplesError`].
-pub fn calibration(folder: &Path, card: &ModelCard) -> Result<Vec<Tensor>, SamplesError> {
+pub(crate) fn calibration(folder: &Path, card: &ModelCard, input: &Input) -> Result<Vec<Tensor>, SamplesError> {
     let path = folder.join(&card.data.calibration);
-    match &card.preamble {
-        Preamble::Image(_) => {
-            let mut tiles = tiles(&path, &card.preamble)?;
+    match (input, input.preamble()) {
+        (Input::Text(encoded), _) => {
+            texts(&path)?.iter().map(|text| encoded.tensor(text)).collect::<Result<_, _>>().map_err(not_texts(&path))
+        }
+        (_, Preamble::Table(table)) => {
+            let rows = table.rows(&text(&path)?, &[]).map_err(|source| SamplesError::Table { path, source })?;
+            Ok(rows.values.iter().map(|row| table.quantise(row)).collect())
+        }
+        (_, preamble) => {
+            let mut tiles = tiles(&path, preamble)?;
             while tiles.last().is_some_and(|tile| tile.values().iter().all(|value| *value == 0)) {
                 tiles.pop();
             }
             Ok(tiles)
-        }
-        Preamble::Table(table) => {
-            let rows = table.rows(&text(&path)?, &[]).map_err(|source| SamplesError::Table { path, source })?;
-            Ok(rows.values.iter().map(|row| table.quantise(row)).collect())
         }
     }
 }
@@ -101,44 +116,73 @@ pub fn calibration(folder: &Path, card: &ModelCard) -> Result<Vec<Tensor>, Sampl
 ///
 /// # Errors
 /// [`SamplesError`].
-pub fn held_out(folder: &Path, card: &ModelCard) -> Result<Vec<Sample>, SamplesError> {
+pub(crate) fn held_out(folder: &Path, card: &ModelCard, input: &Input) -> Result<Vec<Sample>, SamplesError> {
     let path = folder.join(&card.data.held_out);
-    match &card.preamble {
-        Preamble::Image(image) => {
-            let labels = card.data.held_out_labels.as_ref();
-            let labels_path = folder.join(labels.ok_or(SamplesError::NoLabels { field: "held_out_labels" })?);
-            let labels = class_numbers(&labels_path, card.labels.len())?;
-            let tiles = tiles(&path, &card.preamble)?;
-            if labels.len() > tiles.len() {
-                return Err(SamplesError::Count { path: labels_path, labels: labels.len(), samples: tiles.len() });
-            }
-            let step = image.step();
+    match (input, input.preamble()) {
+        (Input::Text(encoded), _) => {
+            let texts = texts(&path)?;
+            let labels = labels_of(folder, card, texts.len())?;
+            let sample = |(text, label): (&String, usize)| {
+                Ok(Sample { tensor: encoded.tensor(text)?, float: encoded.float(text)?, label })
+            };
+            let samples = texts.par_iter().zip(labels).map(sample);
+            samples.collect::<Result<_, SentenceError>>().map_err(not_texts(&path))
+        }
+        (_, Preamble::Table(table)) => table_rows(&path, card, table),
+        (_, preamble) => {
+            let tiles = tiles(&path, preamble)?;
+            let labels = labels_of(folder, card, tiles.len())?;
+            let step = preamble.grid().step;
             let sample = |(tensor, label): (Tensor, usize)| {
-                let float = tensor.values().iter().map(|byte| (f64::from(*byte) * step) as f32).collect();
+                let values = tensor.values().iter().zip(&step);
+                let float = values.map(|(byte, step)| (f64::from(*byte) * step) as f32).collect();
                 Sample { tensor, float, label }
             };
             Ok(tiles.into_iter().zip(labels).map(sample).collect())
         }
-        Preamble::Table(table) => {
-            let column = card.data.held_out_label_column.as_deref();
-            let column = column.ok_or(SamplesError::NoLabels { field: "held_out_label_column" })?;
-            let rows = table.rows(&text(&path)?, &[column]);
-            let rows = rows.map_err(|source| SamplesError::Table { path: path.clone(), source })?;
-            let samples = rows.values.iter().zip(&rows.aside).enumerate().map(|(index, (row, aside))| {
-                let label = aside.first().map_or("", String::as_str);
-                Ok(Sample {
-                    tensor: table.quantise(row),
-                    float: row.iter().map(|value| *value as f32).collect(),
-                    label: class_named(&card.labels, label).ok_or_else(|| SamplesError::Label {
-                        path: path.clone(),
-                        sample: index + 1,
-                        found: label.chars().take(32).collect(),
-                    })?,
-                })
-            });
-            samples.collect()
-        }
     }
+}
+
+/// Rows of a table, the class beside each.
+fn table_rows(path: &Path, card: &ModelCard, table: &TablePreamble) -> Result<Vec<Sample>, SamplesError> {
+    let column = card.data.held_out_label_column.as_deref();
+    let column = column.ok_or(SamplesError::NoLabels { field: "held_out_label_column" })?;
+    let rows = table.rows(&text(path)?, &[column]);
+    let rows = rows.map_err(|source| SamplesError::Table { path: path.to_owned(), source })?;
+    let samples = rows.values.iter().zip(&rows.aside).enumerate().map(|(index, (row, aside))| {
+        let label = aside.first().map_or("", String::as_str);
+        Ok(Sample {
+            tensor: table.quantise(row),
+            float: row.iter().map(|value| *value as f32).collect(),
+            label: class_named(&card.labels, label).ok_or_else(|| SamplesError::Label {
+                path: path.to_owned(),
+                sample: index + 1,
+                found: label.chars().take(32).collect(),
+            })?,
+        })
+    });
+    samples.collect()
+}
+
+/// One class for each of the first samples.
+fn labels_of(folder: &Path, card: &ModelCard, samples: usize) -> Result<Vec<usize>, SamplesError> {
+    let labels = card.data.held_out_labels.as_ref();
+    let path = folder.join(labels.ok_or(SamplesError::NoLabels { field: "held_out_labels" })?);
+    let labels = class_numbers(&path, card.labels.len())?;
+    match labels.len() > samples {
+        true => Err(SamplesError::Count { path, labels: labels.len(), samples }),
+        false => Ok(labels),
+    }
+}
+
+fn not_texts(path: &Path) -> impl FnOnce(SentenceError) -> SamplesError {
+    let path = path.to_owned();
+    |source| SamplesError::Text { path, source: Box::new(source) }
+}
+
+/// Texts, one a line, without blank ones.
+pub(crate) fn texts(path: &Path) -> Result<Vec<String>, SamplesError> {
+    Ok(text(path)?.lines().filter(|line| !line.trim().is_empty()).map(str::to_owned).collect())
 }
 
 fn class_named(labels: &[Text<64>], name: &str) -> Option<usize> {

@@ -5,17 +5,23 @@
 //! says which tokens there are.
 
 use crate::{
-    InputGrid, Tensor,
+    Tensor,
+    lexicon::{Lexicon, LexiconError, LexiconFile, Sentence},
     lower::{apply, plus_bias},
     onnx::{Conv2d, HeadGraph, HeadNode, LinearMap, Operation, Requests},
+    pieces::{self, TextRules},
+    preamble::{Preamble, PreambleError, TextError, TextPreamble},
     quantise::{QuantiseError, QuantisedHead, quantise},
 };
 use encompute_head::{
     Activation, Axis, CompiledHead, Join, Mode, Node, NodeError, Program, Real, Shape, TensorIndex, compute,
 };
+use encompute_protocol::{BlobDigest, Text};
 use safetensors::{Dtype, SafeTensors};
-use std::path::{Path, PathBuf};
-use tokenizers::{PaddingParams, PaddingStrategy, Tokenizer, TruncationParams};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 /// Most bytes of a file of the model.
 const FILE_LIMIT_BYTES: u64 = 1 << 30;
@@ -51,9 +57,32 @@ pub enum SentenceError {
     /// The configuration is not one of this family's.
     #[error("the configuration is not a BERT encoder's: {0}")]
     Config(#[from] serde_json::Error),
-    /// The tokenizer's file, or a sentence.
-    #[error("tokenize: {0}")]
-    Tokenize(#[source] tokenizers::Error),
+    /// The tokenizer's file is none that is known here.
+    #[error("tokenizer.json is not a word piece tokenizer's as this family has it")]
+    Tokenizer(#[source] serde_json::Error),
+    /// A step of the tokenizer that is not done here.
+    #[error("tokenizer.json: {what} must be {wanted}")]
+    Step {
+        /// The step.
+        what: &'static str,
+        /// The one that is known.
+        wanted: &'static str,
+    },
+    /// Word pieces that are not numbered from 0 on without a gap, or that are too long.
+    #[error("tokenizer.json: its {pieces} word pieces are not short words numbered 0 to {}", pieces.saturating_sub(1))]
+    Vocabulary {
+        /// How many there are.
+        pieces: usize,
+    },
+    /// Word pieces and vectors do not fit each other.
+    #[error("make the lexicon")]
+    Lexicon(#[from] LexiconError),
+    /// Not a sentence.
+    #[error("read the sentence")]
+    Text(#[from] TextError),
+    /// Not what the preamble reads.
+    #[error("read the sentence")]
+    Preamble(#[from] PreambleError),
     /// More tokens than the model has positions for.
     #[error("{found} tokens, the model has positions for {limit}")]
     Tokens {
@@ -85,19 +114,45 @@ struct Config {
     vocab_size: usize,
 }
 
-/// An encoder for sentences of up to so many tokens.
-pub struct SentenceEncoder {
-    tokenizer: Tokenizer,
-    config: Config,
-    tokens: usize,
-    /// Of words, positions and the first sentence's kind, `[rows, width]`, then gain and offset of their layer-norm.
-    embeddings: [Vec<f32>; 5],
-    graph: HeadGraph,
+/// What is read of a model's `tokenizer.json`: everything that decides which pieces a text has.
+#[derive(serde::Deserialize)]
+struct TokenizerFile {
+    normalizer: NormalizerFile,
+    pre_tokenizer: Named,
+    model: WordPieceFile,
 }
 
-/// A sentence as the head takes it, in floats: `[width + 1, tokens]`, the last channel 1 where there is a token. The
-/// user's secret: it cannot be printed.
-pub struct Sentence(Vec<f64>);
+#[derive(serde::Deserialize)]
+struct Named {
+    r#type: String,
+}
+
+#[derive(serde::Deserialize)]
+struct NormalizerFile {
+    r#type: String,
+    clean_text: bool,
+    handle_chinese_chars: bool,
+    strip_accents: Option<bool>,
+    lowercase: bool,
+}
+
+#[derive(serde::Deserialize)]
+struct WordPieceFile {
+    r#type: String,
+    unk_token: String,
+    continuing_subword_prefix: String,
+    max_input_chars_per_word: usize,
+    vocab: BTreeMap<String, usize>,
+}
+
+/// An encoder for sentences of up to so many tokens.
+pub struct SentenceEncoder {
+    tokens: usize,
+    lexicon: Lexicon,
+    /// Vectors of word pieces as they were published, `[pieces, width]`; the lexicon's are rounded.
+    words: Vec<f32>,
+    graph: HeadGraph,
+}
 
 impl SentenceEncoder {
     /// Reads `config.json`, `tokenizer.json` and `model.safetensors`.
@@ -106,76 +161,68 @@ impl SentenceEncoder {
     /// [`SentenceError`], by the first file that does not hold.
     pub fn read(folder: &Path, tokens: usize) -> Result<Self, SentenceError> {
         let config: Config = serde_json::from_slice(&file(&folder.join("config.json"))?)?;
-        if !(2..=config.max_position_embeddings).contains(&tokens) {
+        if !(3..=config.max_position_embeddings).contains(&tokens) {
             return Err(SentenceError::Tokens { found: tokens, limit: config.max_position_embeddings });
         }
-        let mut tokenizer =
-            Tokenizer::from_bytes(file(&folder.join("tokenizer.json"))?).map_err(SentenceError::Tokenize)?;
-        let truncated = TruncationParams { max_length: tokens, ..TruncationParams::default() };
-        tokenizer.with_truncation(Some(truncated)).map_err(SentenceError::Tokenize)?;
-        let padded = PaddingParams { strategy: PaddingStrategy::Fixed(tokens), ..PaddingParams::default() };
-        tokenizer.with_padding(Some(padded));
+        let (rules, pieces) = tokenizer(&file(&folder.join("tokenizer.json"))?)?;
         let bytes = file(&folder.join("model.safetensors"))?;
         let weights = Weights(SafeTensors::deserialize(&bytes)?);
         let width = config.hidden_size;
-        let embeddings = [
-            weights.floats("embeddings.word_embeddings.weight", config.vocab_size * width)?,
-            weights.floats("embeddings.position_embeddings.weight", config.max_position_embeddings * width)?,
-            weights.floats("embeddings.token_type_embeddings.weight", 2 * width)?,
-            weights.floats("embeddings.LayerNorm.weight", width)?,
-            weights.floats("embeddings.LayerNorm.bias", width)?,
-        ];
+        let words = weights.floats("embeddings.word_embeddings.weight", config.vocab_size * width)?;
+        let positions =
+            weights.floats("embeddings.position_embeddings.weight", config.max_position_embeddings * width)?;
+        let kinds = weights.floats("embeddings.token_type_embeddings.weight", 2 * width)?;
+        let places = positions.iter().take(tokens * width).zip(kinds[..width].iter().cycle());
+        let (scales, integers) = rounded_rows(&words, width);
+        let lexicon = Lexicon::new(LexiconFile {
+            rules,
+            pieces,
+            scales: reals(scales)?,
+            words: integers,
+            places: reals(places.map(|(place, kind)| f64::from(*place) + f64::from(*kind)))?,
+            epsilon: Real::new(config.layer_norm_eps).ok_or(SentenceError::NotFinite)?,
+            gain: weights.reals("embeddings.LayerNorm.weight", width)?,
+            offset: weights.reals("embeddings.LayerNorm.bias", width)?,
+        })?;
         let graph = graph(&config, tokens, &weights)?;
-        Ok(Self { tokenizer, config, tokens, embeddings, graph })
+        Ok(Self { tokens, lexicon, words, graph })
     }
 
-    /// Values of a sentence.
-    pub fn input_count(&self) -> usize {
-        (self.config.hidden_size + 1) * self.tokens
+    /// What its users look up in clear.
+    pub fn lexicon(&self) -> &Lexicon {
+        &self.lexicon
     }
 
-    /// Looks a sentence's tokens up; what is beyond the encoder's tokens is cut off.
+    /// A sentence with the published vectors; what is beyond the encoder's tokens is cut off.
     ///
     /// # Errors
-    /// [`SentenceError::Tokenize`].
+    /// [`SentenceError::Text`] for one in which there is nothing to read.
     pub fn sentence(&self, text: &str) -> Result<Sentence, SentenceError> {
-        let encoded = self.tokenizer.encode(text, true).map_err(SentenceError::Tokenize)?;
-        let width = self.config.hidden_size;
-        let [words, positions, kinds, gain, offset] = &self.embeddings;
-        let mut input = vec![0.0; self.input_count()];
-        let tokens = encoded.get_ids().iter().zip(encoded.get_attention_mask()).take(self.tokens);
-        for (at, (id, _)) in tokens.enumerate().filter(|(_, (_, mask))| **mask > 0) {
-            let row = |table: &[f32], row: usize| table.get(row * width..(row + 1) * width).map(<[f32]>::to_vec);
-            let (Some(word), Some(position)) = (row(words, *id as usize), row(positions, at)) else { continue };
-            let sum =
-                |channel: usize| f64::from(word[channel]) + f64::from(position[channel]) + f64::from(kinds[channel]);
-            let mean = (0..width).map(sum).sum::<f64>() / width as f64;
-            let variance = (0..width).map(|channel| (sum(channel) - mean).powi(2)).sum::<f64>() / width as f64;
-            let scale = 1.0 / (variance + self.config.layer_norm_eps).sqrt();
-            for channel in 0..width {
-                input[channel * self.tokens + at] =
-                    (sum(channel) - mean) * scale * f64::from(gain[channel]) + f64::from(offset[channel]);
-            }
-            input[width * self.tokens + at] = 1.0;
-        }
-        Ok(Sentence(input))
+        let width = self.lexicon.width();
+        let cut = self.lexicon.cut(text, self.tokens).ok_or(TextError::Empty)?;
+        let word = |piece: usize, channel: usize| f64::from(self.words[piece * width + channel]);
+        Ok(self.lexicon.looked_up(&cut, self.tokens, word))
     }
 
-    /// The grid of bytes that holds these sentences, zero on it.
-    pub fn grid(&self, sentences: &[Sentence]) -> InputGrid {
+    /// How users read texts, and the lexicon that they read them with: on a grid that holds these sentences.
+    pub fn preamble(&self, sentences: &[Sentence]) -> (Preamble, Vec<u8>) {
         let values = sentences.iter().flat_map(|sentence| &sentence.0);
         let largest = values.fold(1.0f64, |largest, value| largest.max(value.abs()));
-        let (step, count) = (largest / 127.0, self.input_count());
-        InputGrid { offset: vec![-128.0 * step; count], step: vec![step; count] }
+        let lexicon = self.lexicon.to_bytes();
+        let word = |size: usize| u16::try_from(size).unwrap_or(u16::MAX);
+        let preamble = Preamble::Text(TextPreamble {
+            tokens: word(self.tokens),
+            width: word(self.lexicon.width()),
+            step: largest / 127.0,
+            lexicon: BlobDigest::of(&lexicon),
+            lexicon_bytes: u32::try_from(lexicon.len()).unwrap_or(u32::MAX),
+        });
+        (preamble, lexicon)
     }
 
-    /// A sentence on a grid.
-    pub fn tensor(&self, sentence: &Sentence, grid: &InputGrid) -> Tensor {
-        let axis = grid.offset.iter().zip(&grid.step);
-        let byte = |(value, (offset, step)): (&f64, (&f64, &f64))| ((value - offset) / step).round() as u8;
-        let values = sentence.0.iter().zip(axis).map(byte).collect();
-        let shape = [self.config.hidden_size + 1, self.tokens, 1];
-        Tensor::new(shape, values).expect("a sentence has a value for each place of the shape; qed")
+    /// From looked-up tokens to the mean over those that there are.
+    pub(crate) fn graph(&self) -> &HeadGraph {
+        &self.graph
     }
 
     /// The float model's embedding: the mean over the sentence's tokens, up to a factor.
@@ -183,7 +230,7 @@ impl SentenceEncoder {
     /// # Errors
     /// [`SentenceError::Node`].
     pub fn embed(&self, sentence: &Sentence) -> Result<Vec<f64>, SentenceError> {
-        let shape = Shape { channels: self.config.hidden_size + 1, rows: self.tokens, columns: 1 };
+        let shape = Shape { channels: self.lexicon.width() + 1, rows: self.tokens, columns: 1 };
         let mut tensors = vec![(sentence.0.clone(), shape)];
         for node in &self.graph.nodes {
             let reads: Vec<_> = node.operation.reads().iter().map(|of| usize::from(of.0)).collect();
@@ -208,10 +255,54 @@ impl SentenceEncoder {
     ///
     /// # Errors
     /// [`SentenceError::Quantise`].
-    pub fn compile(&self, grid: &InputGrid, calibration: &[Tensor]) -> Result<CompiledHead, SentenceError> {
-        let QuantisedHead { compiled, .. } = quantise(&self.graph, Mode::Rounds, grid, calibration, CLIP)?;
+    pub fn compile(&self, preamble: &Preamble, calibration: &[Tensor]) -> Result<CompiledHead, SentenceError> {
+        let QuantisedHead { compiled, .. } = quantise(&self.graph, Mode::Rounds, &preamble.grid(), calibration, CLIP)?;
         Ok(compiled)
     }
+}
+
+/// Rules and word pieces of a published tokenizer, if it is one of those that this family has.
+fn tokenizer(bytes: &[u8]) -> Result<(TextRules, Vec<pieces::Piece>), SentenceError> {
+    let TokenizerFile { normalizer, pre_tokenizer, model } =
+        serde_json::from_slice(bytes).map_err(SentenceError::Tokenizer)?;
+    let known = [
+        ("the normalizer", normalizer.r#type == "BertNormalizer", "BertNormalizer"),
+        ("the pre-tokenizer", pre_tokenizer.r#type == "BertPreTokenizer", "BertPreTokenizer"),
+        ("the model", model.r#type == "WordPiece", "WordPiece"),
+        ("the unknown token", model.unk_token == pieces::UNKNOWN, pieces::UNKNOWN),
+        ("the prefix", model.continuing_subword_prefix == pieces::CONTINUING, pieces::CONTINUING),
+        ("the longest word", model.max_input_chars_per_word == 100, "100 characters"),
+    ];
+    if let Some((what, _, wanted)) = known.into_iter().find(|(_, holds, _)| !holds) {
+        return Err(SentenceError::Step { what, wanted });
+    }
+    let strip_accents = normalizer.strip_accents.unwrap_or(normalizer.lowercase);
+    let (clean, part_chinese, lowercase) =
+        (normalizer.clean_text, normalizer.handle_chinese_chars, normalizer.lowercase);
+    let count = model.vocab.len();
+    let numbered: BTreeMap<usize, String> = model.vocab.into_iter().map(|(piece, number)| (number, piece)).collect();
+    let broken = || SentenceError::Vocabulary { pieces: count };
+    if numbered.len() != count || numbered.keys().next_back().is_some_and(|last| last + 1 != count) {
+        return Err(broken());
+    }
+    let pieces =
+        numbered.into_values().map(|piece| Text::new(piece).map_err(|_| broken())).collect::<Result<_, _>>()?;
+    Ok((TextRules { clean, part_chinese, strip_accents, lowercase }, pieces))
+}
+
+/// Rows as integers of eight bits, and what one of them is worth in each row.
+fn rounded_rows(rows: &[f32], width: usize) -> (Vec<f64>, Vec<i8>) {
+    let scale = |row: &[f32]| row.iter().fold(0.0f64, |largest, value| largest.max(f64::from(value.abs()))) / 127.0;
+    let scales: Vec<f64> = rows.chunks_exact(width).map(scale).collect();
+    let integers = rows.chunks_exact(width).zip(&scales).flat_map(|(row, scale)| {
+        // A row of zeros has no scale, and a number over it would be none.
+        row.iter().map(move |value| if *scale > 0.0 { (f64::from(*value) / scale).round() as i8 } else { 0 })
+    });
+    (scales.clone(), integers.collect())
+}
+
+fn reals(numbers: impl IntoIterator<Item = f64>) -> Result<Vec<Real>, SentenceError> {
+    numbers.into_iter().map(Real::new).collect::<Option<_>>().ok_or(SentenceError::NotFinite)
 }
 
 fn file(path: &Path) -> Result<Vec<u8>, SentenceError> {
@@ -235,6 +326,10 @@ impl Weights<'_> {
         }
         let floats: Vec<f32> = words.into_iter().map(f32::from_le_bytes).collect();
         if floats.iter().all(|number| number.is_finite()) { Ok(floats) } else { Err(SentenceError::NotFinite) }
+    }
+
+    fn reals(&self, name: &str, wanted: usize) -> Result<Vec<Real>, SentenceError> {
+        reals(self.floats(name, wanted)?.into_iter().map(f64::from))
     }
 
     /// `[outputs, inputs]` and a bias.
@@ -288,12 +383,8 @@ impl Nodes {
         name: &str,
         config: &Config,
     ) -> Result<TensorIndex, SentenceError> {
-        let reals = |numbers: Vec<f32>| {
-            let reals = numbers.into_iter().map(|number| Real::new(number.into()));
-            reals.collect::<Option<Vec<Real>>>().ok_or(SentenceError::NotFinite)
-        };
-        let gain = reals(weights.floats(&format!("{name}.weight"), config.hidden_size)?)?;
-        let offset = reals(weights.floats(&format!("{name}.bias"), config.hidden_size)?)?;
+        let gain = weights.reals(&format!("{name}.weight"), config.hidden_size)?;
+        let offset = weights.reals(&format!("{name}.bias"), config.hidden_size)?;
         let epsilon = Real::new(config.layer_norm_eps).ok_or(SentenceError::NotFinite)?;
         let of = self.client(Node::Add { of });
         Ok(self.client(Node::Normalise { of, epsilon, gain, offset }))

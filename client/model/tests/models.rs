@@ -148,7 +148,7 @@ fn fixture(file: &str) -> Vec<u8> {
 
 /// What the model answers on a file, without release.
 fn answer(model: &Model, bytes: &[u8]) -> String {
-    let tensor = model.bench.card().preamble.read(bytes).unwrap();
+    let tensor = model.bench.preamble().read(bytes).unwrap();
     let features = clear_features(&model.split.compiled, &tensor).unwrap();
     let row: Vec<f32> = features.iter().map(|value| *value as f32 / CLIP_UNITS as f32).collect();
     let scores = model.tail.run(&row).unwrap();

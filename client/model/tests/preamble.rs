@@ -2,9 +2,10 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use encompute_model::preamble::{
-    Column, FILE_LIMIT_BYTES, Fit, ImageError, ImagePreamble, InkError, TableError, TablePreamble,
+    Column, FILE_LIMIT_BYTES, Fit, ImageError, ImagePreamble, InkError, LexiconBlobError, TEXT_LIMIT_BYTES, TableError,
+    TablePreamble, TextError, TextPreamble,
 };
-use encompute_model::{Bench, Preamble, PreambleError, Tensor};
+use encompute_model::{Bench, Preamble, PreambleError, Reading, SentenceEncoder, Tensor};
 use encompute_protocol::{Text, wire::Message};
 use image::{DynamicImage, GrayImage, ImageFormat, Luma, Rgb, RgbImage, RgbaImage};
 use proptest::prelude::*;
@@ -220,9 +221,78 @@ fn exactly_one_row_is_read() {
     assert_eq!(table_error(""), TableError::Empty);
 }
 
+/// The tiny encoder's preamble and lexicon.
+fn texts() -> (Preamble, Vec<u8>) {
+    SentenceEncoder::read(&repository().join("tests/fixtures/sentence-encoder"), 12).unwrap().preamble(&[])
+}
+
+fn text_preamble() -> TextPreamble {
+    match texts().0 {
+        Preamble::Text(text) => text,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_text_becomes_a_vector_for_each_token_and_a_mark_that_it_is_there() {
+    let (preamble, lexicon) = texts();
+    let reader = preamble.reader(Some(&lexicon)).unwrap();
+    let Reading { tensor, left_out } = reader.read("The heart is clear.\n".as_bytes()).unwrap();
+    assert_eq!((tensor.shape(), left_out), ([17, 12, 1], 0));
+    let marks: Vec<bool> = tensor.values()[16 * 12..].iter().map(|byte| *byte > 128).collect();
+    assert_eq!(marks.iter().filter(|mark| **mark).count(), 7, "five pieces and two ends");
+    assert!(marks[..7].iter().all(|mark| *mark));
+    for channel in tensor.values().chunks(12) {
+        assert!(channel[7..].iter().all(|byte| *byte == 128), "where no token is, there is zero");
+    }
+    let long = reader.read("the heart ".repeat(20).as_bytes()).unwrap();
+    assert_eq!((long.tensor.shape(), long.left_out), ([17, 12, 1], 30));
+}
+
+#[test]
+fn what_is_no_text_is_refused_by_its_defect() {
+    let (preamble, lexicon) = texts();
+    let reader = preamble.reader(Some(&lexicon)).unwrap();
+    let refused = |file: &[u8]| match reader.read(file).err() {
+        Some(PreambleError::Text(error)) => error,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(refused(b"\xff\xfe"), TextError::NotText);
+    assert_eq!(refused(b""), TextError::Empty);
+    assert_eq!(refused(" \n\t\u{200b}".as_bytes()), TextError::Empty);
+    let found_bytes = TEXT_LIMIT_BYTES + 1;
+    assert_eq!(refused(&vec![b'a'; found_bytes]), TextError::TooLong { found_bytes, limit_bytes: TEXT_LIMIT_BYTES });
+}
+
+#[test]
+fn a_lexicon_is_taken_by_length_digest_and_fit() {
+    let (preamble, lexicon) = texts();
+    let wanted = preamble.wanted_blob().unwrap();
+    let refused = |preamble: Preamble, blob: Option<&[u8]>| match preamble.reader(blob).err() {
+        Some(PreambleError::Lexicon(error)) => error,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(refused(preamble.clone(), None), LexiconBlobError::Missing { wanted: wanted.digest });
+    assert!(matches!(preamble.read(b"the heart"), Err(PreambleError::Lexicon(LexiconBlobError::Missing { .. }))));
+    let shorter = &lexicon[1..];
+    assert!(
+        matches!(refused(preamble.clone(), Some(shorter)), LexiconBlobError::Length { found_bytes, .. } if found_bytes == shorter.len())
+    );
+    let mut altered = lexicon.clone();
+    altered[40] ^= 1;
+    assert!(matches!(refused(preamble, Some(&altered)), LexiconBlobError::Other { .. }));
+    let wide = Preamble::Text(TextPreamble { width: 15, ..text_preamble() });
+    assert_eq!(
+        refused(wide, Some(&lexicon)),
+        LexiconBlobError::Fit { what: "numbers a vector", found: 16, wanted: 15 }
+    );
+    let long = Preamble::Text(TextPreamble { tokens: 13, ..text_preamble() });
+    assert_eq!(refused(long, Some(&lexicon)), LexiconBlobError::Fit { what: "places", found: 12, wanted: 13 });
+}
+
 #[test]
 fn preambles_survive_the_wire() {
-    for preamble in [digits(), table()] {
+    for preamble in [digits(), table(), texts().0] {
         assert_eq!(Preamble::from_wire(&preamble.to_wire()).unwrap(), preamble);
     }
 }
@@ -233,12 +303,24 @@ fn a_preamble_that_makes_no_sense_is_told_apart() {
     let zero_step = Preamble::Table(TablePreamble { columns: vec![Column { step: 0.0, ..column("radius") }] });
     let twice = Preamble::Table(TablePreamble { columns: vec![column("radius"), column("radius")] });
     assert!(!zero_step.is_sound() && !twice.is_sound());
+    let text = text_preamble();
+    assert!(Preamble::Text(text.clone()).is_sound());
+    for unsound in [
+        TextPreamble { step: 0.0, ..text.clone() },
+        TextPreamble { step: f64::NAN, ..text.clone() },
+        TextPreamble { tokens: 2, ..text.clone() },
+        TextPreamble { width: 0, ..text.clone() },
+        TextPreamble { lexicon_bytes: u32::MAX, ..text },
+    ] {
+        let unsound = Preamble::Text(unsound);
+        assert!(matches!(unsound.reader(Some(&[])).err(), Some(PreambleError::Unsound)));
+    }
 }
 
 #[test]
 fn the_cards_of_the_repository_are_read() {
     for name in ["digits", "breast-cancer"] {
-        assert!(Bench::open(&repository().join("scripts/models").join(name)).unwrap().card().preamble.is_sound());
+        assert!(Bench::open(&repository().join("scripts/models").join(name)).unwrap().preamble().is_sound());
     }
 }
 

@@ -2,10 +2,10 @@
 
 use crate::{messages::canonical, target::is_one_in};
 use encompute_head::{HeadPlan, HeadWeights};
-use encompute_model::preamble::{Fit, ImagePreamble};
-use encompute_model::{OnnxModel, Preamble, TailError, TailLimits, TailModel};
-use encompute_protocol::VersionManifest;
+use encompute_model::preamble::{Fit, ImagePreamble, TextPreamble};
+use encompute_model::{Lexicon, OnnxModel, Preamble, TailError, TailLimits, TailModel};
 use encompute_protocol::wire::Message;
+use encompute_protocol::{BlobDigest, VersionManifest};
 use image::ImageReader;
 use std::{io::Cursor, sync::LazyLock};
 
@@ -79,6 +79,36 @@ pub(crate) fn grids(bytes: &[u8]) {
         if preamble.is_sound() && values <= VALUES_LIMIT {
             assert_eq!(preamble.grid().step.len(), values);
             let _ = preamble.read(b"1,2,3\n");
+        }
+    }
+}
+
+/// Lexicons of texts.
+pub(crate) fn lexicons(bytes: &[u8]) -> bool {
+    let lexicon = Lexicon::from_bytes(bytes);
+    if let Ok(lexicon) = &lexicon {
+        assert!(lexicon.to_bytes() == bytes);
+    }
+    lexicon.is_ok()
+}
+
+/// A text read with a lexicon, by a preamble that fits it.
+pub(crate) fn lookups(bytes: &[u8]) {
+    if let Ok(lexicon) = Lexicon::from_bytes(bytes) {
+        let word = |size: usize| u16::try_from(size).unwrap_or(u16::MAX);
+        let preamble = Preamble::Text(TextPreamble {
+            tokens: word(lexicon.places()),
+            width: word(lexicon.width()),
+            step: 0.01,
+            lexicon: BlobDigest::of(bytes),
+            lexicon_bytes: u32::try_from(bytes.len()).unwrap_or(u32::MAX),
+        });
+        let values: usize = preamble.shape().iter().product();
+        if values <= VALUES_LIMIT
+            && let Ok(reader) = preamble.reader(Some(bytes))
+        {
+            let read = reader.read("The heart's [SEP] sc\u{e1}n \u{5fc3} s\u{301}".as_bytes());
+            assert!(read.is_ok_and(|read| read.tensor.values().len() == values), "there are words in it");
         }
     }
 }

@@ -10,6 +10,7 @@ use encompute_head::{
     Activation, Axis, ChainIndex, Domain, Draft, HeadPlan, Join, Layer, Link, Mode, Node, Program, Real, RoundPlan,
     Unit,
 };
+use encompute_model::{Preamble, SentenceEncoder};
 use encompute_protocol::event::SIGNATURES;
 use encompute_protocol::statement::TeeKind;
 use encompute_protocol::wire::Message;
@@ -114,6 +115,8 @@ pub fn seeds(target: &Target) -> Result<Vec<Seed>, SeedError> {
             Seed { name: "every-step".to_owned(), bytes: every_step() },
         ]),
         "evaluation_keys" => seeds.push(Seed { name: "toy".to_owned(), bytes: evaluation_key() }),
+        "lexicons" => seeds.push(Seed { name: "tiny".to_owned(), bytes: texts().1 }),
+        "preambles" => seeds.push(Seed { name: "texts".to_owned(), bytes: texts().0.to_wire() }),
         "envelopes" => {
             let key = RecipientSecret::from_seed(&[9; 32]).public().to_bytes();
             seeds.push(Seed { name: "recipient".to_owned(), bytes: [vec![2], key.to_vec()].concat() });
@@ -278,6 +281,12 @@ fn every_step() -> Vec<u8> {
     let program = Program::single_round(Domain::I8);
     let plan = HeadPlan::new(set.ring(), Mode::Bootstrapped(set), vec![round], program);
     [vec![0], plan.expect("the program has the one round; qed").to_bytes()].concat()
+}
+
+/// The tiny encoder's preamble and lexicon.
+fn texts() -> (Preamble, Vec<u8>) {
+    let folder = root().join("tests/fixtures/sentence-encoder");
+    SentenceEncoder::read(&folder, 12).expect("a fixture; qed").preamble(&[])
 }
 
 /// The folder's files with that ending.

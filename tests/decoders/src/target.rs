@@ -91,6 +91,9 @@ pub const MANIFESTS: Target =
 pub const PLANS: Target = Target::new("plans", 8 << 10, 1 << 10, models::plans).judged(4, 256 << 10, models::layouts);
 /// Preambles. Judged: their grids, and a file read as they say.
 pub const PREAMBLES: Target = Target::new("preambles", 4 << 10, 64, models::preambles).judged(16, 512, models::grids);
+/// Lexicons of texts. Judged: a text read with them.
+pub const LEXICONS: Target =
+    Target::new("lexicons", 4 << 10, 512, models::lexicons).judged(4, 1 << 10, models::lookups);
 /// Users' pictures, as the digits model reads them.
 pub const PICTURES: Target = Target::new("pictures", 4 << 10, 512 << 10, models::pictures);
 /// Users' table rows, as the breast-cancer model reads them.
@@ -116,6 +119,7 @@ pub const TARGETS: &[Target] = &[
     MANIFESTS,
     PLANS,
     PREAMBLES,
+    LEXICONS,
     PICTURES,
     TABLES,
     ONNX,

@@ -106,6 +106,7 @@ withstand! {
     altered_manifests_are_refused_or_accepted_within_their_limits: MANIFESTS,
     altered_plans_are_refused_or_accepted_within_their_limits: PLANS,
     altered_preambles_are_refused_or_accepted_within_their_limits: PREAMBLES,
+    altered_lexicons_are_refused_or_accepted_within_their_limits: LEXICONS,
     altered_pictures_are_refused_or_accepted_within_their_limits: PICTURES,
     altered_tables_are_refused_or_accepted_within_their_limits: TABLES,
     altered_onnx_are_refused_or_accepted_within_their_limits: ONNX,

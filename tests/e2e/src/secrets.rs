@@ -87,7 +87,7 @@ impl Secrets {
     pub fn add_picture(&mut self, model: &Path, picture: &Path) {
         let bench = Bench::open(model).unwrap();
         let split = bench.split(0).unwrap();
-        let input = bench.card().preamble.read(&std::fs::read(picture).unwrap()).unwrap();
+        let input = bench.preamble().read(&std::fs::read(picture).unwrap()).unwrap();
         self.add_with_hex("pixels", input.values(), 16);
         let values: Vec<i64> = input.values().iter().map(|byte| i64::from(*byte)).collect();
         let middle = values.windows(8).position(|some| some.iter().filter(|value| **value > 20).count() >= 6).unwrap();

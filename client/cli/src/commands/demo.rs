@@ -10,11 +10,12 @@ use crate::{
     },
     context::Context,
     failure::{Doing, Exit, Failure, Outcome, exit_of_chain},
-    output,
+    output, publish,
     rail::Rail,
 };
 use clap::Args;
 use encompute_chain::Client;
+use encompute_model::ModelCard;
 use encompute_networks::Token;
 use encompute_protocol::{
     Address, BlockNumber, JobId, Plancks,
@@ -30,17 +31,18 @@ use std::{
 const USER: &str = "//Dave";
 
 /// A sample of each model of the repository, in the samples' folder; the first [`SHOWN`] are run if none is named.
-const SAMPLES: [(&str, &str); 3] = [
+const SAMPLES: [(&str, &str); 4] = [
     ("digits", "digits/grey-28x28-7.png"),
     ("breast-cancer", "breast-cancer/patient-malignant.csv"),
     ("brain-regions", "brain-regions/patch-32x32-cerebellum.png"),
+    ("diagnoses", "diagnoses/heart-attack.txt"),
 ];
 const SHOWN: usize = 2;
 
 /// Run two real jobs end to end on an embedded chain, and show what everybody saw and earned
 #[derive(Args)]
 #[command(
-    after_help = "Examples:\n  encompute demo\n  encompute demo --json\n  encompute demo --model brain-regions\n  encompute demo --model digits --input my-seven.jpg"
+    after_help = "Examples:\n  encompute demo\n  encompute demo --json\n  encompute demo --model brain-regions\n  encompute demo --model diagnoses\n  encompute demo --model digits --input my-seven.jpg"
 )]
 pub struct Demo {
     /// A file of your own instead of the model's sample
@@ -82,6 +84,11 @@ impl Demo {
         for (_, input) in self.inputs()? {
             std::fs::metadata(&input).doing(Exit::NotFound, &format!("read {}", input.display()))?;
         }
+        if let Some(model) = &self.model {
+            let folder = publish::model_folder(&self.models, model)?;
+            let card = ModelCard::read(&folder).doing(Exit::Failed, &format!("read {}", folder.display()))?;
+            card.check_encoder(&folder).doing(Exit::NotFound, model)?;
+        }
         let folder =
             tempfile::Builder::new().prefix("encompute-demo-").tempdir().doing(Exit::Failed, "make a folder")?;
         let home = common.home.clone().unwrap_or_else(|| folder.path().to_owned());
@@ -90,6 +97,7 @@ impl Demo {
             listen: ([127, 0, 0, 1], 0).into(),
             block_time: 6,
             models: self.models.clone(),
+            also: self.model.iter().cloned().collect(),
             in_memory: false,
             leash: Leash::default(),
         };

@@ -61,6 +61,9 @@ pub struct Up {
     /// Folder of the models to publish: one folder each with model.toml
     #[arg(long, default_value = "scripts/models", value_name = "DIR")]
     pub models: PathBuf,
+    /// Publish this model of that folder, too: one with a published encoder, which takes minutes
+    #[arg(long, value_name = "NAME")]
+    pub also: Vec<String>,
     /// Forget the chain when stopped
     #[arg(long)]
     pub in_memory: bool,
@@ -210,7 +213,8 @@ impl Market {
         let creator_url = creator.ready_text("listen")?;
         services.push(creator);
         let models =
-            crate::publish::publish_all(&network, &up.models, CREATOR, Path::new(&vault), &creator_url).await?;
+            crate::publish::publish_all(&network, (&up.models, &up.also), CREATOR, Path::new(&vault), &creator_url)
+                .await?;
 
         output::say("starting the worker: quote, registration, head keys …");
         let state = text(&["worker"]);

@@ -5,7 +5,7 @@ use crate::{
     commands::market::{self, Listing},
     context::{Context, under},
     failure::{Doing, Exit, Failure, Outcome, exit_of_chain},
-    output,
+    input, output,
     rail::Rail,
 };
 use clap::{Args, Subcommand};
@@ -34,7 +34,7 @@ pub enum Job {
     Quote(Choice),
     /// Encrypt a file, pay for one run, and take it to its result
     #[command(
-        after_help = "Examples:\n  encompute job submit --model digits --input 7.png --suri //Dave\n  encompute job submit --model breast-cancer --input row.csv --wallet anna --dry-run"
+        after_help = "Examples:\n  encompute job submit --model digits --input 7.png --suri //Dave\n  encompute job submit --model breast-cancer --input row.csv --wallet anna --dry-run\n  encompute job submit --model diagnoses --input - --suri //Dave < diagnosis.txt"
     )]
     Submit(Submit),
     /// Follow a job until it ends
@@ -77,7 +77,7 @@ pub struct Submit {
     /// What to buy
     #[command(flatten)]
     pub choice: Choice,
-    /// The file: a picture (PNG, JPEG) or a table row (CSV), as the model says
+    /// The file: a picture (PNG, JPEG), a table row (CSV) or a text (UTF-8), as the model says; - for standard input
     #[arg(long, value_name = "FILE")]
     pub input: PathBuf,
     /// Who pays
@@ -256,7 +256,7 @@ impl Submit {
         let client = context.chain().await?;
         let listing = market::find(&client, &context.gateway()?, &self.choice.model).await?;
         let (split, policy) = listing.choose(self.choice.split.as_deref(), self.choice.policy.as_deref())?;
-        let tensor = market::read_input(&listing, &self.input)?;
+        let tensor = input::read(context, &listing, &self.input).await?;
         if self.dry_run {
             return Ok((None, listing));
         }

@@ -6,7 +6,6 @@ use crate::{
     output,
 };
 use encompute_chain::{Client, Fact};
-use encompute_model::Preamble;
 use encompute_networks::Token;
 use encompute_protocol::{
     BasisPoints, BlobDigest, Fees, JobId, JobProgress, JobTerms, Plancks, Reason, ReleasePolicy, SplitIndex,
@@ -16,10 +15,6 @@ use encompute_protocol::{
 };
 use encompute_store::{Blobs, ByteLimit, GatewayClient};
 use serde_json::{Value, json};
-use std::path::Path;
-
-/// Largest file that is read as input.
-const INPUT_LIMIT_BYTES: u64 = 32 * 1024 * 1024;
 
 /// A version on sale, with its verified manifest.
 pub struct Listing {
@@ -151,25 +146,6 @@ fn best_of(scores: &[u32]) -> usize {
 fn missing<'a>(what: &str, name: &str, known: impl Iterator<Item = &'a str>) -> Failure {
     let known = known.collect::<Vec<_>>().join(", ");
     Failure::new(Exit::NotFound, format!("the model has no {what} {name:?}")).hint(format!("it has: {known}"))
-}
-
-/// The tensor that the model's preamble makes of a file.
-///
-/// # Errors
-/// [`Exit::NotFound`] for a file that is not there, [`Exit::Usage`] for one that the preamble refuses.
-pub fn read_input(listing: &Listing, path: &Path) -> Outcome<Vec<u8>> {
-    let preamble = Preamble::from_wire(listing.manifest.preamble.as_slice())
-        .doing(Exit::Verification, "read the model's preamble")?;
-    let metadata = std::fs::metadata(path).doing(Exit::NotFound, &format!("read {}", path.display()))?;
-    if metadata.len() > INPUT_LIMIT_BYTES {
-        return Err(Failure::new(
-            Exit::Usage,
-            format!("{} has {} bytes, at most {INPUT_LIMIT_BYTES} are read", path.display(), metadata.len()),
-        ));
-    }
-    let file = std::fs::read(path).doing(Exit::Failed, &format!("read {}", path.display()))?;
-    let tensor = preamble.read(&file).doing(Exit::Usage, &format!("read {}", path.display()))?;
-    Ok(tensor.values().to_vec())
 }
 
 /// What one run costs now.

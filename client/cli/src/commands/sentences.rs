@@ -8,7 +8,7 @@ use crate::{
 use encompute_fhe::BlindingSeed;
 use encompute_head::measure::{self, PARAMETER_SET};
 use encompute_keys::SecretKey;
-use encompute_model::{Sentence, SentenceEncoder, Tensor};
+use encompute_model::{PreambleError, Reader, SentenceEncoder, SentenceError, Tensor};
 use serde_json::json;
 use std::path::{Path, PathBuf};
 
@@ -37,19 +37,20 @@ impl Sentences {
     pub fn run(self, json: bool) -> Outcome {
         let failed = "measure the encoder";
         let encoder = SentenceEncoder::read(&self.model, self.tokens).doing(Exit::NotFound, "read the encoder")?;
-        let sentences = sentences(&encoder, &self.text, CALIBRATION + self.count)?;
-        let (calibration, measured) = sentences.split_at(CALIBRATION);
-        let grid = encoder.grid(calibration);
+        let texts = sentences(&self.text, CALIBRATION + self.count)?;
+        let (calibration, measured) = texts.split_at(CALIBRATION);
+        let reader = reader(&encoder, calibration).doing(Exit::Failed, failed)?;
         output::say(&format!("rounding weights for {CALIBRATION} sentences …"));
-        let tensors: Vec<Tensor> = calibration.iter().map(|sentence| encoder.tensor(sentence, &grid)).collect();
-        let head = encoder.compile(&grid, &tensors).doing(Exit::Failed, failed)?;
+        let tensor = |text: &String| Ok::<Tensor, PreambleError>(reader.read(text.as_bytes())?.tensor);
+        let tensors = calibration.iter().map(tensor).collect::<Result<Vec<_>, _>>().doing(Exit::Failed, failed)?;
+        let head = encoder.compile(reader.preamble(), &tensors).doing(Exit::Failed, failed)?;
         let (mut cosines, mut times, mut bytes, mut exact) = (Vec::new(), Vec::new(), (0, 0), 0);
-        for (number, sentence) in measured.iter().enumerate() {
+        for (number, text) in measured.iter().enumerate() {
             if number % 20 == 0 {
                 output::say(&format!("encrypted sentence {number} of {} …", measured.len()));
             }
             let owner = Owner(SecretKey::generate(PARAMETER_SET));
-            let tensor = encoder.tensor(sentence, &grid);
+            let tensor = tensor(text).doing(Exit::Failed, failed)?;
             let input: Vec<i64> = tensor.values().iter().map(|byte| i64::from(*byte)).collect();
             // Worker and user are one process here, so blinding hides nothing.
             let mut round = 0;
@@ -59,7 +60,8 @@ impl Sentences {
             };
             let done = measure::encrypted(&head, &owner, &input, next).doing(Exit::Failed, failed)?;
             exact += usize::from(done.exact_rounds == done.rounds);
-            cosines.push(cosine(&done.features, &encoder.embed(sentence).doing(Exit::Failed, failed)?));
+            let sentence = encoder.sentence(text).doing(Exit::Failed, failed)?;
+            cosines.push(cosine(&done.features, &encoder.embed(&sentence).doing(Exit::Failed, failed)?));
             times.push(done.worker_ms);
             bytes = (done.bytes_up, done.bytes_down);
         }
@@ -97,8 +99,15 @@ impl Sentences {
     }
 }
 
+/// What users would read sentences with, on a grid that holds these.
+fn reader(encoder: &SentenceEncoder, texts: &[String]) -> Result<Reader, SentenceError> {
+    let sentences = texts.iter().map(|text| encoder.sentence(text)).collect::<Result<Vec<_>, _>>()?;
+    let (preamble, lexicon) = encoder.preamble(&sentences);
+    Ok(preamble.reader(Some(&lexicon))?)
+}
+
 /// Sentences of a text: what ends with a full stop, a question or an exclamation mark, of four words or more.
-fn sentences(encoder: &SentenceEncoder, path: &Path, wanted: usize) -> Outcome<Vec<Sentence>> {
+fn sentences(path: &Path, wanted: usize) -> Outcome<Vec<String>> {
     let text = std::fs::read_to_string(path).doing(Exit::NotFound, &format!("read {}", path.display()))?;
     let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
     let ends = |end: char| matches!(end, '.' | '?' | '!');
@@ -112,8 +121,7 @@ fn sentences(encoder: &SentenceEncoder, path: &Path, wanted: usize) -> Outcome<V
         let (found, path) = (found.len(), path.display());
         return Err(Failure::new(Exit::Usage, format!("{path} has {found} sentences, {wanted} are needed")));
     }
-    let read = found.into_iter().map(|sentence| encoder.sentence(sentence));
-    read.collect::<Result<_, _>>().doing(Exit::Failed, "tokenize")
+    Ok(found.into_iter().map(str::to_owned).collect())
 }
 
 /// A blinding seed of its own for every round of every sentence.

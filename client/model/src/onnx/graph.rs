@@ -1,7 +1,7 @@
 //! A head in floats: what its nodes compute, and of which.
 
 use super::{Conv2d, Dense};
-use encompute_head::{Activation, Node, TensorIndex};
+use encompute_head::{Activation, Node, Program, TensorIndex};
 
 /// Most values of one tensor of a head, as the head program allows.
 pub(super) const TENSOR_LIMIT: usize = 1 << 22;
@@ -77,6 +77,20 @@ impl Operation {
 }
 
 impl HeadGraph {
+    /// This head and one that takes what it gives, as one; requests are scaled as this one's.
+    pub(crate) fn then(mut self, next: Self) -> Self {
+        let (features, count) = (self.features, self.nodes.len());
+        // The head program counts nodes, and refuses more than their names can be.
+        let name = |of: TensorIndex| match of {
+            Program::INPUT => features,
+            TensorIndex(place) => TensorIndex(u16::try_from(count).unwrap_or(u16::MAX).saturating_add(place)),
+        };
+        let renamed =
+            next.nodes.into_iter().map(|node| HeadNode { operation: node.operation.renamed(&name), name: node.name });
+        self.nodes.extend(renamed);
+        Self { nodes: self.nodes, features: name(next.features), requests: self.requests }
+    }
+
     /// The same head with fewer nodes: what nothing reads is gone, shapes of the input are as its first reader has
     /// them, factors and summands of a linear map's outputs are in the map, and dense layers that follow each other
     /// are one.

@@ -6,14 +6,17 @@ mod ink;
 mod picture;
 mod plane;
 mod table;
+mod text;
 
 pub use ink::InkError;
 pub(crate) use picture::sheet_tiles;
 pub use picture::{Fit, ImageError, ImagePreamble, inside_decoder};
 pub use table::{Column, TableError, TablePreamble};
+pub use text::{LexiconBlobError, TEXT_LIMIT_BYTES, TOKENS, TextError, TextPreamble};
 
+use crate::lexicon::Lexicon;
 use codec::{Decode, Encode};
-use encompute_protocol::wire::Message;
+use encompute_protocol::{BlobDigest, wire::Message};
 
 /// Most bytes of a file that a preamble reads; longer files are refused before they are decoded.
 pub const FILE_LIMIT_BYTES: usize = 16 * 1024 * 1024;
@@ -53,6 +56,9 @@ pub enum Preamble {
     /// One row of a CSV file with named columns.
     #[codec(index = 1)]
     Table(TablePreamble),
+    /// A text.
+    #[codec(index = 2)]
+    Text(TextPreamble),
 }
 
 impl Message for Preamble {
@@ -78,6 +84,38 @@ pub enum PreambleError {
     /// Not a table row that this model reads.
     #[error("read the table")]
     Table(#[from] TableError),
+    /// Not a text that this model reads.
+    #[error("read the text")]
+    Text(#[from] TextError),
+    /// A manifest comes from somebody else.
+    #[error("the model's preamble does not make sense: sizes, ranges and steps must be positive, names unique")]
+    Unsound,
+    /// Texts are read with a lexicon, and this one is not the model's.
+    #[error("read the model's lexicon")]
+    Lexicon(#[from] LexiconBlobError),
+}
+
+/// A blob that a preamble reads files with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WantedBlob {
+    /// Its digest.
+    pub digest: BlobDigest,
+    /// How long it is.
+    pub bytes: u32,
+}
+
+/// A preamble with everything that it reads files with.
+pub struct Reader {
+    preamble: Preamble,
+    lexicon: Option<Lexicon>,
+}
+
+/// A file, read.
+pub struct Reading {
+    /// What is encrypted.
+    pub tensor: Tensor,
+    /// Of a text: word pieces beyond those that the model takes, which are left out.
+    pub left_out: usize,
 }
 
 /// Where the bytes of a tensor lie on the float model's axis: `x = offset + step · byte`, per value.
@@ -94,15 +132,47 @@ impl Preamble {
     ///
     /// # Errors
     /// [`PreambleError`]: the length is checked before anything is decoded; the reason names what was
-    /// found and what is allowed.
+    /// found and what is allowed. [`PreambleError::Lexicon`] for a preamble that needs a [`Reader`].
     pub fn read(&self, file: &[u8]) -> Result<Tensor, PreambleError> {
+        Ok(self.read_with(file, None)?.tensor)
+    }
+
+    fn read_with(&self, file: &[u8], lexicon: Option<&Lexicon>) -> Result<Reading, PreambleError> {
         if file.len() > FILE_LIMIT_BYTES {
             return Err(PreambleError::TooLong { found_bytes: file.len(), limit_bytes: FILE_LIMIT_BYTES });
         }
-        Ok(match self {
-            Self::Image(image) => image.read(file)?,
-            Self::Table(table) => table.read(file)?,
+        let whole = |tensor| Reading { tensor, left_out: 0 };
+        Ok(match (self, lexicon) {
+            (Self::Image(image), _) => whole(image.read(file)?),
+            (Self::Table(table), _) => whole(table.read(file)?),
+            (Self::Text(text), Some(lexicon)) => text.read(file, lexicon)?,
+            (Self::Text(text), None) => return Err(LexiconBlobError::Missing { wanted: text.lexicon }.into()),
         })
+    }
+
+    /// The blob without which files cannot be read: a text's lexicon.
+    pub fn wanted_blob(&self) -> Option<WantedBlob> {
+        match self {
+            Self::Image(_) | Self::Table(_) => None,
+            Self::Text(text) => Some(WantedBlob { digest: text.lexicon, bytes: text.lexicon_bytes }),
+        }
+    }
+
+    /// Ready to read files; `blob` is the one that is wanted, if one is.
+    ///
+    /// # Errors
+    /// [`PreambleError::Unsound`]; [`PreambleError::Lexicon`]: length, then digest, then what is inside, for nothing is
+    /// taken on anybody's word.
+    pub fn reader(self, blob: Option<&[u8]>) -> Result<Reader, PreambleError> {
+        if !self.is_sound() {
+            return Err(PreambleError::Unsound);
+        }
+        let lexicon = match (&self, blob) {
+            (Self::Image(_) | Self::Table(_), _) => None,
+            (Self::Text(text), Some(bytes)) => Some(text.open(bytes)?),
+            (Self::Text(text), None) => return Err(LexiconBlobError::Missing { wanted: text.lexicon }.into()),
+        };
+        Ok(Reader { preamble: self, lexicon })
     }
 
     /// Shape of the tensors that [`Self::read`] gives.
@@ -110,6 +180,7 @@ impl Preamble {
         match self {
             Self::Image(image) => [image.channels.into(), image.height.into(), image.width.into()],
             Self::Table(table) => [1, 1, table.columns.len()],
+            Self::Text(text) => text.shape(),
         }
     }
 
@@ -124,6 +195,7 @@ impl Preamble {
                 offset: table.columns.iter().map(|column| column.offset).collect(),
                 step: table.columns.iter().map(|column| column.step).collect(),
             },
+            Self::Text(text) => text.grid(),
         }
     }
 
@@ -132,6 +204,22 @@ impl Preamble {
         match self {
             Self::Image(image) => image.is_sound(),
             Self::Table(table) => table.is_sound(),
+            Self::Text(text) => text.is_sound(),
         }
+    }
+}
+
+impl Reader {
+    /// Reads a user's file.
+    ///
+    /// # Errors
+    /// As [`Preamble::read`].
+    pub fn read(&self, file: &[u8]) -> Result<Reading, PreambleError> {
+        self.preamble.read_with(file, self.lexicon.as_ref())
+    }
+
+    /// What the manifest says.
+    pub fn preamble(&self) -> &Preamble {
+        &self.preamble
     }
 }
