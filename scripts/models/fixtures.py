@@ -22,6 +22,10 @@ def labels(path, values):
     path.write_text("".join(f"{value}\n" for value in values))
 
 
+def lines(path, texts):
+    path.write_text("".join(f"{text}\n" for text in texts), encoding="utf-8")
+
+
 def picture(path, pixels, side=SIDE):
     """One square picture as a grey PNG."""
     Image.fromarray(pixels.reshape(side, side).astype(np.uint8)).save(path, optimize=True)

@@ -3,6 +3,7 @@
     python train.py digits            # about two minutes on two cores
     python train.py breast-cancer     # a few seconds
     python train.py brain-regions     # about three minutes on one core
+    python train.py diagnoses         # about two minutes, most of it the encoder's; fetch-minilm first
     python train.py digits --validate # choose a recipe on a part of the training data; writes nothing
 """
 
@@ -15,6 +16,7 @@ import numpy as np
 
 import brain
 import data
+import diagnoses
 import fixtures
 import measure
 import network
@@ -178,6 +180,37 @@ def samples(out, head, judged, places):
     fixtures.picture(out / "patch-64x64-occipital-lobe.png", fine, side)
 
 
+def diagnosis_texts(validate, cache):
+    train, held_out, classes = diagnoses.diagnoses(cache)
+    if validate:
+        train, held_out = data.validation_part(train, 8)
+    folder = HERE / "diagnoses"
+    served = policies(folder)
+    encoder = cache / "all-minilm-l6-v2"
+    inputs, judged = (
+        diagnoses.normalised(diagnoses.embedded(encoder, part.inputs, cache)) for part in (train, held_out)
+    )
+    recipe = network.Recipe(
+        head=(inputs.shape[1], 8), tail=(8, 64, len(classes)), clip=served[0].clip,
+        sigmas=tuple(sorted(p.sigma for p in served)), epochs=40, batch=100, rate=2e-3, decay=1.0,
+        scatter=1.0, overflow=0.03, smoothing=0.0, seed=1,
+    )
+    model = network.train(recipe, inputs, train.labels)
+    features = network.run(model["head"], judged)
+    print(f"diagnoses: {len(held_out)} samples, float {measure.accuracy(network.run(model['tail'], features), held_out.labels):.4f}")
+    report_release(model["tail"], features, held_out.labels, served)
+    if validate:
+        return
+    onnx_file.write(folder / "model.onnx", "sentence", inputs.shape[1:], model["head"], model["tail"], "diagnoses",
+                    normalise=True)
+    fixtures.lines(folder / "calibration.txt", train.inputs[7 :: len(train) // 24][:24])
+    out = FIXTURES / "diagnoses"
+    out.mkdir(parents=True, exist_ok=True)
+    # The bench runs the encoder for each, twice: every fourth is enough.
+    fixtures.lines(out / "held-out.txt", held_out.inputs[::4])
+    fixtures.labels(out / "held-out.labels", held_out.labels[::4])
+
+
 def grid(mean, spread):
     """Offset and step per column: 256 levels from 3 standard deviations below the mean to 7 above."""
     offset = np.array([float(f"{v:.5g}") for v in mean - 3 * spread])
@@ -197,7 +230,7 @@ def columns(path, names, inputs, offset, step):
     path.write_text("\n".join(lines))
 
 
-MODELS = {"digits": digits, "breast-cancer": breast_cancer, "brain-regions": brain_regions}
+MODELS = {"digits": digits, "breast-cancer": breast_cancer, "brain-regions": brain_regions, "diagnoses": diagnosis_texts}
 
 
 def main():
