@@ -1,16 +1,20 @@
 //! Running a round: on ciphertexts, or on integers by the same program.
 
 use encompute_fhe::{
-    Blinding, BlindingKey, BlindingSeed, BootstrapError, BootstrapSet, Ciphertext, EncryptedFeatures, EncryptedTensor,
+    BlindingKey, BlindingSeed, BootstrapError, BootstrapSet, Ciphertext, EncryptedFeatures, EncryptedTensor,
     EvaluationKey, InputLayout, OutputLayout, ParameterSet, PreparedBlindingKey, PreparedEvaluationKey, Ring,
     RingError, expand_tensor, respond,
 };
 use rayon::prelude::*;
 
-use crate::chain::{Links, clear, run::Machine};
+use crate::chain::{
+    Links, clear,
+    run::{ChainRun, Machine},
+};
 use crate::compile::{CompiledChain, CompiledHead, CompiledRound};
 use crate::layer::Layer;
 use crate::plan::{RoundIndex, RoundPlan};
+use crate::stepwise::RoundRun;
 
 /// Why a round was not evaluated. Nothing has been computed then.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -181,28 +185,15 @@ pub fn evaluate_round(
     evaluation: Option<&PreparedEvaluationKey>,
     seed: &BlindingSeed,
 ) -> Result<EncryptedFeatures, EvaluateError> {
-    let wanted = head.plan().parameter_set();
-    if key.parameter_set() != wanted {
-        return Err(EvaluateError::ParameterSet { what: "blinding key", found: key.parameter_set(), wanted });
-    }
-    let (plan, compiled) = find(head, round)?;
-    let blinding = |first, wanted| Blinding { key, seed, response_bits: plan.response_bits, first, wanted };
-    if let Some(linked) = linked(head, round, evaluation)? {
-        let packed = linked.packed(tensor)?;
-        let pieces = compiled.output_layout.pieces();
-        let blinded = packed.into_par_iter().enumerate().map(|(at, packed)| {
-            head.ring().multiply_blinded(&[packed], &linked.compiled.one, &blinding(at, &pieces[at..=at]))
-        });
-        let blinded = blinded.collect::<Result<Vec<_>, _>>()?.concat();
-        return Ok(respond(&blinded, &compiled.output_layout, plan.response_bits)?);
-    }
-    let products = products(head, compiled, tensor, |ring, tile, inputs| {
-        let outputs = compiled.weights.outputs();
-        let first = tile * outputs;
-        let wanted = &compiled.output_layout.pieces()[first..first + outputs];
-        ring.multiply_blinded(inputs, &compiled.weights, &blinding(first, wanted))
-    })?;
-    Ok(respond(&products, &compiled.output_layout, plan.response_bits)?)
+    check_key(head, key)?;
+    let mut run = RoundRun::begin(head, round, tensor, evaluation)?;
+    while !run.advance(head, evaluation, usize::MAX)? {}
+    run.finish(head, key, evaluation, seed)
+}
+
+pub(crate) fn check_key(head: &CompiledHead, key: &PreparedBlindingKey) -> Result<(), EvaluateError> {
+    let (found, wanted) = (key.parameter_set(), head.plan().parameter_set());
+    if found == wanted { Ok(()) } else { Err(EvaluateError::ParameterSet { what: "blinding key", found, wanted }) }
 }
 
 /// Runs one round and leaves the response as it is: for whoever holds the head and wants to compare two
@@ -226,17 +217,17 @@ pub fn evaluate_unblinded(
 }
 
 /// A round with a chain, and the key that it runs under.
-struct Linked<'a> {
+pub(crate) struct Linked<'a> {
     head: &'a CompiledHead,
     round: RoundIndex,
-    links: Links<'a>,
+    pub links: Links<'a>,
     layer: &'a CompiledRound,
-    compiled: &'a CompiledChain,
+    pub compiled: &'a CompiledChain,
     key: &'a PreparedEvaluationKey,
 }
 
 /// The chain of a round, if it has one, and the key that it runs under.
-fn linked<'a>(
+pub(crate) fn linked<'a>(
     head: &'a CompiledHead,
     round: RoundIndex,
     evaluation: Option<&'a PreparedEvaluationKey>,
@@ -252,14 +243,18 @@ fn linked<'a>(
 }
 
 impl Linked<'_> {
+    pub fn machine(&self) -> Machine<'_> {
+        Machine { bootstrapper: self.head.bootstrapper(), key: self.key }
+    }
+
     /// The ciphertexts of the response, before blinding.
     fn packed(&self, tensor: &EncryptedTensor) -> Result<Vec<Ciphertext>, EvaluateError> {
         let weights = &self.layer.weights;
         let products = products(self.head, self.layer, tensor, |ring, _, inputs| ring.multiply(inputs, weights))?;
-        let machine = Machine { bootstrapper: self.head.bootstrapper(), key: self.key };
-        let sums = (products, &self.compiled.sums);
-        let values = machine.run(self.links, sums, self.head.chain_weights(self.round))?;
-        Ok(machine.pack(self.links, &values)?)
+        let mut run = ChainRun::begin(products, &self.compiled.sums);
+        let machine = self.machine();
+        while !run.advance(&machine, self.links, self.head.chain_weights(self.round), usize::MAX)? {}
+        Ok(machine.pack(self.links, &run.values())?)
     }
 }
 
@@ -306,13 +301,13 @@ impl CompiledHead {
     }
 }
 
-fn find(head: &CompiledHead, round: RoundIndex) -> Result<(&RoundPlan, &CompiledRound), EvaluateError> {
+pub(crate) fn find(head: &CompiledHead, round: RoundIndex) -> Result<(&RoundPlan, &CompiledRound), EvaluateError> {
     let rounds = head.plan().rounds().len();
     head.plan().round(round).zip(head.round(round)).ok_or(EvaluateError::NoRound { found: round.0, rounds })
 }
 
 /// What `multiply` makes of each tile's inputs, in the order of the output layout.
-fn products(
+pub(crate) fn products(
     head: &CompiledHead,
     round: &CompiledRound,
     tensor: &EncryptedTensor,

@@ -41,6 +41,7 @@ mod operations;
 mod plan;
 mod program;
 mod run;
+mod stepwise;
 mod weights;
 
 pub use backend::{Backend, ClearBackend, EncryptedBackend, EvaluateError, evaluate_round, evaluate_unblinded};
@@ -54,4 +55,5 @@ pub use operations::compute;
 pub use plan::{Domain, HeadPlan, Mode, PlanError, RoundIndex, RoundPlan};
 pub use program::{Activation, Draft, Features, Join, Node, NodeError, Program, Real, TensorIndex, Unit, side_by_side};
 pub use run::{ClientRun, QuantisedValues, StepError, quantised, request_units};
+pub use stepwise::RoundRun;
 pub use weights::{HeadWeights, WeightsError, head_digest};

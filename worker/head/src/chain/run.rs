@@ -74,66 +74,104 @@ pub(crate) struct Machine<'a> {
     pub key: &'a PreparedEvaluationKey,
 }
 
-impl Machine<'_> {
-    /// What a chain gives for the products of a round's layer. `weights` are those of its linear layers, in order.
-    pub fn run<'w>(
-        &self,
+/// A chain under way: its tensors that are still read, and how far it has come.
+pub(crate) struct ChainRun {
+    tensors: Vec<Option<Tensor>>,
+    /// Values that the current step, a lookup, has given.
+    found: Vec<LweCiphertext>,
+}
+
+impl ChainRun {
+    /// A chain behind the products of a round's layer.
+    pub fn begin(products: Vec<Ciphertext>, layout: &OutputLayout) -> Self {
+        Self { tensors: vec![Some(Tensor::sums(products, layout))], found: Vec::new() }
+    }
+
+    /// Goes on by about `bootstraps` bootstraps; true once the last step is done. `weights` are those of the chain's
+    /// linear layers, in order. Values are looked up [`TOGETHER`] at a time, and nothing is left half done by less.
+    pub fn advance<'w>(
+        &mut self,
+        machine: &Machine<'_>,
         Links { chain, facts, .. }: Links<'_>,
-        (products, layout): (Vec<Ciphertext>, &OutputLayout),
-        mut weights: impl Iterator<Item = &'w [i8]>,
-    ) -> Result<Vec<LweCiphertext>, BootstrapError> {
-        let mut tensors = vec![Some(Tensor::sums(products, layout))];
-        for (index, step) in chain.steps.iter().enumerate() {
+        weights: impl Iterator<Item = &'w [i8]>,
+        bootstraps: usize,
+    ) -> Result<bool, BootstrapError> {
+        let done = self.tensors.len() - 1;
+        let linear_before = chain.steps[..done].iter().filter(|step| matches!(step, Step::Linear { .. })).count();
+        let mut weights = weights.skip(linear_before);
+        let mut left = bootstraps;
+        for (index, step) in chain.steps.iter().enumerate().skip(done) {
+            let tensors = &self.tensors;
             let read = |of: ChainIndex| {
                 tensors[of.place()].as_ref().expect("a tensor is there up to the last step that reads it; qed")
             };
             let given = match step {
                 Step::Lookup { of, offset_half_units, tables, bits } => {
                     let (shape, read_bits) = (facts.shapes[of.place()], facts.bits[of.place()]);
-                    self.lookup(read(*of), shape, &Lookup { offset_half_units, read_bits, tables, bits: *bits })?
+                    let lookup = Lookup { offset_half_units, read_bits, tables, bits: *bits };
+                    let tensor = read(*of);
+                    while self.found.len() < tensor.len() {
+                        if left == 0 {
+                            return Ok(false);
+                        }
+                        let more = machine.lookup(tensor, shape, &lookup, self.found.len())?;
+                        left = left.saturating_sub(more.len());
+                        self.found.extend(more);
+                    }
+                    core::mem::take(&mut self.found)
                 }
                 Step::Linear { of, layer } => linear(layer, weights.next().unwrap_or_default(), &read(*of).values()),
                 Step::Add { of: [one, other], factors } => add(read(*one), read(*other), *factors),
             };
-            for (tensor, last_read) in tensors.iter_mut().zip(&facts.last_read) {
+            for (tensor, last_read) in self.tensors.iter_mut().zip(&facts.last_read) {
                 if *last_read <= index {
                     *tensor = None;
                 }
             }
-            tensors.push(Some(Tensor::Values(given)));
+            self.tensors.push(Some(Tensor::Values(given)));
         }
-        match tensors.pop() {
-            Some(Some(Tensor::Values(values))) => Ok(values),
-            _ => Ok(Vec::new()),
-        }
+        Ok(true)
     }
 
+    /// The values of the last tensor, once the last step is done.
+    pub fn values(mut self) -> Vec<LweCiphertext> {
+        match self.tensors.pop() {
+            Some(Some(Tensor::Values(values))) => values,
+            _ => Vec::new(),
+        }
+    }
+}
+
+impl Machine<'_> {
     /// The values that a chain gives as ciphertexts of a response.
     pub fn pack(&self, links: Links<'_>, values: &[LweCiphertext]) -> Result<Vec<Ciphertext>, BootstrapError> {
         self.bootstrapper.pack(self.key, values, links.chain.together.into())
     }
 
-    fn lookup(&self, tensor: &Tensor, shape: Shape, lookup: &Lookup<'_>) -> Result<Vec<LweCiphertext>, BootstrapError> {
+    /// Looks values up, [`TOGETHER`] from number `from` on, or as many as there are.
+    fn lookup(
+        &self,
+        tensor: &Tensor,
+        shape: Shape,
+        lookup: &Lookup<'_>,
+        from: usize,
+    ) -> Result<Vec<LweCiphertext>, BootstrapError> {
         let positions = (shape.rows * shape.columns).max(1);
-        let mut found = Vec::with_capacity(tensor.len());
-        while found.len() < tensor.len() {
-            let places = found.len()..tensor.len().min(found.len() + TOGETHER);
-            let shifted = places.clone().into_par_iter().map(|at| {
-                let mut value = tensor.value(at).into_owned();
-                value.add_clear(lookup.offset(at / positions));
-                value
-            });
-            let shifted: Vec<LweCiphertext> = shifted.collect();
-            let first = places.start / positions;
-            let tables: Vec<Table> = match lookup.tables.len() {
-                1 => vec![lookup.table(0)],
-                _ => (first..=(places.end - 1) / positions).map(|channel| lookup.table(channel)).collect(),
-            };
-            let table = |at: usize| of_channel(&tables, at / positions - first).unwrap_or(&tables[0]);
-            let pairs: Vec<_> = shifted.iter().zip(places).map(|(value, at)| (value, table(at))).collect();
-            found.extend(self.bootstrapper.apply_each(self.key, &pairs)?);
-        }
-        Ok(found)
+        let places = from..tensor.len().min(from + TOGETHER);
+        let shifted = places.clone().into_par_iter().map(|at| {
+            let mut value = tensor.value(at).into_owned();
+            value.add_clear(lookup.offset(at / positions));
+            value
+        });
+        let shifted: Vec<LweCiphertext> = shifted.collect();
+        let first = places.start / positions;
+        let tables: Vec<Table> = match lookup.tables.len() {
+            1 => vec![lookup.table(0)],
+            _ => (first..=(places.end - 1) / positions).map(|channel| lookup.table(channel)).collect(),
+        };
+        let table = |at: usize| of_channel(&tables, at / positions - first).unwrap_or(&tables[0]);
+        let pairs: Vec<_> = shifted.iter().zip(places).map(|(value, at)| (value, table(at))).collect();
+        self.bootstrapper.apply_each(self.key, &pairs)
     }
 }
 
