@@ -329,17 +329,22 @@ pub fn split_index(bench: &Bench, split: Option<&str>) -> Outcome<usize> {
     place.ok_or_else(|| none().hint(format!("it has: {}", names.join(", "))))
 }
 
-/// Measures a model of the models folder, or of a folder of its own; the first `encrypted` samples under encryption,
+/// Measures a split, the first if none is named, of a model of the models folder, or of a folder of its own; the first `encrypted` samples under encryption,
 /// too.
 ///
 /// # Errors
-/// [`Exit::NotFound`] for a model or policy that is not there.
-pub fn evaluate(models: &Path, model: &str, policy: Option<&str>, encrypted: Option<usize>) -> Outcome<Figures> {
+/// [`Exit::NotFound`] for a model, split or policy that is not there.
+pub fn evaluate(
+    models: &Path,
+    model: &str,
+    (split, policy): (Option<&str>, Option<&str>),
+    encrypted: Option<usize>,
+) -> Outcome<Figures> {
     let folder = model_folder(models, model)?;
     let failed = |error: BenchError| Failure::of(Exit::Failed, &format!("evaluate {model}"), &error);
     let bench = Bench::open(&folder).map_err(failed)?;
     let held_out = bench.held_out().map_err(failed)?;
-    let split = bench.split(0).map_err(failed)?;
+    let split = bench.split(split_index(&bench, split)?).map_err(failed)?;
     let measured = bench.measure(&split, &held_out).map_err(failed)?;
     let policies = split.policies();
     let chosen = policies.iter().find(|found| policy.is_none_or(|name| found.name.as_str() == name));

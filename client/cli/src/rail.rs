@@ -115,6 +115,15 @@ impl Watch for Rail {
         self.line(&format!("        {:<52} {:>8.1} ms", words(step), took.as_secs_f64() * 1000.0));
     }
 
+    fn uploaded(&mut self, done: usize, blobs: usize) {
+        // One blob says nothing; of a key's two dozen, a line for each would be too many.
+        if blobs > 1
+            && let Some(spinner) = &self.spinner
+        {
+            spinner.set_message(format!("{}: {done} of {blobs} parts", words(Step::Upload)));
+        }
+    }
+
     fn round(&mut self, done: usize, rounds: usize) {
         match &self.spinner {
             Some(spinner) => spinner.set_message(format!("{}: round {done} of {rounds}", words(Step::Rounds))),

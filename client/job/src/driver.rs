@@ -278,12 +278,12 @@ impl<M: SubmitJob> Runner<M> {
     /// their place: whoever acts next may need them, and whoever cannot act pays for it.
     async fn keep_in_store(&self, journal: &Journal, stage: Stage) {
         let Record { input, features, .. } = journal.record();
-        let needed = match stage {
-            Stage::Requested | Stage::Claimed => [Some(*input), None],
-            Stage::FeaturesSent => [Some(*input), *features],
+        let needed: Vec<BlobDigest> = match stage {
+            Stage::Requested | Stage::Claimed => journal.request_blobs().unwrap_or_default(),
+            Stage::FeaturesSent => [*input].into_iter().chain(*features).collect(),
             _ => return,
         };
-        for digest in needed.into_iter().flatten() {
+        for digest in needed {
             let (Ok(kept), Ok(bytes)) = (self.services.blobs.length(digest).await, journal.kept(&digest)) else {
                 continue;
             };

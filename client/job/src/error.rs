@@ -40,6 +40,9 @@ pub enum JobError {
         #[source]
         source: encompute_store::PutError,
     },
+    /// The case that the job was to belong to.
+    #[error("the job's case")]
+    Case(#[from] crate::case::CaseError),
     /// The journal could not be read or written.
     #[error("the job's journal")]
     Journal(#[from] JournalError),

@@ -7,8 +7,8 @@
 use codec::{Decode, Encode};
 use encompute_keys::{KeyLock, LockError, MachineSecret, SecretKey};
 use encompute_protocol::{
-    Address, BlobDigest, BlockNumber, ContractAddress, GenesisHash, JobId, Plancks, PolicyId, RoundReceiptDigest,
-    SplitIndex, VersionHash, VersionId, wire::Message,
+    Address, BlobDigest, BlockNumber, ContractAddress, GenesisHash, JobId, JobRequest, Plancks, PolicyId,
+    RoundReceiptDigest, SplitIndex, VersionHash, VersionId, wire::Message,
 };
 use std::{
     fs, io,
@@ -256,6 +256,19 @@ impl Journal {
         Ok(digest)
     }
 
+    /// Keeps the bytes of a file elsewhere in this home, without another copy where the disk allows it.
+    ///
+    /// # Errors
+    /// [`JournalError`], also when the file is not what its digest says.
+    pub(crate) fn adopt(&self, file: &Path, digest: &BlobDigest) -> Result<(), JournalError> {
+        let path = self.folder.join(digest.to_string());
+        if !path.exists() && fs::hard_link(file, &path).is_err() {
+            let failed = |source| JournalError::File { path: file.to_owned(), source };
+            write_private(&path, &fs::read(file).map_err(failed)?)?;
+        }
+        self.kept(digest).map(drop)
+    }
+
     /// Bytes that were kept.
     ///
     /// # Errors
@@ -267,6 +280,19 @@ impl Journal {
             true => Ok(bytes),
             false => Err(JournalError::Damaged { path, found: "its digest is another".into() }),
         }
+    }
+
+    /// What the worker needs from the store: the request, then the parts of its evaluation key.
+    ///
+    /// # Errors
+    /// [`JournalError`] if the request is not what was kept.
+    pub(crate) fn request_blobs(&self) -> Result<Vec<BlobDigest>, JournalError> {
+        let input = self.record.input;
+        let request = JobRequest::from_wire(&self.kept(&input)?).map_err(|error| {
+            let path = self.folder.join(input.to_string());
+            JournalError::Damaged { path, found: error.to_string() }
+        })?;
+        Ok([input].into_iter().chain(request.evaluation_key).collect())
     }
 
     fn save(&self) -> Result<(), JournalError> {
@@ -283,7 +309,7 @@ fn read_record(path: &Path) -> Result<Record, JournalError> {
     Record::from_wire(&bytes).map_err(|error| JournalError::Damaged { path: path.to_owned(), found: error.to_string() })
 }
 
-fn lock(folder: &Path) -> Result<fs::File, JournalError> {
+pub(crate) fn lock(folder: &Path) -> Result<fs::File, JournalError> {
     let path = folder.join("lock");
     let failed = |source| JournalError::File { path: path.clone(), source };
     let file = fs::OpenOptions::new().create(true).truncate(false).write(true).open(&path).map_err(failed)?;
@@ -295,7 +321,7 @@ fn lock(folder: &Path) -> Result<fs::File, JournalError> {
 }
 
 /// The whole file appears at once under its name, or the one before stays.
-fn write_private(path: &Path, bytes: &[u8]) -> Result<(), JournalError> {
+pub(crate) fn write_private(path: &Path, bytes: &[u8]) -> Result<(), JournalError> {
     let draft = path.with_extension("draft");
     let write = || -> io::Result<()> {
         let mut options = fs::OpenOptions::new();

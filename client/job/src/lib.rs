@@ -8,6 +8,7 @@
 //! through [`encompute_release::Releaser`], and nothing here reacts to a decrypted value: only to
 //! signatures, digests, sizes and windows.
 
+mod case;
 mod commitment;
 mod driver;
 mod error;
@@ -20,6 +21,7 @@ mod rounds;
 mod told;
 mod workers;
 
+pub use case::{CaseError, CaseName, JOBS_LIMIT};
 pub use driver::{Runner, Services};
 pub use error::JobError;
 pub use journal::{Journal, JournalError, Record};

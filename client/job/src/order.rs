@@ -1,6 +1,9 @@
 //! What a user orders.
 
-use crate::error::JobError;
+use crate::{
+    case::{CaseError, CaseName},
+    error::JobError,
+};
 use encompute_head::HeadPlan;
 use encompute_networks::Network;
 use encompute_protocol::{
@@ -21,6 +24,8 @@ pub struct Order {
     pub policy: PolicyId,
     /// To the worker on top.
     pub tip: Plancks,
+    /// Under whose key, for splits that need an evaluation key; its own if none is named.
+    pub case: Option<CaseName>,
     /// The tensor that the preamble made, in the plan's order.
     pub tensor: Zeroizing<Vec<u8>>,
 }
@@ -45,6 +50,13 @@ impl Order {
         let toy = !set.is_production() && !network.is_development();
         if toy || !network.allows_parameters(set.name()) {
             return Err(JobError::Parameters { found: set.name().into(), network: network.name.to_string() });
+        }
+        let toy = plan.mode().bootstrap_set().filter(|set| !set.is_production() && !network.is_development());
+        if let Some(set) = toy {
+            return Err(JobError::Parameters { found: set.name().into(), network: network.name.to_string() });
+        }
+        if self.case.is_some() && plan.mode().bootstrap_set().is_none() {
+            return Err(CaseError::NotNeeded.into());
         }
         if self.tensor.len() != plan.input_count() {
             return Err(JobError::Input { found: self.tensor.len(), wanted: plan.input_count() });

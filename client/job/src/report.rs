@@ -52,6 +52,8 @@ pub trait Watch {
     fn begins(&mut self, _step: Step) {}
     /// A step has ended after so long.
     fn ended(&mut self, _step: Step, _took: Duration) {}
+    /// So many of the blobs that the worker needs are in the store.
+    fn uploaded(&mut self, _done: usize, _blobs: usize) {}
     /// Round `done` of `rounds` has been decrypted.
     fn round(&mut self, _done: usize, _rounds: usize) {}
     /// The job stands here since this block; the next actor is late after `deadline`.

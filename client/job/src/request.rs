@@ -1,6 +1,7 @@
 //! Before the job exists: encrypt, write down, upload, find a worker, pay.
 
 use crate::{
+    case::{JobKeys, Part, PartBytes},
     driver::{Runner, begin, end, result_key, session},
     error::JobError,
     journal::{JobSecrets, Journal, Record},
@@ -10,6 +11,7 @@ use crate::{
     workers::find_offer,
 };
 use encompute_chain::{Submit, SubmitJob};
+use encompute_head::HeadPlan;
 use encompute_keys::SecretKey;
 use encompute_protocol::{
     BlobDigest, Bytes, Fees, JobId, JobRequest, RoundIndex,
@@ -30,11 +32,11 @@ impl<M: SubmitJob> Runner<M> {
         let (plan, _) = order.check(&self.services.network)?;
         let began = begin(watch, Step::Encrypt);
         let head = self.services.market.head().await.map_err(JobError::Read)?;
-        let key = SecretKey::generate(plan.parameter_set());
+        let JobKeys { key, parts } = self.keys(order, &plan)?;
         let values: Zeroizing<Vec<i64>> = Zeroizing::new(order.tensor.iter().map(|value| i64::from(*value)).collect());
         let tensor = encrypt(&key, &plan, RoundIndex(0), &values)?;
         let secrets = JobSecrets { session: random().into(), result: random().into() };
-        let request = self.request_blob(order, &key, &secrets, &tensor.to_bytes())?;
+        let request = self.request_blob(order, &key, &parts, &secrets, &tensor.to_bytes())?;
         let blob = request.to_wire();
         let input = BlobDigest::of(&blob);
         let market = &self.services.market;
@@ -60,17 +62,50 @@ impl<M: SubmitJob> Runner<M> {
         };
         let journal = Journal::create(&self.home, record, &key, &secrets, &self.machine)?;
         journal.keep(&blob)?;
+        for part in parts {
+            match part.bytes {
+                PartBytes::Fresh(bytes) => journal.keep(&bytes).map(drop)?,
+                PartBytes::OfCase(file) => journal.adopt(&file, &part.digest)?,
+            }
+        }
         end(watch, Step::Encrypt, began);
         let began = begin(watch, Step::Upload);
-        self.put("the request", blob).await?;
+        self.upload(&journal, watch).await?;
         end(watch, Step::Upload, began);
         Ok(journal)
+    }
+
+    /// The keys of a job: its case's, or its own.
+    fn keys(&self, order: &Order, plan: &HeadPlan) -> Result<JobKeys, JobError> {
+        let (ring, set) = (plan.parameter_set(), plan.mode().bootstrap_set());
+        Ok(match (&order.case, set) {
+            (Some(case), Some(set)) => JobKeys::of_case(&self.home, case, ring, set, &self.machine)?,
+            _ => JobKeys::fresh(ring, set)?,
+        })
+    }
+
+    /// Brings everything that the worker needs to the store, from the first blob on that is missing there.
+    async fn upload(&self, journal: &Journal, watch: &mut (impl Watch + Send)) -> Result<(), JobError> {
+        let blobs = journal.request_blobs()?;
+        for (index, digest) in blobs.iter().enumerate() {
+            let bytes = journal.kept(digest)?;
+            match index {
+                // Whatever lies in its place: it may have been spoilt since.
+                0 => self.put("the request", bytes).await?,
+                // A length that cannot be had now is found out by sending.
+                _ if self.services.blobs.length(*digest).await.ok().flatten() == Some(bytes.len() as u64) => {}
+                _ => self.put("the evaluation key", bytes).await?,
+            }
+            watch.uploaded(index + 1, blobs.len());
+        }
+        Ok(())
     }
 
     fn request_blob(
         &self,
         order: &Order,
         key: &SecretKey,
+        parts: &[Part],
         secrets: &JobSecrets,
         tensor: &[u8],
     ) -> Result<JobRequest, JobError> {
@@ -91,6 +126,7 @@ impl<M: SubmitJob> Runner<M> {
             result_key: Bytes::new(result_key(secrets).public().to_bytes().to_vec()).map_err(too_long("result key"))?,
             rerandomisation: Bytes::new(key.blinding_key().to_bytes()).map_err(too_long("blinding key"))?,
             salt: random(),
+            evaluation_key: parts.iter().map(|part| part.digest).collect(),
             tensor: Bytes::new(tensor.to_vec()).map_err(too_long("tensor"))?,
         })
     }
@@ -108,7 +144,7 @@ impl<M: SubmitJob> Runner<M> {
         let record = journal.record().clone();
         let Record { version, split, policy, input, user, tip, .. } = record;
         // The upload of an interrupted run may be missing, or spoilt since.
-        self.put("the request", journal.kept(&input)?).await?;
+        self.upload(journal, watch).await?;
         let began = begin(watch, Step::Offer);
         let call = OfferCall { user, version, split, policy, input };
         let (offer, passed_over) = find_offer(market, blobs, http, network, &call).await?;

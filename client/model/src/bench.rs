@@ -7,10 +7,11 @@ use crate::{
     lower::{self, LowerError},
     onnx::{ImportError, OnnxModel},
     preamble::{Preamble, Tensor},
-    quantise::{CLIP_UNITS, QuantiseError, quantise},
+    quantise::{CLIP_UNITS, QuantiseError, Recipe, quantise},
     samples::{self, Sample, SamplesError},
     tail::{TailError, TailLimits, TailModel, released_features},
 };
+use encompute_fhe::BootstrapSet;
 use encompute_head::{Backend, ClearBackend, CompiledHead, EvaluateError, HeadPlan, HeadWeights, Mode};
 use encompute_protocol::{BasisPoints, PolicyId, ReleasePolicy, Text};
 use rayon::prelude::*;
@@ -171,10 +172,12 @@ impl Bench {
         let mode = match card.mode {
             ModeName::Rounds => Mode::Rounds,
             ModeName::Linear => Mode::Linear,
+            ModeName::Bootstrapped => Mode::Bootstrapped(BootstrapSet::FourBitsV1),
         };
         lower::check(&graph, mode == Mode::Linear)?;
         let calibration = samples::calibration(&self.folder, &self.card, &self.input)?;
-        let head = quantise(&graph, mode, &self.preamble().grid(), &calibration, card.clip)?;
+        let recipe = Recipe { mode, inside: card.inside.as_deref(), clip: card.clip };
+        let head = quantise(&graph, &recipe, &self.preamble().grid(), &calibration)?;
         let tail = self.model.tail_after(&card.after, head.plan.feature_count(), card.clip as f32)?;
         Ok(BenchSplit { card: card.clone(), plan: head.plan, weights: head.weights, compiled: head.compiled, tail })
     }

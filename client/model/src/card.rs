@@ -101,6 +101,8 @@ pub struct SplitCard {
     pub after: String,
     /// How the head runs.
     pub mode: ModeName,
+    /// For `bootstrapped`: the ONNX node, an activation, up to which nothing leaves encryption.
+    pub inside: Option<String>,
     /// L2 norm that features are clipped to, in the float model's units.
     pub clip: f64,
     /// How features may be released; the default first.
@@ -115,6 +117,8 @@ pub enum ModeName {
     Linear,
     /// Linear maps on the worker, activations on the client.
     Rounds,
+    /// As rounds, and the first layers stay encrypted, activations included.
+    Bootstrapped,
 }
 
 /// One release policy.
@@ -272,6 +276,15 @@ impl ModelCard {
 fn check_split(split: &SplitCard) -> Result<(), String> {
     if split.name.is_empty() || split.name.len() > 32 {
         return Err("must have a name of 1 to 32 bytes".into());
+    }
+    match (split.mode, &split.inside) {
+        (ModeName::Bootstrapped, None) => {
+            return Err("is bootstrapped: `inside` must name the activation up to which it stays encrypted".into());
+        }
+        (ModeName::Linear | ModeName::Rounds, Some(_)) => {
+            return Err("has `inside`, which only a bootstrapped split has".into());
+        }
+        _ => {}
     }
     if !(split.clip.is_finite() && split.clip > 0.0) {
         return Err(format!("clips to {}, a positive number is needed", split.clip));

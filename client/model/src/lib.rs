@@ -27,6 +27,7 @@
 pub mod bench;
 pub mod card;
 mod input;
+mod inside;
 pub mod leakage;
 pub mod lexicon;
 mod lower;
@@ -43,6 +44,7 @@ pub mod tail;
 pub use bench::{Bench, BenchError, BenchSplit, Evaluation, Measured, clear_features};
 pub use card::{Fee, ModelCard};
 pub use input::InputError;
+pub use inside::InsideError;
 pub use lexicon::{Lexicon, LexiconError, Sentence};
 pub use lower::LowerError;
 pub use onnx::{ImportError, OnnxModel};

@@ -101,9 +101,6 @@ pub enum PackageError {
         #[source]
         source: BoundError,
     },
-    /// A head that the market has no mode for.
-    #[error("heads with bootstraps cannot be listed; mode `rounds` can")]
-    Bootstrapped,
     /// Another number of sealed weights than splits.
     #[error("{found} sealed weights were given for {wanted} splits")]
     Sealed {
@@ -195,6 +192,16 @@ impl Package {
     }
 }
 
+/// What a bootstrap is priced at, in products. It takes the time of a thousand; at that a network's price for products,
+/// which are mostly the work around them, would make it dearer than its time is.
+const BOOTSTRAP_UNITS: u64 = 50;
+
+/// What is priced of a head.
+fn units(ring_products: u64, bootstraps: u64) -> CostUnits {
+    let units = bootstraps.saturating_mul(BOOTSTRAP_UNITS).saturating_add(ring_products);
+    CostUnits(u32::try_from(units).unwrap_or(u32::MAX))
+}
+
 impl PackagedSplit {
     fn new(split: BenchSplit, policies: Vec<ReleasePolicy>, accuracy: Accuracy) -> Result<Self, PackageError> {
         let name = Text::new(split.card.name.clone());
@@ -204,11 +211,11 @@ impl PackagedSplit {
             mode: match split.plan.mode() {
                 encompute_head::Mode::Linear => Mode::Linear,
                 encompute_head::Mode::Rounds => Mode::Rounds,
-                encompute_head::Mode::Bootstrapped(_) => return Err(PackageError::Bootstrapped),
+                encompute_head::Mode::Bootstrapped(_) => Mode::Bootstrapped,
             },
             head: split.compiled.digest(),
             cost: Cost {
-                units: CostUnits(u32::try_from(cost.ring_products).unwrap_or(u32::MAX)),
+                units: units(cost.ring_products, cost.bootstraps),
                 micros: cost.estimated_microseconds,
                 bytes_up: cost.request_bytes + cost.blinding_key_bytes,
                 bytes_down: cost.response_bytes,

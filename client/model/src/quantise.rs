@@ -5,15 +5,17 @@
 //! the integer head is that of the very program that runs encrypted: `encompute_head`'s.
 
 use crate::{
+    inside::{self, InnerLink, InsideError, inside},
     lower::{apply, plus_bias},
-    onnx::{HeadGraph, LinearMap, Operation, Requests},
+    onnx::{HeadGraph, HeadNode, LinearMap, Operation, Requests},
     preamble::{InputGrid, Tensor},
     rounding::{Correlation, round_weights},
 };
-use encompute_fhe::ParameterSet;
+use encompute_fhe::{BootstrapSet, ParameterSet};
 use encompute_head::{
-    CompileError, CompileOptions, CompiledHead, Domain, Draft, Features, HeadPlan, HeadWeights, Mode, Node, NodeError,
-    PlanError, Program, Real, RoundPlan, Shape, TensorIndex, Unit, compile, compute, quantised, request_units,
+    CompileError, CompileOptions, CompiledHead, Domain, Draft, Features, HeadPlan, HeadWeights, Link, Mode, Node,
+    NodeError, PlanError, Program, Real, RoundPlan, Shape, TensorIndex, Unit, compile, compute, quantised,
+    request_units,
 };
 use rayon::prelude::*;
 
@@ -63,6 +65,25 @@ pub enum QuantiseError {
         #[source]
         source: CompileError,
     },
+    /// No node of that name among those that the head has after folding.
+    #[error("`inside` names `{found}`, which is no activation of the head; its activations are {known}")]
+    NoInside {
+        /// Name given.
+        found: String,
+        /// Names there are.
+        known: String,
+    },
+    /// Layers that cannot stay encrypted.
+    #[error("keep the first layers encrypted")]
+    Inside(#[from] InsideError),
+    /// A node behind the encrypted part that reads something within it.
+    #[error("node `{node}` reads `{inner}`, which does not leave encryption")]
+    Hidden {
+        /// The node.
+        node: String,
+        /// What it reads.
+        inner: String,
+    },
     /// The head program refused what the client computes.
     #[error("the client cannot compute this head")]
     Node(#[source] NodeError),
@@ -83,15 +104,24 @@ pub(crate) struct QuantisedHead {
 
 const PARAMETER_SET: ParameterSet = ParameterSet::Glwe2048V1;
 
-/// Quantises `graph` for inputs on `grid`, scaled by `calibration`. `clip` is the L2 norm, in the float model's
-/// units, that makes [`CLIP_UNITS`].
+/// How a head is quantised.
+pub(crate) struct Recipe<'a> {
+    /// How it runs.
+    pub mode: Mode,
+    /// Name of the activation up to which nothing leaves encryption; for bootstrapped heads.
+    pub inside: Option<&'a str>,
+    /// The L2 norm, in the float model's units, that makes [`CLIP_UNITS`].
+    pub clip: f64,
+}
+
+/// Quantises `graph` for inputs on `grid`, scaled by `calibration`.
 pub(crate) fn quantise(
     graph: &HeadGraph,
-    mode: Mode,
+    recipe: &Recipe<'_>,
     grid: &InputGrid,
     calibration: &[Tensor],
-    clip: f64,
 ) -> Result<QuantisedHead, QuantiseError> {
+    let Recipe { mode, inside, clip } = *recipe;
     if calibration.is_empty() {
         return Err(QuantiseError::NoCalibration);
     }
@@ -99,9 +129,23 @@ pub(crate) fn quantise(
     let unit = unit.ok_or(QuantiseError::Clip { found: clip })?;
     let mut writer = Writer::new(grid, calibration, graph.requests);
     // What the nodes of the graph are called in the program, which has a node more where a client reads the input.
-    let mut names = vec![Program::INPUT];
-    for node in &graph.nodes {
-        let named = |of: TensorIndex| names[usize::from(of.0)];
+    let mut names = vec![Some(Program::INPUT)];
+    let mut nodes = graph.nodes.as_slice();
+    if let Some(until) = inside {
+        let (inner, rest) = split_after(nodes, until)?;
+        let given = writer.inside(inner, grid)?;
+        // Only what the encrypted part ends with comes out of it.
+        names.resize(inner.len(), None);
+        names.push(Some(given));
+        nodes = rest;
+    }
+    for node in nodes {
+        let hidden = node.operation.reads().into_iter().find(|of| names[usize::from(of.0)].is_none());
+        if let Some(of) = hidden {
+            let (node, inner) = (node.name.clone(), graph.nodes[usize::from(of.0) - 1].name.clone());
+            return Err(QuantiseError::Hidden { node, inner });
+        }
+        let named = |of: TensorIndex| names[usize::from(of.0)].unwrap_or(Program::INPUT);
         let given = match &node.operation {
             Operation::Linear { of, map } => writer.round(&node.name, named(*of), map, grid)?,
             Operation::Client(client) => {
@@ -112,10 +156,14 @@ pub(crate) fn quantise(
                 writer.client(&client.clone().renamed(|of| if of == Program::INPUT { input } else { named(of) }))?
             }
         };
-        names.push(given);
+        names.push(Some(given));
     }
     let Writer { draft, rounds, weights, .. } = writer;
-    let of = names[usize::from(graph.features.0)];
+    let features = usize::from(graph.features.0);
+    let of = names[features].ok_or_else(|| {
+        let inner = graph.nodes[features - 1].name.clone();
+        QuantiseError::Hidden { node: "features".to_owned(), inner }
+    })?;
     let program = draft.give(Features { of, unit, domain: FEATURES });
     let plan = HeadPlan::new(PARAMETER_SET, mode, rounds, program).map_err(QuantiseError::Plan)?;
     let weights = HeadWeights::new(weights);
@@ -251,6 +299,43 @@ impl Writer {
         Ok(self.draft.then(Node::Round { of, unit: entry.unit, scale, bias }))
     }
 
+    /// The first layers as one round that stays encrypted.
+    fn inside(&mut self, nodes: &[HeadNode], grid: &InputGrid) -> Result<TensorIndex, QuantiseError> {
+        let Some(HeadNode { name, operation: Operation::Linear { map, .. } }) = nodes.first() else {
+            return Err(InsideError::Node { node: String::new(), reason: "the first node must be a linear map" }.into());
+        };
+        let entry = first_entry(map, grid)?;
+        let (bytes, exact): (Vec<_>, Vec<_>) =
+            self.samples.iter().map(|sample| (sample[0].quantised.clone(), sample[0].exact.clone())).unzip();
+        let inside = inside(nodes, &inside::Entry { weights: &entry.weights, bytes: &bytes, exact: &exact })?;
+        let number = |value: &f64| Real::new(*value).ok_or_else(|| QuantiseError::Scale { node: name.clone() });
+        let scale = inside.scale.iter().map(number).collect::<Result<Vec<_>, _>>()?;
+        let (first, rest) = inside.weights.split_first().expect("the round's layer has weights; qed");
+        let functions: Vec<_> = (inside.links.iter())
+            .filter_map(|link| if let InnerLink::Lookup { entries, .. } = link { Some(entries) } else { None })
+            .map(|entries| move |channel: usize, middle: f64| entries.entry(channel, middle))
+            .collect();
+        let (mut functions, mut weights) = (functions.iter(), rest.iter());
+        let mut link = |link: &InnerLink| match link {
+            InnerLink::Lookup { of, ranges, .. } => {
+                Some(Link::Lookup { of: *of, ranges: ranges.clone(), function: functions.next()?, by_channel: true })
+            }
+            InnerLink::Linear { of, layer } => Some(Link::Linear { of: *of, layer: *layer, weights: weights.next()? }),
+            InnerLink::Add { of } => Some(Link::Add { of: *of, factors: [1, 1] }),
+        };
+        let links: Vec<Link<'_>> = inside.links.iter().filter_map(&mut link).collect();
+        let plan = RoundPlan::fitted_chain(BootstrapSet::FourBitsV1, (inside.layer, entry.domain, first), &links);
+        let plan = plan.map_err(|source| QuantiseError::Layer { node: name.clone(), source })?;
+        self.shapes[0] = plan.layer.input_shape();
+        self.shapes.push(plan.sums());
+        let both = inside.exact.into_iter().zip(inside.quantised).map(|(exact, quantised)| Both { exact, quantised });
+        self.samples.iter_mut().zip(both).for_each(|(sample, both)| sample.push(both));
+        self.rounds.push(plan);
+        self.weights.extend(inside.weights);
+        let (unit, bias) = (Unit::Fixed(Real::ONE), Vec::new());
+        Ok(self.draft.then(Node::Round { of: Program::INPUT, unit, scale, bias }))
+    }
+
     fn inner_entry(&self, source: usize, map: &LinearMap) -> Entry {
         let weights = map.weights().iter().map(|weight| f64::from(*weight)).collect();
         if self.requests == Requests::PerPlace && !map.places_meet() {
@@ -262,6 +347,16 @@ impl Writer {
         let unit = Real::new(largest / domain.max() as f64).filter(|unit| unit.get() > 0.0).unwrap_or(Real::ONE);
         Entry { weights, unit: Unit::Fixed(unit), domain }
     }
+}
+
+/// The nodes up to the one of that name, and the rest.
+fn split_after<'a>(nodes: &'a [HeadNode], until: &str) -> Result<(&'a [HeadNode], &'a [HeadNode]), QuantiseError> {
+    let activates = |node: &HeadNode| matches!(node.operation, Operation::Client(Node::Activate { .. }));
+    let at = nodes.iter().position(|node| activates(node) && node.name == until).ok_or_else(|| {
+        let known: Vec<&str> = nodes.iter().filter(|node| activates(node)).map(|node| node.name.as_str()).collect();
+        QuantiseError::NoInside { found: until.to_owned(), known: known.join(", ") }
+    })?;
+    Ok(nodes.split_at(at + 1))
 }
 
 /// The first layer takes bytes: their step goes into the weights; their offset ends up in the bias, which comes
@@ -298,27 +393,33 @@ fn request(tensor: &[f64], entry: &Entry, shape: Shape) -> Vec<f64> {
 /// 8-bit weights, and what an integer of each output's is worth.
 fn rounded(map: &LinearMap, entry: &Entry, requests: &[Vec<f64>]) -> (Vec<i8>, Vec<f64>) {
     let (fan_in, groups) = (map.fan_in(), map.groups().max(1));
-    let mut correlations: Vec<Correlation> = (0..groups).map(|_| Correlation::new(fan_in)).collect();
+    let (mut integers, mut scales) = (Vec::new(), Vec::new());
+    let parts = entry.weights.chunks_exact(entry.weights.len() / groups);
+    for (weights, correlation) in parts.zip(&correlations(map, requests)) {
+        let of_group = round_weights(weights, fan_in, correlation);
+        integers.extend(of_group.0);
+        scales.extend(of_group.1);
+    }
+    (integers, scales)
+}
+
+/// How what a map reads correlates over calibration, for each of its groups.
+pub(crate) fn correlations(map: &LinearMap, inputs: &[Vec<f64>]) -> Vec<Correlation> {
+    let mut correlations: Vec<Correlation> = (0..map.groups().max(1)).map(|_| Correlation::new(map.fan_in())).collect();
     // Sample by sample: the windows of all together are many times the samples.
     let mut every = None;
     let mut seen = 0;
-    for request in requests {
-        let windows = map.windows(request);
+    for input in inputs {
+        let windows = map.windows(input);
         let count = windows.first().map_or(0, Vec::len);
-        let every = *every.get_or_insert((requests.len() * count).div_ceil(CORRELATED_WINDOWS).max(1));
+        let every = *every.get_or_insert((inputs.len() * count).div_ceil(CORRELATED_WINDOWS).max(1));
         for (correlation, windows) in correlations.iter_mut().zip(&windows) {
             let first = (every - seen % every) % every;
             windows.iter().skip(first).step_by(every).for_each(|window| correlation.add(window));
         }
         seen += count;
     }
-    let (mut integers, mut scales) = (Vec::new(), Vec::new());
-    for (weights, correlation) in entry.weights.chunks_exact(entry.weights.len() / groups).zip(&correlations) {
-        let of_group = round_weights(weights, fan_in, correlation);
-        integers.extend(of_group.0);
-        scales.extend(of_group.1);
-    }
-    (integers, scales)
+    correlations
 }
 
 /// The bias that makes the mean over calibration right: it takes the rounding of weights and of everything before

@@ -72,6 +72,13 @@ pub(crate) fn round_weights(weights: &[f64], fan_in: usize, correlation: &Correl
     (integers, scales)
 }
 
+/// 8-bit weights `[rows, fan in]` with these scales, one a row.
+pub(crate) fn round_to_scales(weights: &[f64], scales: &[f64], correlation: &Correlation) -> Vec<i8> {
+    let factor = correlation.inverse_factor();
+    let rows = weights.chunks_exact((weights.len() / scales.len().max(1)).max(1)).zip(scales);
+    rows.flat_map(|(row, scale)| round_row(row.to_vec(), *scale, factor.as_deref())).collect()
+}
+
 fn round_row(mut row: Vec<f64>, scale: f64, factor: Option<&[f64]>) -> Vec<i8> {
     let n = row.len();
     let mut integers = Vec::with_capacity(n);

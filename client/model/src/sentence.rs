@@ -11,7 +11,7 @@ use crate::{
     onnx::{Conv2d, HeadGraph, HeadNode, LinearMap, Operation, Requests},
     pieces::{self, TextRules},
     preamble::{Preamble, PreambleError, TextError, TextPreamble},
-    quantise::{QuantiseError, QuantisedHead, quantise},
+    quantise::{QuantiseError, QuantisedHead, Recipe, quantise},
 };
 use encompute_head::{
     Activation, Axis, CompiledHead, Join, Mode, Node, NodeError, Program, Real, Shape, TensorIndex, compute,
@@ -256,7 +256,8 @@ impl SentenceEncoder {
     /// # Errors
     /// [`SentenceError::Quantise`].
     pub fn compile(&self, preamble: &Preamble, calibration: &[Tensor]) -> Result<CompiledHead, SentenceError> {
-        let QuantisedHead { compiled, .. } = quantise(&self.graph, Mode::Rounds, &preamble.grid(), calibration, CLIP)?;
+        let recipe = Recipe { mode: Mode::Rounds, inside: None, clip: CLIP };
+        let QuantisedHead { compiled, .. } = quantise(&self.graph, &recipe, &preamble.grid(), calibration)?;
         Ok(compiled)
     }
 }

@@ -171,13 +171,28 @@ pub struct JobRequest {
     pub rerandomisation: Bytes<65_536>,
     /// Makes two requests for the same input differ.
     pub salt: [u8; 32],
+    /// Blobs that one after another are the evaluation key, `encompute_fhe::EvaluationKey`; none where the split needs
+    /// none. At most [`EVALUATION_KEY_PARTS_LIMIT`], each of [`EVALUATION_KEY_PART_BYTES`] but the last.
+    pub evaluation_key: Vec<BlobDigest>,
     /// The first round's encrypted tensor: `encompute_fhe::EncryptedTensor`.
     pub tensor: Bytes<33_554_432>,
 }
 
+/// Bytes of a part of an evaluation key: an upload that broke off goes on with the first part that is missing.
+pub const EVALUATION_KEY_PART_BYTES: usize = 1024 * 1024;
+/// Most parts of an evaluation key.
+pub const EVALUATION_KEY_PARTS_LIMIT: u32 = 32;
+
 impl Message for JobRequest {
-    const VERSION: u8 = 1;
+    const VERSION: u8 = 2;
     const LIMIT_BYTES: usize = 34 * 1024 * 1024;
+
+    fn check_counts(mut value: &[u8]) -> Result<(), DecodeError> {
+        let rest = &mut value;
+        wire::skip::<(GenesisHash, ContractAddress, Address, VersionHash, SplitIndex, PolicyId)>(rest)?;
+        wire::skip::<([u8; 33], Bytes<HPKE_KEY_BYTES>, Bytes<65_536>, [u8; 32])>(rest)?;
+        wire::count(rest, "parts of the evaluation key", EVALUATION_KEY_PARTS_LIMIT).map(drop)
+    }
 }
 
 /// What the user seals to the creator: codes, never decrypted values.

@@ -184,7 +184,9 @@ pub enum Mode {
     /// Linear maps on the worker, activations on the client between them.
     #[codec(index = 1)]
     Rounds,
-    // 2 is kept for `Bootstrapped`.
+    /// As rounds; some activations are looked up under encryption, with an evaluation key of the user's.
+    #[codec(index = 2)]
+    Bootstrapped,
 }
 
 /// What a creator lists.

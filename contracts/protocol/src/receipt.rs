@@ -79,7 +79,7 @@ pub struct Receipt {
     pub head: HeadDigest,
     /// The request blob.
     pub input: BlobDigest,
-    /// The evaluation key; zero for modes that need none.
+    /// Zero: an evaluation key is named by the request, and so by `input`.
     pub evaluation_key: BlobDigest,
     /// The transcript blob: every round's signed receipt.
     pub output: BlobDigest,

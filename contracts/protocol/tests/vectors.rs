@@ -258,7 +258,7 @@ fn values() -> Vec<Defect> {
         one::<Bytes<4>>("Bytes<4>", "five bytes", vec![5 << 2, 1, 2, 3, 4, 5]),
         one::<Bytes<4>>("Bytes<4>", "a length of four gigabytes", vec![0x03, 0xff, 0xff, 0xff, 0xff]),
         one::<Stage>("Stage", "the number kept for disputes", vec![8]),
-        one::<Mode>("Mode", "the number kept for bootstraps", vec![2]),
+        one::<Mode>("Mode", "a mode too many", vec![3]),
         one::<Reason>("Reason", "a number without a meaning", vec![43]),
         one::<VersionStatus>("VersionStatus", "a status too many", vec![4]),
         one::<statement::TeeKind>("TeeKind", "an enclave nobody knows", vec![2]),
@@ -281,6 +281,9 @@ fn counts() -> Vec<Defect> {
     // The count of policies is one byte here, and an Accuracy of eight follows it.
     let mut before_policies = [&before_splits[..], &splits.encode()].concat();
     before_policies.truncate(before_policies.len() - 9);
+    // The count of parts is one byte here, and a tensor of three, with its count, follows it.
+    let mut before_parts = JobRequest { evaluation_key: Vec::new(), ..request() }.to_wire();
+    before_parts.truncate(before_parts.len() - 5);
     let mut defects = Vec::new();
     let mut one = |of, name, items, limit: usize, bytes: Vec<u8>, refuse: fn(&[u8]) -> Option<DecodeError>| {
         let found = limit as u32 + 1;
@@ -297,6 +300,8 @@ fn counts() -> Vec<Defect> {
     one(of, "a policy too many", "policies", manifest::POLICIES_LIMIT as usize, before_policies, manifest);
     let rounds = Transcript::ROUNDS_LIMIT as usize;
     one("Transcript", "a round too many", "rounds", rounds, vec![Transcript::VERSION], transcript);
+    let (parts, limit) = ("parts of the evaluation key", manifest::EVALUATION_KEY_PARTS_LIMIT as usize);
+    one("JobRequest", "a part too many", parts, limit, before_parts, |bytes| JobRequest::from_wire(bytes).err());
     defects
 }
 
@@ -380,13 +385,15 @@ fn the_specification_names_every_message_event_tag_and_limit() {
         ("ReleasedFeatures", manifest::ReleasedFeatures::LIMIT_BYTES),
         ("JobResult", manifest::JobResult::LIMIT_BYTES),
     ] {
-        wants(&format!("| `{name}` | 1 | {limit} |"));
+        let version = if name == "JobRequest" { JobRequest::VERSION } else { 1 };
+        wants(&format!("| `{name}` | {version} | {limit} |"));
     }
     for (list, limit) in [
         ("VersionManifest.labels", manifest::LABELS_LIMIT),
         ("VersionManifest.splits", call::SPLITS_LIMIT as u32),
         ("SplitManifest.policies", manifest::POLICIES_LIMIT),
         ("Transcript.rounds", Transcript::ROUNDS_LIMIT),
+        ("JobRequest.evaluation_key", manifest::EVALUATION_KEY_PARTS_LIMIT),
     ] {
         wants(&format!("| `{list}` | {limit} |"));
     }

@@ -31,11 +31,11 @@ impl<K: Ord + Copy, V> ByteCache<K, V> {
         Some(entry.value.clone())
     }
 
-    /// Puts a value of `bytes`, dropping others until it fits. One that can never fit is not kept.
-    pub fn put(&mut self, key: K, value: Arc<V>, bytes: usize) {
+    /// Puts a value of `bytes`, dropping others until it fits. One that can never fit is not kept; false then.
+    pub fn put(&mut self, key: K, value: Arc<V>, bytes: usize) -> bool {
         self.remove(&key);
         if bytes > self.limit_bytes {
-            return;
+            return false;
         }
         while self.held_bytes + bytes > self.limit_bytes {
             let Some(oldest) = self.entries.iter().min_by_key(|(_, entry)| entry.used).map(|(key, _)| *key) else {
@@ -46,6 +46,7 @@ impl<K: Ord + Copy, V> ByteCache<K, V> {
         self.clock += 1;
         self.held_bytes += bytes;
         self.entries.insert(key, Entry { value, bytes, used: self.clock });
+        true
     }
 
     /// Drops the value at `key`.
@@ -78,8 +79,8 @@ mod tests {
     #[test]
     fn a_value_larger_than_the_cache_is_not_kept_and_drops_nothing() {
         let mut cache = ByteCache::new(10);
-        cache.put(1, Arc::new("one"), 4);
-        cache.put(2, Arc::new("two"), 11);
+        assert!(cache.put(1, Arc::new("one"), 4));
+        assert!(!cache.put(2, Arc::new("two"), 11));
         assert_eq!(cache.keys().copied().collect::<Vec<_>>(), [1]);
     }
 

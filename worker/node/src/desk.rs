@@ -1,5 +1,6 @@
 //! The worker's desk: offers it made, jobs it holds, rounds it answers, receipts it commits.
 
+use crate::evaluation::{EXPANDED_BYTES, EvaluationKeys, KeyRefused};
 use crate::figures::Figures;
 use crate::heads::{Heads, LoadError, LoadedHead};
 use crate::journal::Journal;
@@ -10,7 +11,7 @@ use crate::rounds::{JobFacts, JobRun, OrderRefused, OrderVerdict};
 use crate::world::World;
 use encompute_chain::ReadError;
 use encompute_fhe::{EncryptedTensor, MessageError, PreparedBlindingKey};
-use encompute_head::{EvaluateError, evaluate_round};
+use encompute_head::EvaluateError;
 use encompute_protocol::call::ReadJob;
 use encompute_protocol::receipt::{OfferCall, RoundAnswer, RoundCall, SignedOffer};
 use encompute_protocol::wire::Message;
@@ -32,6 +33,7 @@ const EAGER_LIMIT_MICROS: u64 = 1_000_000;
 pub struct Desk {
     pub(crate) world: Arc<World>,
     pub(crate) heads: Heads,
+    pub(crate) evaluation_keys: EvaluationKeys,
     pub(crate) pool: Pool,
     pub(crate) journal: Journal,
     pub(crate) figures: Figures,
@@ -45,8 +47,8 @@ pub struct Desk {
 pub(crate) struct Prepared {
     pub(crate) request: OpenedRequest,
     pub(crate) head: Arc<LoadedHead>,
-    blinding: PreparedBlindingKey,
-    first: OnceCell<Vec<u8>>,
+    pub(crate) blinding: PreparedBlindingKey,
+    pub(crate) first: OnceCell<Vec<u8>>,
 }
 
 /// A place for one job; opened by whoever needs it first, worked on by one at a time.
@@ -97,6 +99,9 @@ pub enum ServeError {
     /// Too much to compute.
     #[error(transparent)]
     Pool(#[from] PoolError),
+    /// An evaluation key that is missing or none.
+    #[error(transparent)]
+    EvaluationKey(#[from] KeyRefused),
     /// The head cannot be run.
     #[error("head cannot be run here")]
     Head(#[from] LoadError),
@@ -129,6 +134,11 @@ impl Drop for HeldPlace<'_> {
     }
 }
 
+/// What a task of its own gives: whoever asked may hang up while a chain is computed, which is then not lost.
+async fn finished(task: tokio::task::JoinHandle<Result<Vec<u8>, ServeError>>) -> Result<Vec<u8>, ServeError> {
+    task.await.unwrap_or(Err(ServeError::Pool(PoolError::Ended)))
+}
+
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -137,6 +147,7 @@ impl Desk {
     /// An empty desk of a registered worker.
     pub fn new(world: Arc<World>, heads: Heads, pool: Pool, journal: Journal, record: WorkerRecord) -> Self {
         Self {
+            evaluation_keys: EvaluationKeys::new(world.clone(), pool.clone(), EXPANDED_BYTES),
             world,
             heads,
             pool,
@@ -242,6 +253,7 @@ impl Desk {
             parameter_set: plan.parameter_set(),
             ciphertexts: layout.ciphertext_count(),
             upload_bits: layout.upload_bits(),
+            bootstraps: plan.mode().bootstrap_set().is_some(),
         };
         let began = Instant::now();
         let bytes = self.world.gateway.get(input, ByteLimit(JobRequest::LIMIT_BYTES as u64)).await?;
@@ -257,37 +269,9 @@ impl Desk {
         };
         let (request, blinding) = self.pool.run(work).await??;
         self.figures.stages.ended("open", began);
+        // A key that is missing or malformed would cost the worker its stake once the job is claimed.
+        self.evaluation_key(&head, &request).await?;
         Ok(Arc::new(Prepared { request, head, blinding, first: OnceCell::new() }))
-    }
-
-    /// The first round's response, computed once.
-    async fn first_response(&self, prepared: &Arc<Prepared>) -> Result<Vec<u8>, ServeError> {
-        let response = prepared.first.get_or_try_init(|| async {
-            let request = &prepared.request;
-            let (tensor, digest) = (request.tensor.clone(), request.tensor_digest);
-            self.evaluate(prepared.clone(), RoundIndex(0), tensor, digest).await
-        });
-        response.await.cloned()
-    }
-
-    /// Runs one round on the pool.
-    async fn evaluate(
-        &self,
-        prepared: Arc<Prepared>,
-        round: RoundIndex,
-        tensor: EncryptedTensor,
-        digest: BlobDigest,
-    ) -> Result<Vec<u8>, ServeError> {
-        let seed = self.world.keys.blinding_seed(&prepared.request.input, round, &digest);
-        let index = encompute_head::RoundIndex(round.0);
-        let work = move || {
-            let features = evaluate_round(&prepared.head.compiled, index, &tensor, &prepared.blinding, None, &seed)?;
-            Ok::<_, EvaluateError>(features.to_bytes())
-        };
-        let began = Instant::now();
-        let response = self.pool.run(work).await??;
-        self.figures.stages.ended("evaluate", began);
-        Ok(response)
     }
 
     /// The job, taken in hand if the chain says that it is this worker's.
@@ -361,6 +345,11 @@ impl Desk {
     /// # Errors
     /// [`ServeError`].
     pub async fn answer(self: &Arc<Self>, job: JobId, round: RoundIndex) -> Result<Vec<u8>, ServeError> {
+        let desk = self.clone();
+        finished(tokio::spawn(async move { desk.answer_now(job, round).await })).await
+    }
+
+    async fn answer_now(self: &Arc<Self>, job: JobId, round: RoundIndex) -> Result<Vec<u8>, ServeError> {
         let slot = self.hold(job).await?;
         let mut held = slot.held(job)?.lock().await;
         if round.0 == 0 && held.run.answered() == 0 {
@@ -380,6 +369,16 @@ impl Desk {
     /// # Errors
     /// [`ServeError`]; the round counts as answered only once its answer is in the journal.
     pub async fn order(
+        self: &Arc<Self>,
+        job: JobId,
+        round: RoundIndex,
+        call: RoundCall,
+    ) -> Result<Vec<u8>, ServeError> {
+        let desk = self.clone();
+        finished(tokio::spawn(async move { desk.order_now(job, round, call).await })).await
+    }
+
+    async fn order_now(
         self: &Arc<Self>,
         job: JobId,
         round: RoundIndex,

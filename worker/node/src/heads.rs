@@ -12,14 +12,14 @@ use encompute_head::{
 use encompute_protocol::call::{ReadSplit, ReadVersion};
 use encompute_protocol::wire::{DecodeError, Message};
 use encompute_protocol::{
-    BlobDigest, CostUnits, Mode, SplitIndex, SplitManifest, SplitRecord, VersionHash, VersionId, VersionManifest,
+    BlobDigest, CostUnits, SplitIndex, SplitManifest, SplitRecord, VersionHash, VersionId, VersionManifest,
     VersionRecord, VersionStatus,
 };
 use encompute_store::{Blobs, ByteLimit, GetError};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
-use tracing::info;
+use tracing::{info, warn};
 
 /// A failed load is not tried again before this, so that nobody makes the worker hammer a creator.
 const RETRY_AFTER: Duration = Duration::from_secs(5);
@@ -180,7 +180,13 @@ impl Heads {
             Ok(head) => {
                 let head = Arc::new(head);
                 let bytes = head.memory_bytes();
-                self.loaded.lock().unwrap_or_else(PoisonError::into_inner).put(name, head.clone(), bytes);
+                let kept = self.loaded.lock().unwrap_or_else(PoisonError::into_inner).put(name, head.clone(), bytes);
+                if !kept {
+                    warn!(
+                        version = name.0.0,
+                        bytes, "the head takes more memory than heads may: it is loaded anew each time"
+                    );
+                }
                 self.loading.lock().unwrap_or_else(PoisonError::into_inner).remove(&name);
                 info!(
                     version = name.0.0,
@@ -257,11 +263,11 @@ impl Heads {
 }
 
 impl LoadedHead {
-    /// About how many bytes it takes in memory: a prepared polynomial has two limbs of half as many
+    /// About how many bytes it takes in memory: a prepared polynomial of weights, which have no limbs, is half as many
     /// complex numbers as the ring has coefficients.
     fn memory_bytes(&self) -> usize {
         let plan = self.compiled.plan();
-        let polynomial = plan.parameter_set().polynomial_size().0 * 16;
+        let polynomial = plan.parameter_set().polynomial_size().0 * 8;
         let polynomials = self.compiled.cost().ring_products as usize / 2;
         let weights: usize = plan.rounds().iter().map(|round| round.layer.weight_count()).sum();
         polynomials * polynomial + weights
@@ -282,7 +288,7 @@ fn open_and_compile(
 
 fn same_split(published: &SplitManifest, record: &SplitRecord) -> Result<(), LoadError> {
     let fields = [
-        ("mode", published.mode == record.mode && matches!(record.mode, Mode::Linear | Mode::Rounds)),
+        ("mode", published.mode == record.mode),
         ("digest of the head", published.head == record.head),
         ("commitment of the tail", published.tail == record.tail),
         ("cost", published.cost.units == record.cost),

@@ -12,6 +12,7 @@
 //! public facts only. 503 carries `Retry-After`.
 
 use crate::desk::{Desk, ServeError};
+use crate::evaluation::KeyRefused;
 use crate::health::Health;
 use crate::rounds::OrderRefused;
 use axum::body::Body;
@@ -91,6 +92,7 @@ impl From<ServeError> for Refusal {
             ServeError::Request(_) => (StatusCode::BAD_REQUEST, "request"),
             ServeError::Tensor(_) | ServeError::Evaluate(_) => (StatusCode::BAD_REQUEST, "tensor"),
             ServeError::NoPlace(_) => (StatusCode::SERVICE_UNAVAILABLE, "no-place"),
+            ServeError::EvaluationKey(refused) => return Self::new(key_status(refused), "evaluation-key", refused),
             ServeError::Pool(_) => (StatusCode::SERVICE_UNAVAILABLE, "busy"),
             ServeError::Inactive => (StatusCode::CONFLICT, "inactive"),
             ServeError::Fetch(error) if error.class() == encompute_store::Class::NotFound => {
@@ -110,6 +112,18 @@ impl From<ServeError> for Refusal {
 
 fn malformed(why: encompute_protocol::wire::DecodeError) -> Refusal {
     Refusal::new(StatusCode::BAD_REQUEST, "encoding", why)
+}
+
+fn key_status(refused: &KeyRefused) -> StatusCode {
+    match refused {
+        KeyRefused::Fetch { source, .. } if source.class() != encompute_store::Class::NotFound => {
+            StatusCode::SERVICE_UNAVAILABLE
+        }
+        KeyRefused::Pool(_) => StatusCode::SERVICE_UNAVAILABLE,
+        KeyRefused::Parts { .. } | KeyRefused::Fetch { .. } | KeyRefused::Malformed(_) | KeyRefused::Set { .. } => {
+            StatusCode::BAD_REQUEST
+        }
+    }
 }
 
 fn order_status(refused: &OrderRefused) -> StatusCode {

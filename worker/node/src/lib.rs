@@ -10,14 +10,16 @@
 //! * [`rounds::JobRun`] is one job as a pure state machine: which order counts, what is signed next.
 //! * [`journal::Journal`] keeps what was said, so that a restart says the same.
 //!
-//! Bounds, all stated where they are: 256 connections, 256 MiB of bodies, 4 GiB of compiled heads,
-//! 60 s a call, eight waiting rounds for each running one, [`offers::OFFER_LIFE`] for an offer.
+//! Bounds, all stated where they are: 256 connections, 256 MiB of bodies, 4 GiB of compiled heads, 512 MiB
+//! of expanded evaluation keys, 60 s a call, eight waiting rounds for each running one, [`offers::OFFER_LIFE`] for an offer.
 //!
 //! Modules in reading order: [`service`], [`registration`], [`watch`], [`desk`], [`rounds`], [`commit`].
 
 pub mod cache;
 pub mod commit;
+mod compute;
 pub mod desk;
+pub mod evaluation;
 pub mod figures;
 pub mod head_key;
 pub mod heads;

@@ -67,6 +67,11 @@ impl Pool {
         self.waiting.load(Ordering::Acquire)
     }
 
+    /// False while a closure more would be refused.
+    pub fn has_room(&self) -> bool {
+        self.is_idle() || self.waiting() < self.limits.waiting
+    }
+
     /// How many closures run at once at most.
     pub fn at_once(&self) -> usize {
         self.limits.running

@@ -26,6 +26,8 @@ pub struct RequestFacts {
     pub ciphertexts: usize,
     /// How wide their bodies are.
     pub upload_bits: UploadBits,
+    /// Whether the head needs an evaluation key.
+    pub bootstraps: bool,
 }
 
 /// A request that passed every check.
@@ -40,6 +42,8 @@ pub struct OpenedRequest {
     pub tensor: EncryptedTensor,
     /// What the first round's receipt names as its request.
     pub tensor_digest: BlobDigest,
+    /// Blobs that are the evaluation key; none if the head needs none.
+    pub evaluation_key: Vec<BlobDigest>,
 }
 
 /// A request blob that this worker does not run.
@@ -107,8 +111,11 @@ impl OpenedRequest {
         // A tensor that the head cannot take would cost the worker its stake once the job is claimed.
         same("number of ciphertexts", tensor.ciphertext_count(), facts.ciphertexts)?;
         same("width of bodies", tensor.upload_bits().0, facts.upload_bits.0)?;
+        let word = |key: bool| if key { "a head with an evaluation key" } else { "a head without evaluation key" };
+        same("mode", word(!request.evaluation_key.is_empty()), word(facts.bootstraps))?;
         let tensor_digest = BlobDigest::of(request.tensor.as_slice());
-        Ok(Self { input: found, session_key: request.session_key, blinding, tensor, tensor_digest })
+        let JobRequest { session_key, evaluation_key, .. } = request;
+        Ok(Self { input: found, session_key, blinding, tensor, tensor_digest, evaluation_key })
     }
 }
 
@@ -149,6 +156,7 @@ pub(crate) mod tests {
             result_key: Bytes::new(RecipientSecret::from_seed(&[5; 32]).public().to_bytes()).unwrap(),
             rerandomisation: Bytes::new(blinding.to_bytes()).unwrap(),
             salt: [6; 32],
+            evaluation_key: Vec::new(),
             tensor: Bytes::new(tensor.to_bytes()).unwrap(),
         }
     }
@@ -164,6 +172,7 @@ pub(crate) mod tests {
             parameter_set: SET,
             ciphertexts: 1,
             upload_bits: EncryptedTensor::from_bytes(request.tensor.as_slice()).unwrap().upload_bits(),
+            bootstraps: !request.evaluation_key.is_empty(),
         }
     }
 
@@ -200,6 +209,7 @@ pub(crate) mod tests {
             ("parameter set", RequestFacts { parameter_set: ParameterSet::Glwe2048V1, ..facts }),
             ("number of ciphertexts", RequestFacts { ciphertexts: 2, ..facts }),
             ("width of bodies", RequestFacts { upload_bits: UploadBits(facts.upload_bits.0 - 1), ..facts }),
+            ("mode", RequestFacts { bootstraps: true, ..facts }),
         ];
         for (wanted, facts) in others {
             match OpenedRequest::open(&request.to_wire(), &facts) {

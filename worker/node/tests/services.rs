@@ -89,6 +89,7 @@ impl Stranger {
             rerandomisation: Bytes::new(BlindingKey::from_body(set, MaskSeed([9; 16]), &body).unwrap().to_bytes())
                 .unwrap(),
             salt: [1; 32],
+            evaluation_key: Vec::new(),
             tensor: Bytes::new(self.tensor(0, 1)).unwrap(),
         }
     }

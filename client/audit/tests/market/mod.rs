@@ -182,6 +182,7 @@ impl Market {
             result_key: Bytes::new(vec![3; 1_216]).unwrap(),
             rerandomisation: Bytes::new(vec![4]).unwrap(),
             salt: [5; 32],
+            evaluation_key: Vec::new(),
             tensor: Bytes::new(b"an encrypted tensor".to_vec()).unwrap(),
         };
         let input = self.keep(request.to_wire());

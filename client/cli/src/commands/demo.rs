@@ -42,7 +42,7 @@ const SHOWN: usize = 2;
 /// Run two real jobs end to end on an embedded chain, and show what everybody saw and earned
 #[derive(Args)]
 #[command(
-    after_help = "Examples:\n  encompute demo\n  encompute demo --json\n  encompute demo --model brain-regions\n  encompute demo --model diagnoses\n  encompute demo --model digits --input my-seven.jpg"
+    after_help = "Examples:\n  encompute demo\n  encompute demo --json\n  encompute demo --model brain-regions\n  encompute demo --model brain-regions --split features-16-inside\n  encompute demo --model diagnoses\n  encompute demo --model digits --input my-seven.jpg"
 )]
 pub struct Demo {
     /// A file of your own instead of the model's sample
@@ -51,6 +51,9 @@ pub struct Demo {
     /// This model alone, instead of digits and breast-cancer
     #[arg(long)]
     model: Option<String>,
+    /// Split, by name; the model's first if not given
+    #[arg(long, requires = "model")]
+    split: Option<String>,
     /// Release policy, by name; the split's default if not given
     #[arg(long)]
     policy: Option<String>,
@@ -166,24 +169,26 @@ impl Demo {
     async fn one(&self, context: &Context, client: &Client, model: &str, input: &std::path::Path) -> Outcome<Done> {
         output::say(&format!("\n── {model}: {}", input.display()));
         let submit = Submit {
-            choice: Choice { model: model.to_owned(), split: None, policy: self.policy.clone() },
+            choice: Choice { model: model.to_owned(), split: self.split.clone(), policy: self.policy.clone() },
             input: input.to_owned(),
             identity: Identity { suri: Some(USER.into()), ..Identity::default() },
             tip: "0".into(),
+            case: None,
             dry_run: false,
             no_accept: false,
-            patience: 120,
+            patience: 600,
         };
         let mut rail = Rail::new();
         let (ending, listing) = submit.run(context, &mut rail).await?;
         let ending = ending.ok_or_else(|| Failure::new(Exit::Failed, "nothing was run"))?;
         let report = audit::judge_job(context, client, ending.job, None).await?;
-        let (index, policy) = listing.choose(None, self.policy.as_deref())?;
+        let (index, policy) = listing.choose(self.split.as_deref(), self.policy.as_deref())?;
         let split = listing.split(index).ok_or_else(|| Failure::new(Exit::Failed, "the split is gone"))?;
         let mut value = ending_json(&ending, &listing, &rail);
         value["split"] = split.name.as_str().into();
         value["mode"] = market::mode_name(split.mode).into();
         value["policy"] = policy.name.as_str().into();
+        value["bytes"]["key"] = split.cost.key_bytes.into();
         value["input"] = input.display().to_string().into();
         value["audit"] = serde_json::to_value(&report).doing(Exit::Failed, "encode the audit")?;
         let words = ending.answer.as_ref().map(|answer| listing.prediction_words(&answer.scores)).unwrap_or_default();
@@ -237,7 +242,10 @@ fn closing(done: &Done, books: &Books, token: &Token) -> Outcome {
     rows.push(vec!["ms".into(), steps.join(", ")]);
     rows.push(vec![
         "ciphertext".into(),
-        format!("{} bytes up, {} down, evaluation key 0", value["bytes"]["up"], value["bytes"]["down"]),
+        format!(
+            "{} bytes up, {} down, evaluation key {}",
+            value["bytes"]["up"], value["bytes"]["down"], value["bytes"]["key"]
+        ),
     ]);
     for (account, cause, amount) in books.credits.get(&done.job).into_iter().flatten() {
         rows.push(vec!["credited".into(), format!("{} to {account} ({cause:?})", token.show(*amount))]);

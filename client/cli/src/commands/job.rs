@@ -10,7 +10,7 @@ use crate::{
 };
 use clap::{Args, Subcommand};
 use encompute_chain::{Account, Class, Client};
-use encompute_job::{Ending, JobError, Journal, Order, Record, Runner, Services};
+use encompute_job::{CaseName, Ending, JobError, Journal, Order, Record, Runner, Services};
 use encompute_keys::MachineSecret;
 use encompute_protocol::{
     JobId, Plancks, PolicyId, Stage,
@@ -86,6 +86,9 @@ pub struct Submit {
     /// To the worker on top, in the network's token, e.g. 0.05
     #[arg(long, default_value = "0", value_name = "AMOUNT")]
     pub tip: String,
+    /// For splits that need an evaluation key: jobs of one case share one, and can be told to belong together
+    #[arg(long, value_name = "NAME")]
+    pub case: Option<CaseName>,
     /// Show price and fee; send nothing
     #[arg(long)]
     pub dry_run: bool,
@@ -198,6 +201,7 @@ pub fn job_failure(error: &JobError) -> Failure {
         JobError::Release(_) | JobError::Policy(_) => Exit::Privacy,
         JobError::TimedOut { .. } | JobError::Unfinished { .. } => Exit::TimedOut,
         JobError::Input { .. } | JobError::NoTail(_) | JobError::Parameters { .. } => Exit::Usage,
+        JobError::Case(encompute_job::CaseError::NotNeeded | encompute_job::CaseError::Sets { .. }) => Exit::Usage,
         _ => Exit::Failed,
     };
     let failure = Failure::of(exit, "job", error);
@@ -224,7 +228,9 @@ pub fn runner(context: &Context, account: Account, accept: bool) -> Outcome<Runn
     let secret = ReleaseSecret::open_or_create(&under(home, &["release.secret"]))
         .doing(Exit::Failed, "open the release secret")?;
     let ledger = Ledger::open(&under(home, &["ledger"])).doing(Exit::Failed, "open the release ledger")?;
-    let machine = machine_secret(context)?;
+    // Job keys are sealed under it; made at first use, for its owner alone.
+    let machine = MachineSecret::open_or_create(&under(home, &["machine.secret"]))
+        .doing(Exit::Failed, "open the machine secret")?;
     let services = Services {
         market: account,
         blobs: context.gateway()?,
@@ -238,12 +244,6 @@ pub fn runner(context: &Context, account: Account, accept: bool) -> Outcome<Runn
         home: home.to_owned(),
         accept,
     })
-}
-
-/// The secret under which job keys are sealed on this machine; made at first use, for its owner alone.
-fn machine_secret(context: &Context) -> Outcome<MachineSecret> {
-    MachineSecret::open_or_create(&under(context.home(), &["machine.secret"]))
-        .doing(Exit::Failed, "open the machine secret")
 }
 
 impl Submit {
@@ -268,6 +268,7 @@ impl Submit {
             split,
             policy: PolicyId(policy.id.0),
             tip,
+            case: self.case.clone(),
             tensor: Zeroizing::new(tensor),
         };
         let patience = Duration::from_secs(self.patience);

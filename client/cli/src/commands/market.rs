@@ -263,6 +263,7 @@ pub fn mode_name(mode: encompute_protocol::Mode) -> &'static str {
     match mode {
         encompute_protocol::Mode::Linear => "linear",
         encompute_protocol::Mode::Rounds => "rounds",
+        encompute_protocol::Mode::Bootstrapped => "bootstrapped",
     }
 }
 

@@ -33,7 +33,7 @@ pub enum Model {
     Publish(Publish),
     /// Accuracy over the whole held-out set: float, quantised, released, and under encryption
     #[command(
-        after_help = "Examples:\n  encompute model eval digits --json\n  encompute model eval breast-cancer --policy private\n  encompute model eval brain-regions --encrypted 500"
+        after_help = "Examples:\n  encompute model eval digits --json\n  encompute model eval breast-cancer --policy private\n  encompute model eval brain-regions --encrypted 500\n  encompute model eval brain-regions --split features-16-inside"
     )]
     Eval(Eval),
     /// A model's encrypted head as a plan: rounds, proofs and costs, and what the user's side computes between
@@ -70,6 +70,9 @@ pub struct Publish {
 pub struct Eval {
     /// A model's name in the models folder, or a folder with model.toml
     model: String,
+    /// Split, by name; the model's first if not given
+    #[arg(long)]
+    split: Option<String>,
     /// Release policy, by name; the default if not given
     #[arg(long)]
     policy: Option<String>,
@@ -92,7 +95,12 @@ impl Model {
             Self::Explain(explain) => explain.run(common.json),
             Self::Eval(eval) => {
                 output::say(&format!("measuring {} on its held-out samples …", eval.model));
-                let figures = publish::evaluate(&eval.models, &eval.model, eval.policy.as_deref(), eval.encrypted)?;
+                let figures = publish::evaluate(
+                    &eval.models,
+                    &eval.model,
+                    (eval.split.as_deref(), eval.policy.as_deref()),
+                    eval.encrypted,
+                )?;
                 match common.json {
                     true => output::json(&figures),
                     false => output::text(&figures.words()),

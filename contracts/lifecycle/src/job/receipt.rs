@@ -2,7 +2,7 @@
 
 use crate::state::ReadState;
 use encompute_protocol::{
-    Address, BlobDigest, BlockNumber, ContractAddress, GenesisHash, JobId, JobTerms, Mode, Receipt, SplitRecord,
+    Address, BlobDigest, BlockNumber, ContractAddress, GenesisHash, JobId, JobTerms, Receipt, SplitRecord,
     VersionRecord, WorkerRecord,
 };
 
@@ -61,7 +61,7 @@ impl ReceiptFacts {
             split: self.terms.split,
             head: self.split.head,
             input: self.terms.input,
-            evaluation_key: evaluation_key(self.split.mode),
+            evaluation_key: BlobDigest::default(),
             output,
             tail: self.split.tail,
             worker: self.worker,
@@ -71,12 +71,5 @@ impl ReceiptFacts {
             finished_at,
             expires_at: self.registration.expires_at,
         }
-    }
-}
-
-/// Both modes of today need no evaluation key: their receipts name the zero digest.
-fn evaluation_key(mode: Mode) -> BlobDigest {
-    match mode {
-        Mode::Linear | Mode::Rounds => BlobDigest::default(),
     }
 }

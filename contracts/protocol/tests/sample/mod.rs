@@ -169,6 +169,7 @@ pub fn request() -> JobRequest {
         result_key: Bytes::new(vec![23; HPKE]).unwrap(),
         rerandomisation: Bytes::new(vec![6, 7]).unwrap(),
         salt: b32(24),
+        evaluation_key: vec![BlobDigest(b32(28)), BlobDigest(b32(29))],
         tensor: Bytes::new(vec![8, 9, 10]).unwrap(),
     }
 }
