@@ -132,7 +132,7 @@ def brain_regions(validate, cache):
     folder = HERE / "brain-regions"
     served = policies(folder)
     recipe = network.Recipe(
-        head=(1, 8, 16, 32, 16), tail=(16, 32, len(brain.PARTS)), clip=served[0].clip,
+        head=(1, 4, 16, 32, 16), tail=(16, 32, len(brain.PARTS)), clip=served[0].clip,
         sigmas=tuple(sorted(p.sigma for p in served)), epochs=8, batch=60, rate=4e-3, decay=0.01,
         scatter=0.5, overflow=0.03, smoothing=0.0, seed=1,
     )
