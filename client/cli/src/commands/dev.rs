@@ -35,6 +35,9 @@ pub const WORKER: &str = "//Bob";
 /// The creator's account on a development network.
 pub const CREATOR: &str = "//Charlie";
 
+/// Stake of a worker that runs published encoders, in tokens: ten jobs at once.
+const LARGE_STAKE: &str = "1000";
+
 /// A local market for development
 #[derive(Subcommand)]
 pub enum Dev {
@@ -219,7 +222,11 @@ impl Market {
         output::say("starting the worker: quote, registration, head keys …");
         let state = text(&["worker"]);
         let worker = ["run", "--network", &file, "--suri", WORKER, "--state", &state, "--guest-agent", &quotes];
-        let worker = worker.map(String::from).to_vec();
+        let mut worker = worker.map(String::from).to_vec();
+        if !up.also.is_empty() {
+            // A job locks twice its head's fee, and an encoder's is far above the least that workers stake.
+            worker.extend(["--stake", LARGE_STAKE].map(String::from));
+        }
         services.push(Service::start(launch("worker", &sibling("encompute-worker")?, worker, 4)).await?);
         Ok(Self { network, services, home, models, _lock: lock })
     }
