@@ -192,9 +192,9 @@ impl Package {
     }
 }
 
-/// What a bootstrap is priced at, in products. It takes the time of a thousand; at that a network's price for products,
-/// which are mostly the work around them, would make it dearer than its time is.
-const BOOTSTRAP_UNITS: u64 = 50;
+/// What a bootstrap is priced at, in products. It takes the time of a thousand, which the locks of a network whose
+/// prices are made for products would not bear: a job locks twice its price of its creator's bond.
+const BOOTSTRAP_UNITS: u64 = 20;
 
 /// What is priced of a head.
 fn units(ring_products: u64, bootstraps: u64) -> CostUnits {
