@@ -313,11 +313,8 @@ impl Builder<'_> {
     fn look_up(&mut self, index: usize, of: ChainIndex, (scales, bits): (&[f64], u8), sums: Vec<Vec<f64>>, most: f64) {
         let (stage, last) = (&self.stages[index], index + 1 == self.stages.len());
         let channels = scales.len();
-        let real = |sums: &Vec<f64>| {
-            let positions = (sums.len() / channels).max(1);
-            sums.iter().enumerate().map(|(at, sum)| sum * scales[at / positions]).collect::<Vec<f64>>()
-        };
-        let missing = mean_difference(&stage.exact, &sums.iter().map(real).collect::<Vec<_>>(), channels);
+        let real: Vec<Vec<f64>> = sums.iter().map(|sums| by_channel(sums, scales)).collect();
+        let missing = mean_difference(&stage.exact, &real, channels);
         let mut entries =
             Entries { activation: stage.activation.clone(), width: bin_width(bits), channels: Vec::new() };
         let largest = largest_activation(stage);
@@ -379,16 +376,12 @@ impl Builder<'_> {
             Some(map) => map.head_layer(),
             None => return Err(refused(last.node, "the first activation must follow one linear map of the input")),
         };
-        let positions = (last.shape.rows * last.shape.columns).max(1);
-        let real = |integers: &Vec<f64>| {
-            integers.iter().enumerate().map(|(at, integer)| integer * self.sent[at / positions]).collect::<Vec<f64>>()
-        };
         Ok(Inside {
             layer,
             weights: self.weights,
             links: self.links,
             exact: last.exact.iter().map(|sums| activated(last.activation, sums)).collect(),
-            quantised: table.integers.iter().map(real).collect(),
+            quantised: table.integers.iter().map(|integers| by_channel(integers, &self.sent)).collect(),
             scale: self.sent,
         })
     }
@@ -421,12 +414,15 @@ fn shortcut(shape: Shape, table: &Tabled, scales: &[f64]) -> (Layer, Vec<i8>, Ve
         rows: axis(shape.rows),
         columns: axis(shape.columns),
     };
-    let positions = (shape.rows * shape.columns).max(1);
-    let times = |values: &Vec<f64>| {
-        values.iter().enumerate().map(|(at, value)| value * f64::from(factors[at / positions])).collect::<Vec<f64>>()
-    };
-    let sums = table.integers.iter().map(times).collect();
+    let times: Vec<f64> = factors.iter().map(|factor| f64::from(*factor)).collect();
+    let sums = table.integers.iter().map(|values| by_channel(values, &times)).collect();
     (layer, factors, sums)
+}
+
+/// Each channel's values times its factor.
+fn by_channel(values: &[f64], factors: &[f64]) -> Vec<f64> {
+    let positions = (values.len() / factors.len().max(1)).max(1);
+    values.iter().enumerate().map(|(at, value)| value * factors[at / positions]).collect()
 }
 
 /// What tables give for integer sums, as [`Step::Lookup`] says.

@@ -33,7 +33,7 @@ pub(super) fn refused(node: &HeadNode, reason: &'static str) -> InsideError {
 }
 
 /// The linear maps and shortcuts that a tensor is the sum of.
-pub(super) fn terms<'a>(nodes: &'a [HeadNode], of: TensorIndex) -> Result<Vec<Term<'a>>, InsideError> {
+fn terms<'a>(nodes: &'a [HeadNode], of: TensorIndex) -> Result<Vec<Term<'a>>, InsideError> {
     let Some(at) = usize::from(of.0).checked_sub(1) else {
         return Err(InsideError::Node { node: "input".to_owned(), reason: "the input itself is not looked up" });
     };
@@ -61,7 +61,7 @@ pub(super) fn terms<'a>(nodes: &'a [HeadNode], of: TensorIndex) -> Result<Vec<Te
 }
 
 /// The tensor that has the same values before they were given another shape.
-pub(super) fn unshaped(nodes: &[HeadNode], of: TensorIndex) -> TensorIndex {
+fn unshaped(nodes: &[HeadNode], of: TensorIndex) -> TensorIndex {
     let before = usize::from(of.0).checked_sub(1).map(|at| &nodes[at].operation);
     match before {
         Some(Operation::Client(Node::Reshape { of, .. })) => unshaped(nodes, *of),
@@ -70,7 +70,7 @@ pub(super) fn unshaped(nodes: &[HeadNode], of: TensorIndex) -> TensorIndex {
 }
 
 /// Average pooling as the linear map that it is.
-pub(super) fn pooled(
+fn pooled(
     node: &HeadNode,
     rows: Axis,
     columns: Axis,
@@ -97,7 +97,7 @@ pub(super) fn pooled(
 }
 
 /// Channels of a tensor that a linear map leads to.
-pub(super) fn channels_of(nodes: &[HeadNode], of: TensorIndex) -> Option<usize> {
+fn channels_of(nodes: &[HeadNode], of: TensorIndex) -> Option<usize> {
     let node = &nodes[usize::from(of.0).checked_sub(1)?];
     match &node.operation {
         Operation::Linear { map, .. } => Some(map.outputs()),
@@ -149,7 +149,7 @@ pub(super) fn stages<'a>(nodes: &'a [HeadNode], input: &[Vec<f64>]) -> Result<Ve
 }
 
 /// Least and largest value of each channel, and the margin.
-pub(super) fn ranges(samples: &[Vec<f64>], channels: usize) -> Vec<(f64, f64)> {
+fn ranges(samples: &[Vec<f64>], channels: usize) -> Vec<(f64, f64)> {
     let range = |channel: usize| {
         let values = samples.iter().flat_map(|values| {
             let positions = values.len() / channels.max(1);
