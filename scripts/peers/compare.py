@@ -22,6 +22,7 @@ PEERS = {
     "concrete-ml-extensions": ("0.2.0", "peer_concrete_ml_extensions"),
     "tenseal": ("0.3.18", "peer_tenseal"),
     "orion-fhe": ("1.0.2", "peer_orion"),
+    "concrete-python": ("2.11.0", "peer_concrete"),
 }
 # Rows of ours that are reported even without a peer beside them.
 OURS = [
@@ -32,6 +33,7 @@ OURS = [
     "stem-224",
     "minilm-32-tokens",
     "gpt2-token",
+    "pbs-4bit",
 ]
 RUNS, QUICK_RUNS = 7, 3
 
@@ -92,7 +94,8 @@ class Ours:
         middle = lambda rows, key: statistics.median(row[key] for row in rows)
         return {
             name: {**rows[0], "ms_median": middle(rows, "ms_median"), "ms_fastest": min(r["ms_median"] for r in rows),
-                   "ms_bytes_to_bytes": middle(rows, "ms_bytes_to_bytes"), "turns": len(rows)}
+                   "ms_bytes_to_bytes": middle(rows, "ms_bytes_to_bytes"),
+                   "ms_per_bootstrap": rows[0]["bootstraps"] and middle(rows, "ms_per_bootstrap"), "turns": len(rows)}
             for name, rows in self.rows.items()
         }
 
@@ -149,6 +152,7 @@ def main():
     asked.add_argument("--only", action="append", choices=PEERS, help="this peer alone; may be given several times")
     asked.add_argument("--list", action="store_true", help="names and versions of the peers")
     asked.add_argument("--quick", action="store_true", help=f"{QUICK_RUNS} runs a row instead of {RUNS}")
+    asked.add_argument("--pbs", action="store_true", help="with Concrete's bootstraps: a minute a run")
     asked.add_argument("--discard", action="store_true", help="remove each environment after its rows")
     asked.add_argument("--json", action="store_true", help="stdout is one JSON object")
     options = asked.parse_args()
@@ -158,6 +162,7 @@ def main():
     folder = options.target / "peers"
     folder.mkdir(parents=True, exist_ok=True)
     runs = QUICK_RUNS if options.quick else RUNS
+    arguments = [str(runs)] + (["--pbs"] if options.pbs else [])
     ours, rows, missing = Ours(options.target / "debug" / "encompute"), [], {}
     began, load_before = datetime.datetime.now(datetime.timezone.utc), os.getloadavg()[0]
     # Stopped by hand, it tells what it has.
@@ -166,7 +171,7 @@ def main():
     try:
         while left:
             name = left[0]
-            found, why = compared(name, folder, [str(runs)], ours)
+            found, why = compared(name, folder, arguments, ours)
             left.pop(0)
             rows += found
             if why:
@@ -185,7 +190,7 @@ def main():
         raise SystemExit("bench-peers: nothing was measured: " + "; ".join(f"{name}: {why}" for name, why in missing.items()))
     found = {
         "began": began.isoformat(timespec="minutes"), "load": [load_before, os.getloadavg()[0]], "runs": runs,
-        **ours.head, "cores": os.cpu_count(), "kernel": os.uname().release,
+        "pbs": options.pbs, **ours.head, "cores": os.cpu_count(), "kernel": os.uname().release,
         "peers": {name: version for name, (version, _) in PEERS.items()},
         "ours": ours.medians(), "rows": rows, "missing": missing,
     }

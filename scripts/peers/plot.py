@@ -4,6 +4,7 @@ import json
 import sys
 
 import matplotlib
+import report
 
 matplotlib.use("svg")
 # The same rows give the same bytes.
@@ -13,8 +14,10 @@ from matplotlib import pyplot  # noqa: E402
 found = json.load(sys.stdin)
 bars = []
 for name in dict.fromkeys(row["ours"] for row in found["rows"] if row["ours"]):
-    bars.append((f"{name}: ours", found["ours"][name]["ms_median"], "tab:green"))
-    bars += [(row["peer"], row["ms_work"], "tab:gray") for row in found["rows"] if row["ours"] == name]
+    theirs = [(row["peer"], report.compared(row, found["ours"])) for row in found["rows"] if row["ours"] == name]
+    mine = theirs[0][1][0]
+    bars.append((f"{name}: ours", mine, "tab:green"))
+    bars += [(peer, work, "tab:gray") for peer, (_, _, work) in theirs]
 figure, axes = pyplot.subplots(figsize=(8, 0.6 + 0.32 * len(bars)))
 drawn = axes.barh([str(index) for index in range(len(bars))], [bar[1] for bar in bars], color=[bar[2] for bar in bars])
 axes.bar_label(drawn, [f"{bar[1]:,.2f}" if bar[1] < 10 else f"{bar[1]:,.0f}" for bar in bars], padding=3)
