@@ -16,6 +16,8 @@ use crate::layer::Layer;
 use crate::plan::{RoundIndex, RoundPlan};
 use crate::stepwise::RoundRun;
 
+mod narrow;
+
 /// Why a round was not evaluated. Nothing has been computed then.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -336,6 +338,11 @@ pub(crate) fn products(
 
 /// The layer by its definition, modulo 2⁶⁴.
 pub(crate) fn clear_sums(layer: &Layer, weights: &[i8], values: &[i64]) -> Vec<i64> {
+    narrow::sums(layer, weights, values).unwrap_or_else(|| wide_sums(layer, weights, values))
+}
+
+/// Values of any size.
+fn wide_sums(layer: &Layer, weights: &[i8], values: &[i64]) -> Vec<i64> {
     let product = |(weight, value): (&i8, &i64)| i64::from(*weight).wrapping_mul(*value);
     let dot = |row: &[i8]| row.iter().zip(values).map(product).fold(0, i64::wrapping_add);
     let Layer::Conv2d { channels, out_channels, groups, rows, columns } = *layer else {
@@ -361,4 +368,51 @@ pub(crate) fn clear_sums(layer: &Layer, weights: &[i8], values: &[i64]) -> Vec<i
         }
     }
     totals
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::layer::Axis;
+    use proptest::prelude::*;
+
+    fn axis() -> impl Strategy<Value = Axis> {
+        (1u32..4, 1u32..3, 1u32..3, 0u32..3, 0u32..3, 0u32..6).prop_map(
+            |(kernel, stride, dilation, before, after, more)| {
+                Axis::new((kernel - 1) * dilation + 1 + more, kernel)
+                    .strided(stride)
+                    .dilated(dilation)
+                    .padded(before, after)
+            },
+        )
+    }
+
+    fn layers() -> impl Strategy<Value = Layer> {
+        let convolution =
+            (1u32..3, 1u32..4, 1u32..4, axis(), axis()).prop_map(|(groups, inputs, outputs, rows, columns)| {
+                Layer::Conv2d { channels: groups * inputs, out_channels: groups * outputs, groups, rows, columns }
+            });
+        let dense = (1u32..40, 1u32..10).prop_map(|(inputs, outputs)| Layer::Dense { inputs, outputs });
+        prop_oneof![convolution, dense, (1u32..11, 1u32..30, 1u32..9).prop_map(|(r, i, o)| Layer::matmul(r, i, o))]
+    }
+
+    proptest! {
+        #[test]
+        fn narrow_sums_are_those_of_the_definition(layer in layers(), seed: u64, largest in 1i64..i64::from(i16::MAX)) {
+            let mut numbers = crate::measure::Numbers::new(seed);
+            let weights: Vec<i8> = (0..layer.weight_count()).map(|_| numbers.next() as i8).collect();
+            let count = layer.input_shape().len();
+            let values: Vec<i64> = (0..count).map(|_| (numbers.next() as i64).rem_euclid(2 * largest + 1) - largest).collect();
+            prop_assert_eq!(narrow::sums(&layer, &weights, &values), Some(wide_sums(&layer, &weights, &values)));
+        }
+    }
+
+    #[test]
+    fn sums_that_need_more_than_thirty_two_bits_are_left_to_the_definition() {
+        let layer = Layer::Dense { inputs: 600, outputs: 1 };
+        let (weights, largest) = (vec![-128; 600], i64::from(i16::MAX));
+        assert_eq!(narrow::sums(&layer, &weights, &vec![largest; 600]), None);
+        assert_eq!(clear_sums(&layer, &weights, &vec![largest; 600]), [-128 * 600 * largest]);
+        assert_eq!(narrow::sums(&layer, &weights, &vec![largest + 1; 600]), None);
+    }
 }
