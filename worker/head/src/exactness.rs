@@ -3,10 +3,10 @@
 use encompute_fhe::{AccumulatorBits, BlindingSeed};
 
 use crate::backend::{Backend, ClearBackend, EvaluateError, evaluate_round};
-use crate::compile::{CompileError, CompileOptions, compile};
+use crate::compile::{CompileError, CompileOptions, CompiledHead, compile};
 use crate::geometry::Geometry;
 use crate::layer::{Axis, Layer};
-use crate::measure::{MeasureError, Numbers, PARAMETER_SET, TensorOwner};
+use crate::measure::{Keys, MeasureError, Numbers, PARAMETER_SET, TensorOwner, bootstrapped};
 use crate::noise::variances;
 use crate::plan::{Domain, HeadPlan, Mode, RoundIndex, RoundPlan};
 use crate::program::Program;
@@ -30,12 +30,22 @@ pub enum Kind {
     Grouped,
     /// A dense layer for each of many rows.
     Matmul,
+    /// Values of four bits in random order, each looked up in a random table by a bootstrap. They lie in the middle of
+    /// their bins, so that no noise within the proof's bound can take them to another.
+    Lookup,
 }
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Self; 6] =
-        [Self::Dense, Self::Convolution, Self::Convolution1d, Self::Depthwise, Self::Grouped, Self::Matmul];
+    pub const ALL: [Self; 7] = [
+        Self::Dense,
+        Self::Convolution,
+        Self::Convolution1d,
+        Self::Depthwise,
+        Self::Grouped,
+        Self::Matmul,
+        Self::Lookup,
+    ];
 
     /// As rows are named.
     pub fn name(self) -> &'static str {
@@ -46,6 +56,7 @@ impl Kind {
             Self::Depthwise => "depthwise",
             Self::Grouped => "grouped",
             Self::Matmul => "matmul",
+            Self::Lookup => "lookup",
         }
     }
 
@@ -54,6 +65,7 @@ impl Kind {
         match self {
             Self::Dense => Layer::Dense { inputs: upto(1, 1_200), outputs: upto(1, 600) },
             Self::Matmul => Layer::matmul(upto(1, 48), upto(1, 96), upto(1, 96)),
+            Self::Lookup => Layer::Dense { inputs: upto(16, 1_024), outputs: upto(128, 1_024) },
             Self::Convolution | Self::Convolution1d | Self::Depthwise | Self::Grouped => {
                 let even = !matches!(self, Self::Grouped);
                 let mut axis = |most: u32| {
@@ -111,8 +123,11 @@ pub fn compare<O: TensorOwner>(
         }
         let layer = kind.random(&mut numbers);
         let extreme = compared.heads % 4 == 3;
-        let input = Domain { bits: 2 + (numbers.next() % 8) as u8, signed: numbers.next().is_multiple_of(2) };
-        let (found, mismatches) = one(layer, input, extreme, &mut numbers, &owner)?;
+        let (head, inputs) = match kind {
+            Kind::Lookup => lookups(layer, &mut numbers)?,
+            _ => sums(layer, extreme, &mut numbers)?,
+        };
+        let (found, mismatches) = one(&head, &inputs, &mut numbers, &owner)?;
         compared.heads += 1;
         compared.outputs += found;
         compared.mismatches += mismatches;
@@ -120,13 +135,11 @@ pub fn compare<O: TensorOwner>(
     Ok(compared)
 }
 
-fn one(
-    layer: Layer,
-    input: Domain,
-    extreme: bool,
-    numbers: &mut Numbers,
-    owner: &impl TensorOwner,
-) -> Result<(u64, u64), MeasureError> {
+/// A head of one layer, and an input.
+type Chosen = (CompiledHead, Vec<i64>);
+
+fn sums(layer: Layer, extreme: bool, numbers: &mut Numbers) -> Result<Chosen, MeasureError> {
+    let input = Domain { bits: 2 + (numbers.next() % 8) as u8, signed: numbers.next().is_multiple_of(2) };
     let mut draw = |least: i64, most: i64| {
         let number = numbers.next();
         match (extreme, number.is_multiple_of(2)) {
@@ -138,22 +151,43 @@ fn one(
     let weights: Vec<i8> = (0..layer.weight_count()).map(|_| draw(-128, 127) as i8).collect();
     let inputs: Vec<i64> = (0..layer.input_shape().len()).map(|_| draw(input.min(), input.max())).collect();
     let round = RoundPlan::fitted(PARAMETER_SET, layer, input, &weights)?;
-    let bits = round.accumulator_bits;
     let program = Program::single_round(Domain { bits: Domain::MAX_BITS, signed: true });
     let plan = HeadPlan::new(PARAMETER_SET, Mode::Linear, vec![round], program)?;
-    let head = compile(plan, HeadWeights::new(vec![weights]), &CompileOptions::default())?;
-    let first = RoundIndex(0);
-    let request = owner.encrypt(&inputs, head.input_layout(first)?, bits).map_err(MeasureError::Owner)?;
-    let key = head.prepare_key(owner.blinding_key())?;
+    Ok((compile(plan, HeadWeights::new(vec![weights]), &CompileOptions::default())?, inputs))
+}
+
+fn lookups(layer: Layer, numbers: &mut Numbers) -> Result<Chosen, MeasureError> {
+    let input = Domain { bits: 4, signed: false };
+    let inputs: Vec<i64> = (0..layer.input_shape().len()).map(|_| (numbers.next() % 16) as i64).collect();
+    let table: [i16; 16] = core::array::from_fn(|_| (numbers.next() % 16) as i16);
+    let mut weights = vec![0i8; layer.weight_count()];
+    for row in weights.chunks_exact_mut(inputs.len()) {
+        row[numbers.next() as usize % inputs.len()] = 1;
+    }
+    let head = bootstrapped((layer, input, weights), [0, 15], &|_, value| table[value as usize])?;
+    Ok((head, inputs))
+}
+
+fn one(
+    head: &CompiledHead,
+    inputs: &[i64],
+    numbers: &mut Numbers,
+    owner: &impl TensorOwner,
+) -> Result<(u64, u64), MeasureError> {
+    let (first, round) = (RoundIndex(0), &head.plan().rounds()[0]);
+    let request = owner.encrypt(inputs, head.input_layout(first)?, round.accumulator_bits);
+    let request = request.map_err(MeasureError::Owner)?;
+    let keys = Keys::new(head, owner)?;
     let seed = BlindingSeed::new(core::array::from_fn(|_| numbers.next() as u8));
-    let response = evaluate_round(&head, first, &request, &key, None, &seed)?;
-    let sums = owner.decrypt(&response, head.output_layout(first)?, bits).map_err(MeasureError::Owner)?;
-    let clear: Vec<i64> = ClearBackend.evaluate(&head, first, &inputs)?;
-    if sums.len() != clear.len() {
-        let (found, wanted) = (sums.len(), clear.len());
+    let response = evaluate_round(head, first, &request, &keys.blinding, keys.evaluation.as_ref(), &seed)?;
+    let bits = round.response_accumulator_bits();
+    let found = owner.decrypt(&response, head.output_layout(first)?, bits).map_err(MeasureError::Owner)?;
+    let clear: Vec<i64> = ClearBackend.evaluate(head, first, &inputs.to_vec())?;
+    if found.len() != clear.len() {
+        let (found, wanted) = (found.len(), clear.len());
         return Err(EvaluateError::InputCount { what: "sums", found, wanted }.into());
     }
-    let mismatches = sums.iter().zip(&clear).filter(|(sum, clear)| sum != clear).count();
+    let mismatches = found.iter().zip(&clear).filter(|(found, clear)| found != clear).count();
     Ok((clear.len() as u64, mismatches as u64))
 }
 

@@ -226,7 +226,7 @@ fn head(layers: &[Layer]) -> Result<CompiledHead, MeasureError> {
 }
 
 /// One layer and one lookup.
-fn bootstrapped(
+pub(crate) fn bootstrapped(
     (layer, input, weights): (Layer, Domain, Vec<i8>),
     range: [i64; 2],
     function: Function<'_>,
@@ -427,13 +427,13 @@ fn measured_round(
 }
 
 /// A user's keys, made ready for all rounds.
-struct Keys {
-    blinding: PreparedBlindingKey,
-    evaluation: Option<PreparedEvaluationKey>,
+pub(crate) struct Keys {
+    pub(crate) blinding: PreparedBlindingKey,
+    pub(crate) evaluation: Option<PreparedEvaluationKey>,
 }
 
 impl Keys {
-    fn new(head: &CompiledHead, owner: &impl TensorOwner) -> Result<Self, MeasureError> {
+    pub(crate) fn new(head: &CompiledHead, owner: &impl TensorOwner) -> Result<Self, MeasureError> {
         let evaluation = match head.plan().mode().bootstrap_set() {
             None => None,
             Some(set) => {

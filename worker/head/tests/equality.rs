@@ -200,7 +200,8 @@ proptest! {
 #[test]
 fn a_sample_of_what_the_bench_compares_is_exact() {
     for kind in exactness::Kind::ALL {
-        let compared = exactness::compare(kind, 2_000, 5, || Owner::new(ParameterSet::Glwe2048V1)).unwrap();
-        assert!(compared.outputs >= 2_000 && compared.mismatches == 0, "{}: {compared:?}", kind.name());
+        let outputs = if kind == exactness::Kind::Lookup { 100 } else { 2_000 };
+        let compared = exactness::compare(kind, outputs, 5, || Owner::new(ParameterSet::Glwe2048V1)).unwrap();
+        assert!(compared.outputs >= outputs && compared.mismatches == 0, "{}: {compared:?}", kind.name());
     }
 }

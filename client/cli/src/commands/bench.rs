@@ -34,11 +34,16 @@ pub enum Bench {
         only: Vec<String>,
     },
     /// Random layers of every kind: each decrypted output against the layer's definition
-    #[command(after_help = "Examples:\n  encompute bench exact\n  encompute bench exact --outputs 1000000 --json")]
+    #[command(
+        after_help = "Examples:\n  encompute bench exact\n  encompute bench exact --outputs 1000000 --lookups 100000 --json"
+    )]
     Exact {
-        /// Outputs to compare, of each kind of layer
+        /// Outputs to compare, of each kind of linear layer
         #[arg(long, value_name = "N", default_value_t = 100_000)]
         outputs: u64,
+        /// Look-ups by bootstraps to compare: some 200 a second on two cores
+        #[arg(long, value_name = "N", default_value_t = 2_000)]
+        lookups: u64,
         /// Chooses layers, weights and inputs; keys are fresh
         #[arg(long, value_name = "N", default_value_t = 1)]
         seed: u64,
@@ -62,15 +67,16 @@ impl Bench {
     pub async fn run(self, common: &Common) -> Outcome {
         match self {
             Self::Head { only } => Self::head(&only, common),
-            Self::Exact { outputs, seed } => Self::exact(outputs, seed, common),
+            Self::Exact { outputs, lookups, seed } => Self::exact(outputs, lookups, seed, common),
             Self::Sentences(sentences) => sentences.run(common.json),
             Self::Noise { encryptions } => Self::noise(encryptions, common),
         }
     }
 
-    fn exact(outputs: u64, seed: u64, common: &Common) -> Outcome {
+    fn exact(outputs: u64, lookups: u64, seed: u64, common: &Common) -> Outcome {
         let mut rows = Vec::new();
         for kind in Kind::ALL {
+            let outputs = if kind == Kind::Lookup { lookups } else { outputs };
             output::say(&format!("comparing {outputs} outputs of random {} layers …", kind.name()));
             let fresh = || Owner(SecretKey::generate(measure::PARAMETER_SET));
             let compared = exactness::compare(kind, outputs, seed, fresh).doing(Exit::Failed, "compare")?;
