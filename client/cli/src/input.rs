@@ -12,11 +12,7 @@ use encompute_model::{
 };
 use encompute_protocol::{BlobDigest, wire::Message};
 use encompute_store::{Blobs, ByteLimit};
-use std::{
-    fs::File,
-    io::{Read, Write},
-    path::Path,
-};
+use std::{fs::File, io::Read, path::Path};
 use zeroize::Zeroizing;
 
 /// Stands for standard input.
@@ -80,13 +76,8 @@ async fn lexicon(context: &Context, wanted: WantedBlob) -> Outcome<Vec<u8>> {
     output::say(&format!("fetching the model's lexicon, {:.1} MB, once …", f64::from(wanted.bytes) / 1e6));
     let fetched = context.gateway()?.get(wanted.digest, ByteLimit(wanted.bytes.into())).await;
     let bytes = fetched.map_err(|error| blob_failure("fetch the model's lexicon", &error))?.to_vec();
-    let keep = || {
-        std::fs::create_dir_all(&folder)?;
-        let mut file = tempfile::NamedTempFile::new_in(&folder)?;
-        file.write_all(&bytes)?;
-        file.persist(&path).map(drop).map_err(|error| error.error)
-    };
-    keep().doing(Exit::Failed, &format!("keep the lexicon in {}", folder.display()))?;
+    std::fs::create_dir_all(&folder).doing(Exit::Failed, &format!("make the folder {}", folder.display()))?;
+    output::file(&path, &bytes)?;
     Ok(bytes)
 }
 

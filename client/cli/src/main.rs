@@ -9,6 +9,7 @@ mod failure;
 mod input;
 mod named;
 mod output;
+mod plot;
 mod publish;
 mod rail;
 mod supervise;

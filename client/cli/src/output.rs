@@ -1,8 +1,13 @@
 //! Stdout is data, stderr is words.
 
-use crate::failure::{Doing, Exit, Outcome};
+use crate::failure::{Doing, Exit, Failure, Outcome};
 use serde::Serialize;
-use std::io::{ErrorKind, Write};
+use std::{
+    fs::Permissions,
+    io::{ErrorKind, Write},
+    os::unix::fs::PermissionsExt,
+    path::Path,
+};
 
 /// Version of every `--json` shape; it changes when a field changes its meaning or goes away.
 pub const SCHEMA: u32 = 1;
@@ -28,6 +33,37 @@ pub fn text(line: &str) -> Outcome {
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
         written => written.doing(Exit::Failed, "write to stdout"),
     }
+}
+
+/// A file, whole or not at all.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn file(path: &Path, bytes: &[u8]) -> Outcome {
+    let write = || {
+        // Others may read it as they may any file that is made here.
+        let anybody = Permissions::from_mode(0o666);
+        let mut file = tempfile::Builder::new().permissions(anybody).tempfile_in(folder_of(path))?;
+        file.write_all(bytes)?;
+        file.persist(path).map(drop).map_err(|error| error.error)
+    };
+    write().doing(Exit::Failed, &format!("write {}", path.display()))
+}
+
+/// Whether there is a folder for the file that is to be written there: before hours of work, not after.
+///
+/// # Errors
+/// If there is none.
+pub fn has_folder(path: &Path) -> Outcome {
+    let folder = folder_of(path);
+    match folder.is_dir() {
+        true => Ok(()),
+        false => Err(Failure::new(Exit::Usage, format!("there is no folder {}", folder.display()))),
+    }
+}
+
+fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 /// A line for people.

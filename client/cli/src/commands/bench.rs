@@ -5,6 +5,7 @@ use crate::{
     args::Common,
     failure::{Doing, Exit, Failure, Outcome},
     output,
+    plot::{self, Bar},
 };
 use clap::Subcommand;
 use encompute_fhe::{
@@ -17,6 +18,7 @@ use encompute_head::{
 };
 use encompute_keys::{SecretKey, VerifiedResponse};
 use serde_json::json;
+use std::path::{Path, PathBuf};
 
 /// Runs a row is the median of.
 const RUNS: usize = 51;
@@ -26,12 +28,15 @@ const RUNS: usize = 51;
 pub enum Bench {
     /// Encrypted layers: time on one core, bytes, exactness
     #[command(
-        after_help = "Examples:\n  encompute bench head\n  encompute bench head --only dense-784x64 --json\n  encompute bench head --only conv-3x3-28x28-pbs   # minutes"
+        after_help = "Examples:\n  encompute bench head\n  encompute bench head --only dense-784x64 --json\n  encompute bench head --plot heads.svg\n  encompute bench head --only conv-3x3-28x28-pbs   # minutes"
     )]
     Head {
         /// This row alone, by its name; may be given several times
         #[arg(long, value_name = "NAME")]
         only: Vec<String>,
+        /// Also draw the times into this SVG file
+        #[arg(long, value_name = "FILE")]
+        plot: Option<PathBuf>,
     },
     /// Random layers of every kind: each decrypted output against the layer's definition
     #[command(
@@ -66,7 +71,7 @@ impl Bench {
     /// Runs it.
     pub async fn run(self, common: &Common) -> Outcome {
         match self {
-            Self::Head { only } => Self::head(&only, common),
+            Self::Head { only, plot } => Self::head(&only, plot.as_deref(), common),
             Self::Exact { outputs, lookups, seed } => Self::exact(outputs, lookups, seed, common),
             Self::Sentences(sentences) => sentences.run(common.json),
             Self::Noise { encryptions } => Self::noise(encryptions, common),
@@ -129,8 +134,9 @@ impl Bench {
         ))
     }
 
-    fn head(only: &[String], common: &Common) -> Outcome {
+    fn head(only: &[String], plotted: Option<&Path>, common: &Common) -> Outcome {
         let heads = chosen(only)?;
+        plotted.map_or(Ok(()), output::has_folder)?;
         let owner = Owner(SecretKey::generate(measure::PARAMETER_SET));
         let mut rows = Vec::new();
         for head in heads {
@@ -138,6 +144,13 @@ impl Bench {
             rows.push(head.measure(&owner, RUNS).doing(Exit::Failed, "measure")?);
         }
         let machine = machine();
+        if let Some(file) = plotted {
+            let bars: Vec<_> =
+                rows.iter().map(|row| Bar { name: row.name.to_owned(), length: row.ms_median }).collect();
+            let title = format!("Encrypted heads, {machine}, one of them used");
+            let svg = plot::bars(&title, "milliseconds, logarithmic", &bars).doing(Exit::Failed, "draw the plot")?;
+            output::file(file, svg.as_bytes())?;
+        }
         if common.json {
             let rows: Vec<_> = rows
                 .iter()
