@@ -9,6 +9,7 @@ use encompute_fhe::{
 };
 use encompute_protocol::BlobDigest;
 use encompute_protocol::receipt::{RoundOrder, RoundReceipt, Signature};
+use std::num::NonZeroUsize;
 use std::time::{Duration, Instant};
 
 use crate::backend::{Backend, ClearBackend, EvaluateError, evaluate_round, evaluate_unblinded};
@@ -54,7 +55,7 @@ pub trait TensorOwner {
 /// Whatever kept the owner from encrypting or decrypting.
 pub type OwnerError = Box<dyn core::error::Error + Send + Sync>;
 
-/// One measured head, all its rounds together, on one core.
+/// One measured head, all its rounds together.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Row {
     /// What was measured.
@@ -86,7 +87,7 @@ pub struct Row {
 }
 
 impl Row {
-    /// Milliseconds of one core for a bootstrap, the rest of the head included; none without bootstraps.
+    /// Milliseconds for a bootstrap, the rest of the head included; none without bootstraps.
     pub fn ms_per_bootstrap(&self) -> Option<f64> {
         (self.bootstraps > 0).then(|| self.ms_median / self.bootstraps as f64)
     }
@@ -114,8 +115,8 @@ pub enum MeasureError {
     /// A message was refused on its way.
     #[error("request is no message")]
     Message(#[from] MessageError),
-    /// The one thread to measure on could not be started.
-    #[error("no thread to measure on")]
+    /// The threads to measure on could not be started.
+    #[error("no threads to measure on")]
     Thread(#[from] rayon::ThreadPoolBuildError),
 }
 
@@ -158,14 +159,19 @@ impl Measured {
         }
     }
 
-    /// Measures it on one core, `runs` times, or at least thrice if that takes longer than [`ROW_TIME`].
+    /// Measures it on so many threads, `runs` times, or at least thrice if that takes longer than [`ROW_TIME`].
     ///
     /// # Errors
     /// [`MeasureError`].
-    pub fn measure(&self, owner: &(impl TensorOwner + Sync), runs: usize) -> Result<Row, MeasureError> {
-        let one_core = rayon::ThreadPoolBuilder::new().num_threads(1).build()?;
+    pub fn measure(
+        &self,
+        owner: &(impl TensorOwner + Sync),
+        runs: usize,
+        threads: NonZeroUsize,
+    ) -> Result<Row, MeasureError> {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads.get()).build()?;
         let head = self.compile()?;
-        one_core.install(|| row(self.name, &head, owner, runs))
+        pool.install(|| row(self.name, &head, owner, runs))
     }
 }
 

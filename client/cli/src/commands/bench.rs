@@ -18,7 +18,10 @@ use encompute_head::{
 };
 use encompute_keys::{SecretKey, VerifiedResponse};
 use serde_json::json;
-use std::path::{Path, PathBuf};
+use std::{
+    num::NonZeroUsize,
+    path::{Path, PathBuf},
+};
 
 /// Runs a row is the median of.
 const RUNS: usize = 51;
@@ -26,14 +29,17 @@ const RUNS: usize = 51;
 /// Measure on this machine
 #[derive(Subcommand)]
 pub enum Bench {
-    /// Encrypted layers: time on one core, bytes, exactness
+    /// Encrypted layers: time, bytes, exactness
     #[command(
-        after_help = "Examples:\n  encompute bench head\n  encompute bench head --only dense-784x64 --json\n  encompute bench head --plot heads.svg\n  encompute bench head --only conv-3x3-28x28-pbs   # minutes"
+        after_help = "Examples:\n  encompute bench head\n  encompute bench head --only dense-784x64 --json\n  encompute bench head --cores 2 --plot heads.svg\n  encompute bench head --only conv-3x3-28x28-pbs   # minutes"
     )]
     Head {
         /// This row alone, by its name; may be given several times
         #[arg(long, value_name = "NAME")]
         only: Vec<String>,
+        /// Threads that a layer has
+        #[arg(long, value_name = "N", default_value_t = NonZeroUsize::MIN)]
+        cores: NonZeroUsize,
         /// Also draw the times into this SVG file
         #[arg(long, value_name = "FILE")]
         plot: Option<PathBuf>,
@@ -71,7 +77,7 @@ impl Bench {
     /// Runs it.
     pub async fn run(self, common: &Common) -> Outcome {
         match self {
-            Self::Head { only, plot } => Self::head(&only, plot.as_deref(), common),
+            Self::Head { only, cores, plot } => Self::head(&only, cores, plot.as_deref(), common),
             Self::Exact { outputs, lookups, seed } => Self::exact(outputs, lookups, seed, common),
             Self::Sentences(sentences) => sentences.run(common.json),
             Self::Noise { encryptions } => Self::noise(encryptions, common),
@@ -134,20 +140,20 @@ impl Bench {
         ))
     }
 
-    fn head(only: &[String], plotted: Option<&Path>, common: &Common) -> Outcome {
+    fn head(only: &[String], cores: NonZeroUsize, plotted: Option<&Path>, common: &Common) -> Outcome {
         let heads = chosen(only)?;
         plotted.map_or(Ok(()), output::has_folder)?;
         let owner = Owner(SecretKey::generate(measure::PARAMETER_SET));
         let mut rows = Vec::new();
         for head in heads {
             output::say(&format!("measuring {} …", head.name));
-            rows.push(head.measure(&owner, RUNS).doing(Exit::Failed, "measure")?);
+            rows.push(head.measure(&owner, RUNS, cores).doing(Exit::Failed, "measure")?);
         }
         let machine = machine();
         if let Some(file) = plotted {
             let bars: Vec<_> =
                 rows.iter().map(|row| Bar { name: row.name.to_owned(), length: row.ms_median }).collect();
-            let title = format!("Encrypted heads, {machine}, one of them used");
+            let title = format!("Encrypted heads, {machine}, {cores} used");
             let svg = plot::bars(&title, "milliseconds, logarithmic", &bars).doing(Exit::Failed, "draw the plot")?;
             output::file(file, svg.as_bytes())?;
         }
@@ -166,7 +172,7 @@ impl Bench {
                 .collect();
             let build = if cfg!(debug_assertions) { "dev" } else { "release" };
             return output::json(&json!({
-                "machine": machine, "cores_used": 1, "code_path": CodePath::fastest().name(), "build": build,
+                "machine": machine, "cores_used": cores, "code_path": CodePath::fastest().name(), "build": build,
                 "rows": rows,
             }));
         }
@@ -201,7 +207,7 @@ impl Bench {
             ]
         });
         output::text(&format!(
-            "{machine}, one of them used\n\n{}",
+            "{machine}, {cores} used\n\n{}",
             output::table(&std::iter::once(head).chain(rows).collect::<Vec<_>>())
         ))
     }
