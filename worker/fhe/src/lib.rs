@@ -41,7 +41,7 @@ mod ring;
 pub use blinding::{BLINDING_SEED_BYTES, Blinding, BlindingSeed, blinding_variance};
 pub use bootstrap::{
     BootstrapError, BootstrapSet, Bootstrapper, Decomposition, EvaluationKey, EvaluationKeyError, LweCiphertext,
-    LweDimension, MOST_PACKED, PreparedEvaluationKey, TABLE_BINS, Table,
+    LweDimension, MOST_PACKED, PreparedEvaluationKey, TABLE_BINS, Table, Turns,
 };
 pub use expand::{Ciphertext, expand_blinding_key, expand_tensor};
 pub use layout::{InputLayout, LayoutError, OutputLayout, Slot, WantedBody};

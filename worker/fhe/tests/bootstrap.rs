@@ -7,7 +7,7 @@ mod client;
 use client::Client;
 use encompute_fhe::{
     BootstrapError, BootstrapSet, Bootstrapper, Ciphertext, CodePath, EvaluationKey, EvaluationKeyError, LweCiphertext,
-    MOST_PACKED, MaskSeed, ParameterSet, PreparedEvaluationKey, Ring, Table, WeightPolynomials,
+    MOST_PACKED, MaskSeed, ParameterSet, PreparedEvaluationKey, Ring, Table, Turns, WeightPolynomials,
 };
 use encompute_protocol::BlobDigest;
 use encompute_protocol::wire::DecodeError;
@@ -453,4 +453,48 @@ proptest! {
             prop_assert_eq!(key.to_bytes(), bytes);
         }
     }
+}
+
+#[test]
+fn a_bootstrap_that_is_put_aside_half_way_gives_the_same_bits_on_every_path() {
+    let mut client = Client::new(TOY, 21);
+    let key = client.evaluation_key();
+    let inputs: Vec<_> = (0..11).map(|bin| client.encrypt(bin * BIN)).collect();
+    let table = Table::of_four_bits(|bin| 3 * bin % 16);
+    let mut put_aside = None;
+    for path in CodePath::available() {
+        let bootstrapper = Bootstrapper::new(path);
+        let prepared = bootstrapper.prepare(&key);
+        let whole = bootstrapper.apply(&prepared, &table, &inputs).unwrap();
+        let mut bytes = Vec::new();
+        Turns::pack(&bootstrapper.switch(&prepared, &inputs).unwrap(), &mut bytes);
+        assert_eq!(*put_aside.get_or_insert_with(|| bytes.clone()), bytes, "{}", path.name());
+        let turns = Turns::unpack(TOY, inputs.len(), &bytes).unwrap();
+        let pairs: Vec<_> = turns.iter().map(|turns| (turns, &table)).collect();
+        assert!(bootstrapper.turn(&prepared, &pairs).unwrap() == whole, "{}", path.name());
+    }
+}
+
+#[test]
+fn turns_under_a_key_of_another_length_are_refused() {
+    let bootstrapper = Bootstrapper::new(CodePath::fastest());
+    let prepared = bootstrapper.prepare(&Client::new(TOY, 22).evaluation_key());
+    let turns = Turns::unpack(PRODUCTION, 1, &vec![0; Turns::packed_bytes(PRODUCTION, 1)]).unwrap();
+    let refused = bootstrapper.turn(&prepared, &[(&turns[0], &Table::of_four_bits(|bin| bin))]).err();
+    assert_eq!(refused, Some(BootstrapError::InputSize { index: 0, found: 918, wanted: 16, set: TOY }));
+}
+
+#[test]
+fn a_value_that_is_put_aside_whole_gains_no_more_noise_than_the_proof_says() {
+    let client = Client::new(TOY, 23);
+    let mut rng = StdRng::seed_from_u64(23);
+    let values: Vec<u64> = (0..2_000).map(|_| rng.random()).collect();
+    let inputs: Vec<_> = values.iter().map(|value| client.encrypt_without_noise(*value, &mut rng)).collect();
+    let mut bytes = Vec::new();
+    LweCiphertext::pack_rounded(&inputs, &mut bytes);
+    let back = LweCiphertext::unpack(inputs.len(), &bytes).unwrap();
+    let error = |(back, value): (_, &u64)| client.phase(back).wrapping_sub(*value) as i64;
+    // The proof takes a key of ones; this one has half as many, give or take three in a hundred.
+    let ratio = mean_square(&back.iter().zip(&values).map(error).collect::<Vec<_>>()) / TOY.carried_variance();
+    assert!((0.43..0.57).contains(&ratio), "{ratio}");
 }

@@ -8,6 +8,7 @@
 //!
 //! A result is a ciphertext of 2048 coefficients for one value; packing brings up to 64 of them into one.
 
+mod carried;
 mod eights;
 mod fourier;
 mod key;
@@ -21,6 +22,7 @@ mod table;
 
 use rayon::prelude::*;
 
+pub use self::carried::Turns;
 use self::eights::Eights;
 use self::fourier::Fourier;
 pub use self::key::{EvaluationKey, EvaluationKeyError, PreparedEvaluationKey};
@@ -117,9 +119,45 @@ impl Bootstrapper {
         inputs: &[(&LweCiphertext, &Table)],
     ) -> Result<Vec<LweCiphertext>, BootstrapError> {
         of_one_size(key.set(), inputs.iter().map(|(input, _)| *input))?;
-        let batch = inputs.len().div_ceil(rayon::current_num_threads()).clamp(1, BATCH);
-        let batches = inputs.par_chunks(batch);
+        let batches = inputs.par_chunks(batch_size(inputs.len()));
         Ok(batches.flat_map_iter(|inputs| on_path!(self.path, l => self.batch(l, key, inputs))).collect())
+    }
+
+    /// The first half of a bootstrap: what tables will be turned by, which may be put aside.
+    ///
+    /// # Errors
+    /// [`BootstrapError::InputSize`].
+    pub fn switch(&self, key: &PreparedEvaluationKey, inputs: &[LweCiphertext]) -> Result<Vec<Turns>, BootstrapError> {
+        of_one_size(key.set(), inputs.iter())?;
+        let batches = inputs.par_chunks(batch_size(inputs.len()));
+        let switched = batches.flat_map_iter(|inputs| {
+            let inputs: Vec<&LweCiphertext> = inputs.iter().collect();
+            on_path!(self.path, l => key.keyswitch.turns(l, &inputs)).into_iter().map(Turns)
+        });
+        Ok(switched.collect())
+    }
+
+    /// The second half: a table looked up on each value. Both halves give what [`Bootstrapper::apply_each`] gives.
+    ///
+    /// # Errors
+    /// [`BootstrapError::InputSize`].
+    pub fn turn(
+        &self,
+        key: &PreparedEvaluationKey,
+        inputs: &[(&Turns, &Table)],
+    ) -> Result<Vec<LweCiphertext>, BootstrapError> {
+        let (set, wanted) = (key.set(), key.set().lwe_dimension().0);
+        let masks = inputs.iter().map(|(turns, _)| turns.0.len().saturating_sub(1));
+        if let Some((index, found)) = masks.enumerate().find(|(_, found)| *found != wanted) {
+            return Err(BootstrapError::InputSize { index, found, wanted, set });
+        }
+        let batches = inputs.par_chunks(batch_size(inputs.len()));
+        let turned = batches.flat_map_iter(|inputs| {
+            let pairs: Vec<(&[u16], &Table)> =
+                inputs.iter().map(|(turns, table)| (turns.0.as_slice(), *table)).collect();
+            on_path!(self.path, l => self.rotate(l, key, &pairs))
+        });
+        Ok(turned.collect())
     }
 
     /// Packs each `together` values into one ciphertext: `[values] → [values / together, rounded up]`.
@@ -152,15 +190,21 @@ impl Bootstrapper {
         inputs: &[(&LweCiphertext, &Table)],
     ) -> Vec<LweCiphertext> {
         let turns = key.keyswitch.turns(l, &inputs.iter().map(|(input, _)| *input).collect::<Vec<_>>());
+        let pairs: Vec<(&[u16], &Table)> =
+            turns.iter().zip(inputs).map(|(turns, (_, table))| (turns.as_slice(), *table)).collect();
+        self.rotate(l, key, &pairs)
+    }
+
+    /// One thread's rotations.
+    fn rotate<L: Eights>(&self, l: L, key: &PreparedEvaluationKey, inputs: &[(&[u16], &Table)]) -> Vec<LweCiphertext> {
         let mut workspace = Workspace::new();
-        let mut accumulators: Vec<Accumulator> = inputs
-            .iter()
-            .zip(&turns)
-            .map(|((_, table), turns)| Accumulator::start(table.polynomial(), turns.last().copied().unwrap_or(0)))
-            .collect();
+        let start = |(turns, table): &(&[u16], &Table)| {
+            Accumulator::start(table.polynomial(), turns.last().copied().unwrap_or(0))
+        };
+        let mut accumulators: Vec<Accumulator> = inputs.iter().map(start).collect();
         for (step, rows) in key.bootstrap.chunks_exact(fourier::ROWS).enumerate() {
             touch(rows);
-            for (accumulator, turns) in accumulators.iter_mut().zip(&turns) {
+            for (accumulator, (turns, _)) in accumulators.iter_mut().zip(inputs) {
                 if turns[step] != 0 {
                     add_turned(l, &self.fourier, rows, turns[step], accumulator, &mut workspace);
                 }
@@ -168,6 +212,11 @@ impl Bootstrapper {
         }
         accumulators.iter().map(Accumulator::first_value).collect()
     }
+}
+
+/// Values of one batch, so that every thread has one.
+fn batch_size(inputs: usize) -> usize {
+    inputs.div_ceil(rayon::current_num_threads()).clamp(1, BATCH)
 }
 
 /// Checks that all values are under a key of the set's length.

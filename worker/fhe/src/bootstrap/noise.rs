@@ -4,6 +4,7 @@
 //! (`noise_formulas::lwe_programmable_bootstrap`, `lwe_keyswitch`, and the centred modulus switch), written for
 //! binary keys; a test holds them to it, and others hold bootstraps to them.
 
+use super::carried::CARRIED_BITS;
 use super::eights::{DIGIT_BITS, REST_BITS};
 use super::fourier::SIZE;
 use super::keyswitch::TURN_BITS;
@@ -61,6 +62,12 @@ impl BootstrapSet {
         let change = products + left_off + rounding;
         let squared = together as f64 * together as f64;
         squared * input_variance + (squared - 1.0) / 3.0 * change
+    }
+
+    /// Variance that a value gains where it is put aside whole between two calls: the rounding of its body and of every
+    /// coefficient of its mask, for a key of ones, the heaviest that there is.
+    pub fn carried_variance(self) -> f64 {
+        step_variance(64 - u32::from(CARRIED_BITS)) * (1.0 + self.ring().polynomial_size().0 as f64)
     }
 
     /// Variance of what key switching and modulus switching add before a table decides.
@@ -154,6 +161,11 @@ mod tests {
         );
         let ratio = SET.output_variance() / (rotation.0 * scale);
         assert!((0.95..1.15).contains(&ratio), "rotation {ratio}");
+    }
+
+    #[test]
+    fn a_value_that_is_put_aside_gains_a_thousandth_of_a_fresh_ones_noise_at_most() {
+        assert!(SET.carried_variance() < SET.output_variance() / 1_000.0, "{}", SET.carried_variance());
     }
 
     #[test]
