@@ -51,15 +51,20 @@ impl ContentKey {
 /// # Errors
 /// [`SealError::TooLong`].
 pub fn lock(plaintext: &[u8]) -> Result<(Vec<u8>, ContentKey), SealError> {
+    let key = ContentKey(SecretSeed::generate());
+    Ok((lock_under(&key, plaintext)?, key))
+}
+
+/// The same under a key that never encrypts anything else.
+pub(crate) fn lock_under(key: &ContentKey, plaintext: &[u8]) -> Result<Vec<u8>, SealError> {
     if plaintext.len() > PLAINTEXT_LIMIT_BYTES {
         return Err(SealError::TooLong { found_bytes: plaintext.len() });
     }
-    let key = ContentKey(SecretSeed::generate());
     let mut bytes = Vec::with_capacity(total_bytes(plaintext.len()));
     bytes.push(VERSION);
     bytes.extend_from_slice(&(plaintext.len() as u64).to_le_bytes());
     chunks::encrypt(key.expose(), plaintext, &mut bytes)?;
-    Ok((bytes, key))
+    Ok(bytes)
 }
 
 /// Opens what [`lock`] made, at most `limit_bytes` of plaintext, which is wiped when dropped.

@@ -37,12 +37,14 @@
 
 mod bulk;
 mod chunks;
+mod common;
 mod context;
 mod key;
 mod seal;
 
 pub use bulk::{ContentKey, lock, unlock};
 pub use chunks::CHUNK_BYTES;
+pub use common::{lock_in_common, unlock_in_common};
 pub use context::{Context, Subject};
 pub use key::{PUBLIC_KEY_BYTES, PublicKeyError, RecipientPublic, RecipientSecret, SecretSeed};
 pub use seal::{Envelope, OVERHEAD_BYTES, OpenError, PLAINTEXT_LIMIT_BYTES, SealError, open, seal};
