@@ -5,6 +5,7 @@ use crate::{
     report::{Checks, Report},
 };
 use encompute_attest::{RootKind, UnixSeconds, network::Judge};
+use encompute_head::HeadPlan;
 use encompute_lifecycle::price::Price;
 use encompute_protocol::{
     Address, BlobDigest, BlockNumber, ContractAddress, GenesisHash, JobId, JobProgress, JobRequest, JobTerms, Params,
@@ -58,13 +59,14 @@ pub struct JobBundle {
 pub fn audit_job(bundle: &JobBundle, judge: &Judge, now: UnixSeconds) -> Report {
     let mut checks = Checks::default();
     let manifest = manifest(bundle, &mut checks);
+    let plan = manifest.as_ref().and_then(|manifest| plan(bundle, manifest, &mut checks));
     let request = request(bundle, &mut checks);
     price(bundle, &mut checks);
     checks.same("events-read", 0, bundle.unread_events, "protocol: every event of the contract can be read");
     path::stages(bundle, &mut checks);
     let judged = proof::worker(bundle, judge, &mut checks);
     proof::receipt(bundle, &mut checks);
-    let unseen = proof::transcript(bundle, request.as_ref(), &mut checks);
+    let unseen = proof::transcript(bundle, request.as_ref(), plan.as_ref(), &mut checks);
     exchange(bundle, manifest.as_ref(), &mut checks);
     money::credits(bundle, &mut checks);
     money::deposits(bundle, &mut checks);
@@ -129,6 +131,15 @@ fn manifest(bundle: &JobBundle, checks: &mut Checks) -> Option<VersionManifest> 
     );
     checks.holds("failure-bound", split.failure_bits >= 128, "at least 128 bits", split.failure_bits, "manifest");
     Some(manifest)
+}
+
+/// The head's public half: which receipts begin with a request, and which go on from what the one before gave.
+fn plan(bundle: &JobBundle, manifest: &VersionManifest, checks: &mut Checks) -> Option<HeadPlan> {
+    let split = manifest.splits.get(usize::from(bundle.terms.split.0))?;
+    let plan = HeadPlan::from_bytes(split.plan.as_slice());
+    let words = plan.as_ref().map_or_else(ToString::to_string, |_| "a plan".to_owned());
+    checks.holds("split-plan", plan.is_ok(), "a plan", words, "manifest");
+    plan.ok()
 }
 
 fn request(bundle: &JobBundle, checks: &mut Checks) -> Option<JobRequest> {

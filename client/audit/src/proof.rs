@@ -6,10 +6,11 @@ use crate::{
     when::{Counted, Judged},
 };
 use encompute_attest::{RegistrationFacts, appraise_registration, network::Judge};
+use encompute_head::HeadPlan;
 use encompute_lifecycle::ReceiptFacts;
 use encompute_protocol::{
-    Address, BlobDigest, JobRequest, ReceiptDigest, RoundReceipt, RoundReceiptDigest, Signed, Transcript, WorkerRecord,
-    event::Event, market::MeasurementRecord, wire::Message,
+    Address, BlobDigest, JobRequest, ReceiptDigest, RoundIndex, RoundReceipt, RoundReceiptDigest, Signed, Transcript,
+    WorkerRecord, event::Event, market::MeasurementRecord, wire::Message,
 };
 
 /// The worker's right to the job: its code allowed and its registration valid from the claim to the block
@@ -119,9 +120,15 @@ pub(crate) fn receipt(bundle: &JobBundle, checks: &mut Checks) {
     );
 }
 
-/// Every round: chained, about this job and head, signed by the registered key. Says which responses could
-/// not be compared with what was signed, if any; their bytes prove nothing more than their digests do.
-pub(crate) fn transcript(bundle: &JobBundle, request: Option<&JobRequest>, checks: &mut Checks) -> Option<String> {
+/// Every round and segment: chained, about this job and head, signed by the registered key; a segment that goes on, from
+/// what the one before gave. Says which responses could not be compared with what was signed, if any; their bytes prove
+/// nothing more than their digests do.
+pub(crate) fn transcript(
+    bundle: &JobBundle,
+    request: Option<&JobRequest>,
+    plan: Option<&HeadPlan>,
+    checks: &mut Checks,
+) -> Option<String> {
     let (Some((_, record)), Some(output)) = (&bundle.worker, bundle.progress.output) else { return None };
     let Some(bytes) = bundle.blobs.get(&output) else {
         checks.missing("transcript-blob", output, "chain: job progress");
@@ -135,14 +142,11 @@ pub(crate) fn transcript(bundle: &JobBundle, request: Option<&JobRequest>, check
             return None;
         }
     };
-    checks.holds(
-        "transcript-rounds",
-        !transcript.rounds.is_empty(),
-        "at least one round",
-        transcript.rounds.len(),
-        "protocol",
-    );
+    let (found, most) = (transcript.rounds.len(), plan.map_or(usize::MAX, |plan| plan.segments().len()));
+    let words = plan.map_or("at least one round".to_owned(), |_| format!("1 to {most} rounds and segments"));
+    checks.holds("transcript-rounds", (1..=most).contains(&found), words, found, "manifest: plan");
     let mut previous = RoundReceiptDigest::default();
+    let mut gave = BlobDigest::default();
     let mut unseen = Vec::new();
     for (index, (receipt, signature)) in transcript.rounds.iter().enumerate() {
         let id = |what: &str| format!("round-{index}-{what}");
@@ -167,6 +171,10 @@ pub(crate) fn transcript(bundle: &JobBundle, request: Option<&JobRequest>, check
         if let (0, Some(request)) = (index, request) {
             checks.same(&id("request"), BlobDigest::of(request.tensor.as_slice()), asked, "request blob");
         }
+        if plan.and_then(|plan| plan.segment(RoundIndex(index as u16))).is_some_and(|segment| !segment.is_first()) {
+            checks.same(&id("request"), gave, asked, "what the segment before gave");
+        }
+        gave = response;
         match bundle.blobs.get(&response) {
             Some(bytes) => checks.same(&id("response"), response, BlobDigest::of(bytes), "response blob"),
             None => unseen.push(index.to_string()),

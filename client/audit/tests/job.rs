@@ -6,7 +6,8 @@ mod market;
 use encompute_attest::{Permission, TrustRoot};
 use encompute_audit::{JobBundle, audit_job};
 use encompute_protocol::{
-    BlobDigest, BlockNumber, JobRequest, Plancks, RoundReceipt, Stage, Transcript, VersionManifest,
+    BlobDigest, BlockNumber, Bytes, JobRequest, Plancks, RoundIndex, RoundReceipt, RoundReceiptDigest, Stage,
+    Transcript, VersionManifest,
     call::{CancelJob, RefuseFeatures, RevokeVersion},
     event::{Cause, Event, Movement},
     wire::Message,
@@ -163,6 +164,75 @@ fn a_transcript_that_lost_its_first_round_or_swapped_two_or_is_empty_fails() {
     transcript_lie("transcript-rounds", true, |transcript| transcript.rounds.clear());
     // The link binds what the round before said: altering it breaks the next link even when signed again.
     transcript_lie("round-1-link", true, |transcript| transcript.rounds[0].0.response.0[0] ^= 1);
+}
+
+/// The audit of a job in segments whose worker committed to a transcript with one thing altered; every receipt is
+/// chained and signed again behind it, as its worker can.
+fn segment_lie(check: &str, alter: impl FnOnce(&mut Vec<RoundReceipt>)) {
+    let mut market = Market::with_request_for(two_segments());
+    market.claim();
+    let mut receipts = market.transcript().rounds.into_iter().map(|(receipt, _)| receipt).collect();
+    alter(&mut receipts);
+    let mut previous = RoundReceiptDigest::default();
+    let rounds = (0..).zip(receipts).map(|(round, mut receipt): (u16, RoundReceipt)| {
+        (receipt.round, receipt.previous) = (RoundIndex(round), previous);
+        previous = receipt.link();
+        (receipt, key().sign(&receipt))
+    });
+    market.commit(&Transcript { rounds: rounds.collect() });
+    let report = market.audit();
+    assert!(failed(&report).contains(&check), "expected {check}, failed: {:?}", failed(&report));
+}
+
+#[test]
+fn a_job_in_segments_that_go_on_from_each_other_passes() {
+    let mut market = Market::with_request_for(two_segments());
+    market.claim();
+    let transcript = market.transcript();
+    assert_eq!(transcript.rounds[1].0.request, transcript.rounds[0].0.response);
+    market.commit(&transcript);
+    let report = market.audit();
+    assert_eq!(failed(&report), [""; 0]);
+    let checked = report.checks.iter().find(|check| check.id == "round-1-request").unwrap();
+    assert_eq!(checked.source, "what the segment before gave");
+}
+
+#[test]
+fn a_segment_that_goes_on_from_something_else_fails() {
+    segment_lie("round-1-request", |receipts| receipts[1].request = BlobDigest::of(b"another state"));
+}
+
+#[test]
+fn a_segment_of_which_another_state_is_claimed_fails() {
+    segment_lie("round-1-request", |receipts| receipts[0].response = BlobDigest::of(b"another state"));
+}
+
+#[test]
+fn segments_that_were_swapped_fail() {
+    segment_lie("round-0-request", |receipts| receipts.swap(0, 1));
+}
+
+#[test]
+fn a_first_segment_that_was_skipped_fails() {
+    segment_lie("round-0-request", |receipts| *receipts = receipts.split_off(1));
+}
+
+#[test]
+fn a_segment_that_the_plan_does_not_have_fails() {
+    segment_lie("transcript-rounds", |receipts| receipts.push(receipts[1]));
+}
+
+#[test]
+fn a_manifest_whose_plan_cannot_be_read_fails() {
+    let mut market = Market::with_request();
+    market.claim();
+    let report = market.audit_with(|bundle| {
+        let digest = BlobDigest(bundle.version.manifest.0);
+        let mut manifest = manifest();
+        manifest.splits[0].plan = Bytes::new(vec![1]).unwrap();
+        bundle.blobs.insert(digest, manifest.to_wire());
+    });
+    assert!(failed(&report).contains(&"split-plan"), "{:?}", failed(&report));
 }
 
 /// Replaces the blob at a digest by other bytes under the same name.

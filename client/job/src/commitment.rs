@@ -78,7 +78,7 @@ impl<M: SubmitJob> Runner<M> {
         journal
             .update(|record| {
                 record.rounds.truncate(count - 1);
-                record.rounds.push(RoundTrip::done(&verified, BlobDigest::of(&[])));
+                record.rounds.push(trip.done(&verified, BlobDigest::of(&[])));
                 record.bytes.1 += verified.bytes as u64;
             })
             .map_err(JobError::Journal)
@@ -97,7 +97,7 @@ impl<M: SubmitJob> Runner<M> {
         let correspondence = self.correspondence(journal, job, terms, progress).await?;
         let (facts, trip) = (&correspondence.facts, correspondence.trip(&plan));
         let transcript = self.transcript(&progress).await?;
-        let (done, count) = (&journal.record().rounds, plan.rounds().len());
+        let (done, count) = (&journal.record().rounds, plan.segments().len());
         if let Some(answered) = rounds_without_us(done, count, &transcript) {
             return Err(JobError::Unfinished { job, answered, rounds: count });
         }

@@ -6,7 +6,7 @@ use crate::{
     journal::{JobSecrets, Journal, Record},
     order::{plan_of, split_of},
     report::{Answer, Bytes, Ending, Step, Watch},
-    rounds::{Correspondence, NoAnswer, RoundTrip, Verified, encrypt},
+    rounds::{Asked, Correspondence, NoAnswer, RoundTrip, Verified, encrypt},
     told::Told,
     workers::{CheckedWorker, checked_worker},
 };
@@ -211,7 +211,7 @@ impl<M: SubmitJob> Runner<M> {
     ) -> Result<(), JobError> {
         let manifest = self.manifest(journal).await?;
         let plan = Arc::new(plan_of(split_of(&manifest, terms.split)?)?);
-        let count = plan.rounds().len();
+        let count = plan.segments().len();
         if in_hand.agreed == Some(progress.claimed_at) && journal.record().rounds.len() >= count {
             return Ok(());
         }
@@ -219,6 +219,7 @@ impl<M: SubmitJob> Runner<M> {
         let correspondence = self.correspondence(journal, job, terms, progress).await?;
         let trip = correspondence.trip(&plan);
         if in_hand.agreed != Some(progress.claimed_at) {
+            self.hand_over(journal, &trip).await;
             let Some(common) = self.agree(journal, &trip, progress.deadline).await? else { return Ok(()) };
             journal.update(|record| record.rounds.truncate(common))?;
             in_hand.agreed = Some(progress.claimed_at);
@@ -227,21 +228,23 @@ impl<M: SubmitJob> Runner<M> {
             let before = journal.record().rounds.len();
             let round = RoundIndex(before as u16);
             let Some(verified) = self.ask(journal, &trip, round, progress.deadline).await? else { return Ok(()) };
-            journal.keep(&verified.features.to_bytes())?;
-            let request = match before + 1 < count {
-                true => {
-                    let mut run = run_up_to(before, in_hand.run.take(), journal, &trip)?;
-                    go_on(&mut run, &trip.decrypt(round, &verified)?)?;
-                    let request = next_request(&trip, &run)?;
-                    in_hand.run = Some(run);
-                    request
-                }
+            let given = journal.keep(&verified.response())?;
+            let (request, next) = if before + 1 == count {
                 // The last waits for the commitment.
-                false => Vec::new(),
+                (Vec::new(), BlobDigest::of(&[]))
+            } else if trip.segment(round)?.is_last() {
+                let mut run = run_up_to(before, in_hand.run.take(), journal, &trip)?;
+                go_on(&mut run, &trip.decrypt(round, &verified)?)?;
+                let request = next_request(&trip, RoundIndex(round.0 + 1), &run)?;
+                in_hand.run = Some(run);
+                let next = journal.keep(&request)?;
+                (request, next)
+            } else {
+                // The next segment's request is what this one gave.
+                (Vec::new(), given)
             };
-            let next = if request.is_empty() { BlobDigest::of(&[]) } else { journal.keep(&request)? };
             journal.update(|record| {
-                record.rounds.push(RoundTrip::done(&verified, next));
+                record.rounds.push(trip.done(&verified, next));
                 record.bytes.0 += request.len() as u64;
                 record.bytes.1 += verified.bytes as u64;
             })?;
@@ -269,7 +272,7 @@ impl<M: SubmitJob> Runner<M> {
             if verified.round.link() != round.link {
                 return Ok(Some(index));
             }
-            journal.keep(&verified.features.to_bytes())?;
+            journal.keep(&verified.response())?;
         }
         Ok(Some(done.len()))
     }
@@ -305,10 +308,16 @@ impl<M: SubmitJob> Runner<M> {
         let before = round.0.checked_sub(1).and_then(|index| journal.record().rounds.get(usize::from(index)).copied());
         let (previous, digest) =
             before.map_or((RoundReceiptDigest::default(), journal.record().tensor), |done| (done.link, done.next));
-        let request = if before.is_some() { journal.kept(&digest)? } else { Vec::new() };
+        let goes_on = !trip.segment(round)?.is_first();
+        let tensor = if before.is_some() && !goes_on { journal.kept(&digest)? } else { Vec::new() };
         let mut until_look = 0;
         loop {
-            match trip.ask(round, &request, digest, previous).await {
+            let asked = match (before, goes_on) {
+                (None, _) => Asked::First,
+                (_, true) => Asked::GoOn,
+                (_, false) => Asked::Tensor(&tensor),
+            };
+            match trip.ask(round, asked, digest, previous).await {
                 Ok(verified) => return Ok(Some(verified)),
                 Err(NoAnswer::Never(error)) => return Err(error),
                 Err(NoAnswer::Later(found)) => tracing::info!(job = %trip.facts.job, %round, found, "no answer yet"),
@@ -432,10 +441,10 @@ fn awaited(stage: Stage) -> Option<Step> {
 }
 
 /// Encrypts what the client's half asks for next.
-fn next_request(trip: &RoundTrip<'_>, run: &JobHead) -> Result<Vec<u8>, JobError> {
+fn next_request(trip: &RoundTrip<'_>, receipt: RoundIndex, run: &JobHead) -> Result<Vec<u8>, JobError> {
     let none = || JobError::Plan { found: "the client's half asks for no further round".into() };
-    let (round, values) = run.request().ok_or_else(none)?;
-    Ok(encrypt(trip.key, trip.plan, round, values)?.to_bytes())
+    let (_, values) = run.request().ok_or_else(none)?;
+    Ok(encrypt(trip.key, trip.plan, receipt, values)?.to_bytes())
 }
 
 pub(crate) fn begin(watch: &mut impl Watch, step: Step) -> Instant {

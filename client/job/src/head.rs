@@ -12,22 +12,25 @@ use std::sync::Arc;
 /// The client's half of one job's head.
 pub(crate) type JobHead = ClientRun<Arc<HeadPlan>>;
 
-/// The client's half as far as `rounds` answers of the journal lead: `in_hand` where it is that far, or a new one.
+/// The client's half as far as `receipts` answers of the journal lead: `in_hand` where it is that far, or a new one.
 ///
 /// # Errors
 /// [`JobError`] when the journal, the plan and the responses do not fit each other; never because of a value.
 pub(crate) fn run_up_to(
-    rounds: usize,
+    receipts: usize,
     in_hand: Option<JobHead>,
     journal: &Journal,
     trip: &RoundTrip<'_>,
 ) -> Result<JobHead, JobError> {
-    if let Some(run) = in_hand.filter(|run| run.answered() == rounds) {
+    if let Some(run) = in_hand.filter(|run| run.answered() == trip.answered(receipts)) {
         return Ok(run);
     }
     let mut run = start(journal, trip)?;
-    for (index, done) in (0..).zip(&journal.record().rounds).take(rounds) {
+    for (index, done) in (0..).zip(&journal.record().rounds).take(receipts) {
         let round = RoundIndex(index);
+        if !trip.segment(round)?.is_last() {
+            continue;
+        }
         let features = EncryptedFeatures::from_bytes(&journal.kept(&done.response)?)
             .map_err(|source| JobError::Response { round, source })?;
         // The journal names only responses whose receipts were verified, and gives back no other bytes.

@@ -7,8 +7,8 @@
 use codec::{Decode, Encode};
 use encompute_keys::{KeyLock, LockError, MachineSecret, SecretKey};
 use encompute_protocol::{
-    Address, BlobDigest, BlockNumber, ContractAddress, GenesisHash, JobId, JobRequest, Plancks, PolicyId,
-    RoundReceiptDigest, SplitIndex, VersionHash, VersionId, wire::Message,
+    Address, BlobDigest, BlockNumber, ContractAddress, GenesisHash, JobId, JobRequest, Plancks, PolicyId, RoundReceipt,
+    RoundReceiptDigest, Signature, SplitIndex, VersionHash, VersionId, wire::Message,
 };
 use std::{
     fs, io,
@@ -67,10 +67,14 @@ pub struct RoundDone {
     pub response: BlobDigest,
     /// The request of the round after it; the digest of no bytes after the last.
     pub next: BlobDigest,
+    /// Who gave the receipt.
+    pub worker: Address,
+    /// The receipt, signed: what another worker is shown that is to go on behind it.
+    pub signed: (RoundReceipt, Signature),
 }
 
 impl Message for Record {
-    const VERSION: u8 = 1;
+    const VERSION: u8 = 2;
     const LIMIT_BYTES: usize = 1024 * 1024;
 }
 

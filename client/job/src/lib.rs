@@ -12,6 +12,7 @@ mod case;
 mod commitment;
 mod driver;
 mod error;
+mod handover;
 mod head;
 mod journal;
 mod order;

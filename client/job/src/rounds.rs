@@ -1,4 +1,5 @@
-//! Rounds: ask, verify the receipt, decrypt; encrypt what is asked for next.
+//! Rounds: ask, verify the receipt, decrypt; encrypt what is asked for next. A round whose chain is cut is asked for
+//! segment by segment, each with a receipt; only the last gives something to decrypt.
 
 use crate::{
     error::JobError,
@@ -7,7 +8,7 @@ use crate::{
 };
 use encompute_audit::{JobFacts, VerifiedRound, verify_round};
 use encompute_fhe::{EncryptedFeatures, EncryptedTensor};
-use encompute_head::{HeadPlan, RoundPlan};
+use encompute_head::{HeadPlan, RoundPlan, Segment};
 use encompute_keys::{SecretFeatures, SecretKey, VerifiedResponse};
 use encompute_protocol::{
     BlobDigest, RoundIndex, RoundReceipt, RoundReceiptDigest, Signature, Transcript,
@@ -58,14 +59,44 @@ pub struct RoundTrip<'a> {
     pub http: &'a reqwest::Client,
 }
 
+/// What is asked for with an order, or without one.
+pub enum Asked<'a> {
+    /// The first round, whose tensor the worker has.
+    First,
+    /// A round of this tensor.
+    Tensor(&'a [u8]),
+    /// A segment that goes on from what the one before gave, which the worker has.
+    GoOn,
+}
+
+/// What a worker gave, conforming.
+pub enum Given {
+    /// A response.
+    Features(EncryptedFeatures),
+    /// What the next segment goes on from: sealed for workers, and kept for them.
+    State(Vec<u8>),
+}
+
 /// An answer whose receipt holds, not decrypted yet.
 pub struct Verified {
     /// The round's link and response digest.
     pub round: VerifiedRound,
-    /// The response, conforming.
-    pub features: EncryptedFeatures,
+    /// The receipt that holds.
+    pub signed: (RoundReceipt, Signature),
+    /// What was given.
+    pub given: Given,
     /// Bytes received.
     pub bytes: usize,
+}
+
+impl Verified {
+    /// The bytes that the receipt names.
+    pub fn response(&self) -> Vec<u8> {
+        match &self.given {
+            Given::Features(features) => features.to_bytes(),
+            Given::State(sealed) => sealed.clone(),
+        }
+    }
 }
 
 /// Why a worker gave no answer: ask again, or never.
@@ -77,26 +108,29 @@ pub enum NoAnswer {
 }
 
 impl RoundTrip<'_> {
-    /// Asks for one round and checks the answer. `request` is empty for the first, which the worker has.
+    /// Asks for what one receipt is for and checks the answer.
     ///
     /// # Errors
     /// [`NoAnswer::Never`] for an answer whose receipt or bytes do not hold.
     pub async fn ask(
         &self,
         round: RoundIndex,
-        request: &[u8],
+        asked: Asked<'_>,
         digest: BlobDigest,
         previous: RoundReceiptDigest,
     ) -> Result<Verified, NoAnswer> {
         let url = format!("{}/v1/jobs/{}/rounds/{round}", self.url.trim_end_matches('/'), self.facts.job);
-        let call = if request.is_empty() {
-            self.http.get(&url)
-        } else {
+        let order = |request: Vec<u8>| {
             let JobFacts { genesis, contract, job, .. } = *self.facts;
             let order = RoundOrder { genesis, contract, job, round, request: digest, previous };
             let signature = self.session.sign(&order);
-            let body = RoundCall { order, signature, request: request.to_vec() }.to_wire();
+            let body = RoundCall { order, signature, request }.to_wire();
             self.http.post(&url).header("content-type", "application/octet-stream").body(body)
+        };
+        let call = match asked {
+            Asked::First => self.http.get(&url),
+            Asked::Tensor(tensor) => order(tensor.to_vec()),
+            Asked::GoOn => order(Vec::new()),
         };
         let answer = call.timeout(ROUND_WITHIN).send().await.map_err(|error| NoAnswer::Later(error.to_string()))?;
         let status = answer.status();
@@ -121,8 +155,12 @@ impl RoundTrip<'_> {
         self.check(round, digest, previous, &body).map_err(NoAnswer::Never)
     }
 
-    /// Most bytes of a round's answer: its masks and bodies at eight bytes each, and a page.
+    /// Most bytes of an answer: masks and bodies at eight bytes each, and a page; or a state and what sealing adds.
     fn answer_limit_bytes(&self, round: RoundIndex) -> Result<usize, JobError> {
+        if let Some(state) = self.plan.state_bytes(round) {
+            let state = usize::try_from(state).unwrap_or(usize::MAX);
+            return Ok(state.saturating_add(state / 1024 + 4096).min(RoundAnswer::LIMIT_BYTES));
+        }
         let set = self.plan.parameter_set();
         let layout =
             self.round(round)?.output_layout(set).map_err(|error| JobError::Plan { found: error.to_string() })?;
@@ -140,9 +178,15 @@ impl RoundTrip<'_> {
         let answer =
             RoundAnswer::from_wire(body).map_err(|source| JobError::Message { what: "the worker's answer", source })?;
         let verified = verify_round(self.facts, round, request, previous, &answer)?;
-        let features =
-            EncryptedFeatures::from_bytes(&answer.response).map_err(|source| JobError::Response { round, source })?;
-        Ok(Verified { round: verified, features, bytes: answer.response.len() })
+        let bytes = answer.response.len();
+        let given = match self.segment(round)?.is_last() {
+            true => Given::Features(
+                EncryptedFeatures::from_bytes(&answer.response)
+                    .map_err(|source| JobError::Response { round, source })?,
+            ),
+            false => Given::State(answer.response),
+        };
+        Ok(Verified { round: verified, signed: (answer.receipt, answer.signature), given, bytes })
     }
 
     /// Checks a kept response once more, against the signed receipt of the committed transcript.
@@ -177,7 +221,10 @@ impl RoundTrip<'_> {
     /// # Errors
     /// [`JobError::Shape`] when the response does not fit the plan; never because of a value.
     pub fn decrypt(&self, round: RoundIndex, verified: &Verified) -> Result<SecretFeatures, JobError> {
-        self.decrypt_verified(round, &verified.features, verified.round.response())
+        match &verified.given {
+            Given::Features(features) => self.decrypt_verified(round, features, verified.round.response()),
+            Given::State(_) => Err(JobError::Plan { found: format!("round {round} gives nothing to decrypt") }),
+        }
     }
 
     /// Decrypts a response whose receipt was verified to name `digest`.
@@ -196,12 +243,24 @@ impl RoundTrip<'_> {
     }
 
     /// What is written down when a round is behind us.
-    pub fn done(verified: &Verified, next: BlobDigest) -> RoundDone {
-        RoundDone { link: verified.round.link(), response: verified.round.response(), next }
+    pub fn done(&self, verified: &Verified, next: BlobDigest) -> RoundDone {
+        let (link, response) = (verified.round.link(), verified.round.response());
+        RoundDone { link, response, next, worker: self.facts.worker, signed: verified.signed }
     }
 
+    /// What the receipt of this number is for.
+    pub(crate) fn segment(&self, round: RoundIndex) -> Result<Segment, JobError> {
+        segment_of(self.plan, round)
+    }
+
+    /// The round of the plan that the receipt of this number is for.
     pub(crate) fn round(&self, round: RoundIndex) -> Result<&RoundPlan, JobError> {
         round_of(self.plan, round)
+    }
+
+    /// How many rounds of the plan are answered by so many receipts.
+    pub(crate) fn answered(&self, receipts: usize) -> usize {
+        self.plan.segments().iter().take(receipts).filter(|segment| segment.is_last()).count()
     }
 }
 
@@ -212,12 +271,16 @@ fn signed_round(round: RoundIndex, transcript: &[u8]) -> Result<(RoundReceipt, S
     found.ok_or_else(|| JobError::Plan { found: format!("the transcript has no round {round}") })
 }
 
-pub(crate) fn round_of(plan: &HeadPlan, round: RoundIndex) -> Result<&RoundPlan, JobError> {
-    let found = plan.rounds().get(usize::from(round.0));
+fn segment_of(plan: &HeadPlan, round: RoundIndex) -> Result<Segment, JobError> {
+    plan.segment(round).ok_or_else(|| JobError::Plan { found: format!("it has no round {round}") })
+}
+
+fn round_of(plan: &HeadPlan, round: RoundIndex) -> Result<&RoundPlan, JobError> {
+    let found = plan.round(segment_of(plan, round)?.round);
     found.ok_or_else(|| JobError::Plan { found: format!("it has no round {round}") })
 }
 
-/// Encrypts values as a round of the plan takes them.
+/// Encrypts values as the round that the receipt of this number is for takes them.
 pub(crate) fn encrypt(
     key: &SecretKey,
     plan: &HeadPlan,

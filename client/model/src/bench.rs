@@ -12,7 +12,7 @@ use crate::{
     tail::{TailError, TailLimits, TailModel, released_features},
 };
 use encompute_fhe::BootstrapSet;
-use encompute_head::{Backend, ClearBackend, CompiledHead, EvaluateError, HeadPlan, HeadWeights, Mode};
+use encompute_head::{Backend, ClearBackend, CompileOptions, CompiledHead, EvaluateError, HeadPlan, HeadWeights, Mode};
 use encompute_protocol::{BasisPoints, PolicyId, ReleasePolicy, Text};
 use rayon::prelude::*;
 use std::path::{Path, PathBuf};
@@ -176,7 +176,8 @@ impl Bench {
         };
         lower::check(&graph, mode == Mode::Linear)?;
         let calibration = samples::calibration(&self.folder, &self.card, &self.input)?;
-        let recipe = Recipe { mode, inside: card.inside.as_deref(), clip: card.clip };
+        let bootstraps_per_segment = card.bootstraps_per_segment.unwrap_or(CompileOptions::BOOTSTRAPS_PER_CALL);
+        let recipe = Recipe { mode, inside: card.inside.as_deref(), bootstraps_per_segment, clip: card.clip };
         let head = quantise(&graph, &recipe, &self.preamble().grid(), &calibration)?;
         let tail = self.model.tail_after(&card.after, head.plan.feature_count(), card.clip as f32)?;
         Ok(BenchSplit { card: card.clone(), plan: head.plan, weights: head.weights, compiled: head.compiled, tail })

@@ -2,6 +2,7 @@
 
 use crate::preamble::{Column, Fit, ImagePreamble, Preamble, TOKENS, TablePreamble};
 use core::fmt;
+use encompute_head::CompileOptions;
 use encompute_protocol::Text;
 use serde::Deserialize;
 use std::path::{Path, PathBuf};
@@ -103,6 +104,9 @@ pub struct SplitCard {
     pub mode: ModeName,
     /// For `bootstrapped`: the ONNX node, an activation, up to which nothing leaves encryption.
     pub inside: Option<String>,
+    /// For `bootstrapped`: most bootstraps between two receipts. Fewer than a call takes cut what stays encrypted into
+    /// shorter segments, so that less is lost with a worker.
+    pub bootstraps_per_segment: Option<u32>,
     /// L2 norm that features are clipped to, in the float model's units.
     pub clip: f64,
     /// How features may be released; the default first.
@@ -285,6 +289,15 @@ fn check_split(split: &SplitCard) -> Result<(), String> {
             return Err("has `inside`, which only a bootstrapped split has".into());
         }
         _ => {}
+    }
+    let most = CompileOptions::BOOTSTRAPS_PER_CALL;
+    match (split.mode, split.bootstraps_per_segment) {
+        (_, None) => {}
+        (ModeName::Bootstrapped, Some(found)) if (1..=most).contains(&found) => {}
+        (ModeName::Bootstrapped, Some(found)) => {
+            return Err(format!("has {found} as `bootstraps_per_segment`, 1 to {most} are allowed"));
+        }
+        _ => return Err("has `bootstraps_per_segment`, which only a bootstrapped split has".into()),
     }
     if !(split.clip.is_finite() && split.clip > 0.0) {
         return Err(format!("clips to {}, a positive number is needed", split.clip));

@@ -110,6 +110,8 @@ pub(crate) struct Recipe<'a> {
     pub mode: Mode,
     /// Name of the activation up to which nothing leaves encryption; for bootstrapped heads.
     pub inside: Option<&'a str>,
+    /// Most bootstraps between two receipts there.
+    pub bootstraps_per_segment: u32,
     /// The L2 norm, in the float model's units, that makes [`CLIP_UNITS`].
     pub clip: f64,
 }
@@ -121,7 +123,7 @@ pub(crate) fn quantise(
     grid: &InputGrid,
     calibration: &[Tensor],
 ) -> Result<QuantisedHead, QuantiseError> {
-    let Recipe { mode, inside, clip } = *recipe;
+    let Recipe { mode, inside, bootstraps_per_segment, clip } = *recipe;
     if calibration.is_empty() {
         return Err(QuantiseError::NoCalibration);
     }
@@ -133,7 +135,7 @@ pub(crate) fn quantise(
     let mut nodes = graph.nodes.as_slice();
     if let Some(until) = inside {
         let (inner, rest) = split_after(nodes, until)?;
-        let given = writer.inside(inner, grid)?;
+        let given = writer.inside(inner, grid, bootstraps_per_segment)?;
         // Only what the encrypted part ends with comes out of it.
         names.resize(inner.len(), None);
         names.push(Some(given));
@@ -300,7 +302,12 @@ impl Writer {
     }
 
     /// The first layers as one round that stays encrypted.
-    fn inside(&mut self, nodes: &[HeadNode], grid: &InputGrid) -> Result<TensorIndex, QuantiseError> {
+    fn inside(
+        &mut self,
+        nodes: &[HeadNode],
+        grid: &InputGrid,
+        bootstraps_per_segment: u32,
+    ) -> Result<TensorIndex, QuantiseError> {
         let Some(HeadNode { name, operation: Operation::Linear { map, .. } }) = nodes.first() else {
             return Err(InsideError::Node { node: String::new(), reason: "the first node must be a linear map" }.into());
         };
@@ -324,7 +331,8 @@ impl Writer {
             InnerLink::Add { of } => Some(Link::Add { of: *of, factors: [1, 1] }),
         };
         let links: Vec<Link<'_>> = inside.links.iter().filter_map(&mut link).collect();
-        let plan = RoundPlan::fitted_chain(BootstrapSet::FourBitsV1, (inside.layer, entry.domain, first), &links);
+        let first = (inside.layer, entry.domain, first.as_slice());
+        let plan = RoundPlan::fitted_segments(BootstrapSet::FourBitsV1, first, &links, bootstraps_per_segment);
         let plan = plan.map_err(|source| QuantiseError::Layer { node: name.clone(), source })?;
         self.shapes[0] = plan.layer.input_shape();
         self.shapes.push(plan.sums());

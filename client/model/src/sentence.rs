@@ -256,7 +256,7 @@ impl SentenceEncoder {
     /// # Errors
     /// [`SentenceError::Quantise`].
     pub fn compile(&self, preamble: &Preamble, calibration: &[Tensor]) -> Result<CompiledHead, SentenceError> {
-        let recipe = Recipe { mode: Mode::Rounds, inside: None, clip: CLIP };
+        let recipe = Recipe { mode: Mode::Rounds, inside: None, bootstraps_per_segment: 0, clip: CLIP };
         let QuantisedHead { compiled, .. } = quantise(&self.graph, &recipe, &preamble.grid(), calibration)?;
         Ok(compiled)
     }

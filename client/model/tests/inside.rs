@@ -68,3 +68,24 @@ fn what_cannot_stay_encrypted_is_named() {
     let shorter = changed(inside, "inside = \"head.0.relu\"").unwrap();
     assert_eq!((shorter.plan.rounds().len(), shorter.compiled.cost().bootstraps), (3, 16));
 }
+
+#[test]
+fn a_card_may_ask_for_segments_shorter_than_a_call_and_the_answers_stay_the_same() {
+    let inside = "inside = \"head.1.relu\"";
+    let asked = |per_segment: &str| changed(inside, &format!("{inside}\nbootstraps_per_segment = {per_segment}"));
+    let (whole, cut) = (changed(inside, inside).unwrap(), asked("16").unwrap());
+    assert_eq!((whole.plan.segments().len(), cut.plan.segments().len()), (2, 3));
+    let bootstraps: Vec<u64> = cut.compiled.segment_costs().map(|cost| cost.bootstraps).collect();
+    assert_eq!(bootstraps, [16, 8, 0]);
+    let chain = |split: &BenchSplit| split.plan.rounds()[0].chain.clone().unwrap();
+    assert_eq!(chain(&whole).steps, chain(&cut).steps);
+    let refused = |per_segment: &str| asked(per_segment).err().unwrap();
+    for wrong in ["0", "16001"] {
+        assert!(refused(wrong).contains("1 to 16000 are allowed"), "{}", refused(wrong));
+    }
+    let small = refused("15");
+    assert!(small.contains("16 bootstraps, at most 15 are run in one call"), "{small}");
+    let rounds =
+        changed("mode = \"bootstrapped\"\ninside = \"head.1.relu\"", "mode = \"rounds\"\nbootstraps_per_segment = 9");
+    assert!(rounds.err().unwrap().contains("which only a bootstrapped split has"));
+}

@@ -103,7 +103,8 @@ impl Signed for Receipt {
     const TAG: &'static [u8] = b"encompute/job-receipt/v1";
 }
 
-/// The worker's statement for one round, chained to the one before.
+/// The worker's statement for one round, chained to the one before. Where the plan cuts a round into segments, each
+/// segment has a receipt of its own, and receipts count segments.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, MaxEncodedLen, TypeInfo)]
 pub struct RoundReceipt {
     /// The chain.
@@ -112,13 +113,14 @@ pub struct RoundReceipt {
     pub contract: ContractAddress,
     /// The job.
     pub job: JobId,
-    /// Which round.
+    /// Which round, or segment.
     pub round: RoundIndex,
     /// The head that is run.
     pub head: HeadDigest,
-    /// Digest of the round's encrypted tensor.
+    /// Digest of the round's encrypted tensor; of a segment behind a round's first, the `response` of the one before.
     pub request: BlobDigest,
-    /// Digest of the round's encrypted features.
+    /// Digest of the round's encrypted features; of a segment before a round's last, of the sealed ciphertexts that the
+    /// next goes on from.
     pub response: BlobDigest,
     /// Digest of the receipt of the round before; zero for the first.
     pub previous: RoundReceiptDigest,
@@ -170,7 +172,7 @@ pub struct RoundOrder {
     pub job: JobId,
     /// Which round.
     pub round: RoundIndex,
-    /// Digest of the encrypted tensor sent with it.
+    /// Digest of the encrypted tensor sent with it; or without one, what the segment before gave.
     pub request: BlobDigest,
     /// Receipt of the round before, which the client has verified.
     pub previous: RoundReceiptDigest,
@@ -187,7 +189,7 @@ pub struct RoundCall {
     pub order: RoundOrder,
     /// By the session key that the job's request names.
     pub signature: Signature,
-    /// The encrypted tensor.
+    /// The encrypted tensor; empty for a segment that goes on from what the one before gave.
     pub request: Vec<u8>,
 }
 
@@ -203,7 +205,7 @@ pub struct RoundAnswer {
     pub receipt: RoundReceipt,
     /// By the worker's registered key.
     pub signature: Signature,
-    /// The encrypted features.
+    /// The encrypted features, or sealed ciphertexts that the next segment goes on from.
     pub response: Vec<u8>,
 }
 

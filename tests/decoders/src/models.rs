@@ -1,7 +1,7 @@
 //! What creators publish, and what users' files become.
 
 use crate::{messages::canonical, target::is_one_in};
-use encompute_head::{HeadPlan, HeadWeights};
+use encompute_head::{HeadPlan, HeadWeights, SegmentState};
 use encompute_model::preamble::{Fit, ImagePreamble, TextPreamble};
 use encompute_model::{Lexicon, OnnxModel, Preamble, TailError, TailLimits, TailModel};
 use encompute_protocol::wire::Message;
@@ -46,12 +46,13 @@ pub(crate) fn parts(bytes: &[u8]) {
     }
 }
 
-/// An even first byte is followed by a plan, an odd one by weights.
+/// The first byte, modulo three, says what follows: a plan, weights, or what lies between two segments.
 pub(crate) fn plans(bytes: &[u8]) -> bool {
     let Some((kind, bytes)) = bytes.split_first() else { return false };
-    let again = match kind % 2 {
+    let again = match kind % 3 {
         0 => HeadPlan::from_bytes(bytes).ok().map(|plan| plan.to_bytes()),
-        _ => HeadWeights::from_bytes(bytes).ok().map(|weights| weights.to_bytes()),
+        1 => HeadWeights::from_bytes(bytes).ok().map(|weights| weights.to_bytes()),
+        _ => SegmentState::from_bytes(bytes).ok().map(|state| state.to_bytes()),
     };
     if let Some(again) = &again {
         assert_eq!(again, bytes);

@@ -5,7 +5,9 @@ use crate::messages::CALLS;
 use crate::target::Target;
 use encompute_attest::{HPKE_KEY_BYTES, HeadKeyEvidence, HpkeKey, RegistrationEvidence, TrustRoot};
 use encompute_envelope::RecipientSecret;
-use encompute_fhe::{BlindingKey, BootstrapSet, EncryptedTensor, EvaluationKey, MaskSeed, ParameterSet, UploadBits};
+use encompute_fhe::{
+    BlindingKey, BootstrapSet, EncryptedTensor, EvaluationKey, MaskSeed, ParameterSet, Turns, UploadBits,
+};
 use encompute_head::{
     Activation, Axis, ChainIndex, Domain, Draft, HeadPlan, Join, Layer, Link, Mode, Node, Program, Real, RoundPlan,
     Unit,
@@ -113,6 +115,7 @@ pub fn seeds(target: &Target) -> Result<Vec<Seed>, SeedError> {
         "plans" => seeds.extend([
             Seed { name: "every-node".to_owned(), bytes: every_node() },
             Seed { name: "every-step".to_owned(), bytes: every_step() },
+            Seed { name: "state".to_owned(), bytes: state() },
         ]),
         "evaluation_keys" => seeds.push(Seed { name: "toy".to_owned(), bytes: evaluation_key() }),
         "lexicons" => seeds.push(Seed { name: "tiny".to_owned(), bytes: texts().1 }),
@@ -261,7 +264,7 @@ fn every_node() -> Vec<u8> {
     [vec![0], plan.expect("every node fits the one before; qed").to_bytes()].concat()
 }
 
-/// A plan whose chain has every kind of step.
+/// A plan whose chain has every kind of step, and is cut.
 fn every_step() -> Vec<u8> {
     let (set, layer) = (BootstrapSet::ToyV1, Layer::Dense { inputs: 2, outputs: 3 });
     let lookup = |of, ranges: &[[i64; 2]]| Link::Lookup {
@@ -276,11 +279,17 @@ fn every_step() -> Vec<u8> {
         Link::Add { of: [ChainIndex(1), ChainIndex(2)], factors: [2, -1] },
         lookup(3, &[[-9, 9]; 3]),
     ];
-    let round = RoundPlan::fitted_chain(set, (layer, Domain { bits: 4, signed: true }, &[1; 6]), &links);
+    let round = RoundPlan::fitted_segments(set, (layer, Domain { bits: 4, signed: true }, &[1; 6]), &links, 3);
     let round = round.expect("a small chain fits the set; qed");
     let program = Program::single_round(Domain::I8);
     let plan = HeadPlan::new(set.ring(), Mode::Bootstrapped(set), vec![round], program);
     [vec![0], plan.expect("the program has the one round; qed").to_bytes()].concat()
+}
+
+/// What lies between two segments, of a value under the smallest set there is.
+fn state() -> Vec<u8> {
+    let put_aside = vec![0; Turns::packed_bytes(BootstrapSet::ToyV1, 1)];
+    [&[2, 1, 255], put_aside.as_slice()].concat()
 }
 
 /// The tiny encoder's preamble and lexicon.

@@ -34,7 +34,8 @@ pub struct Habits {
     pub capacity: u16,
     /// Pause before an empty block is made, in milliseconds; 0 for never.
     pub heartbeat_ms: u32,
-    /// A [`Liar`] before each service that another relies on: see [`Services::liar`]. For one worker and one creator.
+    /// A [`Liar`] before each service that another relies on: see [`Services::liar`]. For one creator; of several
+    /// workers the first alone is behind one.
     pub liars: bool,
 }
 
@@ -234,7 +235,7 @@ impl Services {
     async fn start_worker(&mut self, number: u16, capacity: u16) -> Result<(), KitError> {
         let (name, suri, capacity) = (format!("worker-{number}"), numbered("//Bob", number), capacity.to_string());
         let state = self.home.path().join(&name).display().to_string();
-        let liar = self.liars.get(&Between::WorkerAndClient).map(Liar::url);
+        let liar = self.liars.get(&Between::WorkerAndClient).filter(|_| number == 1).map(Liar::url);
         let network = match liar {
             Some(_) => self.home.path().join("networks").join(LIED_TO).display().to_string(),
             None => self.network_file(Some(Caller::Worker)),
@@ -253,7 +254,7 @@ impl Services {
         self.around.make_room(&self.home.path().join(&name))?;
         start_one(&mut self.services, &self.around, self.home.path(), &name, "encompute-worker", &arguments).await?;
         let listen = said(&self.services, &name, "listen")?.to_owned();
-        if let Some(liar) = self.liars.get(&Between::WorkerAndClient) {
+        if let Some(liar) = self.liars.get(&Between::WorkerAndClient).filter(|_| number == 1) {
             liar.stands_before(&listen);
         }
         self.around.url(Caller::Client, Called::Worker, &listen).map(drop)
@@ -337,6 +338,14 @@ impl Services {
         let folder = self.home.path().join(folder);
         self.around.make_room(&folder)?;
         Ok(self.around.rooms.get(&folder))
+    }
+
+    /// What a service said under a key when it was ready, such as `listen`.
+    ///
+    /// # Errors
+    /// [`KitError::ReadyLine`].
+    pub fn said(&self, name: &str, key: &str) -> Result<&str, KitError> {
+        said(&self.services, name, key)
     }
 
     /// Process id of a service that runs.

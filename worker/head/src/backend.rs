@@ -14,7 +14,7 @@ use crate::chain::{
 use crate::compile::{CompiledChain, CompiledHead, CompiledRound};
 use crate::layer::Layer;
 use crate::plan::{RoundIndex, RoundPlan};
-use crate::stepwise::RoundRun;
+use crate::stepwise::{Given, RoundRun};
 
 mod narrow;
 
@@ -77,6 +77,14 @@ pub enum EvaluateError {
     /// An evaluation key for a head that takes none.
     #[error("evaluation key for a head without bootstraps")]
     NoBootstraps,
+    /// What a segment is to go on from is none, or of another set or length than it takes.
+    #[error("segment {segment} of round {round} does not go on from this state")]
+    State {
+        /// The round.
+        round: u16,
+        /// The segment in it.
+        segment: u8,
+    },
     /// The ring refused its operands.
     #[error("ring product refused")]
     Ring(#[from] RingError),
@@ -189,8 +197,14 @@ pub fn evaluate_round(
 ) -> Result<EncryptedFeatures, EvaluateError> {
     check_key(head, key)?;
     let mut run = RoundRun::begin(head, round, tensor, evaluation)?;
-    while !run.advance(head, evaluation, usize::MAX)? {}
-    run.finish(head, key, evaluation, seed)
+    loop {
+        while !run.advance(head, evaluation, usize::MAX)? {}
+        let next = run.next();
+        match run.finish(head, key, evaluation, seed)? {
+            Given::Response(response) => return Ok(response),
+            Given::State(state) => run = RoundRun::go_on(head, next, &state, evaluation)?,
+        }
+    }
 }
 
 pub(crate) fn check_key(head: &CompiledHead, key: &PreparedBlindingKey) -> Result<(), EvaluateError> {
@@ -255,7 +269,14 @@ impl Linked<'_> {
         let products = products(self.head, self.layer, tensor, |ring, _, inputs| ring.multiply(inputs, weights))?;
         let mut run = ChainRun::begin(products, &self.compiled.sums);
         let machine = self.machine();
-        while !run.advance(&machine, self.links, self.head.chain_weights(self.round), usize::MAX)? {}
+        for next in 1..=self.links.chain.segment_count() {
+            while !run.advance(&machine, self.links, self.head.chain_weights(self.round), usize::MAX)? {}
+            if next < self.links.chain.segment_count() {
+                let put_aside = run.put_aside(&machine, self.links)?;
+                let refused = EvaluateError::State { round: self.round.0, segment: next as u8 };
+                run = ChainRun::take_up(self.links, next, &put_aside).ok_or(refused)?;
+            }
+        }
         Ok(machine.pack(self.links, &run.values())?)
     }
 }

@@ -11,7 +11,7 @@
 //! release, are what that is left to.
 
 use codec::{Compact, Decode, Encode, Error, Input};
-use core::fmt;
+use core::{fmt, ops::Range};
 use encompute_fhe::{
     AccumulatorBits, BootstrapSet, LayoutError, MOST_PACKED, OutputLayout, ParameterSet, TABLE_BINS, WantedBody,
 };
@@ -20,6 +20,7 @@ use crate::layer::{Layer, Shape};
 
 mod check;
 pub(crate) mod clear;
+pub(crate) mod cut;
 mod fit;
 mod noise;
 pub(crate) mod run;
@@ -104,11 +105,18 @@ pub struct Chain {
     /// How many values of the last tensor share a ciphertext of the response: a power of two up to
     /// [`Chain::MOST_TOGETHER`]. Packing multiplies them by it, so the last p is this many times that of the wire.
     pub together: u8,
+    /// Steps in front of which the chain is cut into segments, in rising order. Each looks a table up, and behind the
+    /// first of them nothing reads the layer's sums.
+    pub cuts: Vec<u16>,
 }
 
 impl Chain {
     /// Most steps of a chain.
     pub const STEP_LIMIT: usize = 64;
+    /// Most segments of a chain: with [`crate::CompileOptions::BOOTSTRAPS_PER_CALL`] of each, eight minutes of two cores.
+    pub const SEGMENT_LIMIT: usize = 8;
+    /// Most bytes that are put aside between two segments: what is sealed of them fits the store.
+    pub const STATE_LIMIT_BYTES: usize = 32 << 20;
     /// Most values that share a ciphertext of the response.
     pub const MOST_TOGETHER: u8 = MOST_PACKED as u8;
 
@@ -143,6 +151,17 @@ impl Chain {
         }
     }
 
+    /// Segments that the chain is cut into, at least one.
+    pub fn segment_count(&self) -> usize {
+        self.cuts.len() + 1
+    }
+
+    /// The steps of a segment, which are none for one that the chain does not have.
+    pub fn segment_steps(&self, segment: usize) -> Range<usize> {
+        let at = |cut: usize| self.cuts.get(cut).map_or(self.steps.len(), |step| usize::from(*step));
+        segment.checked_sub(1).map_or(0, at)..at(segment)
+    }
+
     pub(crate) fn together_log2(&self) -> u8 {
         self.together.checked_ilog2().unwrap_or(0) as u8
     }
@@ -170,7 +189,13 @@ impl Decode for Chain {
             return Err("too many steps".into());
         }
         let steps = (0..count).map(|_| Step::decode(input)).collect::<Result<_, _>>()?;
-        Ok(Self { steps, together: u8::decode(input)? })
+        let together = u8::decode(input)?;
+        let Compact(count) = Compact::<u32>::decode(input)?;
+        if count as usize >= Self::SEGMENT_LIMIT {
+            return Err("too many cuts".into());
+        }
+        let cuts = (0..count).map(|_| u16::decode(input)).collect::<Result<_, _>>()?;
+        Ok(Self { steps, together, cuts })
     }
 }
 
@@ -189,6 +214,12 @@ impl<'a> Links<'a> {
             Step::Lookup { of, .. } => Some((index, self.facts.shapes[of.place()].len())),
             _ => None,
         })
+    }
+
+    /// Bytes that are put aside behind a segment that is not the last.
+    pub fn state_bytes(self, segment: usize) -> u64 {
+        let cut = self.chain.cuts.get(segment);
+        cut.map_or(0, |cut| cut::put_aside_bytes(self.chain, self.facts, self.set, usize::from(*cut)))
     }
 
     /// How many values are sent.

@@ -5,6 +5,7 @@ use encompute_fhe::{
     ResponseBits, Ring, RingError, UploadBits, WeightPolynomials,
 };
 use encompute_protocol::HeadDigest;
+use zeroize::Zeroizing;
 
 use crate::chain::{Chain, ChainError, Links, Step, prove_lookups};
 use crate::cost::Cost;
@@ -24,7 +25,7 @@ pub struct CompileOptions {
     pub path: CodePath,
     /// Whether to accept parameter sets that protect nothing. Tests do.
     pub allow_toy_parameters: bool,
-    /// Most bootstraps of one round, which is one call of a worker.
+    /// Most bootstraps of one segment, which is one call of a worker.
     pub bootstraps_per_call: u32,
 }
 
@@ -83,18 +84,33 @@ pub enum CompileError {
     },
     /// More bootstraps than a call may take.
     #[error(
-        "step {step} of round {round} brings it to {found} bootstraps, at most {limit} are run in one call; a stride \
-         of 2 or average pooling before the step takes a quarter, mode `rounds` none"
+        "step {step} of round {round} brings its segment to {found} bootstraps, at most {limit} are run in one call; a \
+         stride of 2 or average pooling before the step takes a quarter, mode `rounds` none"
     )]
     TooManyBootstraps {
         /// Index of the round.
         round: usize,
         /// Index of the step of its chain.
         step: usize,
-        /// Bootstraps up to that step.
+        /// Bootstraps of its segment up to that step.
         found: u64,
         /// Bootstraps allowed.
         limit: u32,
+    },
+    /// More calls than a chain may take.
+    #[error(
+        "round {round} has {found} bootstraps, which {limit} segments of at most {per_call} do not hold as it can be \
+         cut; end what stays encrypted at an earlier activation"
+    )]
+    TooManySegments {
+        /// Index of the round.
+        round: usize,
+        /// Bootstraps of its chain.
+        found: u64,
+        /// Bootstraps of a segment.
+        per_call: u32,
+        /// Segments allowed.
+        limit: usize,
     },
     /// Weights for a layer are missing.
     #[error("weights do not fit the plan")]
@@ -194,7 +210,8 @@ pub struct CompiledHead {
     bootstrapper: Bootstrapper,
     rounds: Vec<CompiledRound>,
     proofs: Vec<NoiseProof>,
-    costs: Vec<Cost>,
+    /// Of each round, what its segments cost.
+    costs: Vec<Vec<Cost>>,
 }
 
 impl CompiledHead {
@@ -215,12 +232,22 @@ impl CompiledHead {
 
     /// What it costs to run, all rounds together.
     pub fn cost(&self) -> Cost {
-        self.costs.iter().fold(Cost::default(), |sum, round| sum.and(*round))
+        self.segment_costs().fold(Cost::default(), Cost::and)
     }
 
     /// What each round costs.
-    pub fn round_costs(&self) -> &[Cost] {
-        &self.costs
+    pub fn round_costs(&self) -> Vec<Cost> {
+        self.costs.iter().map(|segments| segments.iter().copied().fold(Cost::default(), Cost::and)).collect()
+    }
+
+    /// What each segment costs, in the order of [`HeadPlan::segments`].
+    pub fn segment_costs(&self) -> impl Iterator<Item = Cost> {
+        self.costs.iter().flatten().copied()
+    }
+
+    /// The secret under which what lies between two segments is sealed: see [`HeadWeights::state_secret`].
+    pub fn state_secret(&self) -> Zeroizing<[u8; 32]> {
+        self.weights.state_secret()
     }
 
     pub(crate) fn ring(&self) -> &Ring {
@@ -294,7 +321,7 @@ struct Compiling<'a> {
 }
 
 impl Compiling<'_> {
-    fn round(&self, index: usize) -> Result<(CompiledRound, NoiseProof, Cost), CompileError> {
+    fn round(&self, index: usize) -> Result<(CompiledRound, NoiseProof, Vec<Cost>), CompileError> {
         let (parameter_set, round) = (self.plan.parameter_set(), &self.plan.rounds()[index]);
         let at = |source| CompileError::Geometry { round: index, source };
         let geometry = Geometry::new(parameter_set, round.layer, round.tiling).map_err(at)?;
@@ -302,13 +329,13 @@ impl Compiling<'_> {
         let layer_weights = self.weights.layer(first)?;
         let polynomials = geometry.weight_polynomials(layer_weights).map_err(at)?;
         let energy = polynomials.largest_energy();
-        let mut cost = Cost::of(parameter_set, round, &geometry);
+        let mut costs = vec![Cost::of(parameter_set, round, &geometry)];
         let links = self.plan.chain(index);
         let sent = match links {
             Some(links) => {
                 self.check_chain_weights(index, links.chain)?;
                 self.check_bootstraps(index, links)?;
-                cost = cost.with_chain(parameter_set, round, links);
+                costs = costs[0].of_segments(parameter_set, round, links);
                 let weights = (first + 1..).map_while(|layer| self.weights.layer(layer).ok());
                 chain_sent(parameter_set, round, links, energy, weights)
             }
@@ -335,7 +362,7 @@ impl Compiling<'_> {
             weights: prepare(polynomials)?,
             chain,
         };
-        Ok((compiled, proof, cost))
+        Ok((compiled, proof, costs))
     }
 
     fn check_chain_weights(&self, round: usize, chain: &Chain) -> Result<(), CompileError> {
@@ -353,11 +380,14 @@ impl Compiling<'_> {
 
     fn check_bootstraps(&self, round: usize, links: Links<'_>) -> Result<(), CompileError> {
         let limit = self.options.bootstraps_per_call;
-        let mut found = 0;
-        for (step, values) in links.lookups() {
-            found += values as u64;
-            if found > u64::from(limit) {
-                return Err(CompileError::TooManyBootstraps { round, step, found, limit });
+        for segment in 0..links.chain.segment_count() {
+            let steps = links.chain.segment_steps(segment);
+            let mut found = 0;
+            for (step, values) in links.lookups().filter(|(step, _)| steps.contains(step)) {
+                found += values as u64;
+                if found > u64::from(limit) {
+                    return Err(CompileError::TooManyBootstraps { round, step, found, limit });
+                }
             }
         }
         Ok(())

@@ -3,7 +3,7 @@
 use codec::{Decode, Encode};
 use encompute_fhe::{EvaluationKey, ParameterSet};
 
-use crate::chain::Links;
+use crate::chain::{Links, Step};
 use crate::geometry::Geometry;
 use crate::plan::RoundPlan;
 
@@ -66,24 +66,32 @@ impl Cost {
         }
     }
 
-    /// What the round costs whose layer costs this, with its chain.
-    pub(crate) fn with_chain(self, parameter_set: ParameterSet, round: &RoundPlan, links: Links<'_>) -> Self {
-        let bootstraps = links.lookups().map(|(_, values)| values as u64).sum::<u64>();
-        let products: u64 =
-            links.chain.layers().map(|layer| (layer.output_shape().len() * layer.fan_in()) as u64).sum();
+    /// What the segments of a round cost whose layer costs this, with its chain: the first takes the request, each gives
+    /// what the next goes on from, the last the response.
+    pub(crate) fn of_segments(self, parameter_set: ParameterSet, round: &RoundPlan, links: Links<'_>) -> Vec<Self> {
         let (pieces, size) = (links.pieces() as u64, parameter_set.polynomial_size().0 as u64);
         let coefficients = pieces * size + links.sent() as u64;
         let response = coefficients * u64::from(round.response_bits.0) / 8 + 3 * pieces;
-        let nanoseconds = products * VALUE_PRODUCT_NS + pieces * CIPHERTEXT_OUT_NS;
-        Self {
-            response_bytes: MESSAGE_BYTES + response,
-            bootstraps,
-            evaluation_key_bytes: EvaluationKey::byte_len(links.set) as u64,
-            estimated_microseconds: self.estimated_microseconds
-                + bootstraps * BOOTSTRAP_MICROSECONDS
-                + nanoseconds.div_ceil(1000),
-            ..self
-        }
+        let count = links.chain.segment_count();
+        let segment = |index: usize| {
+            let steps = links.chain.segment_steps(index);
+            let own = links.lookups().filter(|(step, _)| steps.contains(step));
+            let bootstraps = own.map(|(_, values)| values as u64).sum::<u64>();
+            let products: u64 = links.chain.steps[steps].iter().map(products_of).sum();
+            let sent = if index + 1 == count { pieces } else { 0 };
+            let nanoseconds = products * VALUE_PRODUCT_NS + sent * CIPHERTEXT_OUT_NS;
+            let base = if index == 0 { self } else { Self::default() };
+            Self {
+                response_bytes: if index + 1 == count { MESSAGE_BYTES + response } else { links.state_bytes(index) },
+                bootstraps,
+                evaluation_key_bytes: EvaluationKey::byte_len(links.set) as u64,
+                estimated_microseconds: base.estimated_microseconds
+                    + bootstraps * BOOTSTRAP_MICROSECONDS
+                    + nanoseconds.div_ceil(1000),
+                ..base
+            }
+        };
+        (0..count).map(segment).collect()
     }
 
     /// Both together; the keys go up once.
@@ -97,5 +105,13 @@ impl Cost {
             evaluation_key_bytes: self.evaluation_key_bytes.max(other.evaluation_key_bytes),
             estimated_microseconds: self.estimated_microseconds + other.estimated_microseconds,
         }
+    }
+}
+
+/// Products of values by weights that a step takes.
+fn products_of(step: &Step) -> u64 {
+    match step {
+        Step::Linear { layer, .. } => (layer.output_shape().len() * layer.fan_in()) as u64,
+        _ => 0,
     }
 }

@@ -4,7 +4,8 @@
 //! [`HeadWeights`]. [`compile`] refuses a head whose outputs would not all be exact, and says which
 //! layer; a [`CompiledHead`] carries its [`NoiseProof`]s and its [`Cost`].
 //!
-//! The worker calls [`evaluate_round`]; the client's half is a [`Program`] of real tensors, which a [`ClientRun`]
+//! The worker calls [`evaluate_round`], or takes a [`RoundRun`] from segment to segment, where a round is more than one
+//! call; the client's half is a [`Program`] of real tensors, which a [`ClientRun`]
 //! takes from round to round: what it asks for is encrypted, what is decrypted it goes on with. [`ClearBackend`]
 //! runs the same rounds on integers.
 //!
@@ -41,6 +42,7 @@ mod operations;
 mod plan;
 mod program;
 mod run;
+mod segment;
 mod stepwise;
 mod weights;
 
@@ -55,5 +57,6 @@ pub use operations::compute;
 pub use plan::{Domain, HeadPlan, Mode, PlanError, RoundIndex, RoundPlan};
 pub use program::{Activation, Draft, Features, Join, Node, NodeError, Program, Real, TensorIndex, Unit, side_by_side};
 pub use run::{ClientRun, QuantisedValues, StepError, quantised, request_units};
-pub use stepwise::RoundRun;
+pub use segment::{Segment, SegmentState};
+pub use stepwise::{Given, RoundRun};
 pub use weights::{HeadWeights, WeightsError, head_digest};

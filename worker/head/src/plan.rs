@@ -10,6 +10,7 @@ use crate::chain::{Chain, ChainError, Facts, Links, facts};
 use crate::geometry::{Geometry, GeometryError, Tiling};
 use crate::layer::{Layer, Shape};
 use crate::program::{NodeError, Program, shapes};
+use crate::segment::{Segment, SegmentState};
 
 /// How a head with activations runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
@@ -133,6 +134,7 @@ pub struct HeadPlan {
     shapes: Vec<Shape>,
     /// Of every round, what is known of its chain's tensors.
     chains: Vec<Option<Facts>>,
+    segments: Vec<Segment>,
 }
 
 /// Why a plan was refused.
@@ -148,6 +150,14 @@ pub enum PlanError {
         /// Rounds found.
         found: usize,
         /// Rounds allowed.
+        limit: usize,
+    },
+    /// More segments than any head may have.
+    #[error("head has {found} segments, at most {limit} are allowed")]
+    SegmentCount {
+        /// Segments found.
+        found: usize,
+        /// Segments allowed.
         limit: usize,
     },
     /// A layer without a layout.
@@ -238,10 +248,10 @@ struct PlanBody {
 
 impl HeadPlan {
     /// Version of the encoding.
-    pub const VERSION: u8 = 4;
+    pub const VERSION: u8 = 5;
     /// Most bytes a plan may have.
     pub const LIMIT_BYTES: usize = 4 << 20;
-    /// Most rounds a head may have, and most linear layers in rounds and chains together.
+    /// Most rounds a head may have, most segments, and most linear layers in rounds and chains together.
     pub const ROUND_LIMIT: usize = 256;
 
     /// A plan of these rounds, in the order in which the program asks for them.
@@ -259,8 +269,13 @@ impl HeadPlan {
             return Err(PlanError::RoundCount { found: rounds.len(), limit });
         }
         check_mode(parameter_set, mode, &rounds)?;
-        let chains = rounds.iter().enumerate().map(|(index, round)| check_round(parameter_set, index, round));
+        let set = mode.bootstrap_set();
+        let chains = rounds.iter().enumerate().map(|(index, round)| check_round(parameter_set, set, index, round));
         let chains = chains.collect::<Result<_, _>>()?;
+        let segments: Vec<Segment> = rounds.iter().enumerate().flat_map(segments).collect();
+        if segments.len() > limit {
+            return Err(PlanError::SegmentCount { found: segments.len(), limit });
+        }
         let found = program.nodes().len();
         if mode == Mode::Linear && found != 1 {
             return Err(PlanError::NotLinear { found });
@@ -269,7 +284,7 @@ impl HeadPlan {
         check_domain("bits of the features", rounds.len() - 1, features)?;
         let shapes = shapes(&program, &rounds).map_err(|(node, source)| PlanError::Node { node, source })?;
         check_input(&rounds[0], &program)?;
-        Ok(Self { parameter_set, mode, rounds, program, shapes, chains })
+        Ok(Self { parameter_set, mode, rounds, program, shapes, chains, segments })
     }
 
     /// The plan in `bytes`.
@@ -311,6 +326,23 @@ impl HeadPlan {
     /// The round at `index`, if there is one.
     pub fn round(&self, index: RoundIndex) -> Option<&RoundPlan> {
         self.rounds.get(usize::from(index.0))
+    }
+
+    /// What is answered one by one, in order: at least one for each round.
+    pub fn segments(&self) -> &[Segment] {
+        &self.segments
+    }
+
+    /// What the receipt of this number is for, if the head has so many.
+    pub fn segment(&self, receipt: RoundIndex) -> Option<Segment> {
+        self.segments.get(usize::from(receipt.0)).copied()
+    }
+
+    /// Bytes of what the segment of this receipt gives for the next to go on from; none for one that gives a response.
+    pub fn state_bytes(&self, receipt: RoundIndex) -> Option<u64> {
+        let segment = self.segment(receipt).filter(|segment| !segment.is_last())?;
+        let links = self.chain(segment.round.0.into())?;
+        Some(SegmentState::HEADER_BYTES as u64 + links.state_bytes(segment.index.into()))
     }
 
     /// Index of the weights of a round's layer among those of all layers; those of its chain follow.
@@ -389,7 +421,18 @@ fn check_mode(parameter_set: ParameterSet, mode: Mode, rounds: &[RoundPlan]) -> 
     if found > limit { Err(PlanError::LayerCount { found, limit }) } else { Ok(()) }
 }
 
-fn check_round(parameter_set: ParameterSet, index: usize, round: &RoundPlan) -> Result<Option<Facts>, PlanError> {
+/// The segments of a round.
+fn segments((round, plan): (usize, &RoundPlan)) -> impl Iterator<Item = Segment> + use<> {
+    let count = plan.chain.as_ref().map_or(1, Chain::segment_count) as u8;
+    (0..count).map(move |index| Segment { round: RoundIndex(round as u16), index, count })
+}
+
+fn check_round(
+    parameter_set: ParameterSet,
+    set: Option<BootstrapSet>,
+    index: usize,
+    round: &RoundPlan,
+) -> Result<Option<Facts>, PlanError> {
     check_domain("bits of the input", index, round.input)?;
     let (p, u, q) = (round.accumulator_bits, round.upload_bits, round.response_bits);
     let width = |what, found: u8, min: u8, max: u8| within(what, index, found.into(), min.into(), max.into());
@@ -398,11 +441,11 @@ fn check_round(parameter_set: ParameterSet, index: usize, round: &RoundPlan) -> 
     width("response width", q.0, ResponseBits::MIN.0, ResponseBits::MAX.0)?;
     let geometry = Geometry::new(parameter_set, round.layer, round.tiling)
         .map_err(|source| PlanError::Geometry { round: index, source })?;
-    let Some(chain) = &round.chain else { return Ok(None) };
+    let Some((chain, set)) = round.chain.as_ref().zip(set) else { return Ok(None) };
     // Elsewhere the sums are at least as wide as an input; here they may be cut to what is expected of them.
     width("accumulator width", p.0, least_bits(round.input).0, AccumulatorBits::MAX.0)?;
     let sums = (round.layer.output_shape(), p, geometry.product_count());
-    let known = facts(chain, parameter_set, sums);
+    let known = facts(chain, set, sums);
     known.map(Some).map_err(|(step, source)| PlanError::Chain { round: index, step, source })
 }
 

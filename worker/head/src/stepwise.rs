@@ -9,12 +9,13 @@ use crate::backend::{EvaluateError, check_key, find, linked, products};
 use crate::chain::run::ChainRun;
 use crate::compile::CompiledHead;
 use crate::plan::RoundIndex;
+use crate::segment::{Segment, SegmentState};
 
-/// A round under way, for whoever must not be away for as long as a chain takes: it goes on by so many bootstraps at
-/// a time. The response is that of [`evaluate_round`](crate::evaluate_round) in any case. Holds ciphertexts alone, at most a
-/// gigabyte of them.
+/// A segment under way, for whoever must not be away for as long as a chain takes: it goes on by so many bootstraps at
+/// a time. The response of the last one is that of [`evaluate_round`](crate::evaluate_round) in any case. Holds
+/// ciphertexts alone, at most a gigabyte of them.
 pub struct RoundRun {
-    round: RoundIndex,
+    segment: Segment,
     work: Work,
 }
 
@@ -24,8 +25,16 @@ enum Work {
     Chain(ChainRun),
 }
 
+/// What a segment gives.
+pub enum Given {
+    /// The round's response, blinded.
+    Response(EncryptedFeatures),
+    /// What the next segment goes on from: not for the user's eyes.
+    State(SegmentState),
+}
+
 impl RoundRun {
-    /// Begins a round: of one with a chain, the linear map is computed.
+    /// Begins a round, with its first segment: of one with a chain, the linear map is computed.
     ///
     /// # Errors
     /// [`EvaluateError`], before anything is computed.
@@ -36,15 +45,37 @@ impl RoundRun {
         evaluation: Option<&PreparedEvaluationKey>,
     ) -> Result<Self, EvaluateError> {
         let (_, compiled) = find(head, round)?;
+        let mut count = 1;
         let work = match linked(head, round, evaluation)? {
             None => Work::Layer(tensor.clone()),
             Some(linked) => {
+                count = linked.links.chain.segment_count() as u8;
                 let weights = &compiled.weights;
                 let products = products(head, compiled, tensor, |ring, _, inputs| ring.multiply(inputs, weights))?;
                 Work::Chain(ChainRun::begin(products, &linked.compiled.sums))
             }
         };
-        Ok(Self { round, work })
+        Ok(Self { segment: Segment { round, index: 0, count }, work })
+    }
+
+    /// Goes on with a segment behind a round's first, from what the one before gave.
+    ///
+    /// # Errors
+    /// [`EvaluateError`], before anything is computed: [`EvaluateError::State`] for a state of another set or length
+    /// than the segment goes on from, or a segment that goes on from none.
+    pub fn go_on(
+        head: &CompiledHead,
+        segment: Segment,
+        state: &SegmentState,
+        evaluation: Option<&PreparedEvaluationKey>,
+    ) -> Result<Self, EvaluateError> {
+        let refused = EvaluateError::State { round: segment.round.0, segment: segment.index };
+        let Some(linked) = linked(head, segment.round, evaluation)? else { return Err(refused) };
+        if state.set() != linked.links.set || usize::from(segment.count) != linked.links.chain.segment_count() {
+            return Err(refused);
+        }
+        let run = ChainRun::take_up(linked.links, segment.index.into(), state.put_aside()).ok_or(refused)?;
+        Ok(Self { segment, work: Work::Chain(run) })
     }
 
     /// Goes on by about `bootstraps` bootstraps; true once nothing is left but [`Self::finish`].
@@ -57,16 +88,18 @@ impl RoundRun {
         evaluation: Option<&PreparedEvaluationKey>,
         bootstraps: usize,
     ) -> Result<bool, EvaluateError> {
-        match (&mut self.work, linked(head, self.round, evaluation)?) {
+        let round = self.segment.round;
+        match (&mut self.work, linked(head, round, evaluation)?) {
             (Work::Chain(run), Some(linked)) => {
-                let weights = head.chain_weights(self.round);
+                let weights = head.chain_weights(round);
                 Ok(run.advance(&linked.machine(), linked.links, weights, bootstraps)?)
             }
             _ => Ok(true),
         }
     }
 
-    /// Blinds what the round gives, as [`evaluate_round`](crate::evaluate_round) does. To be called once [`Self::advance`] says so.
+    /// Puts aside what the next segment goes on from, or behind the last blinds what the round gives, as
+    /// [`evaluate_round`](crate::evaluate_round) does. To be called once [`Self::advance`] says so.
     ///
     /// # Errors
     /// [`EvaluateError`].
@@ -76,12 +109,17 @@ impl RoundRun {
         key: &PreparedBlindingKey,
         evaluation: Option<&PreparedEvaluationKey>,
         seed: &BlindingSeed,
-    ) -> Result<EncryptedFeatures, EvaluateError> {
+    ) -> Result<Given, EvaluateError> {
         check_key(head, key)?;
-        let (plan, compiled) = find(head, self.round)?;
+        let round = self.segment.round;
+        let (plan, compiled) = find(head, round)?;
         let blinding = |first, wanted| Blinding { key, seed, response_bits: plan.response_bits, first, wanted };
         let pieces = compiled.output_layout.pieces();
-        let products = match (self.work, linked(head, self.round, evaluation)?) {
+        let products = match (self.work, linked(head, round, evaluation)?) {
+            (Work::Chain(run), Some(linked)) if !self.segment.is_last() => {
+                let put_aside = run.put_aside(&linked.machine(), linked.links)?;
+                return Ok(Given::State(SegmentState::new(linked.links.set, put_aside)));
+            }
             (Work::Chain(run), Some(linked)) => {
                 let packed = linked.machine().pack(linked.links, &run.values())?;
                 let blinded = packed.into_par_iter().enumerate().map(|(at, packed)| {
@@ -96,6 +134,11 @@ impl RoundRun {
                 ring.multiply_blinded(inputs, &compiled.weights, &blinding(first, &pieces[first..first + outputs]))
             })?,
         };
-        Ok(respond(&products, &compiled.output_layout, plan.response_bits)?)
+        Ok(Given::Response(respond(&products, &compiled.output_layout, plan.response_bits)?))
+    }
+
+    /// The segment behind this one.
+    pub(crate) fn next(&self) -> Segment {
+        Segment { index: self.segment.index + 1, ..self.segment }
     }
 }

@@ -2,10 +2,12 @@
 
 use codec::{Compact, Decode, Encode};
 use encompute_protocol::{HeadDigest, digest::keccak_256, wire};
-use zeroize::{Zeroize, ZeroizeOnDrop};
+use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 use crate::plan::HeadPlan;
 
+/// Domain of the secret that states of a head are sealed under.
+const STATE_TAG: &[u8] = b"encompute/segment-state/v1";
 /// Domain of the digest over a head.
 const HEAD_TAG: &[u8] = b"encompute/head/v1";
 
@@ -86,6 +88,14 @@ impl HeadWeights {
     pub fn layer(&self, index: usize) -> Result<&[i8], WeightsError> {
         let found = self.layers.len();
         self.layers.get(index).map(Vec::as_slice).ok_or(WeightsError::NoLayer { index, found })
+    }
+}
+
+impl HeadWeights {
+    /// What only those have who have the weights: the secret under which they seal what lies between two segments.
+    pub fn state_secret(&self) -> Zeroizing<[u8; 32]> {
+        let bytes = Zeroizing::new(self.to_bytes());
+        Zeroizing::new(keccak_256(&[STATE_TAG, &bytes]))
     }
 }
 

@@ -5,8 +5,10 @@ mod kit;
 
 use encompute_fhe::{
     BlindingKey, BlindingSeed, BootstrapSet, CodePath, EncryptedTensor, EvaluationKey, MaskSeed, ParameterSet,
+    PreparedEvaluationKey,
 };
 use encompute_head::*;
+use encompute_protocol::BlobDigest;
 use serde_json::{Value, json};
 use std::path::Path;
 
@@ -65,12 +67,12 @@ fn evaluation_key(set: BootstrapSet, stream: &mut Stream) -> EvaluationKey {
     EvaluationKey::from_bodies(set, (first, &keyswitch), (second, &bootstrap), (third, &packing)).unwrap()
 }
 
-/// A convolution and a ReLU, a convolution over both and padding, added to a shortcut, and tables of the channels' own.
-fn chained(set: BootstrapSet, seed: u64) -> Case {
+/// A convolution and a ReLU, a convolution over both and padding, added to a shortcut, and tables of the channels' own;
+/// in segments of at most so many bootstraps.
+fn chained(set: BootstrapSet, seed: u64, bootstraps_per_call: u32) -> Case {
     let mut stream = Stream(seed);
-    let mut weights_of = |layer: Layer| -> Vec<i8> { (0..layer.weight_count()).map(|_| stream.next() as i8).collect() };
     let (first, next) = (conv(1, 7, 3, 2, 1, 3), conv(3, 4, 3, 1, 1, 3));
-    let weights = [weights_of(first), weights_of(next)];
+    let weights = weights_of(&mut stream, [first, next]);
     let relu = |_: usize, value: f64| (value.max(0.0) / 4_096.0) as i16;
     let own = |channel: usize, value: f64| (value / 256.0) as i16 + channel as i16;
     let one = |of, range, function| Link::Lookup { of, ranges: vec![range], function, by_channel: false };
@@ -80,9 +82,34 @@ fn chained(set: BootstrapSet, seed: u64) -> Case {
         Link::Add { of: [ChainIndex(1), ChainIndex(2)], factors: [7, 1] },
         Link::Lookup { of: ChainIndex(3), ranges: vec![[-4_000, 4_000]; 3], function: &own, by_channel: true },
     ];
-    let round = RoundPlan::fitted_chain(set, (first, Domain::U8, &weights[0]), &links).unwrap();
+    let round = RoundPlan::fitted_segments(set, (first, Domain::U8, &weights[0]), &links, bootstraps_per_call).unwrap();
     assert!(round.chain.as_ref().unwrap().together > 1);
     of_round(set.ring(), Mode::Bootstrapped(set), round, weights.to_vec(), stream)
+}
+
+/// A residual block in three segments: what the shortcut adds is read in front of a cut and behind two of them.
+fn block(set: BootstrapSet, seed: u64) -> Case {
+    let mut stream = Stream(seed);
+    let (first, inner) = (conv(1, 7, 3, 2, 1, 3), conv(3, 4, 3, 1, 1, 3));
+    let weights = weights_of(&mut stream, [first, inner, inner]);
+    let relu = |_: usize, value: f64| (value.max(0.0) / 4_096.0) as i16;
+    let small = |_: usize, value: f64| (value / 256.0) as i16;
+    let one = |of, range, function| Link::Lookup { of, ranges: vec![range], function, by_channel: false };
+    let links = [
+        one(ChainIndex::SUMS, [-60_000, 60_000], &relu),
+        Link::Linear { of: ChainIndex(1), layer: inner, weights: &weights[1] },
+        one(ChainIndex(2), [-4_000, 4_000], &small),
+        Link::Linear { of: ChainIndex(3), layer: inner, weights: &weights[2] },
+        Link::Add { of: [ChainIndex(1), ChainIndex(4)], factors: [7, 1] },
+        one(ChainIndex(5), [-4_000, 4_000], &small),
+    ];
+    let round = RoundPlan::fitted_segments(set, (first, Domain::U8, &weights[0]), &links, 50).unwrap();
+    assert_eq!(round.chain.as_ref().unwrap().cuts, [2, 5]);
+    of_round(set.ring(), Mode::Bootstrapped(set), round, weights.to_vec(), stream)
+}
+
+fn weights_of<const LAYERS: usize>(stream: &mut Stream, layers: [Layer; LAYERS]) -> [Vec<i8>; LAYERS] {
+    layers.map(|layer| (0..layer.weight_count()).map(|_| stream.next() as i8).collect())
 }
 
 fn conv(channels: u32, side: u32, kernel: u32, stride: u32, padding: u32, out_channels: u32) -> Layer {
@@ -98,12 +125,14 @@ fn cases() -> Vec<(&'static str, Case)> {
         ("conv-3x3-28x28x8", case(small, conv(1, 28, 3, 1, 0, 8), 3)),
         ("conv-5x5s2p2-3x28x28x4", case(small, conv(3, 28, 5, 2, 2, 4), 4)),
         ("dense-784x64-glwe-4096", case(ParameterSet::Glwe4096V1, Layer::Dense { inputs: 784, outputs: 64 }, 5)),
-        ("chain-7x7-toy-bootstraps", chained(BootstrapSet::ToyV1, 6)),
+        ("chain-7x7-toy-bootstraps", chained(BootstrapSet::ToyV1, 6, 96)),
+        ("chain-7x7-toy-bootstraps-two-segments", chained(BootstrapSet::ToyV1, 6, 50)),
+        ("block-7x7-toy-bootstraps-three-segments", block(BootstrapSet::ToyV1, 7)),
     ]
 }
 
-/// Digests of the head, and of its response before and after blinding.
-fn digests(case: &Case, path: CodePath) -> [String; 3] {
+/// Digests of the head, and of its response before and after blinding; then of what lies between its segments.
+fn digests(case: &Case, path: CodePath) -> Vec<String> {
     let options = CompileOptions { path, allow_toy_parameters: true, ..CompileOptions::default() };
     let head = compile(case.plan.clone(), case.weights.clone(), &options).unwrap();
     let evaluation = case.evaluation.as_ref().map(|key| head.prepare_evaluation_key(key).unwrap());
@@ -113,7 +142,40 @@ fn digests(case: &Case, path: CodePath) -> [String; 3] {
     let blinded = evaluate_round(&head, RoundIndex(0), &case.request, &key, evaluation, &seed).unwrap();
     let plain = evaluate_unblinded(&head, RoundIndex(0), &case.request, evaluation).unwrap();
     assert_ne!(plain.digest(), blinded.digest());
-    [head.digest().to_string(), plain.digest().to_string(), blinded.digest().to_string()]
+    let (states, response) = segment_by_segment(&head, case, evaluation);
+    assert_eq!(response, blinded.digest(), "in one go as segment by segment");
+    let digests = [head.digest().to_string(), plain.digest().to_string(), blinded.digest().to_string()];
+    digests.into_iter().chain(states).collect()
+}
+
+/// Digests of what lies between segments, each run from bytes to bytes as by a worker of its own, and of the response.
+fn segment_by_segment(
+    head: &CompiledHead,
+    case: &Case,
+    evaluation: Option<&PreparedEvaluationKey>,
+) -> (Vec<String>, BlobDigest) {
+    let key = head.prepare_key(&case.key).unwrap();
+    let mut states: Vec<Vec<u8>> = Vec::new();
+    for (receipt, segment) in (0..).map(RoundIndex).zip(head.plan().segments()) {
+        let mut run = match states.last() {
+            None => RoundRun::begin(head, segment.round, &case.request, evaluation),
+            Some(bytes) => RoundRun::go_on(head, *segment, &SegmentState::from_bytes(bytes).unwrap(), evaluation),
+        }
+        .unwrap();
+        while !run.advance(head, evaluation, 20).unwrap() {}
+        match run.finish(head, &key, evaluation, &BlindingSeed::new([5; 32])).unwrap() {
+            Given::State(state) => {
+                let bytes = state.to_bytes();
+                assert_eq!(Some(bytes.len() as u64), head.plan().state_bytes(receipt));
+                states.push(bytes);
+            }
+            Given::Response(response) => {
+                assert_eq!(head.plan().state_bytes(receipt), None);
+                return (states.iter().map(|state| BlobDigest::of(state).to_string()).collect(), response.digest());
+            }
+        }
+    }
+    panic!("no segment gives the response");
 }
 
 #[test]
@@ -122,11 +184,15 @@ fn responses_have_the_recorded_digests_on_every_code_path() {
     let found: Vec<Value> = cases()
         .iter()
         .map(|(name, case)| {
-            let mut all: Vec<[String; 3]> = CodePath::available().iter().map(|path| digests(case, *path)).collect();
+            let mut all: Vec<Vec<String>> = CodePath::available().iter().map(|path| digests(case, *path)).collect();
             let names: Vec<_> = CodePath::available().iter().map(|path| path.name()).collect();
             assert!(all.iter().all(|digests| *digests == all[0]), "{name} differs on {names:?}: {all:?}");
-            let [head, response, blinded] = all.remove(0);
-            json!({ "name": name, "head": head, "response": response, "blinded_response": blinded })
+            let found = all.remove(0);
+            let mut found = found.iter();
+            let mut next = || found.next().cloned().unwrap();
+            let (head, response, blinded) = (next(), next(), next());
+            let states: Vec<&String> = found.collect();
+            json!({ "name": name, "head": head, "response": response, "blinded_response": blinded, "states": states })
         })
         .collect();
     // Set this after a change of the format, and look at the difference before committing it.
@@ -135,6 +201,15 @@ fn responses_have_the_recorded_digests_on_every_code_path() {
     }
     let recorded: Vec<Value> = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
     assert_eq!(found, recorded);
+}
+
+#[test]
+fn a_cut_where_one_tensor_is_left_changes_nothing_in_the_response() {
+    let set = BootstrapSet::ToyV1;
+    let [whole, cut] = [96, 50].map(|per_call| digests(&chained(set, 6, per_call), CodePath::fastest()));
+    assert_eq!((whole.len(), cut.len()), (3, 4), "one state lies between two segments");
+    assert_ne!(whole[0], cut[0], "the plan says where it is cut, and so does the head's digest");
+    assert_eq!(whole[1..3], cut[1..3]);
 }
 
 #[test]

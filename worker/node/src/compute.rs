@@ -1,12 +1,14 @@
-//! Computing rounds: in calls of a few seconds each, however long a round takes.
+//! Computing rounds and their segments: in calls of a few seconds each, however long one takes.
 
 use crate::desk::{Desk, Prepared, ServeError};
 use crate::evaluation::KeyRefused;
 use crate::heads::LoadedHead;
 use crate::pool::PoolError;
 use crate::request::OpenedRequest;
+use crate::rounds::OrderRefused;
+use crate::state::sealed;
 use encompute_fhe::{EncryptedTensor, PreparedEvaluationKey};
-use encompute_head::{EvaluateError, RoundRun, evaluate_round};
+use encompute_head::{EvaluateError, Given, RoundRun, Segment, SegmentState, evaluate_round};
 use encompute_protocol::{BlobDigest, RoundIndex};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -15,6 +17,21 @@ use std::time::{Duration, Instant};
 const BOOTSTRAPS_PER_CALL: usize = 1_024;
 /// Pause before a round under way asks for its turn again where too many wait.
 const TURN_AGAIN: Duration = Duration::from_millis(100);
+
+/// What a segment is computed on.
+pub(crate) enum Input {
+    /// The user's ciphertexts.
+    Tensor(EncryptedTensor),
+    /// What the segment before gave.
+    State(SegmentState),
+}
+
+/// The segment that a receipt of this number is for.
+pub(crate) fn segment_of(prepared: &Prepared, receipt: RoundIndex) -> Result<Segment, OrderRefused> {
+    let plan = prepared.head.compiled.plan();
+    let last = (plan.segments().len() as u16).saturating_sub(1);
+    plan.segment(receipt).ok_or(OrderRefused::NoRound { found: receipt, last })
+}
 
 impl Desk {
     /// The evaluation key of a request, where the head needs one.
@@ -35,35 +52,45 @@ impl Desk {
         let response = prepared.first.get_or_try_init(|| async {
             let request = &prepared.request;
             let (tensor, digest) = (request.tensor.clone(), request.tensor_digest);
-            self.evaluate(prepared.clone(), RoundIndex(0), tensor, digest).await
+            self.evaluate(prepared.clone(), RoundIndex(0), Input::Tensor(tensor), digest).await
         });
         response.await.cloned()
     }
 
-    /// Runs one round on the pool.
+    /// Runs on the pool what a receipt of this number is for: the bytes of a response, or of a sealed state.
     pub(crate) async fn evaluate(
         &self,
         prepared: Arc<Prepared>,
-        round: RoundIndex,
-        tensor: EncryptedTensor,
+        receipt: RoundIndex,
+        input: Input,
         digest: BlobDigest,
     ) -> Result<Vec<u8>, ServeError> {
-        let seed = self.world.keys.blinding_seed(&prepared.request.input, round, &digest);
-        let index = encompute_head::RoundIndex(round.0);
+        let seed = self.world.keys.blinding_seed(&prepared.request.input, receipt, &digest);
+        let segment = segment_of(&prepared, receipt)?;
         let evaluation = self.evaluation_key(&prepared.head, &prepared.request).await?;
         let began = Instant::now();
-        if evaluation.is_none() {
-            let work = move || {
-                let (head, blinding) = (&prepared.head.compiled, &prepared.blinding);
-                Ok::<_, EvaluateError>(evaluate_round(head, index, &tensor, blinding, None, &seed)?.to_bytes())
-            };
-            let response = self.pool.run(work).await??;
-            self.figures.stages.ended("evaluate", began);
-            return Ok(response);
-        }
+        let input = match (&evaluation, input) {
+            (None, Input::Tensor(tensor)) => {
+                let work = move || {
+                    let (head, blinding) = (&prepared.head.compiled, &prepared.blinding);
+                    let response = evaluate_round(head, segment.round, &tensor, blinding, None, &seed)?;
+                    Ok::<_, EvaluateError>(response.to_bytes())
+                };
+                let response = self.pool.run(work).await??;
+                self.figures.stages.ended("evaluate", began);
+                return Ok(response);
+            }
+            (_, input) => input,
+        };
         let mut under_way = {
             let (prepared, evaluation) = (prepared.clone(), evaluation.clone());
-            let begin = move || RoundRun::begin(&prepared.head.compiled, index, &tensor, evaluation.as_deref());
+            let begin = move || {
+                let (head, key) = (&prepared.head.compiled, evaluation.as_deref());
+                match input {
+                    Input::Tensor(tensor) => RoundRun::begin(head, segment.round, &tensor, key),
+                    Input::State(state) => RoundRun::go_on(head, segment, &state, key),
+                }
+            };
             self.pool.run(begin).await??
         };
         loop {
@@ -82,11 +109,14 @@ impl Desk {
         }
         let finish = move || {
             let (head, blinding) = (&prepared.head.compiled, &prepared.blinding);
-            Ok::<_, EvaluateError>(under_way.finish(head, blinding, evaluation.as_deref(), &seed)?.to_bytes())
+            Ok::<_, ServeError>(match under_way.finish(head, blinding, evaluation.as_deref(), &seed)? {
+                Given::Response(response) => response.to_bytes(),
+                Given::State(state) => sealed(&prepared.head, &state)?,
+            })
         };
-        let response = self.turn(finish).await??;
+        let given = self.turn(finish).await??;
         self.figures.stages.ended("evaluate", began);
-        Ok(response)
+        Ok(given)
     }
 
     /// What `work` gives, which belongs to a round that is under way: it waits for its turn.

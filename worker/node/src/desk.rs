@@ -1,17 +1,20 @@
 //! The worker's desk: offers it made, jobs it holds, rounds it answers, receipts it commits.
 
+use crate::compute::{Input, segment_of};
 use crate::evaluation::{EXPANDED_BYTES, EvaluationKeys, KeyRefused};
 use crate::figures::Figures;
+use crate::handover::HandoverRefused;
 use crate::heads::{Heads, LoadError, LoadedHead};
 use crate::journal::Journal;
 use crate::offers::{NoPlace, OFFER_LIFE, Places, Reserved};
 use crate::pool::{Pool, PoolError};
 use crate::request::{OpenedRequest, RequestFacts, RequestRefused};
 use crate::rounds::{JobFacts, JobRun, OrderRefused, OrderVerdict};
+use crate::state::{self, opened};
 use crate::world::World;
 use encompute_chain::ReadError;
 use encompute_fhe::{EncryptedTensor, MessageError, PreparedBlindingKey};
-use encompute_head::EvaluateError;
+use encompute_head::{EvaluateError, SegmentState};
 use encompute_protocol::call::ReadJob;
 use encompute_protocol::receipt::{OfferCall, RoundAnswer, RoundCall, SignedOffer};
 use encompute_protocol::wire::Message;
@@ -117,6 +120,12 @@ pub enum ServeError {
     /// The chain cannot be read.
     #[error("chain cannot be read")]
     Read(#[from] ReadError),
+    /// What lies between two segments cannot be sealed, or what was kept of it does not open.
+    #[error("state between two segments")]
+    State(#[from] state::SegmentStateError),
+    /// Another worker's answers that are not gone on from.
+    #[error(transparent)]
+    Handover(#[from] HandoverRefused),
     /// The journal cannot be written; nothing was sent that is not in it.
     #[error("journal cannot be kept")]
     Journal(#[from] StateError),
@@ -324,7 +333,7 @@ impl Desk {
             expires_at: record.expires_at,
             claimed_at: progress.claimed_at,
             deadline: progress.deadline,
-            rounds: head.compiled.plan().rounds().len() as u16,
+            rounds: head.compiled.plan().segments().len() as u16,
             session_key: prepared.request.session_key,
         };
         self.journal.begin(&facts)?;
@@ -386,21 +395,36 @@ impl Desk {
     ) -> Result<Vec<u8>, ServeError> {
         let slot = self.hold(job).await?;
         let mut held = slot.held(job)?.lock().await;
-        let digest = BlobDigest::of(&call.request);
-        match held.run.judge(round, &call.order, &call.signature, digest)? {
+        let tensor = (!call.request.is_empty()).then(|| BlobDigest::of(&call.request));
+        match held.run.judge(round, &call.order, &call.signature, tensor)? {
             OrderVerdict::Repeat => {
                 return self.journal.answered(job, round)?.ok_or(ServeError::NotAnswered { job, round });
             }
             OrderVerdict::Compute => {}
         }
         let prepared = self.prepared_of(&mut held).await?;
-        let tensor = EncryptedTensor::from_bytes(&call.request).map_err(ServeError::Tensor)?;
-        let response = self.evaluate(prepared, round, tensor, digest).await?;
-        self.record_answer(&mut held, digest, response, Some(&call.request))
+        let (input, digest) = match (segment_of(&prepared, round)?.is_first(), tensor) {
+            (true, Some(digest)) => {
+                (Input::Tensor(EncryptedTensor::from_bytes(&call.request).map_err(ServeError::Tensor)?), digest)
+            }
+            // What was judged: the order names what the segment before gave.
+            (false, None) => (Input::State(self.state_before(&prepared, job, round)?), call.order.request),
+            (takes_tensor, _) => return Err(OrderRefused::Input { round, takes_tensor }.into()),
+        };
+        let response = self.evaluate(prepared, round, input, digest).await?;
+        self.record_answer(&mut held, digest, response, tensor.map(|_| call.request.as_slice()))
+    }
+
+    /// What the segment before gave, from the journal.
+    fn state_before(&self, prepared: &Prepared, job: JobId, round: RoundIndex) -> Result<SegmentState, ServeError> {
+        let before = RoundIndex(round.0.saturating_sub(1));
+        let answer = self.journal.answered(job, before)?.and_then(|bytes| RoundAnswer::from_wire(&bytes).ok());
+        let answer = answer.ok_or(ServeError::NotAnswered { job, round: before })?;
+        Ok(opened(&prepared.head, &answer.response)?)
     }
 
     /// Signs, journals and only then gives out an answer; the last one closes the transcript.
-    fn record_answer(
+    pub(crate) fn record_answer(
         self: &Arc<Self>,
         held: &mut Held,
         request: BlobDigest,
@@ -417,11 +441,15 @@ impl Desk {
         if held.run.is_complete() {
             self.commit_soon(job);
         }
+        let plan = held.prepared.as_ref().map(|prepared| prepared.head.compiled.plan());
+        if plan.is_some_and(|plan| plan.state_bytes(receipt.round).is_some()) {
+            self.put_state_soon(job, receipt.round, answer.response.clone());
+        }
         Ok(answer.to_wire())
     }
 
     /// What the job runs on; after a restart it is fetched and opened again.
-    async fn prepared_of(&self, held: &mut Held) -> Result<Arc<Prepared>, ServeError> {
+    pub(crate) async fn prepared_of(&self, held: &mut Held) -> Result<Arc<Prepared>, ServeError> {
         if let Some(prepared) = &held.prepared {
             return Ok(prepared.clone());
         }

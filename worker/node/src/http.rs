@@ -5,6 +5,7 @@
 //! | `POST /v1/offers` | 200 a signed offer; 400 no such request, 409 the version is not for sale, 503 no place |
 //! | `GET /v1/jobs/{job}/rounds/{round}` | 200 the round's answer; 404 not this worker's, or not answered |
 //! | `POST /v1/jobs/{job}/rounds/{round}` | 200 the round's answer; 403 another signature, 409 out of turn, 503 too much to compute |
+//! | `POST /v1/jobs/{job}/segments/{worker}` | 204 gone on from what that worker answered; 400 its receipts do not hold, 503 its states cannot be had |
 //! | `GET /v1/health` | 200 and what the worker says of itself, as JSON |
 //! | `GET /metrics` | 200 and figures for Prometheus |
 //!
@@ -13,6 +14,7 @@
 
 use crate::desk::{Desk, ServeError};
 use crate::evaluation::KeyRefused;
+use crate::handover::HandoverRefused;
 use crate::health::Health;
 use crate::rounds::OrderRefused;
 use axum::body::Body;
@@ -24,7 +26,7 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 use encompute_protocol::receipt::{OfferCall, RoundCall};
 use encompute_protocol::wire::Message;
-use encompute_protocol::{JobId, RoundIndex};
+use encompute_protocol::{Address, JobId, RoundIndex, Transcript};
 use serde_json::json;
 use std::sync::Arc;
 use std::time::Duration;
@@ -93,6 +95,7 @@ impl From<ServeError> for Refusal {
             ServeError::Tensor(_) | ServeError::Evaluate(_) => (StatusCode::BAD_REQUEST, "tensor"),
             ServeError::NoPlace(_) => (StatusCode::SERVICE_UNAVAILABLE, "no-place"),
             ServeError::EvaluationKey(refused) => return Self::new(key_status(refused), "evaluation-key", refused),
+            ServeError::Handover(refused) => return Self::new(handover_status(refused), "handover", refused),
             ServeError::Pool(_) => (StatusCode::SERVICE_UNAVAILABLE, "busy"),
             ServeError::Inactive => (StatusCode::CONFLICT, "inactive"),
             ServeError::Fetch(error) if error.class() == encompute_store::Class::NotFound => {
@@ -102,6 +105,7 @@ impl From<ServeError> for Refusal {
                 (StatusCode::SERVICE_UNAVAILABLE, "cannot-run")
             }
             ServeError::Journal(_) => (StatusCode::INTERNAL_SERVER_ERROR, "journal"),
+            ServeError::State(_) => (StatusCode::INTERNAL_SERVER_ERROR, "state"),
         };
         if status.is_server_error() {
             warn!(error = &error as &dyn std::error::Error, "call not answered");
@@ -126,10 +130,21 @@ fn key_status(refused: &KeyRefused) -> StatusCode {
     }
 }
 
+fn handover_status(refused: &HandoverRefused) -> StatusCode {
+    match refused {
+        HandoverRefused::Fetch { .. } | HandoverRefused::Read(_) | HandoverRefused::Trust(_) => {
+            StatusCode::SERVICE_UNAVAILABLE
+        }
+        _ => StatusCode::BAD_REQUEST,
+    }
+}
+
 fn order_status(refused: &OrderRefused) -> StatusCode {
     match refused {
         OrderRefused::Signature => StatusCode::FORBIDDEN,
-        OrderRefused::Field { .. } | OrderRefused::Digest { .. } => StatusCode::BAD_REQUEST,
+        OrderRefused::Field { .. } | OrderRefused::Digest { .. } | OrderRefused::Input { .. } => {
+            StatusCode::BAD_REQUEST
+        }
         OrderRefused::NoRound { .. } => StatusCode::NOT_FOUND,
         OrderRefused::TooEarly { .. }
         | OrderRefused::Previous { .. }
@@ -145,6 +160,7 @@ pub fn router(desk: Arc<Desk>, health: Arc<Health>, body_bytes: usize) -> Router
     Router::new()
         .route("/v1/offers", post(offer))
         .route("/v1/jobs/{job}/rounds/{round}", get(answer).post(order))
+        .route("/v1/jobs/{job}/segments/{worker}", post(handover))
         .route("/v1/health", get(health_of))
         .route("/metrics", get(metrics))
         .fallback(|| async { Refusal::new(StatusCode::NOT_FOUND, "no-route", "there is nothing here") })
@@ -188,6 +204,29 @@ async fn order(
     let answered = service.order(path, &headers, body).await;
     service.desk.figures.rounds.count(code_of(&answered));
     Ok(service.octets(answered?))
+}
+
+async fn handover(
+    State(service): State<Service>,
+    path: Result<Path<(u64, String)>, PathRejection>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<StatusCode, Refusal> {
+    let Path((job, worker)) = path?;
+    let worker = account(&worker)
+        .ok_or_else(|| Refusal::new(StatusCode::NOT_FOUND, "no-route", "workers are named by twenty bytes in hex"))?;
+    let (bytes, _room) = service.read(&headers, body, Transcript::LIMIT_BYTES).await?;
+    let handed = Transcript::from_wire(&bytes).map_err(malformed)?;
+    service.desk.take_over(JobId(job), worker, &handed).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// An account, written as addresses are.
+fn account(text: &str) -> Option<Address> {
+    let digits = text.strip_prefix("0x").filter(|digits| digits.len() == 40 && digits.is_ascii())?;
+    let byte = |at: usize| u8::from_str_radix(&digits[at..at + 2], 16).ok();
+    let bytes: Vec<u8> = (0..40).step_by(2).map(byte).collect::<Option<_>>()?;
+    Some(Address(bytes.try_into().ok()?))
 }
 
 impl Service {

@@ -21,6 +21,7 @@ mod compute;
 pub mod desk;
 pub mod evaluation;
 pub mod figures;
+pub mod handover;
 pub mod head_key;
 pub mod heads;
 pub mod health;
@@ -33,6 +34,7 @@ pub mod registration;
 pub mod request;
 pub mod rounds;
 pub mod service;
+mod state;
 pub mod watch;
 pub mod world;
 

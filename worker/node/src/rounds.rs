@@ -84,7 +84,7 @@ pub enum OrderRefused {
     /// Not signed with the session key that the job's request names.
     #[error("order is not signed with the job's session key")]
     Signature,
-    /// Comes with other bytes than it names.
+    /// Comes with other bytes than it names; or without any, and names something else than the round before gave.
     #[error("request is {found}, the order names {wanted}")]
     Digest {
         /// Digest of the bytes that came.
@@ -121,6 +121,17 @@ pub enum OrderRefused {
     Answered {
         /// Which.
         round: RoundIndex,
+    },
+    /// A tensor for a segment that goes on from the one before, or none for a round that begins with one.
+    #[error("round {round} {}", match takes_tensor {
+        true => "begins with a tensor, none came",
+        false => "goes on from what the round before gave, a tensor came",
+    })]
+    Input {
+        /// Which.
+        round: RoundIndex,
+        /// Whether it begins with a tensor.
+        takes_tensor: bool,
     },
     /// The transcript is closed: its receipt is on its way to the chain.
     #[error("the job's transcript is closed")]
@@ -168,7 +179,8 @@ impl JobRun {
         BlockNumber(deadline.saturating_sub(part(4)).max(asked_long_enough))
     }
 
-    /// Judges an order for `round` that came with a tensor of digest `request`.
+    /// Judges an order for `round` that came with a tensor of digest `request`; or with none, to go on from what the
+    /// round before gave.
     ///
     /// # Errors
     /// [`OrderRefused`] by the first check that fails.
@@ -177,7 +189,7 @@ impl JobRun {
         round: RoundIndex,
         order: &RoundOrder,
         signature: &Signature,
-        request: BlobDigest,
+        request: Option<BlobDigest>,
     ) -> Result<OrderVerdict, OrderRefused> {
         let facts = &self.facts;
         let fields = [
@@ -192,14 +204,14 @@ impl JobRun {
         if signature.key_over(order) != Some(facts.session_key) {
             return Err(OrderRefused::Signature);
         }
-        if request != order.request {
-            return Err(OrderRefused::Digest { found: request, wanted: order.request });
+        if let Some(found) = request.filter(|found| *found != order.request) {
+            return Err(OrderRefused::Digest { found, wanted: order.request });
         }
-        self.judge_place(round, order)
+        self.judge_place(round, order, request.is_none())
     }
 
     /// Judges where an authentic order stands in the chain of rounds.
-    fn judge_place(&self, round: RoundIndex, order: &RoundOrder) -> Result<OrderVerdict, OrderRefused> {
+    fn judge_place(&self, round: RoundIndex, order: &RoundOrder, goes_on: bool) -> Result<OrderVerdict, OrderRefused> {
         let last = self.facts.rounds - 1;
         if round.0 == 0 || round.0 > last {
             return Err(OrderRefused::NoRound { found: round, last });
@@ -209,6 +221,9 @@ impl JobRun {
         };
         if order.previous != before.link() {
             return Err(OrderRefused::Previous { found: order.previous, wanted: before.link() });
+        }
+        if goes_on && order.request != before.response {
+            return Err(OrderRefused::Digest { found: before.response, wanted: order.request });
         }
         match self.answered.get(usize::from(round.0)) {
             Some((receipt, _)) if receipt.request == order.request => Ok(OrderVerdict::Repeat),

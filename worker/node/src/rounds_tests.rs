@@ -52,7 +52,7 @@ fn order(run: &JobRun, round: u16, request: BlobDigest) -> RoundOrder {
 }
 
 fn judge(run: &JobRun, order: &RoundOrder) -> Result<OrderVerdict, OrderRefused> {
-    run.judge(order.round, order, &session().sign(order), order.request)
+    run.judge(order.round, order, &session().sign(order), Some(order.request))
 }
 
 const FIRST: BlobDigest = BlobDigest([20; 32]);
@@ -86,7 +86,7 @@ fn an_order_signed_with_another_key_is_refused() {
     let mut run = a_job();
     answer(&mut run, FIRST);
     let order = order(&run, 1, SECOND);
-    let verdict = run.judge(order.round, &order, &worker().sign(&order), SECOND);
+    let verdict = run.judge(order.round, &order, &worker().sign(&order), Some(SECOND));
     assert_eq!(verdict, Err(OrderRefused::Signature));
 }
 
@@ -111,7 +111,7 @@ fn orders_for_another_job_round_chain_or_contract_are_refused() {
         ("round", RoundOrder { round: RoundIndex(2), ..honest }),
     ];
     for (field, order) in others {
-        let verdict = run.judge(RoundIndex(1), &order, &session().sign(&order), SECOND);
+        let verdict = run.judge(RoundIndex(1), &order, &session().sign(&order), Some(SECOND));
         assert_eq!(verdict, Err(OrderRefused::Field { field }));
     }
 }
@@ -121,8 +121,24 @@ fn a_tensor_that_the_order_does_not_name_is_refused() {
     let mut run = a_job();
     answer(&mut run, FIRST);
     let order = order(&run, 1, SECOND);
-    let verdict = run.judge(order.round, &order, &session().sign(&order), FIRST);
+    let verdict = run.judge(order.round, &order, &session().sign(&order), Some(FIRST));
     assert_eq!(verdict, Err(OrderRefused::Digest { found: FIRST, wanted: SECOND }));
+}
+
+#[test]
+fn an_order_without_a_tensor_goes_on_from_what_the_round_before_gave_and_from_nothing_else() {
+    let mut run = a_job();
+    answer(&mut run, FIRST);
+    let judged = |run: &JobRun, order: &RoundOrder| run.judge(order.round, order, &session().sign(order), None);
+    let gave = run.transcript().rounds[0].0.response;
+    let go_on = order(&run, 1, gave);
+    assert_eq!(judged(&run, &go_on), Ok(OrderVerdict::Compute));
+    let other = order(&run, 1, SECOND);
+    assert_eq!(judged(&run, &other), Err(OrderRefused::Digest { found: gave, wanted: SECOND }));
+    answer(&mut run, gave);
+    assert_eq!(judged(&run, &go_on), Ok(OrderVerdict::Repeat));
+    let skipped = RoundOrder { round: RoundIndex(2), ..go_on };
+    assert!(matches!(judged(&run, &skipped), Err(OrderRefused::Previous { .. })));
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Following the chain: jobs to claim, jobs that moved on, a registration that runs out.
 
-use crate::desk::{Desk, ServeError};
+use crate::desk::{Desk, ServeError, Slot};
 use crate::registration::{Wish, is_due};
 use encompute_chain::{BlockEvents, Class};
 use encompute_protocol::call::{ClaimJob, ReadCounts, ReadJob, ReadParams, ReadSplit, ReadVersion};
@@ -59,6 +59,7 @@ impl Watch {
             let noted = self.see(&block);
             self.desk.advance(number);
             self.desk.commit_overdue(number);
+            self.desk.begin_overdue(number);
             self.renew_if_due(number).await;
             if noted || number.0 >= written.0 + CURSOR_EVERY {
                 written = number;
@@ -254,11 +255,42 @@ impl Desk {
             (held.run.answered(), held.run.is_complete() || held.run.is_closed())
         };
         if answered == 0 {
-            self.answer(job, encompute_protocol::RoundIndex(0)).await?;
+            if !self.may_be_handed_over(&slot, job).await? {
+                self.answer(job, encompute_protocol::RoundIndex(0)).await?;
+            }
         } else if finished {
             self.commit_soon(job);
         }
         Ok(())
+    }
+
+    /// True for a job that another worker may have begun: its user has what that one answered in segments, and is given
+    /// some time to hand it over before it is computed again.
+    async fn may_be_handed_over(&self, slot: &Slot, job: JobId) -> Result<bool, ServeError> {
+        let found = self.world.account.client().read(ReadJob { job }).await?;
+        if found.is_none_or(|(_, progress)| progress.timeouts == 0) {
+            return Ok(false);
+        }
+        let prepared = self.prepared_of(&mut *slot.held(job)?.lock().await).await?;
+        Ok(prepared.head.compiled.plan().state_bytes(encompute_protocol::RoundIndex(0)).is_some())
+    }
+
+    /// Begins jobs that nobody has handed over, or could not be begun, within an eighth of their window.
+    pub(crate) fn begin_overdue(self: &Arc<Self>, now: BlockNumber) {
+        for (job, slot) in self.held_jobs() {
+            let Ok(Ok(held)) = slot.held(job).map(|held| held.try_lock()) else { continue };
+            let facts = held.run.facts();
+            let waited = now.0.saturating_sub(facts.claimed_at.0);
+            let due = waited > facts.deadline.0.saturating_sub(facts.claimed_at.0) / 8 && now <= facts.deadline;
+            if due && held.run.answered() == 0 && !held.run.is_closed() {
+                let desk = self.clone();
+                tokio::spawn(async move {
+                    if let Err(error) = desk.answer(job, encompute_protocol::RoundIndex(0)).await {
+                        debug!(job = job.0, error = &error as &dyn std::error::Error, "job cannot be begun");
+                    }
+                });
+            }
+        }
     }
 
     /// Claims a job that is open and can be run; false if it is not open or there is no place.

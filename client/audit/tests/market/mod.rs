@@ -9,6 +9,8 @@ use encompute_attest::{
     quote_identity,
 };
 use encompute_audit::{Counted, JobBundle, JobFacts, Judge, Report, audit_job};
+use encompute_fhe::BootstrapSet;
+use encompute_head::{ChainIndex, Domain, Draft, HeadPlan, Layer, Link, Program, RoundPlan};
 use encompute_lifecycle::{Context, Decide, Memory, ReadState, ReceiptFacts, Refusal, Software, View, price};
 use encompute_protocol::{
     Address, BasisPoints, BlobDigest, BlockNumber, Bytes, ContractAddress, CostUnits, GenesisHash, HeadDigest, JobId,
@@ -42,6 +44,36 @@ pub struct Market {
     pub blobs: BTreeMap<BlobDigest, Vec<u8>>,
     pub pki: DevelopmentPki,
     pub job: JobId,
+    pub plan: HeadPlan,
+}
+
+/// A small layer, for the rounds of plans.
+fn a_round() -> RoundPlan {
+    let layer = Layer::Dense { inputs: 2, outputs: 2 };
+    RoundPlan::fitted(BootstrapSet::ToyV1.ring(), layer, Domain::U8, &[1; 4]).unwrap()
+}
+
+/// Two rounds, each with a request of its own.
+pub fn two_rounds() -> HeadPlan {
+    let mut draft = Draft::default();
+    let sums = draft.round(Program::INPUT);
+    let sums = draft.round(sums);
+    let program = draft.give_integers(sums, Domain { bits: 24, signed: true });
+    HeadPlan::new(BootstrapSet::ToyV1.ring(), encompute_head::Mode::Rounds, vec![a_round(); 2], program).unwrap()
+}
+
+/// One round in two segments, the second of which goes on from what the first gave.
+pub fn two_segments() -> HeadPlan {
+    let set = BootstrapSet::ToyV1;
+    let function = |_: usize, value: f64| value as i16 / 40;
+    let lookup =
+        |of| Link::Lookup { of: ChainIndex(of), ranges: vec![[0, 510]], function: &function, by_channel: false };
+    let layer = Layer::Dense { inputs: 2, outputs: 2 };
+    let round = RoundPlan::fitted_segments(set, (layer, Domain::U8, &[1; 4]), &[lookup(0), lookup(1)], 2).unwrap();
+    let program = Program::single_round(Domain { bits: 24, signed: true });
+    let plan = HeadPlan::new(set.ring(), encompute_head::Mode::Bootstrapped(set), vec![round], program).unwrap();
+    assert_eq!(plan.segments().len(), 2);
+    plan
 }
 
 pub fn key() -> SigningKey {
@@ -61,6 +93,10 @@ fn params() -> Params {
 }
 
 pub fn manifest() -> VersionManifest {
+    manifest_of(&two_rounds())
+}
+
+fn manifest_of(plan: &HeadPlan) -> VersionManifest {
     fn text<const LIMIT: u32>(words: &str) -> Text<LIMIT> {
         Text::new(words).unwrap()
     }
@@ -86,7 +122,7 @@ pub fn manifest() -> VersionManifest {
         splits: vec![SplitManifest {
             name: Text::new("last").unwrap(),
             mode: Mode::Rounds,
-            plan: Bytes::new(vec![1]).unwrap(),
+            plan: Bytes::new(plan.to_bytes()).unwrap(),
             head: HEAD,
             sealed_weights: BlobDigest([1; 32]),
             sealed_weights_bytes: 1,
@@ -103,14 +139,19 @@ pub fn manifest() -> VersionManifest {
 impl Market {
     /// Everybody registered, a version on sale, a job requested in block 10.
     pub fn with_request() -> Self {
+        Self::with_request_for(two_rounds())
+    }
+
+    /// The same for a head with this plan.
+    pub fn with_request_for(plan: HeadPlan) -> Self {
         let pki = DevelopmentPki::from_seed(DevelopmentSeed::from_label("audit")).unwrap();
         let memory = Memory::new(GOVERNOR, params(), Software).unwrap();
-        let mut market = Self { memory, block: 1, blobs: BTreeMap::new(), pki, job: JobId(1) };
+        let mut market = Self { memory, block: 1, blobs: BTreeMap::new(), pki, job: JobId(1), plan };
         market.call(GOVERNOR, 0, AllowMeasurement { measurement: measurement_id() }).unwrap();
         market.register();
         let floor = params().model_bond_floor.0;
         let model = market.call(CREATOR, floor, ListModel { name: Text::new("digits").unwrap() }).unwrap();
-        let manifest = manifest();
+        let manifest = manifest_of(&market.plan);
         let split = &manifest.splits[0];
         let offer = SplitOffer {
             mode: split.mode,
@@ -175,7 +216,7 @@ impl Market {
             genesis: GENESIS,
             contract: CONTRACT,
             user: USER,
-            manifest: manifest().hash(),
+            manifest: manifest_of(&self.plan).hash(),
             split: SplitIndex(0),
             policy: PolicyId(1),
             session_key: [2; 33],
@@ -198,11 +239,14 @@ impl Market {
         self.call(WORKER, 0, ClaimJob { job: self.job }).unwrap();
     }
 
-    /// Two rounds, chained and signed; the second's request is the client's own business.
+    /// Two rounds, chained and signed; the second's request is the client's own business, that of a second segment what
+    /// the first gave.
     pub fn transcript(&self) -> Transcript {
         let record = self.memory.worker(WORKER).unwrap();
         let mut previous = RoundReceiptDigest::default();
-        let rounds = [(&b"an encrypted tensor"[..], &b"first answer"[..]), (b"second", b"second answer")];
+        let goes_on = self.plan.segments().get(1).is_some_and(|segment| !segment.is_first());
+        let second = if goes_on { &b"first answer"[..] } else { b"second" };
+        let rounds = [(&b"an encrypted tensor"[..], &b"first answer"[..]), (second, b"second answer")];
         let rounds = (0..).zip(rounds).map(|(round, (request, response))| {
             let receipt = RoundReceipt {
                 genesis: GENESIS,

@@ -4,7 +4,7 @@ use crate::{
     failure::{Doing, Exit, Outcome},
     output, publish,
 };
-use encompute_head::{CompiledHead, Cost, Node, NoiseProof, REFERENCE_MACHINE, RoundPlan};
+use encompute_head::{CompiledHead, Cost, Node, NoiseProof, REFERENCE_MACHINE, RoundPlan, Segment};
 use encompute_model::{Bench, BenchSplit};
 use serde_json::{Value, json};
 use std::path::PathBuf;
@@ -85,6 +85,7 @@ fn round_words(head: &CompiledHead, index: usize) -> Vec<String> {
     let (up, down) = ciphertexts(head, plan);
     let mut words = vec![format!("encrypted: {} of {}, {} weights", plan.layer, plan.input, plan.layer.weight_count())];
     words.extend(chain_words(plan, proof));
+    words.extend(segment_words(head, index));
     let sent = if plan.chain.is_some() { "values" } else { "sums" };
     words.extend([
         format!(
@@ -125,6 +126,41 @@ fn chain_words(plan: &RoundPlan, proof: &NoiseProof) -> Vec<String> {
     words.collect()
 }
 
+/// The segments that a round is cut into, with what each costs; none for a round that is one call.
+fn segments_of(head: &CompiledHead, round: usize) -> impl Iterator<Item = (Segment, Cost)> {
+    let segments = head.plan().segments().iter().copied().zip(head.segment_costs());
+    segments.filter(move |(segment, _)| usize::from(segment.round.0) == round && segment.count > 1)
+}
+
+/// Where a round is cut: each segment is a call with a receipt of its own, and goes on from what the one before gave.
+fn segment_words(head: &CompiledHead, index: usize) -> Vec<String> {
+    let Some(chain) = &head.plan().rounds()[index].chain else { return Vec::new() };
+    let words = segments_of(head, index).map(|(segment, cost)| {
+        let steps = chain.segment_steps(segment.index.into());
+        let gives = if segment.is_last() { "the response" } else { "sealed ciphertexts to go on from" };
+        format!(
+            "segment {} of {}: up to c{}, {} bootstraps, {:.1} s, gives {gives}, {:.1} KB",
+            segment.index + 1,
+            segment.count,
+            steps.end,
+            cost.bootstraps,
+            milliseconds(&cost) / 1_000.0,
+            kilobytes(cost.response_bytes),
+        )
+    });
+    words.collect()
+}
+
+fn segments_json(head: &CompiledHead, index: usize) -> Vec<Value> {
+    let segments = segments_of(head, index).map(|(segment, cost)| {
+        json!({
+            "segment": segment.index, "bootstraps": cost.bootstraps, "estimated_ms": milliseconds(&cost),
+            "bytes_up": cost.request_bytes, "bytes_down": cost.response_bytes,
+        })
+    });
+    segments.collect()
+}
+
 /// How many a request and a response of a round have.
 fn ciphertexts(head: &CompiledHead, plan: &RoundPlan) -> (usize, usize) {
     let set = head.plan().parameter_set();
@@ -138,7 +174,8 @@ fn as_json(model: &str, split: &BenchSplit) -> Value {
         .rounds()
         .iter()
         .zip(head.round_costs().iter().zip(head.proofs()))
-        .map(|(round, (cost, proof))| {
+        .enumerate()
+        .map(|(index, (round, (cost, proof)))| {
             let (up, down) = ciphertexts(head, round);
             json!({
                 "layer": round.layer.to_string(), "input": round.input.to_string(), "weights": round.layer.weight_count(),
@@ -147,6 +184,7 @@ fn as_json(model: &str, split: &BenchSplit) -> Value {
                 "estimated_ms": milliseconds(cost), "worst_sum_bits": proof.worst_sum_bits,
                 "accumulator_bits": proof.accumulator_bits, "failure_log2": proof.failure_log2,
                 "chain": chain_words(round, proof), "bootstraps": cost.bootstraps,
+                "segments": segments_json(head, index),
             })
         })
         .collect();

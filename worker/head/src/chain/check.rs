@@ -1,8 +1,8 @@
 //! What a chain must hold to before it is run: shapes, units, counts, and bounds on work and memory.
 
-use encompute_fhe::{AccumulatorBits, EncryptedFeatures, ParameterSet, ResponseBits};
+use encompute_fhe::{AccumulatorBits, BootstrapSet, EncryptedFeatures, ParameterSet, ResponseBits};
 
-use super::{Chain, ChainIndex, Step};
+use super::{Chain, ChainIndex, Step, cut};
 use crate::geometry::GeometryError;
 use crate::layer::{Layer, Shape};
 
@@ -83,6 +83,23 @@ pub enum ChainError {
         /// Number found.
         found: u8,
     },
+    /// More segments than a chain may have.
+    #[error("cut into {found} segments, at most {limit} are allowed")]
+    Segments {
+        /// Segments found.
+        found: usize,
+        /// Segments allowed.
+        limit: usize,
+    },
+    /// A cut in front of the first step, or of one that another cut lies behind.
+    #[error("the steps in front of which a chain is cut must rise, and the first is none of them")]
+    CutOrder,
+    /// A cut where nothing is looked up.
+    #[error("a chain is cut in front of a lookup alone")]
+    CutStep,
+    /// A cut in front of a step that needs the layer's sums.
+    #[error("the sums of the round's layer are read behind the cut")]
+    CutSums,
     /// A layer that no head has.
     #[error("its layer cannot be")]
     Layer(#[from] GeometryError),
@@ -116,9 +133,10 @@ fn value_bytes(parameter_set: ParameterSet) -> u64 {
 /// does not hold.
 pub(crate) fn facts(
     chain: &Chain,
-    parameter_set: ParameterSet,
+    set: BootstrapSet,
     (sums, bits, products): (Shape, AccumulatorBits, usize),
 ) -> Result<Facts, (usize, ChainError)> {
+    let parameter_set = set.ring();
     let (found, limit) = (chain.steps.len(), Chain::STEP_LIMIT);
     if !(1..=limit).contains(&found) {
         return Err((0, ChainError::Steps { found, limit }));
@@ -149,6 +167,7 @@ pub(crate) fn facts(
     }
     check_response(chain, parameter_set, known.shapes[found]).map_err(|error| (last, error))?;
     known.check_memory(chain, parameter_set, products)?;
+    cut::check(chain, &known, set)?;
     Ok(known)
 }
 

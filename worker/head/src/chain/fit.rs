@@ -2,8 +2,9 @@
 
 use encompute_fhe::{AccumulatorBits, BootstrapSet, ResponseBits, TABLE_BINS, UploadBits};
 
+use super::cut::{Uncut, cuts};
 use super::{Chain, ChainIndex, Links, Step, facts};
-use crate::compile::{CompileError, ROUND_FAILURE_LOG2, chain_sent};
+use crate::compile::{CompileError, CompileOptions, ROUND_FAILURE_LOG2, chain_sent};
 use crate::geometry::Geometry;
 use crate::layer::Layer;
 use crate::noise::prove;
@@ -54,12 +55,28 @@ impl RoundPlan {
     /// there. Where a range fills half of that, a table has eight bins for it; weights times another number, or a
     /// range twice as wide, may use all sixteen.
     ///
+    /// A chain of more bootstraps than a call takes, [`CompileOptions::BOOTSTRAPS_PER_CALL`], is cut into segments.
+    ///
     /// # Errors
-    /// [`CompileError`] with round 0: a layer or chain that cannot be, or noise that leaves no room.
+    /// [`CompileError`] with round 0: a layer or chain that cannot be, more bootstraps than segments hold, or noise that
+    /// leaves no room.
     pub fn fitted_chain(
+        set: BootstrapSet,
+        first: (Layer, Domain, &[i8]),
+        links: &[Link<'_>],
+    ) -> Result<Self, CompileError> {
+        Self::fitted_segments(set, first, links, CompileOptions::BOOTSTRAPS_PER_CALL)
+    }
+
+    /// The same, cut into segments of at most so many bootstraps each.
+    ///
+    /// # Errors
+    /// As [`RoundPlan::fitted_chain`].
+    pub fn fitted_segments(
         set: BootstrapSet,
         (layer, input, weights): (Layer, Domain, &[i8]),
         links: &[Link<'_>],
+        bootstraps_per_call: u32,
     ) -> Result<Self, CompileError> {
         let parameter_set = set.ring();
         let at = |source| CompileError::Geometry { round: 0, source };
@@ -82,6 +99,7 @@ impl RoundPlan {
             links.iter().filter_map(|link| if let Link::Linear { weights, .. } = link { Some(*weights) } else { None })
         };
         let (mut least, mut most_together) = (i32::MAX, Chain::MOST_TOGETHER);
+        let mut cut = None;
         while most_together > 0 {
             let mut chain = groups.chain(links, channels, most_together);
             let sent = chain.shapes(layer.output_shape()).last().map_or(0, |shape| shape.len());
@@ -91,11 +109,14 @@ impl RoundPlan {
                 chain = groups.chain(links, channels, most_together);
             }
             let sums = (layer.output_shape(), round.accumulator_bits, geometry.product_count());
-            let known = facts(&chain, parameter_set, sums).map_err(|(step, source)| CompileError::Chain {
-                round: 0,
-                step,
-                source,
-            })?;
+            let known =
+                facts(&chain, set, sums).map_err(|(step, source)| CompileError::Chain { round: 0, step, source })?;
+            chain.cuts = match cut.take() {
+                Some(cuts) => cuts,
+                None => cuts(&chain, &known, set, bootstraps_per_call)
+                    .map_err(|uncut| too_many(uncut, bootstraps_per_call))?,
+            };
+            cut = Some(chain.cuts.clone());
             round.chain = Some(chain.clone());
             let first = chain.response_accumulator_bits().0 + 7;
             for response in first.max(ResponseBits::MIN.0)..=(first + 5).min(ResponseBits::MAX.0) {
@@ -112,6 +133,16 @@ impl RoundPlan {
             most_together /= 2;
         }
         Err(CompileError::TooNoisy { round: 0, found_log2: least, limit_log2: ROUND_FAILURE_LOG2, parameter_set })
+    }
+}
+
+/// Why a chain takes more bootstraps than its segments may.
+fn too_many(uncut: Uncut, limit: u32) -> CompileError {
+    match uncut {
+        Uncut::Step { step, found } => CompileError::TooManyBootstraps { round: 0, step, found, limit },
+        Uncut::Segments { bootstraps: found } => {
+            CompileError::TooManySegments { round: 0, found, per_call: limit, limit: Chain::SEGMENT_LIMIT }
+        }
     }
 }
 
@@ -214,7 +245,7 @@ impl Groups {
             channels_of.push(gives);
             steps.push(step);
         }
-        Chain { steps, together }
+        Chain { steps, together, cuts: Vec::new() }
     }
 }
 

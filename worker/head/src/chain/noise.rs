@@ -6,10 +6,14 @@
 //! values is not. Two bootstraps of one ciphertext by one table are one and the same: a head that repeats its
 //! weights adds up more noise than is reckoned here, which changes how often an accumulator is taken for one of the
 //! neighbouring bin, never how a response is decrypted, for the last step gives fresh noise whatever went in.
+//!
+//! A cut changes nothing for values that only its lookup reads: they are put aside behind key switching. Others are
+//! rounded there.
 
 use codec::{Decode, Encode};
 use encompute_fhe::{BootstrapSet, Table};
 
+use super::cut::{Aside, put_aside};
 use super::{Links, Step};
 use crate::layer::Layer;
 use crate::noise::{add_log2, milli};
@@ -86,6 +90,10 @@ pub(crate) fn prove<'a>(
     let mut proofs = Vec::new();
     let least = f64::from(LookupProof::LEAST_SHARE_LOG2).exp2();
     for (index, step) in chain.steps.iter().enumerate() {
+        if chain.cuts.contains(&(index as u16)) {
+            let rounded = put_aside(chain, facts, index).into_iter().filter(|(_, aside)| *aside == Aside::Values);
+            rounded.for_each(|(tensor, _)| tensors[tensor].variance += set.carried_variance());
+        }
         tensors.push(match step {
             Step::Lookup { of, .. } => {
                 let (shape, bits) = (facts.shapes[of.place()], facts.bits[of.place()].0);

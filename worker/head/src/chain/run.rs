@@ -1,12 +1,14 @@
 //! A chain on ciphertexts: bit for bit the same on every machine and any number of threads.
 
+use core::ops::Range;
 use encompute_fhe::{
     AccumulatorBits, BootstrapError, Bootstrapper, Ciphertext, LweCiphertext, OutputLayout, PreparedEvaluationKey,
-    Table,
+    Table, Turns,
 };
 use rayon::prelude::*;
 use std::borrow::Cow;
 
+use super::cut::{Aside, put_aside};
 use super::{ChainIndex, Links, Step, of_channel};
 use crate::layer::{Layer, Shape};
 
@@ -74,9 +76,12 @@ pub(crate) struct Machine<'a> {
     pub key: &'a PreparedEvaluationKey,
 }
 
-/// A chain under way: its tensors that are still read, and how far it has come.
+/// A segment of a chain under way: the tensors that are still read, and how far it has come.
 pub(crate) struct ChainRun {
+    segment: usize,
     tensors: Vec<Option<Tensor>>,
+    /// What the segment's first step, a lookup, turns its tables by, where that was put aside instead of a tensor.
+    turned: Option<Vec<Turns>>,
     /// Values that the current step, a lookup, has given.
     found: Vec<LweCiphertext>,
 }
@@ -84,10 +89,52 @@ pub(crate) struct ChainRun {
 impl ChainRun {
     /// A chain behind the products of a round's layer.
     pub fn begin(products: Vec<Ciphertext>, layout: &OutputLayout) -> Self {
-        Self { tensors: vec![Some(Tensor::sums(products, layout))], found: Vec::new() }
+        let sums = Tensor::sums(products, layout);
+        Self { segment: 0, tensors: vec![Some(sums)], turned: None, found: Vec::new() }
     }
 
-    /// Goes on by about `bootstraps` bootstraps; true once the last step is done. `weights` are those of the chain's
+    /// A segment behind the first, from exactly the bytes that [`Self::put_aside`] made of the one before; none from
+    /// other bytes, or for a segment that the chain does not have.
+    pub fn take_up(Links { chain, facts, set }: Links<'_>, segment: usize, mut bytes: &[u8]) -> Option<Self> {
+        let cut = usize::from(*chain.cuts.get(segment.checked_sub(1)?)?);
+        let mut tensors: Vec<Option<Tensor>> = (0..=cut).map(|_| None).collect();
+        let mut turned = None;
+        for (tensor, aside) in put_aside(chain, facts, cut) {
+            let count = facts.shapes[tensor].len();
+            let (part, rest) = bytes.split_at_checked(aside.bytes(set, count))?;
+            bytes = rest;
+            match aside {
+                Aside::Turns => turned = Some(Turns::unpack(set, count, part)?),
+                Aside::Values => tensors[tensor] = Some(Tensor::Values(LweCiphertext::unpack(count, part)?)),
+            }
+        }
+        bytes.is_empty().then_some(Self { segment, tensors, turned, found: Vec::new() })
+    }
+
+    /// What the next segment goes on from, once the last step of this one, not the chain's last, is done.
+    pub fn put_aside(
+        self,
+        machine: &Machine<'_>,
+        Links { chain, facts, .. }: Links<'_>,
+    ) -> Result<Vec<u8>, BootstrapError> {
+        let cut = chain.segment_steps(self.segment).end;
+        let mut bytes = Vec::new();
+        for (at, aside) in put_aside(chain, facts, cut) {
+            let tensor = read(&self.tensors, ChainIndex(at as u16));
+            match (aside, &chain.steps[cut]) {
+                (Aside::Turns, Step::Lookup { offset_half_units, tables, bits, .. }) => {
+                    let (shape, read_bits) = (facts.shapes[at], facts.bits[at]);
+                    let lookup = Lookup { offset_half_units, read_bits, tables, bits: *bits };
+                    let shifted = lookup.shifted(tensor, shape, 0..tensor.len());
+                    Turns::pack(&machine.bootstrapper.switch(machine.key, &shifted)?, &mut bytes);
+                }
+                _ => LweCiphertext::pack_rounded(&tensor.values(), &mut bytes),
+            }
+        }
+        Ok(bytes)
+    }
+
+    /// Goes on by about `bootstraps` bootstraps; true once the last step of the segment is done. `weights` are those of the chain's
     /// linear layers, in order. Values are looked up [`TOGETHER`] at a time, and nothing is left half done by less.
     pub fn advance<'w>(
         &mut self,
@@ -100,24 +147,26 @@ impl ChainRun {
         let linear_before = chain.steps[..done].iter().filter(|step| matches!(step, Step::Linear { .. })).count();
         let mut weights = weights.skip(linear_before);
         let mut left = bootstraps;
-        for (index, step) in chain.steps.iter().enumerate().skip(done) {
-            let tensors = &self.tensors;
-            let read = |of: ChainIndex| {
-                tensors[of.place()].as_ref().expect("a tensor is there up to the last step that reads it; qed")
-            };
+        let end = chain.segment_steps(self.segment).end;
+        for (index, step) in chain.steps[..end].iter().enumerate().skip(done) {
+            let read = |of: ChainIndex| read(&self.tensors, of);
             let given = match step {
                 Step::Lookup { of, offset_half_units, tables, bits } => {
                     let (shape, read_bits) = (facts.shapes[of.place()], facts.bits[of.place()]);
                     let lookup = Lookup { offset_half_units, read_bits, tables, bits: *bits };
-                    let tensor = read(*of);
-                    while self.found.len() < tensor.len() {
+                    while self.found.len() < shape.len() {
                         if left == 0 {
                             return Ok(false);
                         }
-                        let more = machine.lookup(tensor, shape, &lookup, self.found.len())?;
+                        let places = self.found.len()..shape.len().min(self.found.len() + TOGETHER);
+                        let more = match &self.turned {
+                            Some(turned) => machine.turn(&turned[places.clone()], shape, &lookup, places)?,
+                            None => machine.lookup(read(*of), shape, &lookup, places)?,
+                        };
                         left = left.saturating_sub(more.len());
                         self.found.extend(more);
                     }
+                    self.turned = None;
                     core::mem::take(&mut self.found)
                 }
                 Step::Linear { of, layer } => linear(layer, weights.next().unwrap_or_default(), &read(*of).values()),
@@ -148,30 +197,59 @@ impl Machine<'_> {
         self.bootstrapper.pack(self.key, values, links.chain.together.into())
     }
 
-    /// Looks values up, [`TOGETHER`] from number `from` on, or as many as there are.
+    /// Looks the values at some places of a tensor up.
     fn lookup(
         &self,
         tensor: &Tensor,
         shape: Shape,
         lookup: &Lookup<'_>,
-        from: usize,
+        places: Range<usize>,
     ) -> Result<Vec<LweCiphertext>, BootstrapError> {
+        let shifted = lookup.shifted(tensor, shape, places.clone());
+        let tables = Tables::of(lookup, shape, &places);
+        let pairs: Vec<_> = shifted.iter().zip(places).map(|(value, at)| (value, tables.at(at))).collect();
+        self.bootstrapper.apply_each(self.key, &pairs)
+    }
+
+    /// The same for values that were put aside.
+    fn turn(
+        &self,
+        turned: &[Turns],
+        shape: Shape,
+        lookup: &Lookup<'_>,
+        places: Range<usize>,
+    ) -> Result<Vec<LweCiphertext>, BootstrapError> {
+        let tables = Tables::of(lookup, shape, &places);
+        let pairs: Vec<_> = turned.iter().zip(places).map(|(turns, at)| (turns, tables.at(at))).collect();
+        self.bootstrapper.turn(self.key, &pairs)
+    }
+}
+
+/// The tensor at a place that a step reads.
+fn read(tensors: &[Option<Tensor>], of: ChainIndex) -> &Tensor {
+    tensors[of.place()].as_ref().expect("a tensor is there up to the last step that reads it; qed")
+}
+
+/// The tables for some places of a tensor: one, or one for each channel that they lie in.
+struct Tables {
+    tables: Vec<Table>,
+    positions: usize,
+    first: usize,
+}
+
+impl Tables {
+    fn of(lookup: &Lookup<'_>, shape: Shape, places: &Range<usize>) -> Self {
         let positions = (shape.rows * shape.columns).max(1);
-        let places = from..tensor.len().min(from + TOGETHER);
-        let shifted = places.clone().into_par_iter().map(|at| {
-            let mut value = tensor.value(at).into_owned();
-            value.add_clear(lookup.offset(at / positions));
-            value
-        });
-        let shifted: Vec<LweCiphertext> = shifted.collect();
         let first = places.start / positions;
-        let tables: Vec<Table> = match lookup.tables.len() {
+        let tables = match lookup.tables.len() {
             1 => vec![lookup.table(0)],
             _ => (first..=(places.end - 1) / positions).map(|channel| lookup.table(channel)).collect(),
         };
-        let table = |at: usize| of_channel(&tables, at / positions - first).unwrap_or(&tables[0]);
-        let pairs: Vec<_> = shifted.iter().zip(places).map(|(value, at)| (value, table(at))).collect();
-        self.bootstrapper.apply_each(self.key, &pairs)
+        Self { tables, positions, first }
+    }
+
+    fn at(&self, place: usize) -> &Table {
+        of_channel(&self.tables, place / self.positions - self.first).unwrap_or(&self.tables[0])
     }
 }
 
@@ -184,6 +262,17 @@ struct Lookup<'a> {
 }
 
 impl Lookup<'_> {
+    /// The values at some places of a tensor, with their channels' offsets.
+    fn shifted(&self, tensor: &Tensor, shape: Shape, places: Range<usize>) -> Vec<LweCiphertext> {
+        let positions = (shape.rows * shape.columns).max(1);
+        let shifted = places.into_par_iter().map(|at| {
+            let mut value = tensor.value(at).into_owned();
+            value.add_clear(self.offset(at / positions));
+            value
+        });
+        shifted.collect()
+    }
+
     /// A channel's offset, scaled to 2⁶⁴.
     fn offset(&self, channel: usize) -> u64 {
         let half_units = of_channel(self.offset_half_units, channel).copied().unwrap_or(0);
