@@ -175,6 +175,7 @@ def write_tiny_model(folder):
     (folder / "calibration.txt").write_text("".join(text + "\n" for text in np.array(texts)[~held]))
     (folder / "held-out.txt").write_text("".join(text + "\n" for text in np.array(texts)[held]))
     (folder / "held-out.labels").write_text("".join(f"{label}\n" for label in np.array(labels)[held]))
+    (folder / "population.labels").write_text("".join(f"{label}\n" for label in np.array(labels)[~held]))
     print("right:", np.mean((design @ fitted + tail[0][1] / 6).argmax(1)[held] == np.array(labels)[held]))
 
 

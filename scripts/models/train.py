@@ -85,6 +85,8 @@ def digits(validate, cache):
     out.mkdir(parents=True, exist_ok=True)
     fixtures.sheet(out / "held-out.png", held_out.inputs, 50)
     fixtures.labels(out / "held-out.labels", held_out.labels)
+    fixtures.sheet(out / "population.png", train.inputs, 50)
+    fixtures.labels(out / "population.labels", train.labels)
     for value in (3, 7):
         first = held_out.inputs[held_out.labels == value][5]
         fixtures.picture(out / f"grey-28x28-{value}.png", first)
@@ -120,6 +122,7 @@ def breast_cancer(validate, _cache):
     out = FIXTURES / "breast-cancer"
     out.mkdir(parents=True, exist_ok=True)
     fixtures.table(out / "held-out.csv", names, held_out.inputs, [classes[label] for label in held_out.labels])
+    fixtures.table(out / "population.csv", names, train.inputs, [classes[label] for label in train.labels])
     for label, name in enumerate(classes):
         fixtures.table(out / f"patient-{name}.csv", names, held_out.inputs[held_out.labels == label][4:5])
 

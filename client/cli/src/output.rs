@@ -50,6 +50,18 @@ pub fn file(path: &Path, bytes: &[u8]) -> Outcome {
     write().doing(Exit::Failed, &format!("write {}", path.display()))
 }
 
+/// Refuses to write a file where one is.
+///
+/// # Errors
+/// If one is there.
+pub fn is_free(path: &Path) -> Outcome {
+    match path.exists() {
+        false => Ok(()),
+        true => Err(Failure::new(Exit::Usage, format!("{} exists already", path.display()))
+            .hint("name another file, or remove it first")),
+    }
+}
+
 /// Whether there is a folder for the file that is to be written there: before hours of work, not after.
 ///
 /// # Errors

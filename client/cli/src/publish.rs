@@ -8,7 +8,7 @@ use crate::{
 };
 use encompute_chain::{Account, Client, Signer};
 use encompute_envelope::{ContentKey, lock};
-use encompute_model::{Bench, BenchError, Package, Publication as Sealed, card::PreambleCard};
+use encompute_model::{Bench, BenchError, BenchSplit, Package, Publication as Sealed, card::PreambleCard};
 use encompute_networks::{Network, Token};
 use encompute_protocol::{
     BlobDigest, ModelId, Plancks, ReleasePolicy, Text, VersionId, VersionManifest,
@@ -51,7 +51,7 @@ pub struct Prepared {
 }
 
 /// The release that users run, for measuring: open samples, a fixed seed, so that figures repeat.
-fn measuring() -> impl FnMut(&ReleasePolicy, &[i64]) -> Vec<i16> {
+pub fn measuring() -> impl FnMut(&ReleasePolicy, &[i64]) -> Vec<i16> {
     let mut rng = ChaCha20Rng::from_seed(*b"encompute/held-out release/v1...");
     move |policy, features| match CheckedPolicy::new(unmeasured(policy)) {
         Ok(policy) => obfuscate(features, &policy, &mut rng),
@@ -329,6 +329,20 @@ pub fn split_index(bench: &Bench, split: Option<&str>) -> Outcome<usize> {
     place.ok_or_else(|| none().hint(format!("it has: {}", names.join(", "))))
 }
 
+/// A split's policy by its name, the default if none is given.
+///
+/// # Errors
+/// [`Exit::NotFound`], naming those that there are.
+pub fn policy_named(split: &BenchSplit, policy: Option<&str>) -> Outcome<ReleasePolicy> {
+    let policies = split.policies();
+    let known: Vec<_> = policies.iter().map(|policy| policy.name.as_str().to_owned()).collect();
+    let chosen = policies.into_iter().find(|found| policy.is_none_or(|name| found.name.as_str() == name));
+    chosen.ok_or_else(|| {
+        let words = format!("split {} has no policy {:?}", split.card.name, policy.unwrap_or_default());
+        Failure::new(Exit::NotFound, words).hint(format!("it has: {}", known.join(", ")))
+    })
+}
+
 /// Measures a split, the first if none is named, of a model of the models folder, or of a folder of its own; the first `encrypted` samples under encryption,
 /// too.
 ///
@@ -346,14 +360,8 @@ pub fn evaluate(
     let held_out = bench.held_out().map_err(failed)?;
     let split = bench.split(split_index(&bench, split)?).map_err(failed)?;
     let measured = bench.measure(&split, &held_out).map_err(failed)?;
-    let policies = split.policies();
-    let chosen = policies.iter().find(|found| policy.is_none_or(|name| found.name.as_str() == name));
-    let chosen = chosen.ok_or_else(|| {
-        let known: Vec<_> = policies.iter().map(|policy| policy.name.as_str()).collect();
-        Failure::new(Exit::NotFound, format!("{model} has no policy {:?}", policy.unwrap_or_default()))
-            .hint(format!("it has: {}", known.join(", ")))
-    })?;
-    let evaluation = measured.evaluation(chosen, DRAWS, &mut measuring()).map_err(failed)?;
+    let chosen = policy_named(&split, policy)?;
+    let evaluation = measured.evaluation(&chosen, DRAWS, &mut measuring()).map_err(failed)?;
     let encrypted = encrypted.map(|count| encrypted::evaluate(&split, &held_out, &measured, count)).transpose()?;
     Ok(Figures {
         model: bench.card().name.as_str().to_owned(),
@@ -363,7 +371,7 @@ pub fn evaluate(
         quantised: evaluation.quantised,
         released: evaluation.released,
         policy: evaluation.policy,
-        information_bits: measured.information(chosen).bits(),
+        information_bits: measured.information(&chosen).bits(),
         encrypted,
     })
 }

@@ -3,9 +3,8 @@
 use crate::{
     card::{CardError, ModeName, ModelCard, SplitCard},
     input::{Input, InputError},
-    leakage::{InformationBound, Population, clipped, information_bound},
     lower::{self, LowerError},
-    onnx::{ImportError, OnnxModel},
+    onnx::{HeadGraph, ImportError, OnnxModel},
     preamble::{Preamble, Tensor},
     quantise::{CLIP_UNITS, QuantiseError, Recipe, quantise},
     samples::{self, Sample, SamplesError},
@@ -13,6 +12,11 @@ use crate::{
 };
 use encompute_fhe::BootstrapSet;
 use encompute_head::{Backend, ClearBackend, CompileOptions, CompiledHead, EvaluateError, HeadPlan, HeadWeights, Mode};
+use encompute_leakage::{
+    Matrix,
+    bounds::{InformationBound, information_bound},
+    clipped,
+};
 use encompute_protocol::{BasisPoints, PolicyId, ReleasePolicy, Text};
 use rayon::prelude::*;
 use std::path::{Path, PathBuf};
@@ -167,8 +171,15 @@ impl Bench {
     /// [`BenchError`], naming the node that cannot run.
     pub fn split(&self, index: usize) -> Result<BenchSplit, BenchError> {
         let known = self.card.splits.len();
-        let card = self.card.splits.get(index).ok_or(BenchError::NoSplit { found: index, known })?;
-        let graph = self.input.head(self.model.head_until(&card.after)?);
+        self.cut(self.card.splits.get(index).ok_or(BenchError::NoSplit { found: index, known })?)
+    }
+
+    /// Cuts, quantises and compiles at a place that the card need not name.
+    ///
+    /// # Errors
+    /// [`BenchError`], naming the node that cannot run.
+    pub fn cut(&self, card: &SplitCard) -> Result<BenchSplit, BenchError> {
+        let graph = self.graph(&card.after)?;
         let mode = match card.mode {
             ModeName::Rounds => Mode::Rounds,
             ModeName::Linear => Mode::Linear,
@@ -189,6 +200,37 @@ impl Bench {
     /// [`BenchError::Samples`].
     pub fn held_out(&self) -> Result<Vec<Sample>, BenchError> {
         Ok(samples::held_out(&self.folder, &self.card, &self.input)?)
+    }
+
+    /// What attackers have, if the card names it.
+    ///
+    /// # Errors
+    /// [`BenchError::Samples`].
+    pub fn population(&self) -> Result<Option<Vec<Sample>>, BenchError> {
+        Ok(samples::population(&self.folder, &self.card, &self.input)?)
+    }
+
+    /// The float model.
+    pub fn model(&self) -> &OnnxModel {
+        &self.model
+    }
+
+    /// Whether a published encoder stands in front of the float model.
+    pub fn reads_text(&self) -> bool {
+        matches!(self.input, Input::Text(_))
+    }
+
+    /// The folder that it was read from.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// The head that would be cut off after a node, in floats, the encoder of texts included.
+    ///
+    /// # Errors
+    /// [`ImportError`], naming the node that cannot run.
+    pub(crate) fn graph(&self, after: &str) -> Result<HeadGraph, ImportError> {
+        Ok(self.input.head(self.model.head_until(after)?))
     }
 
     /// Runs the held-out samples through the float model and through the split.
@@ -261,9 +303,8 @@ impl Measured {
 
     /// Bounds on what a policy's release says about an input of the held-out population.
     pub fn information(&self, policy: &ReleasePolicy) -> InformationBound {
-        let features: Vec<Vec<f64>> = self.features.iter().map(|row| clipped(row, policy.clip)).collect();
         let sigma = policy.sigma_milli as f64 / 1_000.0 / policy.clip as f64;
-        information_bound(&Population { features: &features, labels: &self.labels }, sigma)
+        information_bound(&clipped(&feature_matrix(&self.features, policy.clip)), &self.labels, sigma)
     }
 
     /// Share of correct answers when every sample is released `draws` times under `policy`.
@@ -334,13 +375,20 @@ pub fn clear_features(head: &CompiledHead, input: &Tensor) -> Result<Vec<i64>, E
     Ok(features.expose().to_vec())
 }
 
+/// Features in units of the clip norm, `[samples, features]`. A feature has at most 24 bits, as many as a float holds.
+pub(crate) fn feature_matrix(features: &[Vec<i64>], clip: u64) -> Matrix {
+    let columns = features.first().map_or(0, Vec::len);
+    let value = |row: usize, column: usize| (features[row][column] as f64 / clip.max(1) as f64) as f32;
+    Matrix::from_fn(features.len(), columns, value)
+}
+
 /// Features in units of the clip norm, neither clipped nor noised.
 fn unreleased(features: &[i64]) -> Vec<f32> {
     features.iter().map(|value| (*value as f64 / CLIP_UNITS as f64) as f32).collect()
 }
 
 /// The class with the highest score, the first of equals.
-fn answer(scores: &[f32]) -> usize {
+pub(crate) fn answer(scores: &[f32]) -> usize {
     let best = scores
         .iter()
         .enumerate()

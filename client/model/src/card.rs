@@ -90,6 +90,11 @@ pub struct DataFiles {
     pub held_out_labels: Option<PathBuf>,
     /// For tables: the column that names the class.
     pub held_out_label_column: Option<String>,
+    /// Inputs of the same kind that attackers have, for the leakage report; part of the held-out ones if none are
+    /// named. Training's own will do. For tables with the class in the same column as the held-out ones.
+    pub population: Option<PathBuf>,
+    /// For pictures and texts: their classes, one a line.
+    pub population_labels: Option<PathBuf>,
 }
 
 /// One place to cut.

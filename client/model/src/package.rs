@@ -197,7 +197,7 @@ impl Package {
 const BOOTSTRAP_UNITS: u64 = 20;
 
 /// What is priced of a head.
-fn units(ring_products: u64, bootstraps: u64) -> CostUnits {
+pub(crate) fn units(ring_products: u64, bootstraps: u64) -> CostUnits {
     let units = bootstraps.saturating_mul(BOOTSTRAP_UNITS).saturating_add(ring_products);
     CostUnits(u32::try_from(units).unwrap_or(u32::MAX))
 }

@@ -61,7 +61,7 @@ pub enum SamplesError {
         source: Box<SentenceError>,
     },
     /// The card does not say where the labels are.
-    #[error("the model card does not say where held-out labels are: `{field}` is missing")]
+    #[error("the model card does not say where labels are: `{field}` is missing")]
     NoLabels {
         /// The field.
         field: &'static str,
@@ -112,16 +112,38 @@ pub(crate) fn calibration(folder: &Path, card: &ModelCard, input: &Input) -> Res
     }
 }
 
+/// Labelled samples of a card: where they lie, and which field names their classes.
+struct Labelled<'a> {
+    samples: &'a Path,
+    labels: Option<&'a Path>,
+    labels_field: &'static str,
+}
+
 /// The held-out samples of a card in `folder`.
 ///
 /// # Errors
 /// [`SamplesError`].
 pub(crate) fn held_out(folder: &Path, card: &ModelCard, input: &Input) -> Result<Vec<Sample>, SamplesError> {
-    let path = folder.join(&card.data.held_out);
+    let (samples, labels) = (&card.data.held_out, card.data.held_out_labels.as_deref());
+    labelled(folder, card, input, &Labelled { samples, labels, labels_field: "held_out_labels" })
+}
+
+/// What attackers have, if the card in `folder` names it.
+///
+/// # Errors
+/// [`SamplesError`].
+pub(crate) fn population(folder: &Path, card: &ModelCard, input: &Input) -> Result<Option<Vec<Sample>>, SamplesError> {
+    let Some(samples) = &card.data.population else { return Ok(None) };
+    let labels = card.data.population_labels.as_deref();
+    labelled(folder, card, input, &Labelled { samples, labels, labels_field: "population_labels" }).map(Some)
+}
+
+fn labelled(folder: &Path, card: &ModelCard, input: &Input, files: &Labelled<'_>) -> Result<Vec<Sample>, SamplesError> {
+    let path = folder.join(files.samples);
     match (input, input.preamble()) {
         (Input::Text(encoded), _) => {
             let texts = texts(&path)?;
-            let labels = labels_of(folder, card, texts.len())?;
+            let labels = labels_of(folder, card, files, texts.len())?;
             let sample = |(text, label): (&String, usize)| {
                 Ok(Sample { tensor: encoded.tensor(text)?, float: encoded.float(text)?, label })
             };
@@ -131,7 +153,7 @@ pub(crate) fn held_out(folder: &Path, card: &ModelCard, input: &Input) -> Result
         (_, Preamble::Table(table)) => table_rows(&path, card, table),
         (_, preamble) => {
             let tiles = tiles(&path, preamble)?;
-            let labels = labels_of(folder, card, tiles.len())?;
+            let labels = labels_of(folder, card, files, tiles.len())?;
             let step = preamble.grid().step;
             let sample = |(tensor, label): (Tensor, usize)| {
                 let values = tensor.values().iter().zip(&step);
@@ -165,9 +187,13 @@ fn table_rows(path: &Path, card: &ModelCard, table: &TablePreamble) -> Result<Ve
 }
 
 /// One class for each of the first samples.
-fn labels_of(folder: &Path, card: &ModelCard, samples: usize) -> Result<Vec<usize>, SamplesError> {
-    let labels = card.data.held_out_labels.as_ref();
-    let path = folder.join(labels.ok_or(SamplesError::NoLabels { field: "held_out_labels" })?);
+fn labels_of(
+    folder: &Path,
+    card: &ModelCard,
+    files: &Labelled<'_>,
+    samples: usize,
+) -> Result<Vec<usize>, SamplesError> {
+    let path = folder.join(files.labels.ok_or(SamplesError::NoLabels { field: files.labels_field })?);
     let labels = class_numbers(&path, card.labels.len())?;
     match labels.len() > samples {
         true => Err(SamplesError::Count { path, labels: labels.len(), samples }),

@@ -96,6 +96,14 @@ impl TailModel {
         self.shape.iter().product()
     }
 
+    /// The class with the highest score of one sample, the first of equals.
+    ///
+    /// # Errors
+    /// As [`Self::run`].
+    pub fn answer(&self, sample: &[f32]) -> Result<usize, TailError> {
+        Ok(crate::bench::answer(&self.run(sample)?))
+    }
+
     /// Runs one sample: `[width]` → the output's numbers, flat.
     ///
     /// # Errors

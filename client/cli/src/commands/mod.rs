@@ -15,5 +15,6 @@ pub mod job;
 pub mod market;
 pub mod model;
 mod sentences;
+mod split_report;
 pub mod wallet;
 pub mod worker;

@@ -1,6 +1,6 @@
 //! `encompute model`: what is on sale, and a creator's bench.
 
-use super::explain::Explain;
+use super::{explain::Explain, split_report::SplitReportOf};
 use crate::{
     args::{Common, Identity},
     commands::market::{self, Listing},
@@ -41,6 +41,11 @@ pub enum Model {
         after_help = "Examples:\n  encompute model explain digits\n  encompute model explain digits --split features-16 --json"
     )]
     Explain(Explain),
+    /// What every way to cut a model costs, answers and gives away: attacks, bounds, a grade
+    #[command(
+        after_help = "Examples:\n  encompute model split-report digits\n  encompute model split-report breast-cancer --json\n  encompute model split-report digits --html digits.html\n  encompute model split-report digits --write"
+    )]
+    SplitReport(SplitReportOf),
 }
 
 /// What to publish.
@@ -93,6 +98,7 @@ impl Model {
             Self::Show { model } => show(&Context::load(common)?, &model, common).await,
             Self::Publish(publish) => publish.run(&Context::load(common)?, common).await,
             Self::Explain(explain) => explain.run(common.json),
+            Self::SplitReport(report) => report.run(common).await,
             Self::Eval(eval) => {
                 output::say(&format!("measuring {} on its held-out samples …", eval.model));
                 let figures = publish::evaluate(

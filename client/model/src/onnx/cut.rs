@@ -64,6 +64,27 @@ impl OnnxModel {
     }
 }
 
+impl OnnxModel {
+    /// Everything up to node `after`, as an ONNX file: the model's own input; that node's first output.
+    ///
+    /// # Errors
+    /// [`ImportError::NoSuchNode`].
+    pub fn head_file(&self, after: &str) -> Result<Vec<u8>, ImportError> {
+        let last = self.position(after)?;
+        let graph = self.graph();
+        let name = graph.node[last].output.first().cloned().unwrap_or_default();
+        let cut = GraphProto {
+            name: "head".to_owned(),
+            node: graph.node[..=last].to_vec(),
+            initializer: graph.initializer.clone(),
+            input: graph.input.clone(),
+            output: vec![ValueInfoProto { name, ..ValueInfoProto::default() }],
+            ..GraphProto::default()
+        };
+        Ok(ModelProto { graph: Some(cut), ..self.proto.clone() }.encode_to_vec())
+    }
+}
+
 /// Brings released features from units of the clip norm to the axis that the tail was trained on.
 fn scaling(to: &str) -> NodeProto {
     NodeProto {
