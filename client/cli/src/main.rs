@@ -8,6 +8,7 @@ mod encrypted;
 mod failure;
 mod input;
 mod named;
+mod npz;
 mod output;
 mod plot;
 mod publish;

@@ -111,3 +111,25 @@ fn a_report_is_the_same_on_every_run_and_its_page_needs_nothing_else() {
     assert!(page.contains("<svg") && page.contains("direction-1"));
     assert!(["<script", "http://", "https://", "src=\"/", "url("].iter().all(|other| !page.contains(other)));
 }
+
+#[test]
+fn features_of_an_empty_folder_are_none_and_those_of_a_file_are_kept_once() {
+    let home = tempfile::tempdir().unwrap();
+    let (empty, out) = (home.path().join("empty"), home.path().join("features.npz"));
+    fs::create_dir(&empty).unwrap();
+    let export = |inputs: &str| {
+        let out = out.to_str().unwrap();
+        encompute(home.path(), &["model", "features", "breast-cancer", "--inputs", inputs, "--out", out])
+    };
+    assert_eq!(told(&export(empty.to_str().unwrap())).0, 3);
+    assert!(!out.exists());
+    assert_eq!(told(&export("scripts/models/breast-cancer/model.toml")).0, 2);
+    assert!(!out.exists());
+    let patient = "tests/fixtures/breast-cancer/patient-benign.csv";
+    let ran = export(patient);
+    assert!(ran.code == 0 && ran.stdout.contains("1 samples, 1 features"), "{ran:?}");
+    let kept = fs::read(&out).unwrap();
+    assert!(kept.starts_with(b"PK\x03\x04"));
+    assert_eq!(told(&export(patient)).0, 2);
+    assert_eq!(fs::read(&out).unwrap(), kept);
+}

@@ -9,6 +9,7 @@ pub mod demo;
 pub mod dev;
 pub mod doctor;
 mod explain;
+mod features;
 pub mod gateway;
 pub mod govern;
 pub mod job;

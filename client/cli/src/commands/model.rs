@@ -1,6 +1,6 @@
 //! `encompute model`: what is on sale, and a creator's bench.
 
-use super::{explain::Explain, split_report::SplitReportOf};
+use super::{explain::Explain, features::Features, split_report::SplitReportOf};
 use crate::{
     args::{Common, Identity},
     commands::market::{self, Listing},
@@ -46,6 +46,11 @@ pub enum Model {
         after_help = "Examples:\n  encompute model split-report digits\n  encompute model split-report breast-cancer --json\n  encompute model split-report digits --html digits.html\n  encompute model split-report digits --write"
     )]
     SplitReport(SplitReportOf),
+    /// Inputs, features and releases of samples as one file for numpy: for attacks of your own
+    #[command(
+        after_help = "Examples:\n  encompute model features digits --out digits.npz\n  encompute model features breast-cancer --policy private --out private.npz\n  encompute model features digits --inputs tests/fixtures/digits/grey-28x28-7.png --out seven.npz"
+    )]
+    Features(Features),
 }
 
 /// What to publish.
@@ -99,6 +104,7 @@ impl Model {
             Self::Publish(publish) => publish.run(&Context::load(common)?, common).await,
             Self::Explain(explain) => explain.run(common.json),
             Self::SplitReport(report) => report.run(common).await,
+            Self::Features(features) => features.run(common.json),
             Self::Eval(eval) => {
                 output::say(&format!("measuring {} on its held-out samples …", eval.model));
                 let figures = publish::evaluate(
