@@ -7,6 +7,7 @@ mod deployment;
 mod encrypted;
 mod failure;
 mod input;
+mod judged;
 mod named;
 mod npz;
 mod output;

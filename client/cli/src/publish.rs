@@ -5,13 +5,18 @@ use crate::{
     context::blob_failure,
     encrypted::{self, EncryptedFigures},
     failure::{Doing, Exit, Failure, Outcome, exit_of_chain, exit_of_store},
+    judged::judged,
 };
 use encompute_chain::{Account, Client, Signer};
 use encompute_envelope::{ContentKey, lock};
-use encompute_model::{Bench, BenchError, BenchSplit, Package, Publication as Sealed, card::PreambleCard};
+use encompute_model::{
+    Bench, BenchError, BenchSplit, Package, Publication as Sealed,
+    card::PreambleCard,
+    report::{Verdict, Verdicts},
+};
 use encompute_networks::{Network, Token};
 use encompute_protocol::{
-    BlobDigest, ModelId, Plancks, ReleasePolicy, Text, VersionId, VersionManifest,
+    BlobDigest, ModelId, Plancks, ReleasePolicy, SplitManifest, Text, VersionId, VersionManifest,
     call::{ActivateVersion, ListModel, PublishVersion, ReadCounts, ReadModel, ReadVersion, SplitOffer},
     wire::Message,
 };
@@ -37,6 +42,8 @@ pub struct Publication {
     pub creator_url: String,
     /// The model's bond.
     pub bond: Plancks,
+    /// Whether splits of grade D are listed, too.
+    pub list_grade_d: bool,
 }
 
 /// A version that is ready to be sent.
@@ -45,6 +52,7 @@ pub struct Prepared {
     sealed: Vec<Vec<u8>>,
     keys: Vec<ContentKey>,
     package: Package,
+    verdicts: Verdicts,
     vault: Vault,
     tail_fee: Plancks,
     bond: Plancks,
@@ -79,13 +87,16 @@ impl Publication {
 
     fn prepare_here(&self, creator: encompute_protocol::Address, token: &Token) -> Outcome<Prepared> {
         let doing = format!("package {}", self.folder.display());
-        let package = Package::build(&self.folder, &mut measuring()).doing(Exit::Failed, &doing)?;
+        let mut package = Package::build(&self.folder, &mut measuring()).doing(Exit::Failed, &doing)?;
+        let verdicts = judged(&self.folder, self.list_grade_d, &doing)?;
         let tail_fee = token.price(&package.tail_fee.to_string()).doing(Exit::Usage, &format!("{doing}: fees.tail"))?;
         for split in &package.splits {
             for policy in &split.policies {
                 CheckedPolicy::new(policy.clone()).doing(Exit::Privacy, &format!("split {}", split.name))?;
             }
         }
+        let told = format!("{} Leakage by its own report: {}.", package.limits, verdicts.words());
+        package.limits = Text::new(told).doing(Exit::Failed, &format!("{doing}: add the grades to `limits`"))?;
         let vault = Vault::open(&self.vault).doing(Exit::Failed, "open the vault")?;
         let key = vault.creator_key().doing(Exit::Failed, "open the vault")?;
         let mut sealed = Vec::new();
@@ -102,7 +113,7 @@ impl Publication {
             sealed_weights: sealed.iter().map(|bytes| (BlobDigest::of(bytes), bytes.len() as u64)).collect(),
         };
         let manifest = package.manifest(&publication).doing(Exit::Failed, &doing)?;
-        Ok(Prepared { manifest, sealed, keys, package, vault, tail_fee, bond: self.bond })
+        Ok(Prepared { manifest, sealed, keys, package, verdicts, vault, tail_fee, bond: self.bond })
     }
 }
 
@@ -162,7 +173,7 @@ impl Prepared {
                     .policies
                     .iter()
                     .map(|policy| json!({ "name": policy.name.as_str(), "information_bits": f64::from(policy.information_millibits) / 1000.0,
-                                          "accuracy": market::accuracy_json(split, policy) }))
+                                          "grade": self.grade(split, policy), "accuracy": market::accuracy_json(split, policy) }))
                     .collect();
                 json!({ "name": split.name.as_str(), "mode": market::mode_name(split.mode), "cost_units": split.cost.units.0,
                         "failure_bits": split.failure_bits, "sealed_bytes": split.sealed_weights_bytes, "policies": policies })
@@ -173,6 +184,11 @@ impl Prepared {
             "creator": self.manifest.creator.to_string(), "creator_url": self.manifest.creator_url.as_str(),
             "tail_fee": plancks(self.tail_fee), "bond": plancks(self.bond), "splits": splits,
         })
+    }
+
+    fn grade(&self, split: &SplitManifest, policy: &ReleasePolicy) -> String {
+        let of = |verdict: &&Verdict| verdict.name == split.name.as_str() && verdict.policy == policy.name.as_str();
+        self.verdicts.splits.iter().find(of).map_or("none".to_owned(), |verdict| verdict.grade.to_string())
     }
 
     /// The same in words.
@@ -195,8 +211,9 @@ impl Prepared {
             for policy in &split.policies {
                 let accuracy = f64::from(policy.accuracy.0) / 100.0;
                 lines.push(format!(
-                    "    {}: at most {:.1} bits, {accuracy:.2} % right",
+                    "    {}: grade {}, at most {:.1} bits, {accuracy:.2} % right",
                     policy.name,
+                    self.grade(split, policy),
                     f64::from(policy.information_millibits) / 1000.0
                 ));
             }
@@ -253,7 +270,14 @@ pub async fn publish_all(
             continue;
         }
         crate::output::say(&format!("publishing {}: quantise, compile, measure, seal …", card.name));
-        let publication = Publication { folder, vault: vault.to_owned(), creator_url: creator_url.to_owned(), bond };
+        let publication = Publication {
+            folder,
+            vault: vault.to_owned(),
+            creator_url: creator_url.to_owned(),
+            bond,
+            // A development market is for trying: what is listed says its grade.
+            list_grade_d: true,
+        };
         published.push(publication.prepare(account.address(), &network.token).await?.send(&account, &blobs).await?.1);
     }
     Ok(published)

@@ -70,6 +70,9 @@ pub struct Publish {
     /// The model's bond, in the network's token
     #[arg(long, default_value = "100", value_name = "AMOUNT")]
     bond: String,
+    /// List splits of grade D, too: whoever holds an archive with an input in it finds it more often than not
+    #[arg(long)]
+    list_grade_d: bool,
     /// Show version hash, cost and fees; send nothing
     #[arg(long)]
     dry_run: bool,
@@ -241,6 +244,7 @@ impl Publish {
             vault,
             creator_url: self.creator_url,
             bond: context.amount("--bond", &self.bond)?,
+            list_grade_d: self.list_grade_d,
         };
         output::say(&format!("packaging {}: quantise, compile, measure, seal …", publication.folder.display()));
         let prepared = publication.prepare(account.address(), context.token()).await?;
