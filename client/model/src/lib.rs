@@ -25,7 +25,9 @@
 //! ```
 
 pub mod bench;
+pub mod calibrate;
 pub mod card;
+pub mod draft;
 mod input;
 mod inside;
 pub mod lexicon;

@@ -245,13 +245,17 @@ fn failure_bits(split: &BenchSplit) -> u16 {
 }
 
 /// A preset's name is a promise: `private` tells at most the label and one bit, `balanced` the label and five.
-fn check_promise(policy: &str, found: f64, classes: usize) -> Result<(), PackageError> {
+pub(crate) fn promised_bits(policy: &str, classes: usize) -> Option<f64> {
     let label = (classes as f64).log2();
-    let limit = match policy {
-        "private" => label + 1.0,
-        "balanced" => label + 5.0,
-        _ => INFORMATION_LIMIT_BITS,
-    };
+    match policy {
+        "private" => Some(label + 1.0),
+        "balanced" => Some(label + 5.0),
+        _ => None,
+    }
+}
+
+fn check_promise(policy: &str, found: f64, classes: usize) -> Result<(), PackageError> {
+    let limit = promised_bits(policy, classes).unwrap_or(INFORMATION_LIMIT_BITS);
     // Not `found > limit`: a bound that is not a number keeps no promise either.
     if found <= limit.min(INFORMATION_LIMIT_BITS) {
         return Ok(());

@@ -147,8 +147,11 @@ pub(crate) fn onnx(bytes: &[u8]) -> bool {
     OnnxModel::read(bytes).is_ok()
 }
 
-/// A model cut after every node that may be one.
+/// A model cut after every node that may be one, and without what its exporter put around it.
 pub(crate) fn cuts(bytes: &[u8]) {
+    if let Ok(cleaned) = OnnxModel::cleaned(bytes) {
+        assert!(OnnxModel::read(&cleaned.to_bytes()).is_ok(), "a cleaned model is a model");
+    }
     if let Ok(model) = OnnxModel::read(bytes) {
         let again = OnnxModel::read(&model.to_bytes());
         assert_eq!(again.map(|again| again.to_bytes()).ok(), Some(model.to_bytes()));

@@ -2,6 +2,7 @@
 
 pub mod audit;
 pub mod bench;
+mod bring;
 pub mod config;
 pub mod creator;
 pub mod credit;

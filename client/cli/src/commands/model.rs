@@ -1,6 +1,11 @@
 //! `encompute model`: what is on sale, and a creator's bench.
 
-use super::{explain::Explain, features::Features, split_report::SplitReportOf};
+use super::{
+    bring::{Calibrate, Import},
+    explain::Explain,
+    features::Features,
+    split_report::SplitReportOf,
+};
 use crate::{
     args::{Common, Identity},
     commands::market::{self, Listing},
@@ -26,6 +31,16 @@ pub enum Model {
         /// Model, by name or id
         model: String,
     },
+    /// A folder that can be published, from an ONNX file and samples
+    #[command(
+        after_help = "Examples:\n  encompute model import wine.onnx --into wine --samples wine.csv --label-column cultivar --task \"Tells a wine's grower by its chemistry.\" --limits \"Knows three growers of one region.\"\n  encompute model import letters.onnx --into letters --samples letters/train --held-out letters/test --ink-centred 20 --task \"Reads a letter.\" --limits \"Latin capitals only.\""
+    )]
+    Import(Import),
+    /// Fits clip norms and noise of a card's splits to its samples
+    #[command(
+        after_help = "Examples:\n  encompute model calibrate wine\n  encompute model calibrate digits --dry-run --json"
+    )]
+    Calibrate(Calibrate),
     /// Quantise, compile, seal, upload and list a model
     #[command(
         after_help = "Examples:\n  encompute model publish scripts/models/digits --suri //Charlie --creator-url http://127.0.0.1:8700 --dry-run\n  encompute model publish scripts/models/digits --suri //Charlie --creator-url http://127.0.0.1:8700"
@@ -105,6 +120,8 @@ impl Model {
             Self::List => list(&Context::load(common)?, common).await,
             Self::Show { model } => show(&Context::load(common)?, &model, common).await,
             Self::Publish(publish) => publish.run(&Context::load(common)?, common).await,
+            Self::Import(import) => import.run(common.json),
+            Self::Calibrate(calibrate) => calibrate.run(common.json),
             Self::Explain(explain) => explain.run(common.json),
             Self::SplitReport(report) => report.run(common).await,
             Self::Features(features) => features.run(common.json),

@@ -5,6 +5,7 @@
 //! dimension and one output. In the head every operator must be known here; in the tail, to tract.
 
 mod attributes;
+mod clean;
 mod cut;
 mod graph;
 mod head;

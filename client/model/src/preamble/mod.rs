@@ -5,12 +5,12 @@
 mod ink;
 mod picture;
 mod plane;
-mod table;
+pub(crate) mod table;
 mod text;
 
 pub use ink::InkError;
-pub(crate) use picture::sheet_tiles;
 pub use picture::{Fit, ImageError, ImagePreamble, inside_decoder};
+pub(crate) use picture::{SIDE_LIMIT_PIXELS, sheet_file, sheet_tiles};
 pub use table::{Column, TableError, TablePreamble};
 pub use text::{LexiconBlobError, TEXT_LIMIT_BYTES, TOKENS, TextError, TextPreamble};
 

@@ -123,7 +123,7 @@ impl ImagePreamble {
             && self.scale_denominator > 0
     }
 
-    pub(super) fn read(&self, file: &[u8]) -> Result<Tensor, ImageError> {
+    pub(crate) fn read(&self, file: &[u8]) -> Result<Tensor, ImageError> {
         let plane = decode(file)?;
         let (height, width) = (usize::from(self.height), usize::from(self.width));
         let fitted = match self.fit {
@@ -150,6 +150,28 @@ pub(crate) fn sheet_tiles(file: &[u8], tile_width: usize, tile_height: usize) ->
         Tensor::new([1, tile_height, tile_width], values).expect("a tile holds width · height values; qed")
     };
     Ok(corners.map(tile).collect())
+}
+
+/// Such a sheet of tiles of one size, as PNG; `None` if there are none or they do not fit.
+pub(crate) fn sheet_file(tiles: &[&Tensor]) -> Option<Vec<u8>> {
+    let [_, height, width] = tiles.first()?.shape();
+    let most = SIDE_LIMIT_PIXELS as usize / width;
+    let columns = ((tiles.len() * height).div_ceil(width).isqrt() + 1).min(most).min(tiles.len());
+    let rows = tiles.len().div_ceil(columns);
+    if rows * height > SIDE_LIMIT_PIXELS as usize {
+        return None;
+    }
+    let mut sheet = image::GrayImage::new((columns * width) as u32, (rows * height) as u32);
+    for (at, tile) in tiles.iter().enumerate() {
+        let (left, top) = (at % columns * width, at / columns * height);
+        for (pixel, value) in tile.values().iter().enumerate() {
+            let (x, y) = ((left + pixel % width) as u32, (top + pixel / width) as u32);
+            sheet.put_pixel(x, y, image::Luma([*value]));
+        }
+    }
+    let mut file = Cursor::new(Vec::new());
+    sheet.write_to(&mut file, ImageFormat::Png).ok()?;
+    Some(file.into_inner())
 }
 
 /// A picture of exactly the model's size whose border is mostly dark is already what the model was trained on.

@@ -199,7 +199,7 @@ fn brief(text: &str) -> String {
 }
 
 /// The cells of every line that is not blank (RFC 4180), blanks around each dropped.
-fn lines(text: &str) -> impl Iterator<Item = Result<Vec<String>, TableError>> + '_ {
+pub(crate) fn lines(text: &str) -> impl Iterator<Item = Result<Vec<String>, TableError>> + '_ {
     let reader = csv::ReaderBuilder::new()
         .has_headers(false)
         .flexible(true) // rows of another width are refused by ours, with their number

@@ -178,6 +178,7 @@ impl<'a> Measurer<'a> {
             after: after.to_owned(),
             mode,
             inside: None,
+            bootstraps_per_segment: None,
             clip: 1.0,
             policies: vec![PolicyCard { name: "fitted".to_owned(), sigma: 1.0, bits: SURVEYED_BITS }],
         };
@@ -317,7 +318,7 @@ impl<'a> Measurer<'a> {
     }
 }
 
-fn words(error: &BenchError) -> String {
+pub(crate) fn words(error: &BenchError) -> String {
     let mut words = error.to_string();
     let mut cause = std::error::Error::source(error);
     while let Some(error) = cause {
@@ -346,7 +347,7 @@ fn features_of(split: &BenchSplit, samples: &[&Sample], clip: u64) -> Result<Mat
 }
 
 /// The norm below which that share of rows lies; 1 where all are 0.
-fn norm_above(rows: &Matrix, share: f64) -> f64 {
+pub(crate) fn norm_above(rows: &Matrix, share: f64) -> f64 {
     let norm = |row: &[f32]| row.iter().map(|value| f64::from(*value).powi(2)).sum::<f64>().sqrt();
     let mut norms: Vec<f64> = rows.each_row().map(norm).collect();
     norms.sort_by(f64::total_cmp);

@@ -14,6 +14,7 @@ mod subject;
 mod verdict;
 
 pub use cuts::{Cut, CutState};
+pub(crate) use measure::{norm_above, words};
 pub use policy::{Listing, listing};
 pub use verdict::{Verdict, Verdicts};
 
