@@ -143,7 +143,12 @@ mod tests {
 
     fn is_understood(example: &str) -> bool {
         let shown = |kind| matches!(kind, ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
-        Arguments::try_parse_from(example.split_whitespace()).map_or_else(|error| shown(error.kind()), |_| true)
+        let words = |(at, part): (usize, &'_ str)| match at % 2 {
+            0 => part.split_whitespace().map(str::to_owned).collect(),
+            _ => vec![part.to_owned()], // between quotes
+        };
+        let words = example.split('"').enumerate().flat_map(words);
+        Arguments::try_parse_from(words).map_or_else(|error| shown(error.kind()), |_| true)
     }
 
     #[test]

@@ -93,6 +93,7 @@ fn drawn(title: &str, axis: &str, bars: &[Bar]) -> Result<String, Box<dyn Error 
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 

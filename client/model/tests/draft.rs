@@ -72,7 +72,7 @@ fn files_of_two_exporters_become_models_as_good_as_they_were() {
         // What `publish` refuses otherwise.
         for policy in split.policies() {
             let bits = measured.information(&policy).bits();
-            let most = if policy.name.as_str() == "private" { 3f64.log2() + 1.0 } else { 3f64.log2() + 9.0 };
+            let most = if policy.name.as_str() == "private" { 3f64.log2() + 1.0 } else { 3f64.log2() + 7.0 };
             assert!(bits <= most, "{file}, {}: {bits}", policy.name);
         }
     }

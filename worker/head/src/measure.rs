@@ -60,14 +60,12 @@ pub type OwnerError = Box<dyn core::error::Error + Send + Sync>;
 pub struct Row {
     /// What was measured.
     pub name: &'static str,
-    /// Median over the runs of the product path in milliseconds: from the decoded request to the
-    /// response, blinded, as a worker runs it.
+    /// Median in milliseconds of the product path: from decoded request to response, blinded, as a worker runs it.
     pub ms_median: f64,
     /// Median of the same without blinding: what the protection of the weights is compared with. Not measured with
     /// bootstraps, beside which it is nothing.
     pub ms_unblinded: Option<f64>,
-    /// Median of the product path with what is around it: checking and hashing the request's bytes,
-    /// writing and hashing the response's.
+    /// Median of the same with what is around it: reading and hashing the request, writing and hashing the response.
     pub ms_bytes_to_bytes: f64,
     /// Bytes of all requests, each with its signed order.
     pub bytes_up: u64,
