@@ -236,8 +236,11 @@ pub fn draft(onnx: &Path, files: &SampleFiles, wishes: &Wishes, into: &Path) -> 
     Ok(Drafted { labels, input, samples, held_out, held_out_of_samples, after, others })
 }
 
+/// A node, whether it is the one linear layer, and other nodes with the linear layers before them.
+type Place = (String, bool, Vec<(String, usize)>);
+
 /// The place with most layers before it of those that leave a tail, and the others with their depths.
-fn deepest(cuts: Vec<Cut>) -> Result<(String, bool, Vec<(String, usize)>), DraftError> {
+fn deepest(cuts: Vec<Cut>) -> Result<Place, DraftError> {
     let mut possible = Vec::new();
     let mut reasons = Vec::new();
     for Cut { after, state } in cuts {
