@@ -1,20 +1,15 @@
 //! Clip norm and noise of a card's splits, from its samples.
 
 use crate::{
-    bench::{Bench, BenchError, BenchSplit, clear_features, feature_matrix},
+    bench::{Bench, BenchError, BenchSplit},
     card::{PolicyCard, SplitCard},
     package::promised_bits,
-    quantise::CLIP_UNITS,
-    report::norm_above,
+    report::{features_of, fitted_clip, in_units_of},
     samples::Sample,
 };
-use encompute_head::EvaluateError;
 use encompute_leakage::{Matrix, bounds::fitted_sigma, clipped};
-use rayon::prelude::*;
 use toml_edit::{ArrayOfTables, DocumentMut, Item, Table, value};
 
-/// Share of features that are shorter than the clip norm.
-const UNCLIPPED: f64 = 0.95;
 /// Bits of a released code.
 const CODE_BITS: u8 = 5;
 /// The presets of a split, the default first.
@@ -50,12 +45,12 @@ impl Bench {
             let [population, held_out] = sets;
             let (population, held_out) = (population?, held_out?);
             let of = if population.0.rows() > 0 { &population.0 } else { &held_out.0 };
-            let clip = rounded(norm_above(of, UNCLIPPED));
+            let clip = rounded(fitted_clip(of));
             let policies = presets(card).into_iter().map(|policy| {
                 let Some(bits) = bits(&policy.name, classes) else { return policy };
                 let fitted = |(features, labels): &(Matrix, Vec<usize>)| match features.rows() {
                     0 => 0.0,
-                    _ => fitted_sigma(&clipped(&scaled(features, clip)), labels, bits),
+                    _ => fitted_sigma(&clipped(&in_units_of(clip, features.clone())), labels, bits),
                 };
                 PolicyCard { sigma: rounded(fitted(&population).max(fitted(&held_out)) * MARGIN * clip), ..policy }
             });
@@ -115,15 +110,8 @@ fn bits(policy: &str, classes: usize) -> Option<f64> {
 }
 
 fn features(split: &BenchSplit, samples: &[Sample]) -> Result<(Matrix, Vec<usize>), BenchError> {
-    let features = samples.par_iter().map(|sample| clear_features(&split.compiled, &sample.tensor));
-    let features = features.collect::<Result<Vec<_>, EvaluateError>>()?;
-    Ok((feature_matrix(&features, CLIP_UNITS), samples.iter().map(|sample| sample.label).collect()))
-}
-
-fn scaled(features: &Matrix, clip: f64) -> Matrix {
-    let mut scaled = features.clone();
-    scaled.values_mut().iter_mut().for_each(|value| *value = (f64::from(*value) / clip) as f32);
-    scaled
+    let features = features_of(split, &samples.iter().collect::<Vec<_>>())?;
+    Ok((features, samples.iter().map(|sample| sample.label).collect()))
 }
 
 /// Three digits, upwards: what a person reads, and no less noise than was found.

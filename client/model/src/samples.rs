@@ -201,6 +201,12 @@ fn labels_of(
     }
 }
 
+/// At most `count` of them, evenly spread.
+pub(crate) fn spread<T>(samples: &[T], count: usize) -> impl Iterator<Item = &T> {
+    let count = count.min(samples.len());
+    (0..count).map(move |at| &samples[at * samples.len() / count])
+}
+
 fn not_texts(path: &Path) -> impl FnOnce(SentenceError) -> SamplesError {
     let path = path.to_owned();
     |source| SamplesError::Text { path, source: Box::new(source) }

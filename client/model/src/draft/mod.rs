@@ -323,12 +323,6 @@ fn parted<T>(samples: Vec<T>, held_out: Option<Vec<T>>) -> (Vec<T>, Vec<T>) {
     (samples, held_out)
 }
 
-/// At most `count` of them, evenly spread.
-fn spread<T>(samples: &[T], count: usize) -> impl Iterator<Item = &T> {
-    let count = count.min(samples.len());
-    (0..count).map(move |at| &samples[at * samples.len() / count])
-}
-
 fn read(path: &Path) -> Result<Vec<u8>, DraftError> {
     let failed = |source| DraftError::File { doing: "read", path: path.to_owned(), source };
     let length = std::fs::metadata(path).map_err(failed)?.len();

@@ -1,7 +1,10 @@
 //! Grey pictures, a folder for each class.
 
-use super::{CALIBRATING, DraftError, Parts, SampleFiles, Wishes, classes, parted, spread};
-use crate::preamble::{FILE_LIMIT_BYTES, Fit, ImagePreamble, SIDE_LIMIT_PIXELS, Tensor, sheet_file};
+use super::{CALIBRATING, DraftError, Parts, SampleFiles, Wishes, classes, parted};
+use crate::{
+    preamble::{FILE_LIMIT_BYTES, Fit, ImagePreamble, SIDE_LIMIT_PIXELS, Tensor, sheet_file},
+    samples::spread,
+};
 use rayon::prelude::*;
 use std::path::{Path, PathBuf};
 

@@ -1,7 +1,10 @@
 //! Rows of numbers.
 
-use super::{CALIBRATING, DraftError, Parts, SampleFiles, Wishes, classes, parted, spread};
-use crate::preamble::{TableError, table};
+use super::{CALIBRATING, DraftError, Parts, SampleFiles, Wishes, classes, parted};
+use crate::{
+    preamble::{TableError, table},
+    samples::spread,
+};
 use std::{collections::BTreeSet, path::Path};
 
 /// Of a column's span, how far a value may lie beyond what the samples hold: further, and it is more likely a mistake.

@@ -12,7 +12,7 @@ use crate::{
     package::units,
     preamble::Preamble,
     quantise::CLIP_UNITS,
-    samples::Sample,
+    samples::{Sample, spread},
     tail::{TailLimits, TailModel},
 };
 use encompute_head::EvaluateError;
@@ -116,7 +116,7 @@ impl<'a> Measurer<'a> {
             ));
             let split = self.bench.split(index)?;
             let measured = self.bench.measure(&split, &self.held_out)?;
-            let features = |samples: &[&Sample]| features_of(&split, samples, CLIP_UNITS);
+            let features = |samples: &[&Sample]| features_of(&split, samples);
             let reference = (parts.reference.as_slice(), features(&parts.reference)?);
             let subject = subject(&axis, reference, (&parts.targets, features(&parts.targets)?));
             for policy in split.policies() {
@@ -148,8 +148,10 @@ impl<'a> Measurer<'a> {
             return Ok(());
         }
         let all = self.parts();
-        let parts =
-            Parts { reference: spread(&all.reference, SURVEYED[0]), targets: spread(&all.targets, SURVEYED[1]) };
+        let parts = Parts {
+            reference: spread(&all.reference, SURVEYED[0]).copied().collect(),
+            targets: spread(&all.targets, SURVEYED[1]).copied().collect(),
+        };
         let axis = Axis::new(self.bench.preamble(), &parts.reference);
         let named: Vec<String> = self.bench.card().splits.iter().map(|split| split.after.clone()).collect();
         for cut in self.bench.cuts().into_iter().filter(|cut| !named.contains(&cut.after)) {
@@ -183,14 +185,12 @@ impl<'a> Measurer<'a> {
             policies: vec![PolicyCard { name: "fitted".to_owned(), sigma: 1.0, bits: SURVEYED_BITS }],
         };
         let mut split = self.bench.cut(&card)?;
-        let [reference, targets] = [&parts.reference, &parts.targets].map(|part| features_of(&split, part, CLIP_UNITS));
-        let (mut reference, mut targets) = (reference?, targets?);
-        let clip = norm_above(&reference, UNCLIPPED);
+        let [reference, targets] = [&parts.reference, &parts.targets].map(|part| features_of(&split, part));
+        let (reference, targets) = (reference?, targets?);
+        let clip = fitted_clip(&reference);
         split.card.clip = clip;
         split.tail = self.bench.model().tail_after(after, split.plan.feature_count(), clip as f32)?;
-        for features in [&mut reference, &mut targets] {
-            features.values_mut().iter_mut().for_each(|value| *value = (f64::from(*value) / clip) as f32);
-        }
+        let [reference, targets] = [reference, targets].map(|features| in_units_of(clip, features));
         let subject = subject(axis, (&parts.reference, reference), (&parts.targets, targets));
         let promised = (self.bench.card().labels.len() as f64).log2() + BEYOND_CLASS_BITS;
         let sigma = fitted_sigma(&clipped(&subject.reference.features), &subject.reference.labels, promised);
@@ -240,7 +240,7 @@ impl<'a> Measurer<'a> {
             return Ok(None);
         }
         let head = TailModel::load(&self.bench.model().head_file(&card.after)?, TailLimits::default())?;
-        let few = spread(targets, SENSITIVE);
+        let few: Vec<&Sample> = spread(targets, SENSITIVE).copied().collect();
         let width = axis.units.len();
         let inputs = Matrix::from_fn(few.len(), width, |row, column| few[row].float[column]);
         let change = Change { units: &axis.units, reach: REACH };
@@ -333,26 +333,25 @@ fn share(right: f64, samples: usize) -> Share {
     Share { share: right / samples.max(1) as f64, low, high, samples }
 }
 
-/// At most `count` of them, evenly spread.
-fn spread<'s>(samples: &[&'s Sample], count: usize) -> Vec<&'s Sample> {
-    let count = count.min(samples.len());
-    (0..count).map(|at| samples[at * samples.len() / count]).collect()
-}
-
 /// What the integer head gives for samples, in units of the clip norm.
-fn features_of(split: &BenchSplit, samples: &[&Sample], clip: u64) -> Result<Matrix, ReportError> {
+pub(crate) fn features_of(split: &BenchSplit, samples: &[&Sample]) -> Result<Matrix, BenchError> {
     let features = samples.par_iter().map(|sample| clear_features(&split.compiled, &sample.tensor));
-    let features = features.collect::<Result<Vec<_>, EvaluateError>>().map_err(BenchError::from)?;
-    Ok(feature_matrix(&features, clip))
+    Ok(feature_matrix(&features.collect::<Result<Vec<_>, EvaluateError>>()?, CLIP_UNITS))
 }
 
-/// The norm below which that share of rows lies; 1 where all are 0.
-pub(crate) fn norm_above(rows: &Matrix, share: f64) -> f64 {
+/// A clip norm for features that were cut with the norm 1: most are shorter; 1 where all are 0.
+pub(crate) fn fitted_clip(rows: &Matrix) -> f64 {
     let norm = |row: &[f32]| row.iter().map(|value| f64::from(*value).powi(2)).sum::<f64>().sqrt();
     let mut norms: Vec<f64> = rows.each_row().map(norm).collect();
     norms.sort_by(f64::total_cmp);
-    let at = ((norms.len() as f64 * share) as usize).min(norms.len().saturating_sub(1));
+    let at = ((norms.len() as f64 * UNCLIPPED) as usize).min(norms.len().saturating_sub(1));
     norms.get(at).copied().filter(|norm| *norm > 0.0).unwrap_or(1.0)
+}
+
+/// Features that were cut with the norm 1, in units of another.
+pub(crate) fn in_units_of(clip: f64, mut features: Matrix) -> Matrix {
+    features.values_mut().iter_mut().for_each(|value| *value = (f64::from(*value) / clip) as f32);
+    features
 }
 
 /// A policy as the leakage suite has it.

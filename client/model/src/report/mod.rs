@@ -14,7 +14,7 @@ mod subject;
 mod verdict;
 
 pub use cuts::{Cut, CutState};
-pub(crate) use measure::{norm_above, words};
+pub(crate) use measure::{features_of, fitted_clip, in_units_of, words};
 pub use policy::{Listing, listing};
 pub use verdict::{Verdict, Verdicts};
 
