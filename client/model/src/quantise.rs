@@ -48,7 +48,9 @@ pub enum QuantiseError {
         found: f64,
     },
     /// Padding means 0.0, and the first layer's inputs have no byte for it.
-    #[error("the first layer pads with 0, which is not on its input's grid")]
+    #[error(
+        "the first layer pads with 0, which is not where its input's grid begins; leave out the padding there, or let inputs begin at 0"
+    )]
     PaddingOffGrid,
     /// Numbers beyond 32-bit floats.
     #[error("node `{node}`: its scales or its bias are beyond what 32-bit floats hold")]

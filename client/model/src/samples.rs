@@ -235,8 +235,8 @@ fn class_numbers(path: &Path, classes: usize) -> Result<Vec<usize>, SamplesError
 }
 
 fn tiles(path: &Path, preamble: &Preamble) -> Result<Vec<Tensor>, SamplesError> {
-    let [_, height, width] = preamble.shape();
-    sheet_tiles(&bytes(path)?, width, height).map_err(|source| SamplesError::Sheet { path: path.to_owned(), source })
+    let tiles = sheet_tiles(&bytes(path)?, preamble.shape());
+    tiles.map_err(|source| SamplesError::Sheet { path: path.to_owned(), source })
 }
 
 fn bytes(path: &Path) -> Result<Vec<u8>, SamplesError> {

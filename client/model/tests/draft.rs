@@ -1,15 +1,21 @@
 //! From what exporters write to a folder that the bench opens.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+mod kit;
+
 use encompute_model::{
     Bench, OnnxModel, TailLimits, TailModel,
     calibrate::rewritten,
     draft::{DraftError, Drafted, SampleFiles, Wishes, draft},
+    onnx::Operation,
 };
+use kit::{filled, int, ints, model, node, value, weights};
+use prost::Message;
 use std::{
     error::Error,
     path::{Path, PathBuf},
 };
+use tract_onnx::pb::{ModelProto, NodeProto, TensorProto};
 
 fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures").join(name)
@@ -104,6 +110,180 @@ fn of_a_classifier_the_scores_stay_and_its_names_go() {
     // Nothing of the tools and notes of whoever made it.
     let text = String::from_utf8_lossy(&cleaned.to_bytes()).into_owned();
     assert!(!text.contains("skl2onnx") && !text.contains("ai.onnx.ml"));
+}
+
+/// Tells which colour a picture mostly has, with its channels last as TensorFlow has them.
+fn colour_model() -> ModelProto {
+    let nodes = vec![
+        node("before", "Transpose", &["picture"], vec![ints("perm", &[0, 3, 1, 2])]),
+        node("first", "Conv", &["before.out", "k"], vec![ints("strides", &[2, 2])]),
+        node("relu", "Relu", &["first.out"], vec![]),
+        node("pooled", "GlobalAveragePool", &["relu.out"], vec![]),
+        node("flat", "Flatten", &["pooled.out"], vec![]),
+        node("features", "Gemm", &["flat.out", "w0"], vec![]),
+        node("scores", "Gemm", &["features.out", "w"], vec![]),
+    ];
+    let one_hot = |name: &str, dims: &[i64]| {
+        let each = usize::try_from(dims[1..].iter().product::<i64>()).unwrap() / 3;
+        let values = (0..9 * each).map(|at| if at / each % 3 == at / each / 3 { 1.0 } else { -0.25 });
+        TensorProto { float_data: values.collect(), ..weights(name, dims, 1.0) }
+    };
+    let tensors = vec![one_hot("k", &[3, 3, 2, 2]), one_hot("w0", &[3, 3]), one_hot("w", &[3, 3])];
+    let mut model = model(&[16, 16, 3], nodes, tensors, 3);
+    model.graph.as_mut().unwrap().input = vec![value("picture", &[16, 16, 3])];
+    model
+}
+
+#[test]
+fn pictures_in_colour_are_read_in_colour_with_channels_first_or_last() {
+    let home = tempfile::tempdir().unwrap();
+    let samples = home.path().join("samples");
+    for (class, name) in ["0 red", "1 green", "2 blue"].iter().enumerate() {
+        std::fs::create_dir_all(samples.join(name)).unwrap();
+        for at in 0..10u8 {
+            let pixel = |x: u32, y: u32| {
+                let noise =
+                    |channel: usize| (x as usize * 7 + y as usize * 13 + usize::from(at) * 29 + channel * 31) % 90;
+                image::Rgb(std::array::from_fn(|channel| {
+                    (noise(channel) + if channel == class { 100 } else { 40 }) as u8
+                }))
+            };
+            image::RgbImage::from_fn(16, 16, pixel).save(samples.join(name).join(format!("{at}.png"))).unwrap();
+        }
+    }
+    let file = home.path().join("colour.onnx");
+    std::fs::write(&file, colour_model().encode_to_vec()).unwrap();
+    let files = SampleFiles { samples, held_out: None };
+    let of_pictures = Wishes { label_column: None, ..wishes() };
+    let ink = Wishes { ink_box: Some(12), ..of_pictures.clone() };
+    assert!(matches!(draft(&file, &files, &ink, &home.path().join("model")), Err(DraftError::Ink)));
+    let drafted = draft(&file, &files, &of_pictures, &home.path().join("model")).unwrap();
+    assert_eq!((drafted.input, drafted.held_out), (vec![3, 16, 16], 6));
+    let bench = Bench::open(&home.path().join("model")).unwrap();
+    let measured = bench.measure(&bench.split(0).unwrap(), &bench.held_out().unwrap()).unwrap();
+    assert_eq!((measured.float_correct, measured.quantised_correct), (6, 6));
+}
+
+/// The wine model of scikit-learn as its converter writes it for a data frame: an input a column, put together first.
+fn a_column_an_input(order: impl Fn(usize) -> usize) -> ModelProto {
+    let mut proto = ModelProto::decode(std::fs::read(fixture("wine/scikit-learn.onnx")).unwrap().as_slice()).unwrap();
+    let graph = proto.graph.as_mut().unwrap();
+    let whole = graph.input[0].name.clone();
+    graph.input = (0..13).map(|column| value(&format!("column {column}"), &[1])).collect();
+    let columns: Vec<String> = (0..13).map(|column| format!("column {}", order(column))).collect();
+    let columns: Vec<&str> = columns.iter().map(String::as_str).collect();
+    let concat = NodeProto { output: vec![whole], ..node("together", "Concat", &columns, vec![int("axis", 1)]) };
+    graph.node.insert(0, concat);
+    proto
+}
+
+#[test]
+fn several_inputs_that_are_put_together_are_one() {
+    let one = OnnxModel::cleaned(&std::fs::read(fixture("wine/scikit-learn.onnx")).unwrap()).unwrap();
+    let several = OnnxModel::cleaned(&a_column_an_input(|column| column).encode_to_vec()).unwrap();
+    assert_eq!((several.input_shape(), several.node_names()), (one.input_shape(), one.node_names()));
+    let loaded = |model: &OnnxModel| TailModel::load(&model.to_bytes(), TailLimits::default()).unwrap();
+    let row: Vec<f32> = (0..13u16).map(|column| f32::from(column * 5 + 3)).collect();
+    let scores = loaded(&one).run(&row).unwrap();
+    assert_eq!(loaded(&several).run(&row).unwrap(), scores);
+    // Where they are put together in another order than they are named in, that order counts.
+    let turned = OnnxModel::cleaned(&a_column_an_input(|column| 12 - column).encode_to_vec()).unwrap();
+    assert_eq!(loaded(&turned).run(&row).unwrap(), scores);
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("several.onnx");
+    std::fs::write(&file, a_column_an_input(|column| column).encode_to_vec()).unwrap();
+    let drafted = draft(&file, &wine(), &wishes(), &folder.path().join("model")).unwrap();
+    assert_eq!((drafted.input, drafted.after.as_str()), (vec![13], "Add2"));
+}
+
+#[test]
+fn readings_of_a_signal_are_the_columns_of_a_table() {
+    let nodes = vec![
+        node("first", "Conv", &["signal", "k"], vec![ints("pads", &[1, 1])]),
+        node("relu", "Relu", &["first.out"], vec![]),
+        node("pooled", "GlobalAveragePool", &["relu.out"], vec![]),
+        node("flat", "Flatten", &["pooled.out"], vec![]),
+        node("features", "Gemm", &["flat.out", "w0"], vec![]),
+        node("scores", "Gemm", &["features.out", "w"], vec![]),
+    ];
+    let tensors = vec![weights("k", &[4, 1, 3], 0.1), weights("w0", &[4, 5], 0.1), weights("w", &[5, 3], 1.0)];
+    let mut model = model(&[1, 13], nodes, tensors, 3);
+    model.graph.as_mut().unwrap().input = vec![value("signal", &[1, 13])];
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("signal.onnx");
+    std::fs::write(&file, model.encode_to_vec()).unwrap();
+    let drafted = draft(&file, &wine(), &wishes(), &folder.path().join("model")).unwrap();
+    assert_eq!((drafted.input, drafted.after.as_str()), (vec![1, 13], "features"));
+    let bench = Bench::open(&folder.path().join("model")).unwrap();
+    let measured = bench.measure(&bench.split(0).unwrap(), &bench.held_out().unwrap()).unwrap();
+    assert!(measured.quantised_correct.abs_diff(measured.float_correct) <= 2, "{}", measured.quantised_correct);
+}
+
+/// Two inputs, each standardised and put through a layer of its own; `sides` are those of the second.
+fn two_branches(sides: &[i64], second: &str) -> ModelProto {
+    let nodes = vec![
+        node("centred", "Sub", &["laboratory", "mean"], vec![]),
+        node("left", "Gemm", &["centred.out", "wl", "b"], vec![int("transB", 1)]),
+        node("halved", "Mul", &["history", "half"], vec![]),
+        node("right", second, &["halved.out", "wr"], vec![]),
+        node("sum", "Add", &["left.out", "right.out"], vec![]),
+        node("relu", "Relu", &["sum.out"], vec![]),
+        node("scores", "Gemm", &["relu.out", "w"], vec![]),
+    ];
+    let tensors = vec![
+        weights("mean", &[4], 1.0),
+        weights("wl", &[6, 4], 1.0),
+        weights("b", &[6], 1.0),
+        filled("half", &[1], 0.5),
+        weights("wr", &[3, 6], 1.0),
+        weights("w", &[6, 2], 1.0),
+    ];
+    let mut model = model(&[4], nodes, tensors, 2);
+    let graph = model.graph.as_mut().unwrap();
+    // The third is read by nothing.
+    graph.input = vec![value("laboratory", &[4]), value("history", sides), value("unread", &[9])];
+    model
+}
+
+#[test]
+fn each_of_several_inputs_may_have_a_layer_of_its_own() {
+    let model = two_branches(&[3], "MatMul");
+    let joined = OnnxModel::cleaned(&model.encode_to_vec()).unwrap();
+    assert_eq!(joined.input_shape(), [7]);
+    let head = joined.head_until("relu").unwrap();
+    let rounds = head.nodes.iter().filter(|node| matches!(node.operation, Operation::Linear { .. })).count();
+    assert_eq!(rounds, 1, "both layers read the one input, so they are one");
+    let number = |tensor: &str, at: usize| {
+        let graph = model.graph.as_ref().unwrap();
+        graph.initializer.iter().find(|found| found.name == tensor).unwrap().float_data[at]
+    };
+    let run = TailModel::load(&joined.to_bytes(), TailLimits::default()).unwrap();
+    for seed in 0..10u16 {
+        let row: Vec<f32> = (0..7u16).map(|column| f32::from((seed * 31 + column * 17) % 23) / 7.0).collect();
+        let hidden = |unit: usize| {
+            let left: f32 = (0..4).map(|at| (row[at] - number("mean", at)) * number("wl", unit * 4 + at)).sum();
+            let right: f32 = (0..3).map(|at| row[4 + at] * 0.5 * number("wr", at * 6 + unit)).sum();
+            (left + number("b", unit) + right).max(0.0)
+        };
+        let scores = run.run(&row).unwrap();
+        for (class, score) in scores.iter().enumerate() {
+            let wanted: f32 = (0..6).map(|unit| hidden(unit) * number("w", unit * 2 + class)).sum();
+            assert!((score - wanted).abs() < 1e-4, "{score} for {wanted}");
+        }
+    }
+}
+
+#[test]
+fn several_inputs_that_cannot_be_one_are_refused() {
+    let refused = |model: &ModelProto| OnnxModel::cleaned(&model.encode_to_vec()).err().unwrap().to_string();
+    let unlike = refused(&two_branches(&[1, 3], "MatMul"));
+    assert!(unlike.contains("`laboratory` has sides [4], `history` has sides [1, 3]"), "{unlike}");
+    let early = refused(&two_branches(&[3], "Tanh"));
+    assert!(early.starts_with("node `halved` (Mul)") && early.contains("one Concat of them all"), "{early}");
+    let narrow = refused(&two_branches(&[2], "MatMul"));
+    assert!(narrow.starts_with("node `right` (MatMul)"), "{narrow}");
+    let some = refused(&a_column_an_input(|column| column.min(11)));
+    assert!(some.starts_with("node `together` (Concat)"), "{some}");
 }
 
 #[test]

@@ -3,9 +3,9 @@
 
 mod kit;
 
-use encompute_model::{Bench, BenchError, LowerError};
+use encompute_model::{Bench, BenchError, LowerError, onnx::Operation};
 use kit::{conv_folder, conv_model, filled, float, int, ints, model, node, read, tensor, text, weights};
-use tract_onnx::pb::{ModelProto, TensorProto};
+use tract_onnx::pb::{AttributeProto, ModelProto, TensorProto};
 
 #[test]
 fn a_convolution_with_pooling_runs_as_integers() {
@@ -179,6 +179,184 @@ fn a_residual_network_runs_as_integers_with_its_shortcuts() {
 fn functions_of_transformers_run_on_what_is_decrypted() {
     let same = same_answers(&vector_model());
     assert!(same >= 92, "{same} of 100");
+}
+
+/// As networks over signals have them: 144 readings in a row, convolutions and pools of one dimension.
+fn signal_model() -> ModelProto {
+    let to = |name: &str, sides: &[i64]| {
+        let dims = vec![i64::try_from(sides.len()).unwrap()];
+        let values = TensorProto { dims, data_type: 7, int64_data: sides.to_vec(), ..TensorProto::default() };
+        node(name, "Constant", &[], vec![tensor("value", values)])
+    };
+    let strided = vec![ints("strides", &[2]), ints("pads", &[2, 1]), ints("kernel_shape", &[5])];
+    let dilated = vec![int("group", 3), ints("dilations", &[3]), ints("pads", &[3, 3])];
+    let pool = || vec![ints("kernel_shape", &[3]), ints("strides", &[3])];
+    let nodes = vec![
+        to("row", &[0, 1, 144]),
+        node("signal", "Reshape", &["input", "row.out"], vec![]),
+        node("first", "Conv", &["signal.out", "k0", "b0"], strided),
+        node("relu0", "Relu", &["first.out"], vec![]),
+        node("dilated", "Conv", &["relu0.out", "k1"], dilated),
+        node("relu1", "Relu", &["dilated.out"], vec![]),
+        node("largest", "MaxPool", &["relu1.out"], pool()),
+        node("average", "AveragePool", &["relu0.out"], pool()),
+        node("both", "Concat", &["largest.out", "average.out"], vec![int("axis", -2)]),
+        node("flat", "Flatten", &["both.out"], vec![]),
+        node("features", "Gemm", &["flat.out", "w"], vec![]),
+        node("scores", "Gemm", &["features.out", "w2"], vec![]),
+    ];
+    let tensors = vec![
+        weights("k0", &[6, 1, 5], 1.0),
+        weights("b0", &[6], 0.1),
+        weights("k1", &[6, 2, 3], 1.0),
+        // 144 readings give 72, then 24 of twelve channels.
+        weights("w", &[288, 8], 0.2),
+        weights("w2", &[8, 3], 1.0),
+    ];
+    model(&[1, 12, 12], nodes, tensors, 3)
+}
+
+#[test]
+fn convolutions_and_pools_of_one_dimension_run_as_integers() {
+    let same = same_answers(&signal_model());
+    assert!(same >= 92, "{same} of 100");
+}
+
+/// As networks that go down and up again have them: every attribute that a transposed convolution has.
+fn hourglass_model(transposed: Vec<AttributeProto>, kernel: [i64; 4], width: i64) -> ModelProto {
+    let halved = vec![ints("pads", &[1, 1, 1, 1]), ints("strides", &[2, 2])];
+    let nodes = vec![
+        node("down", "Conv", &["input", "k0", "b0"], halved),
+        node("relu0", "Relu", &["down.out"], vec![]),
+        node("up", "ConvTranspose", &["relu0.out", "k1", "b1"], transposed),
+        node("relu1", "Relu", &["up.out"], vec![]),
+        node("mixed", "Conv", &["relu1.out", "k2"], vec![]),
+        node("flat", "Flatten", &["mixed.out"], vec![]),
+        node("features", "Gemm", &["flat.out", "w"], vec![]),
+        node("scores", "Gemm", &["features.out", "w2"], vec![]),
+    ];
+    let tensors = vec![
+        weights("k0", &[4, 1, 3, 3], 1.0),
+        weights("b0", &[4], 0.1),
+        weights("k1", &kernel, 0.7),
+        weights("b1", &[4], 0.3),
+        weights("k2", &[1, 4, 1, 1], 1.0),
+        weights("w", &[width, 8], 0.3),
+        weights("w2", &[8, 3], 1.0),
+    ];
+    model(&[1, 12, 12], nodes, tensors, 3)
+}
+
+#[test]
+fn transposed_convolutions_run_as_the_dense_layers_that_they_are() {
+    let doubling = vec![ints("strides", &[2, 2]), ints("pads", &[1, 1, 1, 1]), ints("output_padding", &[1, 1])];
+    let uneven =
+        vec![int("group", 2), ints("strides", &[1, 2]), ints("dilations", &[2, 1]), ints("pads", &[1, 0, 2, 1])];
+    for (attributes, kernel, sides) in
+        [(doubling, [4, 4, 3, 3], 12 * 12), (uneven, [4, 2, 2, 3], 5 * 12), (vec![], [4, 4, 2, 2], 49)]
+    {
+        let same = same_answers(&hourglass_model(attributes, kernel, sides));
+        assert!(same >= 92, "{kernel:?}: {same} of 100");
+    }
+}
+
+#[test]
+fn transposed_convolutions_that_cannot_be_read_are_refused_with_their_node() {
+    let cases = [
+        (vec![ints("output_shape", &[12, 12])], [4, 4, 3, 3], "output_shape is not known"),
+        (vec![ints("pads", &[9, 9, 9, 9])], [4, 4, 3, 3], "the padding is larger than what it is taken from"),
+        (vec![text("auto_pad", "SAME_UPPER")], [4, 4, 3, 3], "auto_pad `SAME_UPPER`"),
+        (vec![], [3, 4, 3, 3], "the kernel is for 3 channels in 1 groups, 4 come in"),
+        (vec![int("group", 3)], [4, 4, 3, 3], "the kernel is for 4 channels in 3 groups"),
+        (vec![ints("strides", &[400, 400])], [4, 4, 3, 3], "it has more than 16777216 weights"),
+    ];
+    for (attributes, kernel, reason) in cases {
+        let error =
+            read(&hourglass_model(attributes, kernel, 1)).unwrap().head_until("features").unwrap_err().to_string();
+        assert!(error.starts_with("node `up` (ConvTranspose)") && error.contains(reason), "{error}");
+    }
+}
+
+/// As networks for phones have them, exported with their channels last.
+fn phone_model() -> ModelProto {
+    let nodes = vec![
+        node("first", "Conv", &["input", "k0", "b0"], vec![ints("strides", &[2, 2])]),
+        node("swish", "HardSwish", &["first.out"], vec![]),
+        node("squeezed", "ReduceMean", &["swish.out"], vec![ints("axes", &[2, 3])]),
+        node("gate", "HardSigmoid", &["squeezed.out"], vec![float("alpha", 0.3)]),
+        node("gated", "Mul", &["swish.out", "gate.out"], vec![]),
+        node("behind", "Transpose", &["gated.out"], vec![ints("perm", &[0, 2, 3, 1])]),
+        node("before", "Transpose", &["behind.out"], vec![ints("perm", &[0, 3, 1, 2])]),
+        node("second", "Conv", &["before.out", "k1"], vec![]),
+        node("turned", "Transpose", &["second.out"], vec![ints("perm", &[0, 2, 3, 1])]),
+        node("flat", "Flatten", &["turned.out"], vec![]),
+        node("mean", "ReduceMean", &["gated.out"], vec![ints("axes", &[2, -1]), int("keepdims", 0)]),
+        node("column", "Unsqueeze", &["mean.out", "last"], vec![]),
+        node("row", "Squeeze", &["column.out", "last"], vec![]),
+        node("left", "Gemm", &["flat.out", "w0"], vec![]),
+        node("right", "Gemm", &["row.out", "w1"], vec![]),
+        node("features", "Add", &["left.out", "right.out"], vec![]),
+        node("scores", "Gemm", &["features.out", "w2"], vec![]),
+    ];
+    let tensors = vec![
+        weights("k0", &[4, 1, 3, 3], 1.0),
+        weights("b0", &[4], 0.1),
+        weights("k1", &[3, 4, 2, 2], 1.0),
+        TensorProto { dims: vec![1], data_type: 7, int64_data: vec![2], name: "last".into(), ..TensorProto::default() },
+        // 12×12 pictures give 5×5, then 4×4 of three channels.
+        weights("w0", &[48, 8], 0.3),
+        weights("w1", &[4, 8], 0.3),
+        weights("w2", &[8, 3], 1.0),
+    ];
+    model(&[1, 12, 12], nodes, tensors, 3)
+}
+
+#[test]
+fn channels_go_behind_the_other_sides_and_means_over_pictures_run_as_integers() {
+    let mut model = phone_model();
+    let same = same_answers(&model);
+    assert!(same >= 92, "{same} of 100");
+    let graph = model.graph.as_mut().unwrap();
+    for (at, attribute, reason) in [
+        (5, ints("perm", &[0, 2, 1, 3]), "perm is [0, 2, 1, 3]; channels may go behind the other sides"),
+        (10, ints("axes", &[3]), "over all sides but the channels, its axes are [3] of 4 sides"),
+    ] {
+        let before = graph.node[at].clone();
+        graph.node[at].attribute = vec![attribute];
+        graph.node[at].input.truncate(1);
+        let error = read(&ModelProto { graph: Some(graph.clone()), ..ModelProto::default() });
+        let error = error.unwrap().head_until("features").unwrap_err().to_string();
+        assert!(error.contains(reason), "{error}");
+        graph.node[at] = before;
+    }
+}
+
+#[test]
+fn dense_layers_that_read_the_same_go_in_one_round() {
+    let nodes = vec![
+        node("flat", "Flatten", &["input"], vec![]),
+        node("left", "Gemm", &["flat.out", "w0"], vec![]),
+        node("gate", "Gemm", &["flat.out", "w1", "b1"], vec![]),
+        node("more", "MatMul", &["flat.out", "w0"], vec![]),
+        node("open", "Sigmoid", &["gate.out"], vec![]),
+        node("gated", "Mul", &["left.out", "open.out"], vec![]),
+        node("sum", "Add", &["gated.out", "more.out"], vec![]),
+        node("features", "Gemm", &["sum.out", "w2"], vec![]),
+        node("scores", "Gemm", &["features.out", "w3"], vec![]),
+    ];
+    let tensors = vec![
+        weights("w0", &[144, 10], 0.3),
+        weights("w1", &[144, 10], 0.2),
+        weights("b1", &[10], 1.0),
+        weights("w2", &[10, 8], 1.0),
+        weights("w3", &[8, 3], 1.0),
+    ];
+    let model = model(&[1, 12, 12], nodes, tensors, 3);
+    let head = read(&model).unwrap().head_until("features").unwrap();
+    let rounds = head.nodes.iter().filter(|node| matches!(node.operation, Operation::Linear { .. })).count();
+    assert_eq!(rounds, 2);
+    let same = same_answers(&model);
+    assert!(same >= 95, "{same} of 100");
 }
 
 #[test]

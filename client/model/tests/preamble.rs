@@ -57,6 +57,31 @@ fn assert_centred(tensor: &Tensor) {
 }
 
 #[test]
+fn a_model_of_three_colours_reads_red_green_and_blue() {
+    let of = |channels, fit| ImagePreamble {
+        channels,
+        height: 8,
+        width: 10,
+        fit,
+        scale_numerator: 1,
+        scale_denominator: 255,
+    };
+    let colour = Preamble::Image(of(3, Fit::Whole));
+    let file = png(RgbImage::from_fn(10, 8, |x, y| Rgb([x as u8 * 20, y as u8 * 30, 7])));
+    let tensor = colour.read(&file).unwrap();
+    assert_eq!(tensor.shape(), [3, 8, 10]);
+    let at = |channel: usize, row: usize, column: usize| tensor.values()[(channel * 8 + row) * 10 + column];
+    assert_eq!([at(0, 5, 3), at(1, 5, 3), at(2, 5, 3)], [60, 150, 7]);
+    // What is transparent lies on white, what is grey is so in all three.
+    let clear = colour.read(&png(RgbaImage::from_pixel(10, 8, image::Rgba([200, 0, 0, 51])))).unwrap();
+    assert_eq!([clear.values()[0], clear.values()[80], clear.values()[160]], [244, 204, 204]);
+    let grey = colour.read(&png(GrayImage::from_pixel(10, 8, Luma([77])))).unwrap();
+    assert!(grey.values().iter().all(|value| *value == 77));
+    let unsound = [of(2, Fit::Whole), of(4, Fit::Whole), of(3, Fit::InkCentred { box_pixels: 6 })];
+    assert!(unsound.into_iter().all(|image| !Preamble::Image(image).is_sound()));
+}
+
+#[test]
 fn every_held_out_digit_passes_unchanged() {
     let digits_read = held_out_digits();
     assert_eq!(digits_read.len(), 2_000);

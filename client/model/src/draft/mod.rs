@@ -14,6 +14,7 @@ use crate::{
     samples::SamplesError,
 };
 use std::path::{Path, PathBuf};
+use table::Columns;
 
 /// What the files do not say.
 #[derive(Clone, Debug)]
@@ -90,13 +91,16 @@ pub enum DraftError {
     Import(#[from] ImportError),
     /// An input that no preamble gives.
     #[error(
-        "the model reads {found}; what is read is one row of numbers ([columns]) or a grey picture, channels first \
-         ([1, height, width])"
+        "the model reads {found}; what is read is one row of numbers ([columns], [channels, readings]) or a picture, grey or \
+         in three colours ([1 or 3, height, width])"
     )]
     Input {
         /// Sides of the input.
         found: String,
     },
+    /// A box for ink, and colours.
+    #[error("a mark is found in grey pictures alone, the model reads three colours: leave out --ink-box")]
+    Ink,
     /// No samples.
     #[error("{path} holds no samples: {wanted}")]
     NoSamples {
@@ -200,8 +204,10 @@ pub fn draft(onnx: &Path, files: &SampleFiles, wishes: &Wishes, into: &Path) -> 
     let model = OnnxModel::cleaned(&read(onnx)?)?;
     let input = model.input_shape().to_vec();
     let parts = match input.as_slice() {
-        [columns] => table::parts(files, wishes, *columns)?,
-        [1, height, width] => pictures::parts(files, wishes, [*height, *width])?,
+        [columns] => table::parts(files, wishes, *columns, Columns::Apart)?,
+        // Readings of a signal, one channel after the other.
+        [channels, readings] => table::parts(files, wishes, channels * readings, Columns::OneSignal)?,
+        [channels @ (1 | 3), height, width] => pictures::parts(files, wishes, [*channels, *height, *width])?,
         _ => return Err(DraftError::Input { found: format!("{input:?}") }),
     };
     if parts.held_out == 0 {

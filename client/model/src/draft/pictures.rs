@@ -1,4 +1,4 @@
-//! Grey pictures, a folder for each class.
+//! Grey or coloured pictures, a folder for each class.
 
 use super::{CALIBRATING, DraftError, Parts, SampleFiles, Wishes, classes, parted};
 use crate::{
@@ -14,11 +14,15 @@ struct Picture {
     class: String,
 }
 
-pub(super) fn parts(files: &SampleFiles, wishes: &Wishes, [height, width]: [usize; 2]) -> Result<Parts, DraftError> {
-    let side =
-        |side: usize| u16::try_from(side).map_err(|_| DraftError::Input { found: format!("[1, {height}, {width}]") });
+pub(super) fn parts(files: &SampleFiles, wishes: &Wishes, shape: [usize; 3]) -> Result<Parts, DraftError> {
+    let [channels, height, width] = shape;
+    let input = || DraftError::Input { found: format!("{shape:?}") };
+    let side = |side: usize| u16::try_from(side).map_err(|_| input());
+    if channels == 3 && wishes.ink_box.is_some() {
+        return Err(DraftError::Ink);
+    }
     let preamble = ImagePreamble {
-        channels: 1,
+        channels: u8::try_from(channels).map_err(|_| input())?,
         height: side(height)?,
         width: side(width)?,
         fit: wishes.ink_box.map_or(Fit::Whole, |box_pixels| Fit::InkCentred { box_pixels }),
@@ -48,7 +52,7 @@ pub(super) fn parts(files: &SampleFiles, wishes: &Wishes, [height, width]: [usiz
     let [numerator, denominator] = wishes.scale;
     Ok(Parts {
         preamble: format!(
-            "[preamble.image]\nchannels = 1\nheight = {height}\nwidth = {width}\n{fit}\
+            "[preamble.image]\nchannels = {channels}\nheight = {height}\nwidth = {width}\n{fit}\
              scale = [{numerator}, {denominator}]      # the float model's input is the byte times this\n"
         ),
         data: "calibration = \"calibration.png\"\nheld_out = \"held-out.png\"\nheld_out_labels = \"held-out.labels\"\n\

@@ -17,7 +17,16 @@ struct Row {
     class: String,
 }
 
-pub(super) fn parts(files: &SampleFiles, wishes: &Wishes, width: usize) -> Result<Parts, DraftError> {
+/// What the columns are to the model.
+#[derive(Clone, Copy, PartialEq)]
+pub(super) enum Columns {
+    /// Each a quantity of its own.
+    Apart,
+    /// Readings of one signal: convolutions meet them with the same weights, so they lie on one grid.
+    OneSignal,
+}
+
+pub(super) fn parts(files: &SampleFiles, wishes: &Wishes, width: usize, kind: Columns) -> Result<Parts, DraftError> {
     let label = wishes.label_column.as_deref().ok_or(DraftError::NoLabelColumn)?;
     let (names, rows) = read(&files.samples, label, width)?;
     let held_out = match &files.held_out {
@@ -34,8 +43,12 @@ pub(super) fn parts(files: &SampleFiles, wishes: &Wishes, width: usize) -> Resul
     let all = || rows.iter().chain(held_out.iter().flatten());
     let found: BTreeSet<String> = all().map(|row| row.class.clone()).collect();
     let labels = classes(wishes, &files.samples, &found.into_iter().collect::<Vec<_>>())?;
-    let columns: String =
-        names.iter().enumerate().map(|(at, name)| column(name, rows.iter().map(|row| row.numbers[at]))).collect();
+    let signal = Range::of(rows.iter().flat_map(|row| row.numbers.iter().copied())).beginning_at_zero();
+    let range = |at: usize| match kind {
+        Columns::Apart => Range::of(rows.iter().map(|row| row.numbers[at])),
+        Columns::OneSignal => signal,
+    };
+    let columns: String = names.iter().enumerate().map(|(at, name)| range(at).column(name)).collect();
     let (kept, held_out) = parted(rows, held_out);
     let calibration: Vec<&Row> = spread(&kept, CALIBRATING).collect();
     let data = format!(
@@ -96,19 +109,41 @@ fn read(path: &Path, label: &str, width: usize) -> Result<(Vec<String>, Vec<Row>
     Ok((names, rows))
 }
 
-/// One column's part of `columns.toml`.
-fn column(name: &str, values: impl Iterator<Item = f64> + Clone) -> String {
-    let (least, most) = (values.clone().fold(f64::MAX, f64::min), values.fold(f64::MIN, f64::max));
-    // A column that never changes has a grid all the same.
-    let span = if most > least { most - least } else { 1.0 };
-    let below = least - TOLERATED_SPANS * span;
-    let lowest = if least >= 0.0 { below.max(0.0) } else { below };
-    let highest = most + TOLERATED_SPANS * span;
-    let (offset, step) = (least - GRID_MARGIN * span, span * (1.0 + 2.0 * GRID_MARGIN) / 255.0);
-    let name = toml::Value::String(name.to_owned());
-    format!(
-        "\n[[columns]]\nname = {name}\nlowest = {lowest:?}\nhighest = {highest:?}\noffset = {offset:?}\nstep = {step:?}\n"
-    )
+/// What samples hold.
+#[derive(Clone, Copy)]
+struct Range {
+    least: f64,
+    span: f64,
+    /// Where the grid begins.
+    offset: f64,
+}
+
+impl Range {
+    fn of(values: impl Iterator<Item = f64> + Clone) -> Self {
+        let (least, most) = (values.clone().fold(f64::MAX, f64::min), values.fold(f64::MIN, f64::max));
+        // A column that never changes has a grid all the same.
+        let span = if most > least { most - least } else { 1.0 };
+        Self { least, span, offset: least - GRID_MARGIN * span }
+    }
+
+    /// With 0 at the beginning of the grid where nothing lies below: a convolution pads with 0.
+    fn beginning_at_zero(self) -> Self {
+        let Self { least, span, .. } = self;
+        if least < 0.0 { self } else { Self { least: 0.0, span: least + span, offset: 0.0 } }
+    }
+
+    /// A column's part of `columns.toml`.
+    fn column(self, name: &str) -> String {
+        let Self { least, span, offset } = self;
+        let below = least - TOLERATED_SPANS * span;
+        let lowest = if least >= 0.0 { below.max(0.0) } else { below };
+        let highest = least + span + TOLERATED_SPANS * span;
+        let step = (least + span + GRID_MARGIN * span - offset) / 255.0;
+        let name = toml::Value::String(name.to_owned());
+        format!(
+            "\n[[columns]]\nname = {name}\nlowest = {lowest:?}\nhighest = {highest:?}\noffset = {offset:?}\nstep = {step:?}\n"
+        )
+    }
 }
 
 fn sheet(names: &[String], label: Option<&str>, rows: &[&Row]) -> Result<Vec<u8>, DraftError> {

@@ -9,6 +9,10 @@ impl<'a> Attributes<'a> {
         self.0.attribute.iter().find(|attribute| attribute.name == name)
     }
 
+    pub fn has(&self, name: &str) -> bool {
+        self.find(name).is_some()
+    }
+
     pub fn integer(&self, name: &str, default: i64) -> i64 {
         self.find(name).map_or(default, |attribute| attribute.i)
     }
@@ -19,6 +23,10 @@ impl<'a> Attributes<'a> {
 
     pub fn text(&self, name: &str) -> &'a [u8] {
         self.find(name).map_or(&[], |attribute| attribute.s.as_slice())
+    }
+
+    pub fn integers(&self, name: &str) -> &'a [i64] {
+        self.find(name).map_or(&[], |attribute| attribute.ints.as_slice())
     }
 
     /// A list of exactly `N` sizes, each at least `least`; `Err` with what is wrong.

@@ -1,6 +1,6 @@
 //! What exporters put around a model: names of the classes beside the scores, notes, a scaler before the first layer.
 
-use super::{ImportError, ONNX_LIMIT_BYTES, OnnxModel, attributes::Attributes, node_name, tensor};
+use super::{ImportError, ONNX_LIMIT_BYTES, OnnxModel, attributes::Attributes, join::join_inputs, node_name, tensor};
 use prost::Message;
 use std::collections::BTreeSet;
 use tract_onnx::pb::{
@@ -12,10 +12,12 @@ const CLASSICAL: &str = "ai.onnx.ml";
 
 impl OnnxModel {
     /// A file as an exporter wrote it, without what a marketplace has no use for: of several outputs the scores stay;
-    /// what they do not need, notes and names of tools go; a scaler before the first linear layer becomes part of it.
+    /// what they do not need, notes and names of tools go; a scaler before the first linear layer becomes part of it;
+    /// several inputs become one.
     ///
     /// # Errors
-    /// As [`OnnxModel::read`], which judges what is left.
+    /// As [`OnnxModel::read`], which judges what is left; [`ImportError::Unlike`] and [`ImportError::Unsupported`] of
+    /// several inputs that cannot be joined.
     pub fn cleaned(bytes: &[u8]) -> Result<Self, ImportError> {
         if bytes.len() > ONNX_LIMIT_BYTES {
             return Err(ImportError::TooLong { found_bytes: bytes.len(), limit_bytes: ONNX_LIMIT_BYTES });
@@ -25,7 +27,11 @@ impl OnnxModel {
         super::check_references(&graph)?;
         keep_scores(&mut graph);
         skip_what_changes_nothing(&mut graph);
+        put_channels_first(&mut graph);
         drop_unread(&mut graph);
+        fold_scaling(&mut graph);
+        join_inputs(&mut graph)?;
+        // What is done to all of them together.
         fold_scaling(&mut graph);
         drop_unread(&mut graph);
         graph.doc_string.clear();
@@ -103,6 +109,30 @@ fn skip_what_changes_nothing(graph: &mut GraphProto) {
     }
 }
 
+/// An input whose channels come last, and that every reader turns around, comes with its channels first.
+fn put_channels_first(graph: &mut GraphProto) {
+    for input in &mut graph.input {
+        let reads = |node: &&NodeProto| node.input.contains(&input.name);
+        let sides = match input.r#type.as_mut().and_then(|of| of.value.as_mut()) {
+            Some(type_proto::Value::TensorType(tensor)) => tensor.shape.as_mut().map(|shape| &mut shape.dim),
+            _ => None,
+        };
+        let Some(sides) = sides.filter(|sides| sides.len() >= 3) else { continue };
+        let last = sides.len() as i64 - 1;
+        let order: Vec<i64> = [0, last].into_iter().chain(1..last).collect();
+        let turned: Vec<String> =
+            graph.node.iter().filter(reads).flat_map(|node| node.output.iter().cloned()).collect();
+        let turns = |node: &NodeProto| node.op_type == "Transpose" && Attributes(node).integers("perm") == order;
+        let is_result = turned.iter().any(|name| graph.output.iter().any(|output| output.name == *name));
+        if turned.is_empty() || is_result || !graph.node.iter().filter(reads).all(turns) {
+            continue;
+        }
+        sides[1..].rotate_right(1);
+        graph.node.retain(|node| !node.input.contains(&input.name));
+        turned.iter().for_each(|name| rename(&mut graph.node, name, &input.name));
+    }
+}
+
 fn rename(nodes: &mut [NodeProto], from: &str, to: &str) {
     let inputs = nodes.iter_mut().flat_map(|node| &mut node.input);
     inputs.filter(|input| *input == from).for_each(|input| *input = to.to_owned());
@@ -163,8 +193,8 @@ impl Affine {
     }
 }
 
-/// `(x · scale + offset) · W` is `x · (scale · W) + offset · W`: what is done to the columns before the first dense layer
-/// becomes part of it.
+/// `(x · scale + offset) · W` is `x · (scale · W) + offset · W`: what is done to the columns of an input before a dense
+/// layer becomes part of it.
 fn fold_scaling(graph: &mut GraphProto) {
     while let Some((at, Folded { linear, weights, constants })) = folded(graph) {
         let first = graph.node[at].clone();
@@ -200,10 +230,26 @@ struct Folded {
     constants: Vec<f32>,
 }
 
-/// The last node before the first dense layer and what comes of both; nothing where the dense layer reads the input, or
-/// something else is in between: then the import names it.
+/// The last node between an input and its dense layer, and what comes of both; nothing where every such layer reads its
+/// input, or something else is in between: then the import names it.
 fn folded(graph: &GraphProto) -> Option<(usize, Folded)> {
-    let linear = graph.node.iter().position(|node| matches!(node.op_type.as_str(), "MatMul" | "Gemm"))?;
+    let dense = |node: &NodeProto| matches!(node.op_type.as_str(), "MatMul" | "Gemm");
+    (0..graph.node.len()).filter(|at| dense(&graph.node[*at])).find_map(|linear| folded_into(graph, linear))
+}
+
+/// True if nothing but sums and products with fixed numbers lies between an input and this value.
+fn is_scaled_input(graph: &GraphProto, name: &str) -> bool {
+    let mut name = name;
+    while let Some(node) = graph.node.iter().find(|node| node.output.iter().any(|output| output == name)) {
+        match node.input.first() {
+            Some(from) if Affine::of(graph, node).is_some() => name = from,
+            _ => return false,
+        }
+    }
+    graph.input.iter().any(|input| input.name == name)
+}
+
+fn folded_into(graph: &GraphProto, linear: usize) -> Option<(usize, Folded)> {
     let node = &graph.node[linear];
     let read = node.input.first()?;
     let at = graph.node[..linear].iter().position(|before| before.output.contains(read))?;
@@ -211,7 +257,7 @@ fn folded(graph: &GraphProto) -> Option<(usize, Folded)> {
     let affine = Affine::of(graph, &graph.node[at])?;
     let attributes = Attributes(node);
     let plain = attributes.integer("transA", 0) == 0 && attributes.float("alpha", 1.0) == 1.0;
-    if readers != 1 || !plain {
+    if readers != 1 || !plain || !is_scaled_input(graph, read) {
         return None;
     }
     let across = attributes.integer("transB", 0) != 0;

@@ -92,17 +92,69 @@ impl HeadGraph {
     }
 
     /// The same head with fewer nodes: what nothing reads is gone, shapes of the input are as its first reader has
-    /// them, factors and summands of a linear map's outputs are in the map, and dense layers that follow each other
-    /// are one.
+    /// them, factors and summands of a linear map's outputs are in the map, dense layers that follow each other are
+    /// one, and so are those that read the same: one round then carries what they read.
     pub(super) fn simplified(mut self) -> Self {
         self = self.without_reshaped_input();
         loop {
             let before = self.nodes.len();
             self = self.folded().pruned();
             if self.nodes.len() == before {
-                return self;
+                break;
             }
         }
+        while let Some(twins) = self.twins() {
+            self = self.merged(twins);
+        }
+        self
+    }
+
+    /// The first two dense layers that read the same tensor.
+    fn twins(&self) -> Option<[usize; 2]> {
+        let reads = |node: &HeadNode| match &node.operation {
+            Operation::Linear { of, map: LinearMap::Dense(_) } => Some(*of),
+            _ => None,
+        };
+        (0..self.nodes.len()).find_map(|one| {
+            let of = reads(&self.nodes[one])?;
+            let other = (one + 1..self.nodes.len()).find(|other| reads(&self.nodes[*other]) == Some(of))?;
+            Some([one, other])
+        })
+    }
+
+    /// The same head with one dense layer in the place of two, and its outputs parted again.
+    fn merged(self, [one, other]: [usize; 2]) -> Self {
+        let dense = |at: usize| match &self.nodes[at].operation {
+            Operation::Linear { map: LinearMap::Dense(dense), .. } => Some(dense.clone()),
+            _ => None,
+        };
+        let Some((first, second)) = dense(one).zip(dense(other)) else { return self };
+        let counts = [first.outputs, second.outputs].map(|count| u32::try_from(count).unwrap_or(u32::MAX));
+        let both = LinearMap::Dense(first.beside(&second));
+        let mut names = vec![Program::INPUT];
+        let mut nodes: Vec<HeadNode> = Vec::with_capacity(self.nodes.len() + 1);
+        let mut joint = Program::INPUT;
+        for (at, node) in self.nodes.into_iter().enumerate() {
+            let name = |of: TensorIndex| names[usize::from(of.0)];
+            // The head program counts nodes, and refuses more than their names can be.
+            let next = |nodes: &[HeadNode]| TensorIndex(u16::try_from(nodes.len()).unwrap_or(u16::MAX));
+            if at == one {
+                let of = node.operation.reads().first().map_or(Program::INPUT, |of| name(*of));
+                let operation = Operation::Linear { of, map: both.clone() };
+                nodes.push(HeadNode { name: node.name.clone(), operation });
+                joint = next(&nodes);
+            }
+            let operation = match at {
+                at if at == one => Operation::Client(Node::Channels { of: joint, first: 0, count: counts[0] }),
+                at if at == other => {
+                    Operation::Client(Node::Channels { of: joint, first: counts[0], count: counts[1] })
+                }
+                _ => node.operation.renamed(&name),
+            };
+            nodes.push(HeadNode { name: node.name, operation });
+            names.push(next(&nodes));
+        }
+        Self { nodes, features: names[usize::from(self.features.0)], requests: self.requests }
     }
 
     /// The input is whatever shape its first round takes.

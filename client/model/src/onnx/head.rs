@@ -1,19 +1,19 @@
 //! The nodes before the cut, as a graph of linear maps and of what the client computes.
 
 use super::{
-    Conv2d, Dense, HeadGraph, HeadNode, ImportError, LinearMap, OnnxModel, Operation, Requests,
+    Dense, HeadGraph, HeadNode, ImportError, LinearMap, OnnxModel, Operation, Requests,
     attributes::Attributes,
     graph::{TENSOR_LIMIT, activation},
-    layer::windows,
     node_name, tensor,
 };
-use encompute_head::{Activation, Axis, Join, Node, Program, Real, TensorIndex};
+use encompute_head::{Activation, Join, Node, Program, Real, TensorIndex};
 use std::collections::BTreeMap;
 use tract_onnx::pb::{NodeProto, TensorProto};
 
-const KNOWN: &str = "known are Add, AveragePool, BatchNormalization, Clip, Concat, Constant, Conv, Div, Erf, Flatten, Gelu, Gemm, \
-                     GlobalAveragePool, Identity, LayerNormalization, LeakyRelu, MatMul, MaxPool, Mul, Relu, Reshape, \
-                     Sigmoid, Softmax, Sub, Tanh";
+const KNOWN: &str = "known are Add, AveragePool, BatchNormalization, Clip, Concat, Constant, Conv, ConvTranspose, Div, Erf, Flatten, \
+                     Gelu, Gemm, GlobalAveragePool, HardSigmoid, HardSwish, Identity, LayerNormalization, LeakyRelu, \
+                     MatMul, MaxPool, Mul, ReduceMean, Relu, Reshape, Sigmoid, Softmax, Squeeze, Sub, Tanh, Transpose, \
+                     Unsqueeze";
 
 impl OnnxModel {
     /// What leads from the input to what node `after` gives.
@@ -40,21 +40,21 @@ impl OnnxModel {
 
 /// A value that depends on the input, without its batch dimension.
 #[derive(Clone)]
-struct Value {
-    tensor: TensorIndex,
-    sides: Vec<usize>,
+pub(super) struct Value {
+    pub tensor: TensorIndex,
+    pub sides: Vec<usize>,
 }
 
 /// Walks the nodes; `known` is what they have given so far.
-struct HeadReader<'a> {
+pub(super) struct HeadReader<'a> {
     model: &'a OnnxModel,
     known: BTreeMap<&'a str, Value>,
     nodes: Vec<HeadNode>,
 }
 
-type Reason = String;
+pub(super) type Reason = String;
 /// What a node gives, or that it gives what it reads.
-type Read = Result<Option<(Operation, Vec<usize>)>, Reason>;
+pub(super) type Read = Result<Option<(Operation, Vec<usize>)>, Reason>;
 
 impl<'a> HeadReader<'a> {
     fn read(&mut self, node: &'a NodeProto) -> Result<(), ImportError> {
@@ -77,20 +77,28 @@ impl<'a> HeadReader<'a> {
             None => self.value(node, 0).map_err(unsupported)?,
             Some((operation, sides)) => {
                 let size = sides.iter().try_fold(1usize, |size, side| size.checked_mul(*side));
-                if size.is_none_or(|size| size > TENSOR_LIMIT) || self.nodes.len() >= Program::NODE_LIMIT {
-                    let limits = format!("{} nodes, {TENSOR_LIMIT} values each", Program::NODE_LIMIT);
-                    return Err(unsupported(format!("a head has at most {limits}, here are sides {sides:?}")));
+                if size.is_none_or(|size| size > TENSOR_LIMIT) {
+                    let limit = format!("a tensor of a head has at most {TENSOR_LIMIT} values");
+                    return Err(unsupported(format!("{limit}, here are sides {sides:?}")));
                 }
-                self.nodes.push(HeadNode { name: node_name(node).to_owned(), operation });
-                // NODE_LIMIT nodes have names of sixteen bits.
-                Value { tensor: TensorIndex(self.nodes.len() as u16), sides }
+                Value { tensor: self.push(node, operation).map_err(unsupported)?, sides }
             }
         };
         self.known.insert(output, given);
         Ok(())
     }
 
-    fn operation(&self, node: &NodeProto) -> Read {
+    /// Adds what a node computes, or a part of it.
+    pub(super) fn push(&mut self, node: &NodeProto, operation: Operation) -> Result<TensorIndex, Reason> {
+        if self.nodes.len() >= Program::NODE_LIMIT {
+            return Err(format!("a head has at most {} nodes", Program::NODE_LIMIT));
+        }
+        self.nodes.push(HeadNode { name: node_name(node).to_owned(), operation });
+        // NODE_LIMIT nodes have names of sixteen bits.
+        Ok(TensorIndex(self.nodes.len() as u16))
+    }
+
+    fn operation(&mut self, node: &'a NodeProto) -> Read {
         let attributes = Attributes(node);
         let number = |name, default| real(attributes.float(name, default).into());
         match node.op_type.as_str() {
@@ -100,6 +108,7 @@ impl<'a> HeadReader<'a> {
             "BatchNormalization" => self.batch_normalisation(node),
             "LayerNormalization" => self.layer_normalisation(node),
             "Conv" => self.conv(node),
+            "ConvTranspose" => self.conv_transpose(node),
             "AveragePool" => self.pool(node, Join::Average),
             "MaxPool" => self.pool(node, Join::Max),
             "GlobalAveragePool" => self.global_average(node),
@@ -111,10 +120,16 @@ impl<'a> HeadReader<'a> {
             "Erf" => self.activated(node, Activation::Erf),
             "Gelu" if attributes.text("approximate") == b"tanh" => self.activated(node, Activation::GeluTanh),
             "Gelu" => self.activated(node, Activation::Gelu),
+            "HardSigmoid" => self.hard_sigmoid(node, [number("alpha", 0.2)?, number("beta", 0.5)?]),
+            "HardSwish" => self.hard_swish(node),
             "Softmax" => self.softmax(node),
             "Concat" => self.concatenate(node),
             "Flatten" => self.flatten(node),
             "Reshape" => self.reshape(node),
+            "Transpose" => self.turned(node),
+            "Squeeze" => self.squeezed(node),
+            "Unsqueeze" => self.unsqueezed(node),
+            "ReduceMean" => self.mean(node),
             "Identity" => Ok(None),
             _ => Err(KNOWN.to_owned()),
         }
@@ -131,17 +146,22 @@ impl<'a> HeadReader<'a> {
         Ok(())
     }
 
-    fn value(&self, node: &NodeProto, index: usize) -> Result<Value, Reason> {
+    pub(super) fn value(&self, node: &NodeProto, index: usize) -> Result<Value, Reason> {
         let name = node.input.get(index).ok_or_else(|| format!("input {index} is missing"))?;
         self.known.get(name.as_str()).cloned().ok_or_else(|| format!("`{name}` must depend on the model's input"))
     }
 
-    fn weights(&self, node: &NodeProto, index: usize) -> Result<&'a TensorProto, Reason> {
+    pub(super) fn weights(&self, node: &NodeProto, index: usize) -> Result<&'a TensorProto, Reason> {
         let name = node.input.get(index).ok_or_else(|| format!("input {index} is missing"))?;
         self.model.constant(name).ok_or_else(|| format!("`{name}` must be fixed weights"))
     }
 
-    fn optional_weights(&self, node: &NodeProto, index: usize, width: usize) -> Result<Option<Vec<f32>>, Reason> {
+    pub(super) fn optional_weights(
+        &self,
+        node: &NodeProto,
+        index: usize,
+        width: usize,
+    ) -> Result<Option<Vec<f32>>, Reason> {
         match node.input.get(index).filter(|name| !name.is_empty()) {
             Some(_) => spread(self.weights(node, index)?, width).map(Some),
             None => Ok(None),
@@ -251,81 +271,6 @@ impl<'a> HeadReader<'a> {
         Ok(Some((Operation::Client(Node::Normalise { of, epsilon, gain, offset: reals(&offset)? }), sides)))
     }
 
-    fn image(&self, node: &NodeProto) -> Result<(TensorIndex, [usize; 3]), Reason> {
-        let Value { tensor, sides } = self.value(node, 0)?;
-        let image = <[usize; 3]>::try_from(sides);
-        let image = image.map_err(|sides| format!("channels, height and width are needed, there are {sides:?}"))?;
-        Ok((tensor, image))
-    }
-
-    fn conv(&self, node: &NodeProto) -> Read {
-        let attributes = Attributes(node);
-        let (of, input) = self.image(node)?;
-        let tensor = self.weights(node, 1)?;
-        let sides = tensor::sides(tensor).and_then(|sides| <[usize; 4]>::try_from(sides).ok());
-        let ([channels, depth, rows, columns], Some(weights)) = (
-            sides.filter(|sides| !sides.contains(&0)).ok_or("the kernel must have four sides")?,
-            tensor::floats(tensor),
-        ) else {
-            return Err("the kernel must hold floats".to_owned());
-        };
-        own_padding(&attributes)?;
-        let groups = attributes.integer("group", 1);
-        let cut = usize::try_from(groups).ok().filter(|groups| *groups > 0 && channels.is_multiple_of(*groups));
-        let Some(groups) = cut.filter(|groups| depth.checked_mul(*groups) == Some(input[0])) else {
-            let come_in = input[0];
-            return Err(format!(
-                "the kernel is for {depth} channels in each of {groups} groups, {come_in} come in and {channels} out"
-            ));
-        };
-        let conv = Conv2d {
-            input,
-            channels,
-            kernel: [rows, columns],
-            stride: attributes.sizes("strides", [1, 1], 1)?,
-            dilation: attributes.sizes("dilations", [1, 1], 1)?,
-            padding: attributes.sizes("pads", [0; 4], 0)?,
-            groups,
-            weights,
-            bias: self.optional_weights(node, 2, channels)?.unwrap_or_else(|| vec![0.0; channels]),
-        };
-        let output = conv.output().ok_or("the kernel is larger than its input")?;
-        Ok(Some((Operation::Linear { of, map: LinearMap::Conv2d(conv) }, output.to_vec())))
-    }
-
-    fn pool(&self, node: &NodeProto, join: Join) -> Read {
-        let attributes = Attributes(node);
-        own_padding(&attributes)?;
-        let dilations = attributes.sizes("dilations", [1, 1], 1)?;
-        if dilations != [1, 1] || attributes.integer("ceil_mode", 0) != 0 {
-            return Err(format!("dilations are {dilations:?}; only 1, and no ceil_mode, are known"));
-        }
-        let pads = attributes.sizes("pads", [0; 4], 0)?;
-        if join == Join::Average && pads != [0; 4] && attributes.integer("count_include_pad", 0) != 0 {
-            return Err("padding that counts is not known".to_owned());
-        }
-        let (of, [channels, height, width]) = self.image(node)?;
-        let kernel = attributes.sizes("kernel_shape", [0; 2], 1)?;
-        let stride = attributes.sizes("strides", [1, 1], 1)?;
-        let side = |image: usize, side: usize| {
-            let axis = Axis::new(image as u32, kernel[side] as u32).strided(stride[side] as u32);
-            let padded = axis.padded(pads[side] as u32, pads[side + 2] as u32);
-            windows(image + pads[side] + pads[side + 2], kernel[side], stride[side]).map(|count| (padded, count))
-        };
-        let fits = kernel != [0; 2] && (0..4).all(|at| pads[at] < kernel[at % 2]);
-        let (Some((rows, down)), Some((columns, across)), true) = (side(height, 0), side(width, 1), fits) else {
-            return Err("the window is larger than its input, or smaller than its padding".to_owned());
-        };
-        Ok(Some((Operation::Client(Node::Pool { of, join, rows, columns }), vec![channels, down, across])))
-    }
-
-    fn global_average(&self, node: &NodeProto) -> Read {
-        let (of, [channels, height, width]) = self.image(node)?;
-        let whole = |side: usize| Axis::new(side as u32, side as u32);
-        let pool = Node::Pool { of, join: Join::Average, rows: whole(height), columns: whole(width) };
-        Ok(Some((Operation::Client(pool), vec![channels, 1, 1])))
-    }
-
     fn activated(&self, node: &NodeProto, function: Activation) -> Read {
         let Value { tensor, sides } = self.value(node, 0)?;
         Ok(Some((activation(tensor, function), sides)))
@@ -340,6 +285,25 @@ impl<'a> HeadReader<'a> {
         let held = |bound: f32| real(bound.clamp(f32::MIN, f32::MAX).into());
         let (least, most) = (held(bound(1, "min", f32::MIN)?)?, held(bound(2, "max", f32::MAX)?)?);
         self.activated(node, Activation::Clip { least, most })
+    }
+
+    /// `x · slope + offset`, held to 0 and 1.
+    fn hard_sigmoid(&mut self, node: &NodeProto, [slope, offset]: [Real; 2]) -> Read {
+        let Value { tensor: of, sides } = self.value(node, 0)?;
+        let line = Node::Affine { of, gain: vec![slope], offset: vec![offset] };
+        let of = self.push(node, Operation::Client(line))?;
+        Ok(Some((activation(of, Activation::Clip { least: Real::ZERO, most: Real::ONE }), sides)))
+    }
+
+    fn hard_swish(&mut self, node: &NodeProto) -> Read {
+        let value = self.value(node, 0)?;
+        match self.hard_sigmoid(node, [real(1.0 / 6.0)?, real(0.5)?])? {
+            Some((gate, sides)) => {
+                let of = [value.tensor, self.push(node, gate)?];
+                Ok(Some((Operation::Client(Node::Multiply { of }), sides)))
+            }
+            None => Ok(None),
+        }
     }
 
     fn softmax(&self, node: &NodeProto) -> Read {
@@ -362,38 +326,6 @@ impl<'a> HeadReader<'a> {
         sides[0] += other.sides[0];
         Ok(Some((Operation::Client(Node::Concatenate { of: [one.tensor, other.tensor] }), sides)))
     }
-
-    fn flatten(&self, node: &NodeProto) -> Read {
-        let value = self.value(node, 0)?;
-        match Attributes(node).integer("axis", 1) {
-            1 => reshaped(&value, vec![value.sides.iter().product()]),
-            axis => Err(format!("axis is {axis}, only 1 is known")),
-        }
-    }
-
-    fn reshape(&self, node: &NodeProto) -> Read {
-        let value = self.value(node, 0)?;
-        let target = tensor::integers(self.weights(node, 1)?).ok_or("the shape must be 64-bit integers")?;
-        let size: usize = value.sides.iter().product();
-        let (batch, sides) = target.split_first().ok_or("the shape is empty")?;
-        let free = sides.iter().filter(|side| **side == -1).count();
-        let fixed: Option<Vec<usize>> =
-            sides.iter().filter(|side| **side != -1).map(|side| usize::try_from(*side).ok()).collect();
-        let product = fixed.and_then(|fixed| fixed.iter().try_fold(1usize, |size, side| size.checked_mul(*side)));
-        let fits = matches!((product, free), (Some(product), 0) if product == size)
-            || matches!((product, free), (Some(product), 1) if product > 0 && size.is_multiple_of(product) && *batch != -1);
-        if !fits || !(-1..=1).contains(batch) || sides.is_empty() || sides.len() > 3 {
-            return Err(format!("{target:?} must keep the batch and all {size} numbers of a sample"));
-        }
-        let filled = sides.iter().map(|side| usize::try_from(*side).unwrap_or(size / product.unwrap_or(1).max(1)));
-        reshaped(&value, filled.collect())
-    }
-}
-
-fn reshaped(value: &Value, sides: Vec<usize>) -> Read {
-    let side = |at: usize| sides.get(at).map_or(1, |side| *side as u32);
-    let to = [side(0), side(1), side(2)];
-    Ok(Some((Operation::Client(Node::Reshape { of: value.tensor, to }), sides)))
 }
 
 /// Of two values of the head.
@@ -416,14 +348,6 @@ fn between(operator: &str, one: &Value, other: &Value) -> Read {
         }
         "Add" | "Mul" => Err(format!("sides {:?} and {:?} do not fit each other", one.sides, other.sides)),
         _ => Err("of two values of the head only sums and products are known".to_owned()),
-    }
-}
-
-/// Refuses padding that only the run time would choose.
-fn own_padding(attributes: &Attributes<'_>) -> Result<(), Reason> {
-    match attributes.text("auto_pad") {
-        b"" | b"NOTSET" | b"VALID" => Ok(()),
-        other => Err(format!("auto_pad `{}` is not known, give pads", String::from_utf8_lossy(other))),
     }
 }
 

@@ -37,6 +37,14 @@ pub struct Conv2d {
 }
 
 impl Dense {
+    /// This layer's outputs, then those of another that takes the same.
+    pub(super) fn beside(self, other: &Self) -> Self {
+        let Self { inputs, outputs, mut weights, mut bias } = self;
+        weights.extend(&other.weights);
+        bias.extend(&other.bias);
+        Self { inputs, outputs: outputs + other.outputs, weights, bias }
+    }
+
     /// This layer and one that takes what it gives, as one.
     pub(super) fn followed_by(&self, after: &Self) -> Self {
         let row_of = |row: &[f32]| {

@@ -9,7 +9,10 @@ mod clean;
 mod cut;
 mod graph;
 mod head;
+mod join;
 mod layer;
+mod shapes;
+mod sliding;
 mod tensor;
 
 pub use graph::{HeadGraph, HeadNode, LinearMap, Operation, Requests};
@@ -49,12 +52,22 @@ pub enum ImportError {
     #[error("the ONNX file holds no graph")]
     NoGraph,
     /// Not one input and one output.
-    #[error("the graph has {inputs} inputs and {outputs} outputs, one of each is read")]
+    #[error(
+        "the graph has {inputs} inputs and {outputs} outputs, one of each is read (`model import` joins inputs, and keeps the scores of outputs)"
+    )]
     Ends {
         /// Inputs that are not weights.
         inputs: usize,
         /// Outputs.
         outputs: usize,
+    },
+    /// Several inputs that cannot be joined.
+    #[error("several inputs are joined along their first side, the others must be the same: {one}, {other}")]
+    Unlike {
+        /// One of them.
+        one: String,
+        /// Another.
+        other: String,
     },
     /// The input's shape is not batch, then fixed numbers.
     #[error("input `{name}` must be floats with a batch dimension and fixed sizes after it")]

@@ -1,4 +1,4 @@
-//! Pictures: decoded under limits, turned upright, made grey, fitted.
+//! Pictures: decoded under limits, turned upright, made grey or cut into their colours, fitted.
 
 use super::{
     Tensor, ink,
@@ -6,7 +6,10 @@ use super::{
     plane::{Area, Plane},
 };
 use codec::{Decode, Encode};
-use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits};
+use image::{
+    DynamicImage, ExtendedColorType, ImageDecoder, ImageEncoder, ImageFormat, ImageReader, Limits,
+    codecs::png::PngEncoder,
+};
 use std::{
     cell::Cell,
     io::Cursor,
@@ -23,7 +26,7 @@ const SIDE_LEAST_PIXELS: u32 = 8;
 /// How a picture becomes `[channels, height, width]`.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct ImagePreamble {
-    /// 1: grey by Rec. 601 weights (299, 587, 114 thousandths), transparency on white.
+    /// 1: grey by Rec. 601 weights (299, 587, 114 thousandths). 3: red, green, blue. Transparency on white.
     pub channels: u8,
     /// Rows of the tensor.
     pub height: u16,
@@ -113,9 +116,11 @@ impl ImagePreamble {
         let sides = 1..=1024;
         let fits = match self.fit {
             Fit::Whole => true,
-            Fit::InkCentred { box_pixels } => (4..=self.height.min(self.width)).contains(&box_pixels),
+            Fit::InkCentred { box_pixels } => {
+                self.channels == 1 && (4..=self.height.min(self.width)).contains(&box_pixels)
+            }
         };
-        self.channels == 1
+        matches!(self.channels, 1 | 3)
             && sides.contains(&self.height)
             && sides.contains(&self.width)
             && fits
@@ -124,54 +129,63 @@ impl ImagePreamble {
     }
 
     pub(crate) fn read(&self, file: &[u8]) -> Result<Tensor, ImageError> {
-        let plane = decode(file)?;
         let (height, width) = (usize::from(self.height), usize::from(self.width));
-        let fitted = match self.fit {
-            Fit::Whole => plane.fit_whole(width, height),
-            Fit::InkCentred { .. } if is_ready(&plane, width, height) => plane,
-            Fit::InkCentred { box_pixels } => ink::centre(&plane, width, height, box_pixels.into())?,
-        };
-        let tensor = Tensor::new([1, height, width], fitted.into_values());
-        Ok(tensor.expect("every branch gives width · height values; qed"))
+        let mut values = Vec::with_capacity(usize::from(self.channels) * height * width);
+        for plane in decode(file, self.channels.into())? {
+            let fitted = match self.fit {
+                Fit::Whole => plane.fit_whole(width, height),
+                Fit::InkCentred { .. } if is_ready(&plane, width, height) => plane,
+                Fit::InkCentred { box_pixels } => ink::centre(&plane, width, height, box_pixels.into())?,
+            };
+            values.extend(fitted.into_values());
+        }
+        let tensor = Tensor::new([self.channels.into(), height, width], values);
+        Ok(tensor.expect("a plane a channel, and every branch gives width · height values; qed"))
     }
 }
 
-/// The pictures on a sheet, row by row: how calibration and held-out sets are kept.
-pub(crate) fn sheet_tiles(file: &[u8], tile_width: usize, tile_height: usize) -> Result<Vec<Tensor>, ImageError> {
-    let sheet = decode(file)?;
-    let (width, height) = (sheet.width(), sheet.height());
+/// The pictures of shape `[channels, height, width]` on a sheet, row by row: how calibration and held-out sets are kept.
+pub(crate) fn sheet_tiles(file: &[u8], shape: [usize; 3]) -> Result<Vec<Tensor>, ImageError> {
+    let [channels, tile_height, tile_width] = shape;
+    let sheet = decode(file, channels)?;
+    let (width, height) = (sheet[0].width(), sheet[0].height());
     if !width.is_multiple_of(tile_width) || !height.is_multiple_of(tile_height) {
         return Err(ImageError::Tiles { width, height, tile_width, tile_height });
     }
     let corners =
         (0..height).step_by(tile_height).flat_map(|top| (0..width).step_by(tile_width).map(move |left| (left, top)));
     let tile = |(left, top)| {
-        let values = sheet.cut(Area { left, top, right: left + tile_width, bottom: top + tile_height }).into_values();
-        Tensor::new([1, tile_height, tile_width], values).expect("a tile holds width · height values; qed")
+        let area = Area { left, top, right: left + tile_width, bottom: top + tile_height };
+        let values = sheet.iter().flat_map(|plane| plane.cut(area).into_values()).collect();
+        Tensor::new(shape, values).expect("a tile holds width · height values of each plane; qed")
     };
     Ok(corners.map(tile).collect())
 }
 
 /// Such a sheet of tiles of one size, as PNG; `None` if there are none or they do not fit.
 pub(crate) fn sheet_file(tiles: &[&Tensor]) -> Option<Vec<u8>> {
-    let [_, height, width] = tiles.first()?.shape();
+    let [channels, height, width] = tiles.first()?.shape();
     let most = SIDE_LIMIT_PIXELS as usize / width;
     let columns = ((tiles.len() * height).div_ceil(width).isqrt() + 1).min(most).min(tiles.len());
     let rows = tiles.len().div_ceil(columns);
     if rows * height > SIDE_LIMIT_PIXELS as usize {
         return None;
     }
-    let mut sheet = image::GrayImage::new((columns * width) as u32, (rows * height) as u32);
+    let area = width * height;
+    let mut sheet = vec![0u8; columns * rows * area * channels];
     for (at, tile) in tiles.iter().enumerate() {
         let (left, top) = (at % columns * width, at / columns * height);
-        for (pixel, value) in tile.values().iter().enumerate() {
-            let (x, y) = ((left + pixel % width) as u32, (top + pixel / width) as u32);
-            sheet.put_pixel(x, y, image::Luma([*value]));
+        for (place, value) in tile.values().iter().enumerate() {
+            let (channel, pixel) = (place / area, place % area);
+            let (x, y) = (left + pixel % width, top + pixel / width);
+            sheet[(y * columns * width + x) * channels + channel] = *value;
         }
     }
-    let mut file = Cursor::new(Vec::new());
-    sheet.write_to(&mut file, ImageFormat::Png).ok()?;
-    Some(file.into_inner())
+    let colour = if channels == 1 { ExtendedColorType::L8 } else { ExtendedColorType::Rgb8 };
+    let mut file = Vec::new();
+    let (width, height) = ((columns * width) as u32, (rows * height) as u32);
+    PngEncoder::new(&mut file).write_image(&sheet, width, height, colour).ok()?;
+    Some(file)
 }
 
 /// A picture of exactly the model's size whose border is mostly dark is already what the model was trained on.
@@ -181,7 +195,8 @@ fn is_ready(plane: &Plane, width: usize, height: usize) -> bool {
     plane.width() == width && plane.height() == height && dark * 4 >= border.len() * 3
 }
 
-fn decode(file: &[u8]) -> Result<Plane, ImageError> {
+/// A plane for each of `channels`: grey, or red, green and blue.
+fn decode(file: &[u8], channels: usize) -> Result<Vec<Plane>, ImageError> {
     let format = image::guess_format(file).map_err(|_| ImageError::Format)?;
     if !matches!(format, ImageFormat::Png | ImageFormat::Jpeg) {
         return Err(ImageError::Format);
@@ -207,7 +222,7 @@ fn decode(file: &[u8]) -> Result<Plane, ImageError> {
         picture.apply_orientation(orientation);
         Ok(picture)
     })?;
-    Ok(grey(&picture))
+    Ok(if channels == 1 { vec![grey(&picture)] } else { colours(&picture) })
 }
 
 thread_local! {
@@ -251,6 +266,25 @@ fn grey(picture: &DynamicImage) -> Plane {
         }
     };
     Plane::new(width, values)
+}
+
+/// Red, green and blue, over white where the picture is transparent.
+fn colours(picture: &DynamicImage) -> Vec<Plane> {
+    let planes: [Vec<u8>; 3] = match picture {
+        // The common case of a photograph, without a copy.
+        DynamicImage::ImageRgb8(pixels) => {
+            std::array::from_fn(|channel| pixels.pixels().map(|pixel| pixel[channel]).collect())
+        }
+        other => {
+            let pixels = other.to_rgba8();
+            let over_white = |pixel: &image::Rgba<u8>, channel: usize| {
+                let alpha = u32::from(pixel[3]);
+                ((u32::from(pixel[channel]) * alpha + 255 * (255 - alpha) + 127) / 255) as u8
+            };
+            std::array::from_fn(|channel| pixels.pixels().map(|pixel| over_white(pixel, channel)).collect())
+        }
+    };
+    planes.into_iter().map(|values| Plane::new(picture.width() as usize, values)).collect()
 }
 
 #[cfg(test)]

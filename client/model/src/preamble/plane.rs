@@ -1,4 +1,4 @@
-//! A grey picture and the few operations that preambles need, all in integers.
+//! A picture of one channel and the few operations that preambles need, all in integers.
 
 /// Grey bytes, row by row. Never empty.
 #[derive(Clone)]
