@@ -1,7 +1,10 @@
 //! From a model's folder to a version on sale: measure, seal, upload, list.
 
 use crate::{
-    commands::market::{self, plancks},
+    commands::{
+        market::{self, plancks},
+        versions::find_own_model,
+    },
     context::blob_failure,
     encrypted::{self, EncryptedFigures},
     failure::{Doing, Exit, Failure, Outcome, exit_of_chain, exit_of_store},
@@ -16,8 +19,8 @@ use encompute_model::{
 };
 use encompute_networks::{Network, Token};
 use encompute_protocol::{
-    BlobDigest, ModelId, Plancks, ReleasePolicy, SplitManifest, Text, VersionId, VersionManifest,
-    call::{ActivateVersion, ListModel, PublishVersion, ReadCounts, ReadModel, ReadVersion, SplitOffer},
+    BlobDigest, Plancks, ReleasePolicy, SplitManifest, Text, VersionId, VersionManifest,
+    call::{ActivateVersion, ListModel, PublishVersion, ReadModel, ReadVersion, SplitOffer},
     wire::Message,
 };
 use encompute_release::{CheckedPolicy, obfuscate};
@@ -138,7 +141,7 @@ impl Prepared {
         let refused = |doing: &'static str| {
             move |error: encompute_chain::SubmitError| Failure::of(exit_of_chain(error.class()), doing, &error)
         };
-        let model = match own_model(account, self.manifest.name.as_str()).await? {
+        let model = match find_own_model(account, self.manifest.name.as_str()).await? {
             Some(model) => model,
             None => {
                 let name: Text<64> = self.manifest.name.clone();
@@ -222,21 +225,6 @@ impl Prepared {
     }
 }
 
-/// The account's newest model of this name.
-async fn own_model(account: &Account, name: &str) -> Outcome<Option<ModelId>> {
-    let counts = market::read(account.client(), ReadCounts {}).await?;
-    for id in (1..=counts.models).rev() {
-        let model = ModelId(id);
-        if let Some((record, found)) = market::read(account.client(), ReadModel { model }).await?
-            && record.creator == account.address()
-            && found.as_str() == name
-        {
-            return Ok(Some(model));
-        }
-    }
-    Ok(None)
-}
-
 /// Publishes every model of a folder, unless this creator's newest version of it serves from the same place. One with
 /// a published encoder takes minutes, and its files may have to be fetched first: it must be among `named`.
 ///
@@ -288,7 +276,7 @@ async fn on_sale(
     blobs: &GatewayClient,
     name: &str,
 ) -> Outcome<Option<(VersionId, VersionManifest)>> {
-    let Some(model) = own_model(account, name).await? else { return Ok(None) };
+    let Some(model) = find_own_model(account, name).await? else { return Ok(None) };
     let record = market::read(account.client(), ReadModel { model }).await?;
     let Some(version) = record.and_then(|(record, _)| record.current) else { return Ok(None) };
     let Some(record) = market::read(account.client(), ReadVersion { version }).await? else { return Ok(None) };

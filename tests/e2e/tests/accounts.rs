@@ -1,9 +1,13 @@
 //! Accounts and amounts on a chain that is not like the local one: it maps no account by itself.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+use encompute_chain::Account;
 use encompute_e2e::refusal;
 use encompute_kit::{Chain, Ran, encompute};
-use encompute_protocol::Plancks;
+use encompute_protocol::{
+    Blocks, CostUnits, HeadDigest, Mode, Plancks, TailDigest, Text, VersionHash, VersionId, Windows,
+    call::{ActivateVersion, ListModel, PublishVersion, SplitOffer},
+};
 use serde_json::Value;
 use std::path::Path;
 
@@ -82,4 +86,70 @@ async fn amounts_follow_the_network_file_and_one_that_the_chain_contradicts_is_f
     let bond = ["model", "publish", "scripts/models/digits", "--creator-url", "http://127.0.0.1:1", "--dry-run"];
     let other = run(wrong.path(), &[&bond[..], &["--suri", &nobody]].concat());
     assert!(refusal(&other) == (2, true) && other.stderr.contains("0.25 UNIT"), "a fee in another token: {other:?}");
+}
+
+/// A little longer than the longest job.
+const UNBONDING: Blocks = Blocks(600);
+
+/// A model with one version on sale, as `model publish` leaves them on the chain.
+async fn on_sale(creator: &Account) -> VersionId {
+    let bond = Plancks(100_000_000_000_000);
+    let model = creator.submit(ListModel { name: Text::new("heart").unwrap() }, bond).await.unwrap().answer;
+    let split = SplitOffer {
+        mode: Mode::Rounds,
+        head: HeadDigest([1; 32]),
+        tail: TailDigest([2; 32]),
+        cost: CostUnits(1),
+        tail_fee: Plancks(1),
+        policies: 1,
+    };
+    let publish = PublishVersion { model, manifest: VersionHash([3; 32]), splits: vec![split] };
+    let version = creator.submit(publish, Plancks::ZERO).await.unwrap().answer;
+    creator.submit(ActivateVersion { version }, Plancks::ZERO).await.unwrap();
+    version
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_creator_takes_a_version_off_sale_and_gets_the_bond_back() {
+    let chain = Chain::start_with(|params| {
+        let [claim, head, challenge, features, creator, accept] = [Blocks(20); 6];
+        params.windows = Windows { claim, head, challenge, features, creator, accept };
+        params.unbonding = UNBONDING;
+    });
+    let chain = chain.await.unwrap();
+    let home = home(&chain, "UNIT", 12);
+    let version = on_sale(&chain.account("//Charlie")).await.to_string();
+    let charlie = |arguments: &[&str]| run(home.path(), &[arguments, &["--suri", "//Charlie", "--json"]].concat());
+    let status = |ran: Ran| ran.done().json()["status"].as_str().unwrap().to_owned();
+
+    let foreign = run(home.path(), &["model", "deprecate", &version, "--suri", "//Dave"]);
+    assert!(refusal(&foreign) == (1, true), "somebody else's: {foreign:?}");
+    let unknown = charlie(&["model", "revoke", "lungs"]);
+    assert!(refusal(&unknown) == (3, true) && unknown.stderr.contains("no model \"lungs\""), "{unknown:?}");
+    assert_eq!(status(charlie(&["model", "deprecate", "heart", "--dry-run"])), "active");
+    assert_eq!(status(charlie(&["model", "deprecate", "heart"])), "deprecated");
+    let again = charlie(&["model", "deprecate", &version]);
+    assert!(refusal(&again) == (1, true), "once: {again:?}");
+    assert_eq!(status(charlie(&["model", "revoke", &version])), "revoked");
+
+    let bond = |arguments: &[&str]| charlie(&[&["creator", "bond"], arguments].concat());
+    let amounts = |ran: Ran| {
+        let said = ran.done().json();
+        ["all", "held", "leaving"].map(|key| said[key].as_str().unwrap().parse::<u128>().unwrap() / 1_000_000_000_000)
+    };
+    assert_eq!(amounts(bond(&["show", "heart"])), [100, 0, 0]);
+    assert_eq!(amounts(bond(&["add", "heart", "20"])), [120, 0, 0]);
+    assert_eq!(amounts(bond(&["ask", "heart", "50", "--dry-run"])), [120, 0, 0]);
+    let much = bond(&["ask", "heart", "121"]);
+    assert!(refusal(&much) == (1, true), "{much:?}");
+    assert_eq!(amounts(bond(&["ask", "heart", "120"])), [120, 0, 120]);
+    let early = bond(&["take", "heart"]);
+    assert!(refusal(&early) == (1, true), "{early:?}");
+    chain.seal(UNBONDING).await.unwrap();
+    assert_eq!(amounts(bond(&["take", "1"])), [0, 0, 0]);
+    let nothing = bond(&["take", "heart"]);
+    assert!(refusal(&nothing) == (1, true), "{nothing:?}");
+
+    let never = run(home.path(), &["worker", "stake", "show", "--suri", "//Dave"]);
+    assert!(refusal(&never) == (3, true) && never.stderr.contains("never registered"), "{never:?}");
 }

@@ -23,6 +23,7 @@ fn a_market_holds_its_limits_counts_its_work_and_forgets_what_nobody_named() {
     let ran = market.encompute(&["job", "submit", "--model", "digits", "--input", DIGIT, "--suri", "//Dave"]).done();
     assert!(ran.stdout.contains('7'), "{ran:?}");
     every_service_counts_the_job(&market);
+    a_worker_adds_to_its_stake_and_asks_it_back(&market);
     logs_name_the_job(&market);
     blobs_that_nobody_named_are_forgotten_and_the_audit_still_passes(&market);
     for (service, mut stream) in stalled {
@@ -33,6 +34,20 @@ fn a_market_holds_its_limits_counts_its_work_and_forgets_what_nobody_named() {
             "{service}"
         );
     }
+}
+
+fn a_worker_adds_to_its_stake_and_asks_it_back(market: &Market) {
+    let stake = |arguments: &[&str]| {
+        let said =
+            market.encompute(&[&["worker", "stake"], arguments, &["--suri", "//Bob", "--json"]].concat()).done().json();
+        ["all", "held", "leaving"].map(|key| said[key].as_str().unwrap().parse::<u128>().unwrap())
+    };
+    let [all, held, leaving] = stake(&["show"]);
+    assert!(all > 0 && (held, leaving) == (0, 0));
+    let unit = 1_000_000_000_000;
+    assert_eq!(stake(&["add", "2"]), [all + 2 * unit, 0, 0]);
+    assert_eq!(stake(&["ask", "1.5"]), [all + 2 * unit, 0, 3 * unit / 2]);
+    assert_eq!(stake(&["ask", "0"]), [all + 2 * unit, 0, 0]);
 }
 
 fn address(market: &Market, service: &str) -> String {

@@ -2,7 +2,7 @@
 
 use crate::{
     args::{Common, Identity, Leash},
-    commands::{credit::Withdraw, market},
+    commands::{credit::Withdraw, deposits::Bond, market},
     context::{Context, stopped, under},
     failure::{Doing, Exit, Outcome},
     output,
@@ -32,6 +32,9 @@ pub enum Creator {
         after_help = "Examples:\n  encompute creator withdraw --suri //Charlie\n  encompute creator withdraw --suri //Charlie --to //Ferdie"
     )]
     Withdraw(Withdraw),
+    /// A model's bond: users are paid from it when its creator fails them
+    #[command(subcommand)]
+    Bond(Bond),
 }
 
 /// How to serve.
@@ -59,6 +62,7 @@ impl Creator {
             Self::Serve(serve) => serve.run(&context).await,
             Self::Earnings { identity } => earnings(&context, &identity, common).await,
             Self::Withdraw(withdraw) => withdraw.run(&context, common).await,
+            Self::Bond(bond) => bond.run(&context, common).await,
         }
     }
 }

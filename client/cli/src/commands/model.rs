@@ -5,6 +5,7 @@ use super::{
     explain::Explain,
     features::Features,
     split_report::SplitReportOf,
+    versions::{Change, Published, status_name},
 };
 use crate::{
     args::{Common, Identity},
@@ -15,7 +16,7 @@ use crate::{
     publish::{self, Publication},
 };
 use clap::{Args, Subcommand};
-use encompute_protocol::{VersionStatus, call::ReadSplit};
+use encompute_protocol::call::ReadSplit;
 use serde_json::{Value, json};
 use std::path::PathBuf;
 
@@ -48,6 +49,7 @@ pub enum Model {
     Publish(Publish),
     /// Accuracy over the whole held-out set: float, quantised, released, and under encryption
     #[command(
+        visible_alias = "test",
         after_help = "Examples:\n  encompute model eval digits --json\n  encompute model eval breast-cancer --policy private\n  encompute model eval brain-regions --encrypted 500\n  encompute model eval brain-regions --split features-16-inside"
     )]
     Eval(Eval),
@@ -66,6 +68,16 @@ pub enum Model {
         after_help = "Examples:\n  encompute model features digits --out digits.npz\n  encompute model features breast-cancer --policy private --out private.npz\n  encompute model features digits --inputs tests/fixtures/digits/grey-28x28-7.png --out seven.npz"
     )]
     Features(Features),
+    /// Takes a version off sale; jobs that run end as they would
+    #[command(
+        after_help = "Examples:\n  encompute model deprecate digits --suri //Charlie\n  encompute model deprecate 3 --suri //Charlie --dry-run"
+    )]
+    Deprecate(Published),
+    /// Withdraws a version for safety: jobs whose head is not committed get everything back
+    #[command(
+        after_help = "Examples:\n  encompute model revoke 3 --suri //Charlie\n  encompute model revoke digits --wallet creator --json"
+    )]
+    Revoke(Published),
 }
 
 /// What to publish.
@@ -125,6 +137,8 @@ impl Model {
             Self::Explain(explain) => explain.run(common.json),
             Self::SplitReport(report) => report.run(common).await,
             Self::Features(features) => features.run(common.json),
+            Self::Deprecate(version) => version.run(Change::Deprecate, &Context::load(common)?, common).await,
+            Self::Revoke(version) => version.run(Change::Revoke, &Context::load(common)?, common).await,
             Self::Eval(eval) => {
                 output::say(&format!("measuring {} on its held-out samples …", eval.model));
                 let figures = publish::evaluate(
@@ -171,7 +185,7 @@ async fn list(context: &Context, common: &Common) -> Outcome {
         vec![
             listing.version.to_string(),
             listing.manifest.name.to_string(),
-            status(listing.status).into(),
+            status_name(listing.status).into(),
             splits.join(", "),
             listing.manifest.task.to_string(),
         ]
@@ -191,7 +205,7 @@ async fn show(context: &Context, model: &str, common: &Common) -> Outcome {
         manifest.name,
         manifest.task,
         listing.version,
-        status(listing.status),
+        status_name(listing.status),
         manifest.hash(),
         manifest.labels.iter().map(|label| label.as_str()).collect::<Vec<_>>().join(", "),
         manifest.creator,
@@ -213,15 +227,6 @@ async fn show(context: &Context, model: &str, common: &Common) -> Outcome {
         }
     }
     Ok(())
-}
-
-fn status(status: VersionStatus) -> &'static str {
-    match status {
-        VersionStatus::Draft => "draft",
-        VersionStatus::Active => "active",
-        VersionStatus::Deprecated => "deprecated",
-        VersionStatus::Revoked => "revoked",
-    }
 }
 
 fn listing_json(listing: &Listing) -> Value {
@@ -246,7 +251,7 @@ fn listing_json(listing: &Listing) -> Value {
         })
         .collect();
     json!({
-        "version": listing.version.0, "name": manifest.name.as_str(), "status": status(listing.status), "task": manifest.task.as_str(),
+        "version": listing.version.0, "name": manifest.name.as_str(), "status": status_name(listing.status), "task": manifest.task.as_str(),
         "hash": manifest.hash().to_string(), "creator": manifest.creator.to_string(), "labels": manifest.labels.iter().map(|label| label.as_str()).collect::<Vec<_>>(),
         "limits": manifest.limits.as_str(), "splits": splits,
     })

@@ -1,7 +1,9 @@
 //! `encompute worker`: starts the worker's own binary, which never links the user's keys.
 
+use super::deposits::Stake;
 use crate::{
     args::Common,
+    context::Context,
     failure::{Doing, Exit, Failure, Outcome},
     supervise::sibling,
 };
@@ -18,6 +20,9 @@ pub enum Worker {
     /// What a running worker says of itself (starts `encompute-worker status`)
     #[command(after_help = "Examples:\n  encompute worker status --url http://127.0.0.1:8500")]
     Status(PassOn),
+    /// A worker's stake: users are paid from it when the worker fails them
+    #[command(subcommand)]
+    Stake(Stake),
 }
 
 /// Options that are handed on as they are.
@@ -34,6 +39,7 @@ impl Worker {
         let (verb, options) = match self {
             Self::Run(options) => ("run", options.options),
             Self::Status(options) => ("status", options.options),
+            Self::Stake(stake) => return stake.run(&Context::load(common)?, common).await,
         };
         let mut arguments = vec![verb.to_owned()];
         if let (Some(network), "run") = (&common.network, verb) {
