@@ -170,6 +170,8 @@ def brain_regions(validate, cache):
     out.mkdir(parents=True, exist_ok=True)
     fixtures.sheet(out / "held-out.png", judged.inputs, 30, brain.SIDE)
     fixtures.labels(out / "held-out.labels", judged.labels)
+    fixtures.sheet(out / "population.png", clean[3000:6000], 50, brain.SIDE)
+    fixtures.labels(out / "population.labels", train.labels[3000:6000])
     samples(out, head, judged, places)
 
 
