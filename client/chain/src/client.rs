@@ -12,6 +12,7 @@ use crate::{
     wire::Wire,
 };
 use core::{fmt, future::Future, ops::RangeInclusive, time::Duration};
+use encompute_host::clock;
 use encompute_networks::Network;
 use encompute_protocol::{BlockNumber, ContractAddress, GenesisHash, Plancks};
 use std::sync::Arc;
@@ -355,7 +356,7 @@ async fn within<T, E: From<Fault>>(
     patience: Duration,
     operation: impl Future<Output = Result<T, E>>,
 ) -> Result<T, E> {
-    match tokio::time::timeout(patience, operation).await {
+    match clock::timeout(patience, operation).await {
         Ok(result) => result,
         Err(_) => Err(Fault::TimedOut { url: wire.url().to_owned(), what, after: patience }.into()),
     }

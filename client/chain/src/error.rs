@@ -183,6 +183,12 @@ pub enum SubmitError {
         /// The chain's name for the error.
         error: String,
     },
+    /// The wallet did not sign; nothing was sent.
+    #[error("the wallet did not sign: {reason}")]
+    NotSigned {
+        /// The wallet's words.
+        reason: String,
+    },
     /// The node does not take the transaction.
     #[error("node does not take the transaction: {reason} (code {code})")]
     Rejected {
@@ -283,9 +289,11 @@ impl SubmitError {
             Self::Lost { fault, .. } => fault.class(),
             Self::NotFinal { .. } => Class::TimedOut,
             Self::NoContract | Self::NotThere { .. } => Class::NotFound,
-            Self::Refused { .. } | Self::Funds { .. } | Self::Rejected { .. } | Self::Overtaken { .. } => {
-                Class::Refused
-            }
+            Self::Refused { .. }
+            | Self::Funds { .. }
+            | Self::NotSigned { .. }
+            | Self::Rejected { .. }
+            | Self::Overtaken { .. } => Class::Refused,
             Self::OtherContract { .. } | Self::Dispatch { .. } | Self::Dropped { .. } | Self::NoOutcome { .. } => {
                 Class::Failed
             }

@@ -6,8 +6,11 @@ use crate::{
     contract::error_name,
     error::{Fault, SubmitError},
     events::{Said, said},
+    outside::{Declined, Unsigned, era},
+    signer::Key,
 };
 use core::time::Duration;
+use encompute_host::clock::{self, Instant};
 use encompute_protocol::{BlockNumber, ContractAddress, Plancks, event::Event};
 use subxt::{
     SubstrateConfig,
@@ -19,9 +22,8 @@ use subxt::{
     ext::scale_decode::DecodeAsType,
     rpcs,
     transactions::{Payload, SubmittableTransaction, TransactionProgress, TransactionStatus},
-    utils::{AccountId32, H256},
+    utils::{AccountId32, H256, MultiSignature},
 };
-use tokio::time::Instant;
 
 /// For how many blocks a signed transaction may be included. The longest that chains with the
 /// usual `BlockHashCount` of 4096 know, because a chain that seals blocks as transactions come
@@ -93,7 +95,11 @@ impl Account {
                 let at = self.client().at_head().await?;
                 Ok::<_, SubmitError>((block_of(&at).number, self.sign(&at, payload).await?))
             };
-            let (birth, signed) = self.client().within("number a transaction", numbering).await?;
+            let (birth, signed) = match self.signer.key {
+                Key::Here(_) => self.client().within("number a transaction", numbering).await?,
+                // Its owner takes as long as reading takes.
+                Key::Outside(_) => numbering.await?,
+            };
             let accepted = self.hand_in(&signed).await;
             drop(numbered);
             match accepted {
@@ -126,12 +132,36 @@ impl Account {
         let transactions = at.transactions();
         let mut signable =
             transactions.create_signable_offline(payload, params).map_err(|error| self.misunderstood(error))?;
-        signable.sign(&self.signer.keypair).map_err(|error| self.misunderstood(error))
+        let wallet = match &self.signer.key {
+            Key::Here(keypair) => {
+                return signable.sign(&**keypair).map_err(|error| self.misunderstood(error));
+            }
+            Key::Outside(wallet) => wallet,
+        };
+        let call = transactions.call_data(payload).map_err(|error| self.misunderstood(error))?;
+        let block = block_of(at);
+        let extensions = at.metadata_ref().extrinsic().transaction_extensions_to_use_for_encoding();
+        let unsigned = Unsigned {
+            account: self.id(),
+            call,
+            era: era(ERA_BLOCKS, block.number),
+            block: block.number,
+            block_hash: block.hash.0,
+            genesis: client.genesis(),
+            number,
+            spec_version: at.spec_version(),
+            transaction_version: at.transaction_version(),
+            extensions: extensions.map(|extension| extension.identifier().to_owned()).collect(),
+        };
+        let signature = wallet.sign(unsigned).await.map_err(|Declined(reason)| SubmitError::NotSigned { reason })?;
+        signable
+            .sign_with_account_and_signature(&AccountId32(self.id().0), &MultiSignature::Sr25519(signature))
+            .map_err(|error| self.misunderstood(error))
     }
 
     async fn hand_in(&self, signed: &Signed) -> Result<Progress, Refused> {
         let what = "take a transaction";
-        match tokio::time::timeout(ACCEPT_PATIENCE, signed.submit_and_watch()).await {
+        match clock::timeout(ACCEPT_PATIENCE, signed.submit_and_watch()).await {
             Ok(Ok(progress)) => Ok(progress),
             Ok(Err(ExtrinsicError::ErrorSubmittingTransaction(BackendError::Rpc(RpcError::ClientError(
                 rpcs::Error::User(error),
@@ -173,9 +203,7 @@ impl Account {
             let broken = match progress.take() {
                 None => None,
                 Some(progress) => {
-                    match tokio::time::timeout_at(deadline, final_block(self.client().shared.wire.url(), progress))
-                        .await
-                    {
+                    match clock::timeout_at(deadline, final_block(self.client().shared.wire.url(), progress)).await {
                         Ok(Ok(block)) => match self.included(block, extrinsic).await {
                             Ok(Some(included)) => return Ok(included),
                             Ok(None) => None,
@@ -194,7 +222,7 @@ impl Account {
                 });
             }
             tracing::warn!(%extrinsic, fault = ?broken, "lost sight of a transaction; looking for it");
-            tokio::time::sleep(PAUSE).await;
+            clock::sleep(PAUSE).await;
             match self.search(extrinsic, &mut searched).await {
                 Ok(Some(included)) => return Ok(included),
                 Ok(None) => progress = self.hand_in(signed).await.ok(),

@@ -6,6 +6,7 @@ use crate::{
     events::BlockEvents,
 };
 use core::time::Duration;
+use encompute_host::clock;
 use encompute_protocol::BlockNumber;
 use subxt::{SubstrateConfig, client::Blocks};
 
@@ -40,7 +41,7 @@ impl Follow {
     /// second, over a new connection if the old one broke.
     pub async fn next(&mut self) -> Result<BlockEvents, ReadError> {
         if self.pause {
-            tokio::time::sleep(PAUSE).await;
+            clock::sleep(PAUSE).await;
             self.pause = false;
         }
         loop {
@@ -73,7 +74,7 @@ impl Follow {
             self.heads = Some(heads);
             return Ok(());
         };
-        match tokio::time::timeout(SILENCE, heads.next()).await {
+        match clock::timeout(SILENCE, heads.next()).await {
             Ok(Some(Ok(block))) => {
                 let number = BlockNumber(u32::try_from(block.number()).unwrap_or(u32::MAX));
                 self.head = self.head.max(Some(number));

@@ -41,6 +41,7 @@ mod events;
 mod extrinsic;
 mod follow;
 mod mapping;
+mod outside;
 mod signer;
 mod wire;
 
@@ -55,4 +56,5 @@ pub use error::{Class, ConnectError, Fault, ReadError, SubmitError};
 pub use events::{BlockEvents, Emitted};
 pub use follow::Follow;
 pub use mapping::Mapping;
+pub use outside::{Declined, Signing, Unsigned, Wallet};
 pub use signer::{Signer, SignerError, new_phrase};

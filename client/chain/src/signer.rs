@@ -1,17 +1,26 @@
-//! Keys that sign transactions: sr25519, from whichever form a wallet keeps them in.
+//! Keys that sign transactions: sr25519, from whichever form a wallet keeps them in, or in a wallet outside.
 
-use crate::account_id::AccountId;
+use crate::{account_id::AccountId, outside::Wallet};
 use core::str::FromStr;
 use encompute_protocol::Address;
 use rand::TryRngCore;
+use std::sync::Arc;
 use subxt_signer::{SecretUri, bip39::Mnemonic, polkadot_js_compat, sr25519::Keypair};
 use zeroize::{Zeroize, Zeroizing};
 
 /// Signs for one account. It shows nothing of its secret: no `Debug`, no `Display`, no serialisation.
 #[derive(Clone)]
 pub struct Signer {
-    pub(crate) keypair: Keypair,
+    pub(crate) key: Key,
+    account: AccountId,
     is_development: bool,
+}
+
+/// Where the key is.
+#[derive(Clone)]
+pub(crate) enum Key {
+    Here(Box<Keypair>),
+    Outside(Arc<dyn Wallet>),
 }
 
 /// A secret that is none. The secret itself is never repeated.
@@ -58,7 +67,7 @@ impl Signer {
     pub fn from_suri(suri: &str) -> Result<Self, SignerError> {
         let uri = SecretUri::from_str(suri.trim()).map_err(|_| SignerError::Uri)?;
         let keypair = Keypair::from_uri(&uri).map_err(|_| SignerError::Uri)?;
-        Ok(Self { keypair, is_development: is_development(suri.trim()) })
+        Ok(Self::here(keypair, is_development(suri.trim())))
     }
 
     /// From a phrase of English words and its password, if it has one.
@@ -68,7 +77,7 @@ impl Signer {
     pub fn from_phrase(phrase: &str, password: Option<&str>) -> Result<Self, SignerError> {
         let mnemonic = Mnemonic::parse(phrase.trim()).map_err(|_| SignerError::Phrase)?;
         let keypair = Keypair::from_phrase(&mnemonic, password).map_err(|_| SignerError::Phrase)?;
-        Ok(Self { keypair, is_development: is_development(phrase.trim()) })
+        Ok(Self::here(keypair, is_development(phrase.trim())))
     }
 
     /// From a 32-byte seed. The seed is wiped here; the caller's copy is the caller's.
@@ -78,7 +87,7 @@ impl Signer {
     pub fn from_seed(mut seed: [u8; 32]) -> Result<Self, SignerError> {
         let keypair = Keypair::from_secret_key(seed).map_err(|_| SignerError::Seed);
         seed.zeroize();
-        Ok(Self { keypair: keypair?, is_development: false })
+        Ok(Self::here(keypair?, false))
     }
 
     /// From an account exported by polkadot.js or its browser extension.
@@ -90,12 +99,22 @@ impl Signer {
             polkadot_js_compat::Error::Secretbox(_) => SignerError::Password,
             _ => SignerError::Json,
         })?;
-        Ok(Self { keypair, is_development: false })
+        Ok(Self::here(keypair, false))
+    }
+
+    /// An account whose key is in a wallet outside of this program.
+    pub fn outside(account: AccountId, wallet: Arc<dyn Wallet>) -> Self {
+        Self { key: Key::Outside(wallet), account, is_development: false }
+    }
+
+    fn here(keypair: Keypair, is_development: bool) -> Self {
+        let account = AccountId(keypair.public_key().0);
+        Self { key: Key::Here(Box::new(keypair)), account, is_development }
     }
 
     /// The account it signs for.
     pub fn account(&self) -> AccountId {
-        AccountId(self.keypair.public_key().0)
+        self.account
     }
 
     /// The account as the contract sees it.

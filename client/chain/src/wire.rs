@@ -4,12 +4,9 @@ use crate::error::Fault;
 use core::time::Duration;
 use std::sync::{Arc, OnceLock};
 use subxt::{
-    ext::jsonrpsee::{
-        client_transport::ws::{Url, WsTransportClientBuilder},
-        core::{
-            client::{Client as Socket, ClientT, Error as SocketError},
-            traits::ToRpcParams,
-        },
+    ext::jsonrpsee::core::{
+        client::{Client as Socket, ClientT, Error as SocketError},
+        traits::ToRpcParams,
     },
     rpcs::{
         self,
@@ -19,10 +16,12 @@ use subxt::{
 use tokio::sync::Mutex;
 
 /// How long it may take to reach the node.
+#[cfg(not(target_arch = "wasm32"))]
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long one answer may take. Operations of several requests have their own, shorter patience.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
 /// Longest answer taken: a block of 10 MiB in hexadecimal fits twice.
+#[cfg(not(target_arch = "wasm32"))]
 const ANSWER_LIMIT_BYTES: u32 = 48 * 1024 * 1024;
 /// Notifications kept for a reader that is behind.
 const NOTIFICATIONS_KEPT: usize = 4_096;
@@ -85,7 +84,9 @@ impl Wire {
         Ok(socket)
     }
 
+    #[cfg(not(target_arch = "wasm32"))]
     async fn dial(&self) -> Result<Socket, rpcs::Error> {
+        use subxt::ext::jsonrpsee::client_transport::ws::{Url, WsTransportClientBuilder};
         let failed = |error: &dyn std::error::Error| rpcs::Error::Client(words(error).into());
         let url = Url::parse(&self.url).map_err(|error| failed(&error))?;
         let transport = WsTransportClientBuilder::default()
@@ -98,6 +99,16 @@ impl Wire {
             .max_buffer_capacity_per_subscription(NOTIFICATIONS_KEPT)
             .enable_ws_ping(Default::default())
             .build_with_tokio(sender, receiver))
+    }
+
+    /// The browser opens the socket; how long an answer it takes is its own choice.
+    #[cfg(target_arch = "wasm32")]
+    async fn dial(&self) -> Result<Socket, rpcs::Error> {
+        let dialling = subxt::ext::jsonrpsee::wasm_client::WasmClientBuilder::default()
+            .request_timeout(REQUEST_TIMEOUT)
+            .max_buffer_capacity_per_subscription(NOTIFICATIONS_KEPT)
+            .build(&self.url);
+        encompute_host::sendable(dialling).await.map_err(|error| rpcs::Error::Client(words(&error).into()))
     }
 }
 

@@ -107,6 +107,8 @@ pub enum Command {
     /// Put the contract on a chain, and govern it
     #[command(subcommand)]
     Govern(commands::govern::Govern),
+    /// Serve the page: choose a model, drop a file, watch the job, check the proof
+    Web(commands::web::Web),
     /// What is configured, and where it comes from
     #[command(subcommand)]
     Config(commands::config::Config),
@@ -162,7 +164,7 @@ mod tests {
         let promised = "demo, dev up, doctor, model list, model show, model publish, job quote, job submit, job watch, \
                         job result, job cancel, job resume, job list, creator serve, creator earnings, creator withdraw, \
                         worker run, worker status, audit job, audit ledger, bench head, wallet new, wallet import, \
-                        wallet show, wallet balance, wallet map, wallet withdraw, config show";
+                        wallet show, wallet balance, wallet map, wallet withdraw, web, config show";
         for verb in promised.split(", ") {
             assert!(found.contains(&format!("encompute {verb}")), "{verb} is not among {found:?}");
         }

@@ -74,6 +74,7 @@ async fn run(arguments: Arguments) -> Outcome {
         Command::Wallet(command) => command.run(&common).await,
         Command::Gateway(command) => command.run(&common).await,
         Command::Govern(command) => command.run(&common).await,
+        Command::Web(command) => command.run(&common).await,
         Command::Config(command) => command.run(&common).await,
     }
 }

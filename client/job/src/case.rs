@@ -3,20 +3,18 @@
 //! A key serves one case, of one patient say: what decryptions give away is then tied to that case alone, and
 //! whoever runs its jobs can tell that they belong together. A job that names no case is one by itself.
 
-use crate::journal::{JournalError, lock, write_private};
+use crate::journal::{JournalError, lock, write};
 use codec::{Decode, Encode};
 use core::{fmt, str::FromStr};
 use encompute_fhe::{BootstrapSet, ParameterSet};
+use encompute_host::files;
 use encompute_keys::{KeyLock, MachineSecret, SecretKey};
 use encompute_protocol::{
     BlobDigest,
     manifest::{EVALUATION_KEY_PART_BYTES, EVALUATION_KEY_PARTS_LIMIT},
     wire::{self, DecodeError, Message},
 };
-use std::{
-    fs,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 /// Most jobs of a case: what an answer gives away about a key is bounded by how often it is asked.
 pub const JOBS_LIMIT: u32 = 1_024;
@@ -145,18 +143,18 @@ impl JobKeys {
         set: BootstrapSet,
         machine: &MachineSecret,
     ) -> Result<Self, CaseError> {
-        let files = |source| CaseError::Files { case: case.clone(), source };
+        let failed = |source| CaseError::Files { case: case.clone(), source };
         let folder = home.join("cases").join(&case.0);
-        fs::create_dir_all(&folder).map_err(|source| files(JournalError::File { path: folder.clone(), source }))?;
-        let _lock = lock(&folder).map_err(files)?;
+        files::make_folder(&folder).map_err(|source| failed(JournalError::File { path: folder.clone(), source }))?;
+        let _lock = lock(&folder).map_err(failed)?;
         let path = folder.join(RECORD);
-        let mut record = match fs::read(&path) {
+        let mut record = match files::read(&path) {
             Ok(bytes) => Record::from_wire(&bytes)
-                .map_err(|error| files(JournalError::Damaged { path: path.clone(), found: error.to_string() }))?,
+                .map_err(|error| failed(JournalError::Damaged { path: path.clone(), found: error.to_string() }))?,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
                 begin(&folder, parameter_set, set, machine).map_err(|error| error.named(case))?
             }
-            Err(source) => return Err(files(JournalError::File { path, source })),
+            Err(source) => return Err(failed(JournalError::File { path, source })),
         };
         if (record.parameter_set, record.set) != (parameter_set, set) {
             let words = |ring: ParameterSet, set: BootstrapSet| format!("{ring} and {set}");
@@ -167,10 +165,10 @@ impl JobKeys {
             return Err(CaseError::Full { case: case.clone() });
         }
         record.jobs += 1;
-        write_private(&path, &record.to_wire()).map_err(files)?;
+        write(&path, &record.to_wire()).map_err(failed)?;
         let path = folder.join(KEY);
         let key = SecretKey::open_file(&path, &KeyLock::Machine(machine))
-            .map_err(|source| files(JournalError::Key { path, source }))?;
+            .map_err(|source| failed(JournalError::Key { path, source }))?;
         let part = |digest: &BlobDigest| {
             let bytes = PartBytes::OfCase(folder.join(digest.to_string()));
             Part { digest: *digest, bytes }
@@ -204,7 +202,7 @@ fn begin(
     let key = SecretKey::generate(parameter_set);
     let evaluation = key.evaluation_key(set).map_err(Begin::Key)?;
     let path = folder.join(KEY);
-    match fs::remove_file(&path) {
+    match files::remove(&path) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
             return Err(Begin::Files(JournalError::File { path, source: error }));
         }
@@ -215,7 +213,7 @@ fn begin(
     let mut parts = Vec::new();
     for part in evaluation.to_bytes().chunks(EVALUATION_KEY_PART_BYTES) {
         let digest = BlobDigest::of(part);
-        write_private(&folder.join(digest.to_string()), part).map_err(Begin::Files)?;
+        write(&folder.join(digest.to_string()), part).map_err(Begin::Files)?;
         parts.push(digest);
     }
     Ok(Record { parameter_set, set, parts, jobs: 0 })
@@ -225,6 +223,7 @@ fn begin(
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+    use std::fs;
 
     const SETS: (ParameterSet, BootstrapSet) = (ParameterSet::Glwe2048V1, BootstrapSet::FourBitsV1);
 

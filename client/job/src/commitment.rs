@@ -34,7 +34,7 @@ impl<M: SubmitJob> Runner<M> {
         let manifest = self.manifest(journal).await?;
         if journal.record().features.is_none() {
             let began = begin(watch, Step::Release);
-            let sealed = self.sealed_features(journal, job, (terms, progress), &manifest, in_hand).await?;
+            let sealed = self.sealed_features(journal, job, (terms, progress), &manifest, in_hand, watch).await?;
             let digest = journal.keep(&sealed)?;
             journal.update(|record| record.features = Some(digest))?;
             end(watch, Step::Release, began);
@@ -91,6 +91,7 @@ impl<M: SubmitJob> Runner<M> {
         (terms, progress): (JobTerms, JobProgress),
         manifest: &VersionManifest,
         in_hand: Option<JobHead>,
+        watch: &mut (impl Watch + Send),
     ) -> Result<Vec<u8>, JobError> {
         let split = split_of(manifest, terms.split)?;
         let plan = Arc::new(plan_of(split)?);
@@ -123,6 +124,7 @@ impl<M: SubmitJob> Runner<M> {
         let context = ReleaseContext { version: manifest.hash(), split: terms.split, policy: terms.policy };
         let identity = InputIdentity::from_bytes(journal.record().identity);
         let released = self.releaser.release(&features, &identity, &context, &policy).map_err(JobError::Release)?;
+        watch.released(&released.codes);
         let message = ReleasedFeatures { job, policy: terms.policy, codes: released.codes };
         let sealing = |found: String| JobError::Crypto { doing: "seal the features", found };
         let creator =

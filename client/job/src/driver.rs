@@ -13,6 +13,7 @@ use crate::{
 use encompute_audit::JobFacts;
 use encompute_chain::SubmitJob;
 use encompute_envelope::{Context, RecipientSecret, SecretSeed, Subject};
+use encompute_host::clock::{self, Instant};
 use encompute_keys::MachineSecret;
 use encompute_networks::Network;
 use encompute_protocol::{
@@ -26,11 +27,7 @@ use encompute_protocol::{
 };
 use encompute_release::Releaser;
 use encompute_store::{Blobs, ByteLimit, GatewayClient};
-use std::{
-    path::PathBuf,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 /// What a run talks to.
 pub struct Services<M> {
@@ -142,8 +139,7 @@ impl<M: SubmitJob> Runner<M> {
         loop {
             let left = until.saturating_duration_since(Instant::now());
             let timed_out = || JobError::TimedOut { job, stage: progress.stage, seconds: patience.as_secs() };
-            let block =
-                tokio::time::timeout(left, follow.next()).await.map_err(|_| timed_out())?.map_err(JobError::Read)?;
+            let block = clock::timeout(left, follow.next()).await.map_err(|_| timed_out())?.map_err(JobError::Read)?;
             let concerns = |event: &Event| matches!(event, Event::JobStageChanged(changed) if changed.job == job);
             if block.events.iter().any(|emitted| concerns(&emitted.event)) {
                 return Ok(());
@@ -336,7 +332,7 @@ impl<M: SubmitJob> Runner<M> {
             if self.is_past(deadline).await? {
                 return Ok(None);
             }
-            tokio::time::sleep(ASK_AGAIN).await;
+            clock::sleep(ASK_AGAIN).await;
         }
     }
 

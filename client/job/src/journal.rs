@@ -5,14 +5,14 @@
 //! round must send the same bytes again.
 
 use codec::{Decode, Encode};
+use encompute_host::files::{self, Lock};
 use encompute_keys::{KeyLock, LockError, MachineSecret, SecretKey};
 use encompute_protocol::{
     Address, BlobDigest, BlockNumber, ContractAddress, GenesisHash, JobId, JobRequest, Plancks, PolicyId, RoundReceipt,
     RoundReceiptDigest, Signature, SplitIndex, VersionHash, VersionId, wire::Message,
 };
 use std::{
-    fs, io,
-    io::Write,
+    io,
     path::{Path, PathBuf},
 };
 use zeroize::Zeroizing;
@@ -128,7 +128,7 @@ pub enum JournalError {
 pub struct Journal {
     folder: PathBuf,
     record: Record,
-    _lock: fs::File,
+    _lock: Lock,
 }
 
 const RECORD: &str = "record";
@@ -148,12 +148,12 @@ impl Journal {
         machine: &MachineSecret,
     ) -> Result<Self, JournalError> {
         let folder = folder_of(home, &record.input);
-        fs::create_dir_all(&folder).map_err(|source| JournalError::File { path: folder.clone(), source })?;
+        files::make_folder(&folder).map_err(|source| JournalError::File { path: folder.clone(), source })?;
         let lock = lock(&folder)?;
         let path = folder.join(KEY);
         key.seal_to_file(&path, &KeyLock::Machine(machine)).map_err(|source| JournalError::Key { path, source })?;
         let both = Zeroizing::new([secrets.session.as_slice(), secrets.result.as_slice()].concat());
-        write_private(&folder.join(SECRETS), &both)?;
+        write(&folder.join(SECRETS), &both)?;
         let journal = Self { folder, record, _lock: lock };
         journal.save()?;
         Ok(journal)
@@ -181,17 +181,18 @@ impl Journal {
     /// [`JournalError`], with the first record that cannot be read.
     pub fn list(home: &Path) -> Result<Vec<Record>, JournalError> {
         let folder = home.join("jobs");
-        let entries = match fs::read_dir(&folder) {
+        let entries = match files::list(&folder) {
             Ok(entries) => entries,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
             Err(source) => return Err(JournalError::File { path: folder, source }),
         };
         let mut records = Vec::new();
         for entry in entries {
-            let path = entry.map_err(|source| JournalError::File { path: folder.clone(), source })?.path().join(RECORD);
+            let path = entry.join(RECORD);
             // A folder without a record is one whose creation was interrupted: nothing was sent for it.
-            if path.exists() {
-                records.push(read_record(&path)?);
+            match read_record(&path) {
+                Err(JournalError::File { source, .. }) if source.kind() == io::ErrorKind::NotFound => {}
+                record => records.push(record?),
             }
         }
         records.sort_by_key(|record| (record.job, record.prepared_at));
@@ -242,7 +243,7 @@ impl Journal {
     pub fn secrets(&self) -> Result<JobSecrets, JournalError> {
         let path = self.folder.join(SECRETS);
         let bytes =
-            Zeroizing::new(fs::read(&path).map_err(|source| JournalError::File { path: path.clone(), source })?);
+            Zeroizing::new(files::read(&path).map_err(|source| JournalError::File { path: path.clone(), source })?);
         let half = |at: usize| bytes.get(at..at + 32).and_then(|half| <[u8; 32]>::try_from(half).ok());
         match (half(0), half(32), bytes.len()) {
             (Some(session), Some(result), 64) => Ok(JobSecrets { session: session.into(), result: result.into() }),
@@ -256,7 +257,7 @@ impl Journal {
     /// [`JournalError::File`].
     pub fn keep(&self, bytes: &[u8]) -> Result<BlobDigest, JournalError> {
         let digest = BlobDigest::of(bytes);
-        write_private(&self.folder.join(digest.to_string()), bytes)?;
+        write(&self.folder.join(digest.to_string()), bytes)?;
         Ok(digest)
     }
 
@@ -266,10 +267,7 @@ impl Journal {
     /// [`JournalError`], also when the file is not what its digest says.
     pub(crate) fn adopt(&self, file: &Path, digest: &BlobDigest) -> Result<(), JournalError> {
         let path = self.folder.join(digest.to_string());
-        if !path.exists() && fs::hard_link(file, &path).is_err() {
-            let failed = |source| JournalError::File { path: file.to_owned(), source };
-            write_private(&path, &fs::read(file).map_err(failed)?)?;
-        }
+        files::share(file, &path).map_err(|source| JournalError::File { path: file.to_owned(), source })?;
         self.kept(digest).map(drop)
     }
 
@@ -279,7 +277,7 @@ impl Journal {
     /// [`JournalError`], also when they are not what was kept.
     pub fn kept(&self, digest: &BlobDigest) -> Result<Vec<u8>, JournalError> {
         let path = self.folder.join(digest.to_string());
-        let bytes = fs::read(&path).map_err(|source| JournalError::File { path: path.clone(), source })?;
+        let bytes = files::read(&path).map_err(|source| JournalError::File { path: path.clone(), source })?;
         match BlobDigest::of(&bytes) == *digest {
             true => Ok(bytes),
             false => Err(JournalError::Damaged { path, found: "its digest is another".into() }),
@@ -300,7 +298,7 @@ impl Journal {
     }
 
     fn save(&self) -> Result<(), JournalError> {
-        write_private(&self.folder.join(RECORD), &self.record.to_wire())
+        write(&self.folder.join(RECORD), &self.record.to_wire())
     }
 }
 
@@ -309,35 +307,21 @@ fn folder_of(home: &Path, input: &BlobDigest) -> PathBuf {
 }
 
 fn read_record(path: &Path) -> Result<Record, JournalError> {
-    let bytes = fs::read(path).map_err(|source| JournalError::File { path: path.to_owned(), source })?;
+    let bytes = files::read(path).map_err(|source| JournalError::File { path: path.to_owned(), source })?;
     Record::from_wire(&bytes).map_err(|error| JournalError::Damaged { path: path.to_owned(), found: error.to_string() })
 }
 
-pub(crate) fn lock(folder: &Path) -> Result<fs::File, JournalError> {
+pub(crate) fn lock(folder: &Path) -> Result<Lock, JournalError> {
     let path = folder.join("lock");
-    let failed = |source| JournalError::File { path: path.clone(), source };
-    let file = fs::OpenOptions::new().create(true).truncate(false).write(true).open(&path).map_err(failed)?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(fs::TryLockError::WouldBlock) => Err(JournalError::Busy { path }),
-        Err(fs::TryLockError::Error(source)) => Err(JournalError::File { path, source }),
+    match files::try_lock(&path) {
+        Ok(Some(lock)) => Ok(lock),
+        Ok(None) => Err(JournalError::Busy { path }),
+        Err(source) => Err(JournalError::File { path, source }),
     }
 }
 
-/// The whole file appears at once under its name, or the one before stays.
-pub(crate) fn write_private(path: &Path, bytes: &[u8]) -> Result<(), JournalError> {
-    let draft = path.with_extension("draft");
-    let write = || -> io::Result<()> {
-        let mut options = fs::OpenOptions::new();
-        options.write(true).create(true).truncate(true);
-        #[cfg(unix)]
-        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        let mut file = options.open(&draft)?;
-        file.write_all(bytes)?;
-        file.sync_all()?;
-        fs::rename(&draft, path)
-    };
-    write().map_err(|source| JournalError::File { path: path.to_owned(), source })
+pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<(), JournalError> {
+    files::replace(path, bytes).map_err(|source| JournalError::File { path: path.to_owned(), source })
 }
 
 #[cfg(test)]
@@ -345,6 +329,7 @@ pub(crate) fn write_private(path: &Path, bytes: &[u8]) -> Result<(), JournalErro
 mod tests {
     use super::*;
     use encompute_fhe::ParameterSet;
+    use std::fs;
 
     fn record() -> Record {
         Record {

@@ -56,6 +56,8 @@ pub trait Watch {
     fn uploaded(&mut self, _done: usize, _blobs: usize) {}
     /// Round `done` of `rounds` has been decrypted.
     fn round(&mut self, _done: usize, _rounds: usize) {}
+    /// These codes go to the creator: all that it will see of the input, and nothing that was not released.
+    fn released(&mut self, _codes: &[i16]) {}
     /// The job stands here since this block; the next actor is late after `deadline`.
     fn stage(&mut self, _job: JobId, _stage: Stage, _since: BlockNumber, _deadline: BlockNumber) {}
 }

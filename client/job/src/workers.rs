@@ -1,9 +1,10 @@
 //! Finding a worker: registered, attested by the network's word, and willing.
 
 use crate::error::JobError;
-use encompute_attest::{RegistrationFacts, UnixSeconds, appraise_registration};
+use encompute_attest::{RegistrationFacts, appraise_registration};
 use encompute_audit::Judge;
 use encompute_chain::ReadMarket;
+use encompute_host::clock;
 use encompute_networks::Network;
 use encompute_protocol::{
     Address, BlockNumber, Offer, WorkerRecord,
@@ -12,7 +13,8 @@ use encompute_protocol::{
     wire::Message,
 };
 use encompute_store::{Blobs, ByteLimit, GatewayClient};
-use std::time::Duration;
+use futures::StreamExt;
+use std::{pin::pin, time::Duration};
 
 /// Most bytes of a registration's evidence.
 const EVIDENCE_LIMIT: ByteLimit = ByteLimit(512 * 1024);
@@ -65,7 +67,7 @@ pub async fn checked_worker<M: ReadMarket>(
     })?;
     let contract = market.contract().ok_or_else(|| refused("contract", "one in the network file", "none".into()))?;
     let facts = RegistrationFacts { genesis: market.genesis(), contract, account, record: &record, at };
-    let appraisal = appraise_registration(&evidence, &facts, &judge.root, &judge.policy, UnixSeconds::now());
+    let appraisal = appraise_registration(&evidence, &facts, &judge.root, &judge.policy, clock::now().into());
     if let Some(check) = appraisal.checks.iter().find(|check| !check.pass) {
         return Err(refused(check.id, &check.expected, check.actual.clone()));
     }
@@ -167,13 +169,15 @@ pub enum ReadError {
 ///
 /// # Errors
 /// [`ReadError`].
-pub async fn read_limited(mut answer: reqwest::Response, limit: usize) -> Result<Vec<u8>, ReadError> {
+pub async fn read_limited(answer: reqwest::Response, limit: usize) -> Result<Vec<u8>, ReadError> {
     let too_long = |found| ReadError::TooLong { found, limit };
     if let Some(announced) = answer.content_length().filter(|announced| *announced > limit as u64) {
         return Err(too_long(usize::try_from(announced).unwrap_or(usize::MAX)));
     }
     let mut body = Vec::new();
-    while let Some(chunk) = answer.chunk().await.map_err(ReadError::BrokenOff)? {
+    let mut chunks = pin!(answer.bytes_stream());
+    while let Some(chunk) = chunks.next().await {
+        let chunk = chunk.map_err(ReadError::BrokenOff)?;
         if body.len() + chunk.len() > limit {
             return Err(too_long(body.len() + chunk.len()));
         }

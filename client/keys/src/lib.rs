@@ -23,6 +23,7 @@
 mod evaluation;
 mod features;
 mod fhe;
+mod home;
 mod keystore;
 mod lock;
 pub mod secret_file;
@@ -30,6 +31,7 @@ pub mod secret_file;
 pub use evaluation::EvaluationKeyRefused;
 pub use features::{SecretFeatures, VerifiedResponse};
 pub use fhe::{DecryptError, EncryptError, SecretKey};
+pub use home::{HomeSeal, OpenHomeError, OpenedHome};
 pub use keystore::{AccountLabel, Keystore, KeystoreError, WalletSecret};
 pub use lock::{KdfCost, KeyLock, LockError, MachineSecret};
 pub use secret_file::SecretFileError;

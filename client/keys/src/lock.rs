@@ -7,7 +7,6 @@
 use argon2::{Algorithm, Argon2, Params, Version};
 use chacha20poly1305::aead::{Aead, KeyInit, Payload};
 use chacha20poly1305::{XChaCha20Poly1305, XNonce};
-use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
@@ -198,28 +197,18 @@ impl KeyLock<'_> {
 
 /// Writes a file that was not there before and that only its owner can read.
 pub(crate) fn write_new(path: &Path, bytes: &[u8]) -> Result<(), LockError> {
-    let failed = |action| move |source| LockError::Io { action, path: path.to_owned(), source };
-    let mut options = std::fs::OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut file = match options.open(path) {
-        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
-            return Err(LockError::Exists(path.to_owned()));
-        }
-        opened => opened.map_err(failed("create"))?,
-    };
-    file.write_all(bytes).and_then(|()| file.sync_all()).map_err(failed("write"))
+    encompute_host::files::create(path, bytes).map_err(|source| match source.kind() {
+        std::io::ErrorKind::AlreadyExists => LockError::Exists(path.to_owned()),
+        _ => LockError::Io { action: "write", path: path.to_owned(), source },
+    })
 }
 
 /// Reads a file of limited length.
 pub(crate) fn read(path: &Path) -> Result<Vec<u8>, LockError> {
-    let failed = |action| move |source| LockError::Io { action, path: path.to_owned(), source };
-    let file = match std::fs::File::open(path) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Err(LockError::NotFound(path.to_owned())),
-        opened => opened.map_err(failed("open"))?,
-    };
-    let mut bytes = Vec::new();
-    file.take(FILE_LIMIT_BYTES + 1).read_to_end(&mut bytes).map_err(failed("read"))?;
+    let read = encompute_host::files::read_at_most(path, FILE_LIMIT_BYTES + 1);
+    let bytes = read.map_err(|source| match source.kind() {
+        std::io::ErrorKind::NotFound => LockError::NotFound(path.to_owned()),
+        _ => LockError::Io { action: "read", path: path.to_owned(), source },
+    })?;
     if bytes.len() as u64 > FILE_LIMIT_BYTES { Err(LockError::Malformed) } else { Ok(bytes) }
 }

@@ -1,9 +1,9 @@
 //! A file of 32 random bytes that a machine keeps for itself: made once, for its owner alone.
 
 use crate::lock::MachineSecret;
+use encompute_host::files;
 use std::{
-    fs, io,
-    io::Write,
+    io,
     path::{Path, PathBuf},
 };
 use zeroize::{Zeroize, Zeroizing};
@@ -38,7 +38,7 @@ pub enum SecretFileError {
 /// [`SecretFileError`]; an existing file is left as it is.
 pub fn open_or_create(path: &Path) -> Result<Zeroizing<[u8; 32]>, SecretFileError> {
     let failed = |source| SecretFileError::File { path: path.to_owned(), source };
-    match fs::read(path) {
+    match files::read(path) {
         Ok(mut bytes) => {
             let found = bytes.len();
             let secret = <[u8; 32]>::try_from(bytes.as_slice()).map(Zeroizing::new);
@@ -54,28 +54,14 @@ fn create(path: &Path) -> Result<Zeroizing<[u8; 32]>, SecretFileError> {
     let failed = |source| SecretFileError::File { path: path.to_owned(), source };
     let secret = Zeroizing::new(rand::random::<[u8; 32]>());
     if let Some(folder) = path.parent() {
-        fs::create_dir_all(folder).map_err(failed)?;
+        files::make_folder(folder).map_err(failed)?;
     }
-    // The whole file appears at once under its name, or not at all; of two processes one wins.
-    let draft = path.with_extension(format!("draft-{}", std::process::id()));
-    write_private(&draft, &*secret).map_err(failed)?;
-    let linked = fs::hard_link(&draft, path);
-    fs::remove_file(&draft).map_err(failed)?;
-    match linked {
+    // Of two processes one wins.
+    match files::create_whole(path, &*secret) {
         Ok(()) => Ok(secret),
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => open_or_create(path),
         Err(error) => Err(failed(error)),
     }
-}
-
-fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut options = fs::OpenOptions::new();
-    options.write(true).create(true).truncate(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut file = options.open(path)?;
-    file.write_all(bytes)?;
-    file.sync_all()
 }
 
 impl MachineSecret {
@@ -92,6 +78,7 @@ impl MachineSecret {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+    use std::fs;
 
     #[test]
     fn a_secret_survives_a_restart_and_is_private() {

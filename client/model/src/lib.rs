@@ -24,35 +24,53 @@
 //! assert!(preamble.read(b"not a picture").is_err());
 //! ```
 
+#[cfg(feature = "bench")]
 pub mod bench;
+#[cfg(feature = "bench")]
 pub mod calibrate;
+#[cfg(feature = "bench")]
 pub mod card;
+#[cfg(feature = "bench")]
 pub mod draft;
+#[cfg(feature = "bench")]
 mod input;
+#[cfg(feature = "bench")]
 mod inside;
 pub mod lexicon;
+#[cfg(feature = "bench")]
 mod lower;
+#[cfg(feature = "bench")]
 pub mod onnx;
+#[cfg(feature = "bench")]
 pub mod package;
 pub mod pieces;
 pub mod preamble;
+#[cfg(feature = "bench")]
 pub mod quantise;
+#[cfg(feature = "bench")]
 pub mod report;
+#[cfg(feature = "bench")]
 mod rounding;
+#[cfg(feature = "bench")]
 pub mod samples;
+#[cfg(feature = "bench")]
 pub mod sentence;
+#[cfg(feature = "bench")]
 pub mod tail;
 
-pub use bench::{Bench, BenchError, BenchSplit, Evaluation, Measured, clear_features};
-pub use card::{Fee, ModelCard};
-pub use input::InputError;
-pub use inside::InsideError;
 pub use lexicon::{Lexicon, LexiconError, Sentence};
-pub use lower::LowerError;
-pub use onnx::{ImportError, OnnxModel};
-pub use package::{Package, PackageError, PackagedSplit, Publication};
 pub use preamble::{InputGrid, Preamble, PreambleError, Reader, Reading, Tensor};
-pub use quantise::{CLIP_UNITS, QuantiseError};
-pub use report::{Report, ReportError, SplitReport};
-pub use sentence::{SentenceEncoder, SentenceError};
-pub use tail::{TailError, TailLimits, TailModel, released_features};
+#[cfg(feature = "bench")]
+pub use {
+    bench::{Bench, BenchError, BenchSplit, Evaluation, Measured, clear_features},
+    card::{Fee, ModelCard},
+    input::InputError,
+    inside::InsideError,
+    lower::LowerError,
+    onnx::{ImportError, OnnxModel},
+    package::{Package, PackageError, PackagedSplit, Publication},
+    quantise::{CLIP_UNITS, QuantiseError},
+    report::{Report, ReportError, SplitReport},
+    sentence::{SentenceEncoder, SentenceError},
+    tail::{TailError, TailLimits, TailModel, released_features},
+};

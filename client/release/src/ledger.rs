@@ -3,11 +3,12 @@
 //! One small file per input, named by a keyed hash, so that the folder tells a thief how many inputs
 //! there were and nothing about them. A release is written here before it leaves.
 
-use crate::seed::{InputIdentity, ReleaseContext, ReleaseSecret, write_private};
+use crate::seed::{InputIdentity, ReleaseContext, ReleaseSecret};
 use codec::{Decode, Encode};
+use encompute_host::files;
 use encompute_protocol::{PolicyId, SplitIndex, VersionHash, wire::Message};
 use std::{
-    fs, io,
+    io,
     path::{Path, PathBuf},
 };
 
@@ -81,7 +82,7 @@ impl Ledger {
     /// # Errors
     /// [`LedgerError::File`].
     pub fn open(folder: &Path) -> Result<Self, LedgerError> {
-        fs::create_dir_all(folder).map_err(|source| LedgerError::File { path: folder.to_owned(), source })?;
+        files::make_folder(folder).map_err(|source| LedgerError::File { path: folder.to_owned(), source })?;
         Ok(Self { folder: folder.to_owned() })
     }
 
@@ -106,8 +107,7 @@ impl Ledger {
         let path = self.page(secret, input);
         let failed = |source| LedgerError::File { path: path.clone(), source };
         // Two processes may release the same input at once: the lock makes their sums one.
-        let guard = fs::File::create(path.with_extension("lock")).map_err(failed)?;
-        guard.lock().map_err(failed)?;
+        let _guard = files::lock(&path.with_extension("lock")).map_err(failed)?;
         let mut page = self.read(&path)?;
         let ReleaseContext { version, split, policy } = *context;
         if page.entries.iter().any(|entry| (entry.version, entry.split, entry.policy) == (version, split, policy)) {
@@ -118,9 +118,7 @@ impl Ledger {
             return Err(LedgerError::Budget { spent_millibits, asked_millibits: millibits, budget_millibits });
         }
         page.entries.push(LedgerEntry { version, split, policy, millibits });
-        let draft = path.with_extension("draft");
-        write_private(&draft, &page.to_wire()).map_err(failed)?;
-        fs::rename(&draft, &path).map_err(failed)
+        files::replace(&path, &page.to_wire()).map_err(failed)
     }
 
     fn page(&self, secret: &ReleaseSecret, input: &InputIdentity) -> PathBuf {
@@ -129,7 +127,7 @@ impl Ledger {
     }
 
     fn read(&self, path: &Path) -> Result<Page, LedgerError> {
-        match fs::read(path) {
+        match files::read(path) {
             Ok(bytes) => {
                 Page::from_wire(&bytes).map_err(|source| LedgerError::Damaged { path: path.to_owned(), source })
             }
@@ -143,6 +141,7 @@ impl Ledger {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+    use std::fs;
 
     fn context(version: u8) -> ReleaseContext {
         ReleaseContext { version: VersionHash([version; 32]), split: SplitIndex(0), policy: PolicyId(1) }

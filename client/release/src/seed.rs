@@ -4,7 +4,7 @@ use encompute_keys::SecretFileError;
 use encompute_protocol::{PolicyId, SplitIndex, VersionHash};
 use hmac::{Hmac, Mac};
 use sha2::Sha256;
-use std::{fs, io, io::Write, path::Path};
+use std::path::Path;
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
 /// Which input: BLAKE2b-256 of the tensor that the preamble made of it.
@@ -70,16 +70,6 @@ impl ReleaseSecret {
         parts.iter().for_each(|part| mac.update(part));
         mac.finalize().into_bytes().into()
     }
-}
-
-pub(crate) fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut options = fs::OpenOptions::new();
-    options.write(true).create(true).truncate(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut file = options.open(path)?;
-    file.write_all(bytes)?;
-    file.sync_all()
 }
 
 #[cfg(test)]

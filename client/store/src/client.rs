@@ -3,8 +3,10 @@
 use crate::blobs::{Blobs, ByteLimit, GetError, PutError};
 use crate::http::{ClientError, http_client};
 use bytes::{Bytes, BytesMut};
-use core::time::Duration;
+use core::{future::Future, pin::pin, time::Duration};
+use encompute_host::sendable;
 use encompute_protocol::BlobDigest;
+use futures::StreamExt;
 use reqwest::{StatusCode, header::CONTENT_LENGTH};
 
 /// Most of a refusal's words that are kept.
@@ -87,9 +89,10 @@ impl GatewayClient {
 }
 
 /// The beginning of what a refusal says. Read piecewise: its length is the other side's choice.
-async fn reason(mut answer: reqwest::Response) -> String {
+async fn reason(answer: reqwest::Response) -> String {
     let mut bytes = Vec::new();
-    while let Ok(Some(chunk)) = answer.chunk().await {
+    let mut chunks = pin!(answer.bytes_stream());
+    while let Some(Ok(chunk)) = chunks.next().await {
         bytes.extend_from_slice(&chunk);
         if bytes.len() >= 4 * REASON_CHARS {
             break;
@@ -99,8 +102,8 @@ async fn reason(mut answer: reqwest::Response) -> String {
     text.chars().filter(|c| !c.is_control()).take(REASON_CHARS).collect()
 }
 
-impl Blobs for GatewayClient {
-    async fn put(&self, bytes: Bytes) -> Result<BlobDigest, PutError> {
+impl GatewayClient {
+    async fn bring(&self, bytes: Bytes) -> Result<BlobDigest, PutError> {
         let digest = BlobDigest::of(&bytes);
         let found_bytes = bytes.len() as u64;
         let url = self.base.clone();
@@ -135,9 +138,9 @@ impl Blobs for GatewayClient {
         }
     }
 
-    async fn get(&self, digest: BlobDigest, limit: ByteLimit) -> Result<Bytes, GetError> {
+    async fn fetch(&self, digest: BlobDigest, limit: ByteLimit) -> Result<Bytes, GetError> {
         let sent = self.http.get(self.blob_url(digest)).timeout(self.message).send().await;
-        let mut answer = sent.map_err(|error| self.get_error(digest, error))?;
+        let answer = sent.map_err(|error| self.get_error(digest, error))?;
         if answer.status() != StatusCode::OK {
             return Err(self.refused(digest, answer).await);
         }
@@ -147,16 +150,16 @@ impl Blobs for GatewayClient {
             return Err(too_large(announced));
         }
         let mut bytes = BytesMut::with_capacity(announced.min(TRUSTED_BYTES) as usize);
-        loop {
-            match answer.chunk().await {
-                Ok(Some(chunk)) => {
+        let mut chunks = pin!(answer.bytes_stream());
+        while let Some(chunk) = chunks.next().await {
+            match chunk {
+                Ok(chunk) => {
                     let so_far = bytes.len() as u64 + chunk.len() as u64;
                     if so_far > limit.0 {
                         return Err(too_large(so_far));
                     }
                     bytes.extend_from_slice(&chunk);
                 }
-                Ok(None) => break,
                 Err(error) if error.is_timeout() => {
                     return Err(GetError::TimedOut { url: self.base.clone(), digest });
                 }
@@ -171,9 +174,19 @@ impl Blobs for GatewayClient {
             found => Err(GetError::Damaged { digest, found }),
         }
     }
+}
 
-    async fn has(&self, digest: BlobDigest) -> Result<bool, GetError> {
-        Ok(self.length(digest).await?.is_some())
+impl Blobs for GatewayClient {
+    fn put(&self, bytes: Bytes) -> impl Future<Output = Result<BlobDigest, PutError>> + Send {
+        sendable(self.bring(bytes))
+    }
+
+    fn get(&self, digest: BlobDigest, limit: ByteLimit) -> impl Future<Output = Result<Bytes, GetError>> + Send {
+        sendable(self.fetch(digest, limit))
+    }
+
+    fn has(&self, digest: BlobDigest) -> impl Future<Output = Result<bool, GetError>> + Send {
+        sendable(async move { Ok(self.length(digest).await?.is_some()) })
     }
 }
 

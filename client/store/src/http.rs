@@ -1,10 +1,13 @@
 //! One HTTP client for every service of the house.
 
+#[cfg(not(target_arch = "wasm32"))]
 use core::time::Duration;
 
 /// How long it may take to reach a service.
+#[cfg(not(target_arch = "wasm32"))]
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a service may be silent in the middle of an answer.
+#[cfg(not(target_arch = "wasm32"))]
 const SILENCE: Duration = Duration::from_secs(60);
 
 /// An HTTP client that cannot be had.
@@ -23,6 +26,7 @@ pub enum ClientError {
 }
 
 /// Makes ring the TLS provider of this process, unless one is there already.
+#[cfg(not(target_arch = "wasm32"))]
 pub(crate) fn install_tls_provider() {
     // The only error is that somebody was first, which is as good.
     let _ = rustls::crypto::ring::default_provider().install_default();
@@ -33,6 +37,7 @@ pub(crate) fn install_tls_provider() {
 ///
 /// # Errors
 /// [`ClientError::Setup`].
+#[cfg(not(target_arch = "wasm32"))]
 pub fn http_client() -> Result<reqwest::Client, ClientError> {
     install_tls_provider();
     reqwest::Client::builder()
@@ -43,4 +48,13 @@ pub fn http_client() -> Result<reqwest::Client, ClientError> {
         .tcp_nodelay(true)
         .build()
         .map_err(ClientError::Setup)
+}
+
+/// A client over the browser's `fetch`: connections, their security and their time-outs are the browser's.
+///
+/// # Errors
+/// [`ClientError::Setup`].
+#[cfg(target_arch = "wasm32")]
+pub fn http_client() -> Result<reqwest::Client, ClientError> {
+    reqwest::Client::builder().build().map_err(ClientError::Setup)
 }

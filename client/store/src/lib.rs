@@ -22,18 +22,30 @@
 
 mod blobs;
 mod client;
-mod gateway;
 mod http;
+
+#[cfg(not(target_arch = "wasm32"))]
+mod gateway;
+#[cfg(not(target_arch = "wasm32"))]
 mod leash;
+#[cfg(not(target_arch = "wasm32"))]
 mod server;
+#[cfg(not(target_arch = "wasm32"))]
 mod state;
+#[cfg(not(target_arch = "wasm32"))]
 mod store;
 
 pub use blobs::{Blobs, ByteLimit, Class, GetError, PutError};
 pub use client::GatewayClient;
-pub use gateway::{Forgetting, GatewayLimits, Names, PeerBudget, ServeError, serve, serve_forgetting};
 pub use http::{ClientError, http_client};
+
+#[cfg(not(target_arch = "wasm32"))]
+pub use gateway::{Forgetting, GatewayLimits, Names, PeerBudget, ServeError, serve, serve_forgetting};
+#[cfg(not(target_arch = "wasm32"))]
 pub use leash::stdin_ended;
-pub use server::{HttpLimits, ListenError, Outcomes, StageSeconds, exposition, listen, serve_http};
+#[cfg(not(target_arch = "wasm32"))]
+pub use server::{HttpLimits, ListenError, Outcomes, StageSeconds, exposition, listen, open_to_pages, serve_http};
+#[cfg(not(target_arch = "wasm32"))]
 pub use state::{StateDir, StateError};
+#[cfg(not(target_arch = "wasm32"))]
 pub use store::{BlobStore, BlobStream, OpenStoreError, Upload};

@@ -307,6 +307,31 @@ async fn an_upload_under_way_is_finished_before_the_gateway_stops() {
 }
 
 #[tokio::test]
+async fn a_page_may_ask_for_blobs_and_bring_them_but_not_read_figures() {
+    let folder = tempfile::tempdir().unwrap();
+    let gateway = Gateway::over(folder.path(), small()).await;
+    let name = gateway.client().put(blob(1, 400)).await.unwrap();
+    let ask = |method: &str, path: &str, more: &str| {
+        let head =
+            format!("{method} {path} HTTP/1.1\r\nhost: x\r\norigin: http://page\r\n{more}connection: close\r\n\r\n");
+        head.into_bytes()
+    };
+    let path = format!("/v1/blobs/{name}");
+    let before = gateway.raw(&ask("OPTIONS", &path, "access-control-request-method: PUT\r\n")).await;
+    assert!(before.starts_with("HTTP/1.1 204") && before.contains("allow-methods: GET, HEAD, PUT, POST"), "{before}");
+    for (method, path, status) in [("GET", &path, "200"), ("GET", &format!("/v1/blobs/{}", BlobDigest([9; 32])), "404")]
+    {
+        let answer = gateway.raw(&ask(method, path, "")).await;
+        let open = answer.contains("access-control-allow-origin: *");
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status}")) && open, "{answer}");
+    }
+    assert!(!gateway.raw(&ask("GET", "/metrics", "")).await.contains("access-control"));
+    // A request that is no browser's question stays what it was.
+    assert!(gateway.raw(&ask("OPTIONS", &path, "")).await.starts_with("HTTP/1.1 405"));
+    gateway.stop().await;
+}
+
+#[tokio::test]
 async fn health_says_how_full_the_store_is() {
     let folder = tempfile::tempdir().unwrap();
     let gateway = Gateway::over(folder.path(), small()).await;

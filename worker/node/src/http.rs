@@ -157,14 +157,15 @@ fn order_status(refused: &OrderRefused) -> StatusCode {
 pub fn router(desk: Arc<Desk>, health: Arc<Health>, body_bytes: usize) -> Router {
     let bodies = Arc::new(Semaphore::new(body_bytes / PERMIT_BYTES));
     let service = Service { desk, health, bodies, lookups: Arc::new(Semaphore::new(LOOKUPS)) };
-    Router::new()
+    let routes = Router::new()
         .route("/v1/offers", post(offer))
         .route("/v1/jobs/{job}/rounds/{round}", get(answer).post(order))
         .route("/v1/jobs/{job}/segments/{worker}", post(handover))
         .route("/v1/health", get(health_of))
         .route("/metrics", get(metrics))
         .fallback(|| async { Refusal::new(StatusCode::NOT_FOUND, "no-route", "there is nothing here") })
-        .with_state(service)
+        .with_state(service);
+    encompute_store::open_to_pages(routes)
 }
 
 async fn health_of(State(service): State<Service>) -> Response {

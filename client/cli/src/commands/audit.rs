@@ -8,20 +8,12 @@ use crate::{
 };
 use clap::Subcommand;
 use encompute_attest::{TrustRoot, UnixSeconds};
-use encompute_audit::{Counted, JobBundle, Judge, LedgerReport, Report, audit_job, audit_ledger};
-use encompute_chain::{BlockEvents, BlockHash, Client, Fact, ReadError};
+use encompute_audit::{Judge, LedgerReport, Report, audit_job, audit_ledger};
+use encompute_chain::{Client, ReadError};
+use encompute_job::{GatherError, Said, gather, said};
 use encompute_networks::Token;
-use encompute_protocol::{
-    Address, BlobDigest, BlockNumber, JobId, Params, Transcript,
-    call::{ReadJob, ReadMeasurement, ReadModel, ReadParams, ReadSplit, ReadTotals, ReadVersion, ReadWorker},
-    event::Event,
-    wire::Message,
-};
-use encompute_store::{Blobs, ByteLimit, GatewayClient, GetError};
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    path::PathBuf,
-};
+use encompute_protocol::{BlockNumber, JobId, call::ReadTotals};
+use std::path::PathBuf;
 
 /// Check what others say they did
 #[derive(Subcommand)]
@@ -41,12 +33,6 @@ pub enum Audit {
     #[command(after_help = "Examples:\n  encompute audit ledger --json")]
     Ledger,
 }
-
-/// Most bytes of one blob that an audit fetches.
-const BLOB_LIMIT_BYTES: u64 = 48 * 1024 * 1024;
-/// Most bytes of all of them: a worker's transcript may name a thousand responses. They come last, and
-/// the report says which were not compared.
-const JOB_LIMIT_BYTES: u64 = 256 * 1024 * 1024;
 
 impl Audit {
     /// Runs it.
@@ -101,7 +87,7 @@ fn verdict(report: &Report, job: JobId) -> Outcome {
 /// # Errors
 /// [`Exit::NotFound`] without such a job; a check that fails is no error here but in the report.
 pub async fn judge_job(context: &Context, client: &Client, job: JobId, trust_root: Option<&str>) -> Outcome<Report> {
-    let bundle = gather(client, &context.gateway()?, job).await?;
+    let bundle = gather(client, &context.gateway()?, job).await.map_err(gathering)?;
     let measurements = bundle.worker.iter().map(|(_, record)| record.measurement);
     let mut judge = Judge::of(&context.network().trust, measurements).doing(Exit::Usage, "read the network's trust")?;
     match trust_root {
@@ -115,146 +101,17 @@ pub async fn judge_job(context: &Context, client: &Client, job: JobId, trust_roo
     Ok(audit_job(&bundle, &judge, UnixSeconds::now()))
 }
 
+fn gathering(error: GatherError) -> Failure {
+    match &error {
+        GatherError::Read { source, .. } => Failure::of(exit_of_chain(source.class()), "gather the job", &error),
+        GatherError::NotFound(_) => Failure::new(Exit::NotFound, error.to_string()),
+        GatherError::Fetch(source) => crate::context::blob_failure("fetch the job's blobs", source),
+        _ => Failure::of(Exit::Failed, "gather the job", &error),
+    }
+}
+
 fn reading(what: &'static str) -> impl Fn(ReadError) -> Failure {
     move |error| Failure::of(exit_of_chain(error.class()), what, &error)
-}
-
-/// What the contract said in a range of blocks.
-struct Said {
-    /// Events in order, each with its block.
-    events: Vec<(BlockNumber, Event)>,
-    /// How many more there are that this program cannot read.
-    unread: u32,
-}
-
-async fn said(client: &Client, first: BlockNumber, last: BlockNumber) -> Outcome<Said> {
-    let blocks = client.events_in(first..=last).await.map_err(reading("read the events"))?;
-    let unread = blocks.iter().map(|block| block.unread).sum();
-    let of_block = |block: BlockEvents| {
-        let number = block.block.number;
-        block.events.into_iter().map(move |emitted| (number, emitted.event))
-    };
-    Ok(Said { events: blocks.into_iter().flat_map(of_block).collect(), unread })
-}
-
-/// Parameters over the life of a job.
-struct ParamsThen {
-    /// Those that priced it.
-    params: Params,
-    /// True where they changed in the block of the request, before or after it.
-    unsure: bool,
-    /// Every treasury from then to its end.
-    treasuries: BTreeSet<Address>,
-}
-
-async fn params_then(
-    client: &Client,
-    requested_at: BlockNumber,
-    events: &[(BlockNumber, Event)],
-) -> Outcome<ParamsThen> {
-    let params = read_in(client, hash_of(client, requested_at).await?, ReadParams {}).await?;
-    let changes = events.iter().filter_map(|(block, event)| match event {
-        Event::ParamsChanged(changed) => Some((*block, changed.params.treasury)),
-        _ => None,
-    });
-    let unsure = changes.clone().any(|(block, _)| block == requested_at);
-    let treasuries = changes.map(|(_, treasury)| treasury).chain([params.treasury]).collect();
-    Ok(ParamsThen { params, unsure, treasuries })
-}
-
-async fn hash_of(client: &Client, block: BlockNumber) -> Outcome<BlockHash> {
-    client.block(block).await.map(|block| block.hash).map_err(reading("look a block up"))
-}
-
-/// What the contract answered at a block.
-async fn read_in<C: Fact>(client: &Client, block: BlockHash, call: C) -> Outcome<C::Answer> {
-    client.read_at(call, block).await.map_err(reading("read the chain"))
-}
-
-async fn gather(client: &Client, blobs: &GatewayClient, job: JobId) -> Outcome<JobBundle> {
-    let missing = |what: &str| Failure::new(Exit::NotFound, format!("there is no {what}"));
-    // Facts and events up to one block: a job that runs goes on meanwhile.
-    let head = client.head().await.map_err(reading("read the chain"))?;
-    let found = read_in(client, head.hash, ReadJob { job }).await?;
-    let (terms, progress) = found.ok_or_else(|| missing(&format!("job {job}")))?;
-    let version = read_in(client, head.hash, ReadVersion { version: terms.version }).await?;
-    let version = version.ok_or_else(|| missing("such version"))?;
-    let split = read_in(client, head.hash, ReadSplit { version: terms.version, split: terms.split }).await?;
-    let split = split.ok_or_else(|| missing("such split"))?;
-    let model = read_in(client, head.hash, ReadModel { model: terms.model }).await?;
-    let (model, _) = model.ok_or_else(|| missing("such model"))?;
-    // Nothing happens to a job after its end, so an old one is audited as fast as a new one.
-    let last = if progress.stage.is_terminal() { progress.changed_at } else { head.number };
-    let Said { events, unread } = said(client, terms.requested_at, last).await?;
-    let ParamsThen { params, unsure, treasuries } = params_then(client, terms.requested_at, &events).await?;
-    let events: Vec<_> = events.into_iter().filter(|(_, event)| event.job() == Some(job)).collect();
-    let (worker, measurement) = match progress.worker {
-        None => (None, None),
-        Some(account) => {
-            let claimed = hash_of(client, progress.claimed_at).await?;
-            let found = read_in(client, claimed, ReadWorker { worker: account }).await?;
-            let (record, _) = found.ok_or_else(|| missing("such worker"))?;
-            let measurement = ReadMeasurement { measurement: record.measurement };
-            (Some((account, record)), read_in(client, head.hash, measurement).await?)
-        }
-    };
-    let counted_at = match Counted::of(&events) {
-        None => None,
-        Some(counted) => {
-            let time = client.time_of(hash_of(client, counted.block).await?).await;
-            Some(time.map_err(reading("read the time of a block"))?.into())
-        }
-    };
-    let mut bundle = JobBundle {
-        genesis: client.genesis(),
-        contract: client.contract().unwrap_or_default(),
-        job,
-        terms,
-        progress,
-        events,
-        version,
-        split,
-        creator: model.creator,
-        params,
-        params_unsure: unsure,
-        treasuries,
-        worker,
-        measurement,
-        counted_at,
-        unread_events: unread,
-        blobs: BTreeMap::new(),
-    };
-    fetch(&mut bundle, blobs).await?;
-    Ok(bundle)
-}
-
-/// Fetches what the bundle names; what is not there stays missing, and the report says so.
-async fn fetch(bundle: &mut JobBundle, blobs: &GatewayClient) -> Outcome {
-    let mut wanted = vec![BlobDigest(bundle.version.manifest.0), bundle.terms.input];
-    wanted.extend(bundle.worker.iter().map(|(_, record)| record.evidence));
-    wanted.extend([bundle.progress.output, bundle.progress.features, bundle.progress.result].into_iter().flatten());
-    let (mut next, mut left) = (0, JOB_LIMIT_BYTES);
-    while let Some(digest) = wanted.get(next).copied() {
-        next += 1;
-        if bundle.blobs.contains_key(&digest) {
-            continue;
-        }
-        match blobs.get(digest, ByteLimit(left.min(BLOB_LIMIT_BYTES))).await {
-            Ok(bytes) => {
-                left = left.saturating_sub(bytes.len() as u64);
-                // Responses are named by the transcript alone.
-                if Some(digest) == bundle.progress.output
-                    && let Ok(transcript) = Transcript::from_wire(&bytes)
-                {
-                    wanted.extend(transcript.rounds.iter().map(|(receipt, _)| receipt.response));
-                }
-                bundle.blobs.insert(digest, bytes.to_vec());
-            }
-            Err(GetError::NotFound { .. } | GetError::Damaged { .. } | GetError::TooLarge { .. }) => {}
-            Err(error) => return Err(crate::context::blob_failure("fetch the job's blobs", &error)),
-        }
-    }
-    Ok(())
 }
 
 fn print(report: &Report, job: JobId) -> Outcome {
@@ -292,10 +149,11 @@ async fn ledger(client: &Client) -> Outcome<LedgerReport> {
     let contract = client.contract().ok_or_else(|| Failure::new(Exit::Usage, "the network names no contract"))?;
     // Sums, balance and events of one block: the chain goes on meanwhile.
     let head = client.head().await.map_err(reading("read the chain"))?;
-    let stated = read_in(client, head.hash, ReadTotals {}).await?;
+    let stated = client.read_at(ReadTotals {}, head.hash).await.map_err(reading("read the chain"))?;
     let balance = client.payable_at(contract, head.hash).await;
     let balance = balance.map_err(reading("read the contract's balance"))?;
-    let Said { events, unread } = said(client, BlockNumber(1), head.number).await?;
+    let Said { events, unread } =
+        said(client, BlockNumber(1)..=head.number).await.map_err(reading("read the events"))?;
     Ok(audit_ledger(&events, unread, head.number, &stated, balance))
 }
 

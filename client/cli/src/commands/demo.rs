@@ -7,6 +7,7 @@ use crate::{
         dev::{Market, Up},
         job::{Choice, Submit, ending_json},
         market,
+        web::{WEB_FILES, Web},
     },
     context::Context,
     failure::{Doing, Exit, Failure, Outcome, exit_of_chain},
@@ -42,7 +43,7 @@ const SHOWN: usize = 2;
 /// Run two real jobs end to end on an embedded chain, and show what everybody saw and earned
 #[derive(Args)]
 #[command(
-    after_help = "Examples:\n  encompute demo\n  encompute demo --json\n  encompute demo --model brain-regions\n  encompute demo --model brain-regions --split features-16-inside\n  encompute demo --model diagnoses\n  encompute demo --model digits --input my-seven.jpg"
+    after_help = "Examples:\n  encompute demo\n  encompute demo --json\n  encompute demo --model brain-regions\n  encompute demo --model brain-regions --split features-16-inside\n  encompute demo --model diagnoses\n  encompute demo --model digits --input my-seven.jpg\n  encompute demo --web"
 )]
 pub struct Demo {
     /// A file of your own instead of the model's sample
@@ -66,6 +67,12 @@ pub struct Demo {
     /// Folder of the samples
     #[arg(long, default_value = "tests/fixtures", value_name = "DIR")]
     samples: PathBuf,
+    /// Serve the page instead of running jobs, and open it where there is a screen; until Ctrl-C
+    #[arg(long, conflicts_with = "input")]
+    web: bool,
+    /// Folder of the page's files
+    #[arg(long, default_value = WEB_FILES, value_name = "DIR", requires = "web")]
+    page: PathBuf,
     /// Keep the demo's folder: chain, blobs, logs, keys
     #[arg(long)]
     keep: bool,
@@ -110,7 +117,7 @@ impl Demo {
             () = crate::context::stop_signal() => return Err(Failure::new(Exit::Failed, "stopped while starting")),
         };
         let outcome = tokio::select! {
-            outcome = self.jobs(&common) => outcome,
+            outcome = self.show(&common) => outcome,
             failure = market.keep_up(false) => Err(failure),
             () = crate::context::stop_signal() => Err(Failure::new(Exit::Failed, "stopped")),
         };
@@ -137,6 +144,18 @@ impl Demo {
             }
             _ => Ok(SAMPLES[..SHOWN].iter().map(sample).collect()),
         }
+    }
+
+    async fn show(&self, common: &Common) -> Outcome {
+        if !self.web {
+            return self.jobs(common).await;
+        }
+        let web = Web { listen: ([127, 0, 0, 1], 0).into(), files: self.page.clone(), leash: Leash::default() };
+        let ready = |url: &str| {
+            open_in_browser(url);
+            output::text(&format!("The page is at {url} — Ctrl-C ends the market behind it."))
+        };
+        web.serve(&Context::load(common)?, ready, std::future::pending()).await
     }
 
     async fn jobs(&self, common: &Common) -> Outcome {
@@ -182,7 +201,7 @@ impl Demo {
         let (ending, listing) = submit.run(context, &mut rail).await?;
         let ending = ending.ok_or_else(|| Failure::new(Exit::Failed, "nothing was run"))?;
         let report = audit::judge_job(context, client, ending.job, None).await?;
-        let (index, policy) = listing.choose(self.split.as_deref(), self.policy.as_deref())?;
+        let (index, policy) = market::choose(&listing, self.split.as_deref(), self.policy.as_deref())?;
         let split = listing.split(index).ok_or_else(|| Failure::new(Exit::Failed, "the split is gone"))?;
         let mut value = ending_json(&ending, &listing, &rail);
         value["split"] = split.name.as_str().into();
@@ -260,6 +279,16 @@ fn closing(done: &Done, books: &Books, token: &Token) -> Outcome {
     ]);
     rows.push(vec!["trust root".into(), format!("{}{simulated}", root.name)]);
     output::text(&format!("\n{}", output::table(&rows)))
+}
+
+/// Opens an address in the user's browser, where there is a screen to show it on.
+fn open_in_browser(url: &str) {
+    let shown =
+        cfg!(target_os = "macos") || ["DISPLAY", "WAYLAND_DISPLAY"].iter().any(|name| std::env::var_os(name).is_some());
+    let opener = if cfg!(target_os = "macos") { "open" } else { "xdg-open" };
+    if shown && std::process::Command::new(opener).arg(url).spawn().is_err() {
+        output::say(&format!("there is no {opener} here: open {url} yourself"));
+    }
 }
 
 fn text(value: &Value) -> &str {

@@ -255,7 +255,7 @@ impl Submit {
         let tip = context.amount("--tip", &self.tip)?;
         let client = context.chain().await?;
         let listing = market::find(&client, &context.gateway()?, &self.choice.model).await?;
-        let (split, policy) = listing.choose(self.choice.split.as_deref(), self.choice.policy.as_deref())?;
+        let (split, policy) = market::choose(&listing, self.choice.split.as_deref(), self.choice.policy.as_deref())?;
         let tensor = input::read(context, &listing, &self.input).await?;
         if self.dry_run {
             return Ok((None, listing));
@@ -403,7 +403,7 @@ async fn quote(context: &Context, choice: &Choice, common: &Common) -> Outcome {
     if common.json {
         return output::json(&quote.json());
     }
-    output::text(&quote.words(context.token()))
+    output::text(&market::quote_words(&quote, context.token()))
 }
 
 async fn watch(context: &Context, one: One, common: &Common) -> Outcome {

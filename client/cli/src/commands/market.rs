@@ -1,30 +1,18 @@
-//! What several commands read of the market: listings, quotes, jobs, and the words for them.
+//! What several commands read of the market, with its failures in words.
 
 use crate::{
     context::blob_failure,
-    failure::{Doing, Exit, Failure, Outcome, exit_of_chain},
+    failure::{Exit, Failure, Outcome, exit_of_chain},
     output,
 };
 use encompute_chain::{Client, Fact};
-use encompute_networks::Token;
-use encompute_protocol::{
-    BasisPoints, BlobDigest, Fees, JobId, JobProgress, JobTerms, Plancks, Reason, ReleasePolicy, SplitIndex,
-    SplitManifest, Stage, VersionId, VersionManifest, VersionStatus, Windows,
-    call::{QuoteJob, ReadCounts, ReadModel, ReadVersion},
-    wire::Message,
+use encompute_job::market::{self, ListingError};
+pub use encompute_job::market::{
+    Listing, Quote, accuracy_json, job_json, mode_name, plancks, reason_words, stage_name,
 };
-use encompute_store::{Blobs, ByteLimit, GatewayClient};
-use serde_json::{Value, json};
-
-/// A version on sale, with its verified manifest.
-pub struct Listing {
-    /// The version.
-    pub version: VersionId,
-    /// Its life.
-    pub status: VersionStatus,
-    /// Everything it pins; its hash is the one on chain.
-    pub manifest: VersionManifest,
-}
+use encompute_networks::Token;
+use encompute_protocol::{ReleasePolicy, SplitIndex, VersionId};
+use encompute_store::GatewayClient;
 
 /// One fact of the chain.
 ///
@@ -34,20 +22,31 @@ pub async fn read<C: Fact>(client: &Client, call: C) -> Outcome<C::Answer> {
     client.read(call).await.map_err(|error| Failure::of(exit_of_chain(error.class()), "read the chain", &error))
 }
 
+/// A listing that could not be had, as a command's failure.
+fn failure(error: ListingError) -> Failure {
+    let words = error.to_string();
+    match error {
+        ListingError::Read(error) => Failure::of(exit_of_chain(error.class()), "read the chain", &error),
+        ListingError::Fetch { source, .. } => blob_failure(&words, &source),
+        ListingError::Manifest { source, .. } => Failure::of(Exit::Verification, &words, &source),
+        ListingError::NoSplits => Failure::new(Exit::Verification, words),
+        ListingError::NoModel { known, .. } => {
+            let known = if known.is_empty() { "none is".into() } else { known.join(", ") };
+            Failure::new(Exit::NotFound, words).hint(format!("on sale: {known}"))
+        }
+        ListingError::NoPart { known, .. } => {
+            Failure::new(Exit::NotFound, words).hint(format!("it has: {}", known.join(", ")))
+        }
+        _ => Failure::new(Exit::NotFound, words),
+    }
+}
+
 /// The version with its manifest.
 ///
 /// # Errors
 /// [`Exit::NotFound`] for an unknown version, [`Exit::Verification`] for a manifest that cannot be read.
 pub async fn of_version(client: &Client, blobs: &GatewayClient, version: VersionId) -> Outcome<Listing> {
-    let record = read(client, ReadVersion { version }).await?;
-    let record = record.ok_or_else(|| Failure::new(Exit::NotFound, format!("there is no version {version}")))?;
-    let limit = ByteLimit(VersionManifest::LIMIT_BYTES as u64);
-    // The manifest's hash is its blob's name, so a store cannot hand out another.
-    let bytes = blobs.get(BlobDigest(record.manifest.0), limit).await;
-    let bytes = bytes.map_err(|error| blob_failure(&format!("fetch the manifest of version {version}"), &error))?;
-    let manifest = VersionManifest::from_wire(&bytes)
-        .doing(Exit::Verification, &format!("read the manifest of version {version}"))?;
-    Ok(Listing { version, status: record.status, manifest })
+    market::of_version(client, blobs, version).await.map_err(failure)
 }
 
 /// Every version, in order.
@@ -55,12 +54,7 @@ pub async fn of_version(client: &Client, blobs: &GatewayClient, version: Version
 /// # Errors
 /// As [`of_version`].
 pub async fn all(client: &Client, blobs: &GatewayClient) -> Outcome<Vec<Listing>> {
-    let counts = read(client, ReadCounts {}).await?;
-    let mut listings = Vec::new();
-    for id in 1..=counts.versions {
-        listings.push(of_version(client, blobs, VersionId(id)).await?);
-    }
-    Ok(listings)
+    market::all(client, blobs).await.map_err(failure)
 }
 
 /// The newest active version of a model, by its id or name.
@@ -68,95 +62,15 @@ pub async fn all(client: &Client, blobs: &GatewayClient) -> Outcome<Vec<Listing>
 /// # Errors
 /// [`Exit::NotFound`], with the names that are on sale.
 pub async fn find(client: &Client, blobs: &GatewayClient, model: &str) -> Outcome<Listing> {
-    if let Ok(id) = model.parse() {
-        let found = read(client, ReadModel { model: encompute_protocol::ModelId(id) }).await?;
-        let current = found.and_then(|(record, _)| record.current);
-        let current = current.ok_or_else(|| Failure::new(Exit::NotFound, format!("there is no model {id} on sale")))?;
-        return of_version(client, blobs, current).await;
-    }
-    let listings = all(client, blobs).await?;
-    let names: Vec<String> = listings.iter().map(|listing| listing.manifest.name.as_str().to_owned()).collect();
-    let active = |listing: &Listing| listing.status == VersionStatus::Active && listing.manifest.name.as_str() == model;
-    listings.into_iter().rev().find(active).ok_or_else(|| {
-        let known = if names.is_empty() { "none is".into() } else { names.join(", ") };
-        Failure::new(Exit::NotFound, format!("there is no model {model:?} on sale")).hint(format!("on sale: {known}"))
-    })
+    market::find(client, blobs, model).await.map_err(failure)
 }
 
-impl Listing {
-    /// Split and policy by name; the first of each if not given.
-    ///
-    /// # Errors
-    /// [`Exit::NotFound`], with the names there are.
-    pub fn choose(&self, split: Option<&str>, policy: Option<&str>) -> Outcome<(SplitIndex, ReleasePolicy)> {
-        let splits = &self.manifest.splits;
-        let index = match split {
-            None => 0,
-            Some(name) => splits
-                .iter()
-                .position(|split| split.name.as_str() == name)
-                .ok_or_else(|| missing("split", name, splits.iter().map(|split| split.name.as_str())))?,
-        };
-        let chosen = splits.get(index).ok_or_else(|| Failure::new(Exit::Verification, "the manifest has no splits"))?;
-        let policies = &chosen.policies;
-        let found = match policy {
-            None => policies.first(),
-            Some(name) => policies.iter().find(|policy| policy.name.as_str() == name),
-        };
-        let found = found.ok_or_else(|| {
-            missing("policy", policy.unwrap_or("default"), policies.iter().map(|policy| policy.name.as_str()))
-        })?;
-        Ok((SplitIndex(u8::try_from(index).unwrap_or(u8::MAX)), found.clone()))
-    }
-
-    /// The split at an index.
-    pub fn split(&self, index: SplitIndex) -> Option<&SplitManifest> {
-        self.manifest.splits.get(usize::from(index.0))
-    }
-
-    /// The answer as `--json` has it.
-    pub fn prediction(&self, scores: &[u32]) -> Value {
-        let best = best_of(scores);
-        let label = |index: usize| self.manifest.labels.get(index).map(|label| label.as_str()).unwrap_or("?");
-        json!({
-            "label": label(best),
-            "probability": scores.get(best).map(|score| f64::from(*score) / 1e6),
-            "scores": scores.iter().enumerate().map(|(index, score)| json!({ "label": label(index), "probability": f64::from(*score) / 1e6 })).collect::<Vec<_>>(),
-            "limits": self.manifest.limits.as_str(),
-        })
-    }
-
-    /// The answer in words, with what it does not say.
-    pub fn prediction_words(&self, scores: &[u32]) -> String {
-        let best = best_of(scores);
-        let label = self.manifest.labels.get(best).map(|label| label.as_str()).unwrap_or("?");
-        let probability = scores.get(best).map_or(0.0, |score| f64::from(*score) / 1e4);
-        format!("{}: {label} ({probability:.1} %)\n{}", self.manifest.name, self.manifest.limits)
-    }
-}
-
-fn best_of(scores: &[u32]) -> usize {
-    scores
-        .iter()
-        .enumerate()
-        .max_by_key(|(index, score)| (**score, std::cmp::Reverse(*index)))
-        .map_or(0, |(index, _)| index)
-}
-
-fn missing<'a>(what: &str, name: &str, known: impl Iterator<Item = &'a str>) -> Failure {
-    let known = known.collect::<Vec<_>>().join(", ");
-    Failure::new(Exit::NotFound, format!("the model has no {what} {name:?}")).hint(format!("it has: {known}"))
-}
-
-/// What one run costs now.
-pub struct Quote {
-    model: String,
-    split: SplitManifest,
-    policy: ReleasePolicy,
-    fees: Fees,
-    windows: Windows,
-    stop_fee: BasisPoints,
-    protocol_fee: BasisPoints,
+/// Split and policy by name; the first of each if not given.
+///
+/// # Errors
+/// [`Exit::NotFound`], with the names there are.
+pub fn choose(listing: &Listing, split: Option<&str>, policy: Option<&str>) -> Outcome<(SplitIndex, ReleasePolicy)> {
+    listing.choose(split, policy).map_err(failure)
 }
 
 /// Reads what one run costs now.
@@ -164,152 +78,36 @@ pub struct Quote {
 /// # Errors
 /// [`Exit::NotFound`] when the split is not on sale.
 pub async fn quote(client: &Client, listing: &Listing, split: Option<&str>, policy: Option<&str>) -> Outcome<Quote> {
-    let (index, policy) = listing.choose(split, policy)?;
-    let quoted = read(client, QuoteJob { version: listing.version, split: index }).await?;
-    let (fees, windows) =
-        quoted.ok_or_else(|| Failure::new(Exit::NotFound, format!("version {} is not on sale", listing.version)))?;
-    let params = read(client, encompute_protocol::call::ReadParams {}).await?;
-    let split = listing.split(index).cloned().ok_or_else(|| Failure::new(Exit::NotFound, "no such split"))?;
-    let model = listing.manifest.name.as_str().to_owned();
-    Ok(Quote { model, split, policy, fees, windows, stop_fee: params.stop_fee, protocol_fee: params.protocol_fee })
+    market::quote(client, listing, split, policy).await.map_err(failure)
 }
 
-impl Quote {
-    /// As `--json` has it.
-    pub fn json(&self) -> Value {
-        let Self { split, policy, fees, windows, .. } = self;
-        json!({
-            "model": self.model, "split": split.name.as_str(), "mode": mode_name(split.mode), "policy": policy.name.as_str(),
-            "fee": { "head": plancks(fees.head), "tail": plancks(fees.tail), "protocol": plancks(fees.protocol),
-                     "total": fees.total().map(plancks) },
-            "ms": split.cost.micros as f64 / 1000.0,
-            "bytes": { "up": split.cost.bytes_up, "down": split.cost.bytes_down, "key": split.cost.key_bytes },
-            "failure_bits": split.failure_bits,
-            "information_bits": f64::from(policy.information_millibits) / 1000.0,
-            "accuracy": accuracy_json(split, policy),
-            "windows_blocks": { "claim": windows.claim.0, "head": windows.head.0, "features": windows.features.0,
-                                "creator": windows.creator.0, "accept": windows.accept.0 },
-            "refunds": self.refunds().iter().map(|(outcome, back)| json!({ "outcome": outcome, "back": plancks(*back) })).collect::<Vec<_>>(),
-        })
-    }
-
-    /// What the user has back at each way a job can end, to the last unit.
-    fn refunds(&self) -> Vec<(&'static str, Plancks)> {
-        let Fees { head, tail, protocol, tip } = self.fees;
-        let total = self.fees.total().unwrap_or_default();
-        let stop = tail.share_floor(self.stop_fee).unwrap_or_default();
-        let paid = head.checked_add(stop).unwrap_or_default();
-        let fee = paid.share_ceil(self.protocol_fee).unwrap_or_default().min(protocol);
-        let sum = |parts: &[Plancks]| {
-            parts.iter().try_fold(Plancks::ZERO, |sum, part| sum.checked_add(*part)).unwrap_or_default()
-        };
-        vec![
-            ("settled", Plancks::ZERO),
-            ("no worker, cancelled in time, version revoked", total),
-            ("worker failed (and half of its slashed stake)", total),
-            (
-                "stopped after the head, or never sent features",
-                total.checked_sub(sum(&[head, stop, fee])).unwrap_or_default(),
-            ),
-            ("creator failed (head fee from its bond)", sum(&[head, tail, protocol, tip])),
-        ]
-    }
-
-    /// In words, amounts in the network's token.
-    pub fn words(&self, token: &Token) -> String {
-        let Self { split, policy, fees, .. } = self;
-        let show = |amount| token.show(amount);
-        let mut rows = vec![["if the job ends", "you have back"].map(String::from).to_vec()];
-        rows.extend(self.refunds().into_iter().map(|(outcome, back)| vec![outcome.to_owned(), show(back)]));
-        format!(
-            "{} / {} ({}), release policy {}\n  price      {} (head {}, tail {}, protocol {})\n  work       {:.1} ms estimated, {} bytes up, {} down, \
-             {} of evaluation key\n  exact      wrong with probability at most 2^-{}\n  tells      at most {:.1} bits about the input\n  accuracy   {:.2} % released, \
-             {:.2} % float, over {} held-out samples\n\n{}",
-            self.model,
-            split.name,
-            mode_name(split.mode),
-            policy.name,
-            show(fees.total().unwrap_or_default()),
-            show(fees.head),
-            show(fees.tail),
-            show(fees.protocol),
-            split.cost.micros as f64 / 1000.0,
-            split.cost.bytes_up,
-            split.cost.bytes_down,
-            split.cost.key_bytes,
-            split.failure_bits,
-            f64::from(policy.information_millibits) / 1000.0,
-            f64::from(policy.accuracy.0) / 100.0,
-            f64::from(split.accuracy.float.0) / 100.0,
-            split.accuracy.samples,
-            output::table(&rows),
-        )
-    }
-}
-
-/// Accuracy figures of a split under a policy, as shares of 1.
-pub fn accuracy_json(split: &SplitManifest, policy: &ReleasePolicy) -> Value {
-    let share = |points: BasisPoints| f64::from(points.0) / 10_000.0;
-    json!({ "samples": split.accuracy.samples, "float": share(split.accuracy.float), "quantised": share(split.accuracy.quantised), "released": share(policy.accuracy) })
-}
-
-/// An amount as `--json` has it: plancks, as text, because JSON numbers are floats to many readers.
-pub fn plancks(amount: Plancks) -> Value {
-    Value::String(amount.0.to_string())
-}
-
-/// A mode's word.
-pub fn mode_name(mode: encompute_protocol::Mode) -> &'static str {
-    match mode {
-        encompute_protocol::Mode::Linear => "linear",
-        encompute_protocol::Mode::Rounds => "rounds",
-        encompute_protocol::Mode::Bootstrapped => "bootstrapped",
-    }
-}
-
-/// A stage's word, as `--json` has it.
-pub fn stage_name(stage: Stage) -> &'static str {
-    match stage {
-        Stage::Requested => "requested",
-        Stage::Claimed => "claimed",
-        Stage::HeadCommitted => "head-committed",
-        Stage::FeaturesSent => "features-sent",
-        Stage::ResultCommitted => "result-committed",
-        Stage::Settled => "settled",
-        Stage::Failed => "failed",
-        Stage::Cancelled => "cancelled",
-    }
-}
-
-/// Why a job ended otherwise than settled, in words; the number beside them is what events and tables use.
-pub fn reason_words(reason: Reason) -> String {
-    let words = match reason {
-        Reason::NoWorker => "no worker claimed it in time",
-        Reason::WorkerTimeout => "the worker committed nothing in time",
-        Reason::UserNoShow => "the user sent no features in time",
-        Reason::UserCancelled => "the user ended it",
-        Reason::CreatorTimeout => "the creator gave no result in time",
-        Reason::CreatorRefused => "the creator refused the features",
-        Reason::VersionRevoked => "the version was revoked before the head was committed",
-        Reason::AttestationExpired => "the worker's registration ran out before it committed",
-        Reason::MeasurementRevoked => "the worker's code was revoked before it committed",
-        Reason::BadReceipt
-        | Reason::HeadMismatch
-        | Reason::BlobMissing
-        | Reason::ResultMismatch
-        | Reason::ResultWithheld
-        | Reason::ArbiterTimeout
-        | Reason::Paused => "a reason that no rule of this version gives",
-    };
-    format!("{words} (reason {})", reason.number())
-}
-
-/// A job as `--json` has it.
-pub fn job_json(job: JobId, terms: &JobTerms, progress: &JobProgress) -> Value {
-    json!({
-        "id": job.0, "stage": stage_name(progress.stage), "reason": progress.reason.map(|reason| reason.number()),
-        "user": terms.user.to_string(), "model": terms.model.0, "version": terms.version.0, "split": terms.split.0, "policy": terms.policy.0,
-        "worker": progress.worker.map(|worker| worker.to_string()), "escrow": terms.fees.total().map(plancks),
-        "requested_at": terms.requested_at.0, "changed_at": progress.changed_at.0, "deadline": progress.deadline.0,
-    })
+/// A quote in words, amounts in the network's token.
+pub fn quote_words(quote: &Quote, token: &Token) -> String {
+    let Quote { model, split, policy, fees, .. } = quote;
+    let show = |amount| token.show(amount);
+    let mut rows = vec![["if the job ends", "you have back"].map(String::from).to_vec()];
+    rows.extend(quote.refunds().into_iter().map(|(outcome, back)| vec![outcome.to_owned(), show(back)]));
+    format!(
+        "{} / {} ({}), release policy {}\n  price      {} (head {}, tail {}, protocol {})\n  work       {:.1} ms estimated, {} bytes up, {} down, \
+         {} of evaluation key\n  exact      wrong with probability at most 2^-{}\n  tells      at most {:.1} bits about the input\n  accuracy   {:.2} % released, \
+         {:.2} % float, over {} held-out samples\n\n{}",
+        model,
+        split.name,
+        mode_name(split.mode),
+        policy.name,
+        show(fees.total().unwrap_or_default()),
+        show(fees.head),
+        show(fees.tail),
+        show(fees.protocol),
+        split.cost.micros as f64 / 1000.0,
+        split.cost.bytes_up,
+        split.cost.bytes_down,
+        split.cost.key_bytes,
+        split.failure_bits,
+        f64::from(policy.information_millibits) / 1000.0,
+        f64::from(policy.accuracy.0) / 100.0,
+        f64::from(split.accuracy.float.0) / 100.0,
+        split.accuracy.samples,
+        output::table(&rows),
+    )
 }

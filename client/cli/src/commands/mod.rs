@@ -21,4 +21,5 @@ mod sentences;
 mod split_report;
 pub mod versions;
 pub mod wallet;
+pub mod web;
 pub mod worker;

@@ -223,7 +223,7 @@ async fn show(context: &Context, model: &str, common: &Common) -> Outcome {
         ))?;
         for policy in &split.policies {
             let quote = market::quote(&client, &listing, Some(split.name.as_str()), Some(policy.name.as_str())).await?;
-            output::text(&format!("\n{}", quote.words(context.token())))?;
+            output::text(&format!("\n{}", market::quote_words(&quote, context.token())))?;
         }
     }
     Ok(())

@@ -10,6 +10,7 @@ mod text;
 
 pub use ink::InkError;
 pub use picture::{Fit, ImageError, ImagePreamble, inside_decoder};
+#[cfg(feature = "bench")]
 pub(crate) use picture::{SIDE_LIMIT_PIXELS, sheet_file, sheet_tiles};
 pub use table::{Column, TableError, TablePreamble};
 pub use text::{LexiconBlobError, TEXT_LIMIT_BYTES, TOKENS, TextError, TextPreamble};

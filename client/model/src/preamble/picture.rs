@@ -145,6 +145,7 @@ impl ImagePreamble {
 }
 
 /// The pictures of shape `[channels, height, width]` on a sheet, row by row: how calibration and held-out sets are kept.
+#[cfg(feature = "bench")]
 pub(crate) fn sheet_tiles(file: &[u8], shape: [usize; 3]) -> Result<Vec<Tensor>, ImageError> {
     let [channels, tile_height, tile_width] = shape;
     let sheet = decode(file, channels)?;
@@ -163,6 +164,7 @@ pub(crate) fn sheet_tiles(file: &[u8], shape: [usize; 3]) -> Result<Vec<Tensor>,
 }
 
 /// Such a sheet of tiles of one size, as PNG; `None` if there are none or they do not fit.
+#[cfg(feature = "bench")]
 pub(crate) fn sheet_file(tiles: &[&Tensor]) -> Option<Vec<u8>> {
     let [channels, height, width] = tiles.first()?.shape();
     let most = SIDE_LIMIT_PIXELS as usize / width;

@@ -8,7 +8,7 @@ use super::{
     quota::Quota,
 };
 use crate::blobs::{GetError, PutError, Source};
-use crate::server::exposition;
+use crate::server::{exposition, open_to_pages};
 use crate::store::{BlobStore, BlobStream, Upload};
 use axum::{
     Json, Router,
@@ -144,11 +144,12 @@ impl From<GetError> for Refusal {
 pub(super) fn router(gateway: Gateway) -> Router {
     // A handler for GET would answer HEAD as well, by reading the whole blob.
     let blob = get(fetch).head(measure).put(keep);
-    Router::new()
+    let routes = Router::new()
         .route("/v1/blobs/{digest}", blob)
         .route("/v1/health", get(health))
         .route("/metrics", get(metrics))
-        .with_state(gateway)
+        .with_state(gateway);
+    open_to_pages(routes)
 }
 
 async fn health(State(gateway): State<Gateway>) -> Json<Health> {

@@ -4,6 +4,7 @@ mod connection;
 mod exposition;
 mod figures;
 mod listen;
+mod pages;
 
 use axum::{Router, extract::ConnectInfo};
 use connection::{Connection, Patience};
@@ -21,6 +22,7 @@ use tower::Service;
 pub use exposition::exposition;
 pub use figures::{Outcomes, StageSeconds};
 pub use listen::{ListenError, listen};
+pub use pages::open_to_pages;
 
 /// How long to wait after the system would not accept a connection, e.g. for want of files.
 const PAUSE: Duration = Duration::from_secs(1);

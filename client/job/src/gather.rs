@@ -1,0 +1,192 @@
+//! Everything that an audit of a job reads, gathered from chain and store.
+
+use encompute_audit::{Counted, JobBundle};
+use encompute_chain::{BlockEvents, BlockHash, Client, Fact, ReadError};
+use encompute_protocol::{
+    Address, BlobDigest, BlockNumber, JobId, Params, Transcript,
+    call::{ReadJob, ReadMeasurement, ReadModel, ReadParams, ReadSplit, ReadVersion, ReadWorker},
+    event::Event,
+    wire::Message,
+};
+use encompute_store::{Blobs, ByteLimit, GatewayClient, GetError};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ops::RangeInclusive,
+};
+
+/// Most bytes of one blob that an audit fetches.
+const BLOB_LIMIT_BYTES: u64 = 48 * 1024 * 1024;
+/// Most bytes of all of them: a worker's transcript may name a thousand responses. They come last, and
+/// the report says which were not compared.
+const JOB_LIMIT_BYTES: u64 = 256 * 1024 * 1024;
+
+/// Why a job cannot be audited: nothing is said about it then.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum GatherError {
+    /// The chain could not be read.
+    #[error("{doing}")]
+    Read {
+        /// What was asked for.
+        doing: &'static str,
+        /// Why.
+        #[source]
+        source: ReadError,
+    },
+    /// The chain does not know it.
+    #[error("there is no {0}")]
+    NotFound(String),
+    /// The store could not be read; a blob that it does not have is none.
+    #[error("fetch the job's blobs")]
+    Fetch(#[source] GetError),
+}
+
+fn reading(doing: &'static str) -> impl Fn(ReadError) -> GatherError {
+    move |source| GatherError::Read { doing, source }
+}
+
+/// What the contract said in a range of blocks.
+pub struct Said {
+    /// Events in order, each with its block.
+    pub events: Vec<(BlockNumber, Event)>,
+    /// How many more there are that this program cannot read.
+    pub unread: u32,
+}
+
+/// What the contract said in a range of blocks.
+///
+/// # Errors
+/// [`ReadError`].
+pub async fn said(client: &Client, blocks: RangeInclusive<BlockNumber>) -> Result<Said, ReadError> {
+    let blocks = client.events_in(blocks).await?;
+    let unread = blocks.iter().map(|block| block.unread).sum();
+    let of_block = |block: BlockEvents| {
+        let number = block.block.number;
+        block.events.into_iter().map(move |emitted| (number, emitted.event))
+    };
+    Ok(Said { events: blocks.into_iter().flat_map(of_block).collect(), unread })
+}
+
+/// Parameters over the life of a job.
+struct ParamsThen {
+    /// Those that priced it.
+    params: Params,
+    /// True where they changed in the block of the request, before or after it.
+    unsure: bool,
+    /// Every treasury from then to its end.
+    treasuries: BTreeSet<Address>,
+}
+
+async fn params_then(
+    client: &Client,
+    requested_at: BlockNumber,
+    events: &[(BlockNumber, Event)],
+) -> Result<ParamsThen, GatherError> {
+    let params = read_in(client, hash_of(client, requested_at).await?, ReadParams {}).await?;
+    let changes = events.iter().filter_map(|(block, event)| match event {
+        Event::ParamsChanged(changed) => Some((*block, changed.params.treasury)),
+        _ => None,
+    });
+    let unsure = changes.clone().any(|(block, _)| block == requested_at);
+    let treasuries = changes.map(|(_, treasury)| treasury).chain([params.treasury]).collect();
+    Ok(ParamsThen { params, unsure, treasuries })
+}
+
+async fn hash_of(client: &Client, block: BlockNumber) -> Result<BlockHash, GatherError> {
+    client.block(block).await.map(|block| block.hash).map_err(reading("look a block up"))
+}
+
+/// What the contract answered at a block.
+async fn read_in<C: Fact>(client: &Client, block: BlockHash, call: C) -> Result<C::Answer, GatherError> {
+    client.read_at(call, block).await.map_err(reading("read the chain"))
+}
+
+/// Everything about a job, with the blobs that its gateway has.
+///
+/// # Errors
+/// [`GatherError`]; blobs that are not there are no error here, but missing in the bundle.
+pub async fn gather(client: &Client, blobs: &GatewayClient, job: JobId) -> Result<JobBundle, GatherError> {
+    let missing = |what: &str| GatherError::NotFound(what.to_owned());
+    // Facts and events up to one block: a job that runs goes on meanwhile.
+    let head = client.head().await.map_err(reading("read the chain"))?;
+    let found = read_in(client, head.hash, ReadJob { job }).await?;
+    let (terms, progress) = found.ok_or_else(|| missing(&format!("job {job}")))?;
+    let version = read_in(client, head.hash, ReadVersion { version: terms.version }).await?;
+    let version = version.ok_or_else(|| missing("such version"))?;
+    let split = read_in(client, head.hash, ReadSplit { version: terms.version, split: terms.split }).await?;
+    let split = split.ok_or_else(|| missing("such split"))?;
+    let model = read_in(client, head.hash, ReadModel { model: terms.model }).await?;
+    let (model, _) = model.ok_or_else(|| missing("such model"))?;
+    // Nothing happens to a job after its end, so an old one is audited as fast as a new one.
+    let last = if progress.stage.is_terminal() { progress.changed_at } else { head.number };
+    let Said { events, unread } = said(client, terms.requested_at..=last).await.map_err(reading("read the events"))?;
+    let ParamsThen { params, unsure, treasuries } = params_then(client, terms.requested_at, &events).await?;
+    let events: Vec<_> = events.into_iter().filter(|(_, event)| event.job() == Some(job)).collect();
+    let (worker, measurement) = match progress.worker {
+        None => (None, None),
+        Some(account) => {
+            let claimed = hash_of(client, progress.claimed_at).await?;
+            let found = read_in(client, claimed, ReadWorker { worker: account }).await?;
+            let (record, _) = found.ok_or_else(|| missing("such worker"))?;
+            let measurement = ReadMeasurement { measurement: record.measurement };
+            (Some((account, record)), read_in(client, head.hash, measurement).await?)
+        }
+    };
+    let counted_at = match Counted::of(&events) {
+        None => None,
+        Some(counted) => {
+            let time = client.time_of(hash_of(client, counted.block).await?).await;
+            Some(time.map_err(reading("read the time of a block"))?.into())
+        }
+    };
+    let mut bundle = JobBundle {
+        genesis: client.genesis(),
+        contract: client.contract().unwrap_or_default(),
+        job,
+        terms,
+        progress,
+        events,
+        version,
+        split,
+        creator: model.creator,
+        params,
+        params_unsure: unsure,
+        treasuries,
+        worker,
+        measurement,
+        counted_at,
+        unread_events: unread,
+        blobs: BTreeMap::new(),
+    };
+    fetch(&mut bundle, blobs).await?;
+    Ok(bundle)
+}
+
+/// Fetches what the bundle names; what is not there stays missing, and the report says so.
+async fn fetch(bundle: &mut JobBundle, blobs: &GatewayClient) -> Result<(), GatherError> {
+    let mut wanted = vec![BlobDigest(bundle.version.manifest.0), bundle.terms.input];
+    wanted.extend(bundle.worker.iter().map(|(_, record)| record.evidence));
+    wanted.extend([bundle.progress.output, bundle.progress.features, bundle.progress.result].into_iter().flatten());
+    let (mut next, mut left) = (0, JOB_LIMIT_BYTES);
+    while let Some(digest) = wanted.get(next).copied() {
+        next += 1;
+        if bundle.blobs.contains_key(&digest) {
+            continue;
+        }
+        match blobs.get(digest, ByteLimit(left.min(BLOB_LIMIT_BYTES))).await {
+            Ok(bytes) => {
+                left = left.saturating_sub(bytes.len() as u64);
+                // Responses are named by the transcript alone.
+                if Some(digest) == bundle.progress.output
+                    && let Ok(transcript) = Transcript::from_wire(&bytes)
+                {
+                    wanted.extend(transcript.rounds.iter().map(|(receipt, _)| receipt.response));
+                }
+                bundle.blobs.insert(digest, bytes.to_vec());
+            }
+            Err(GetError::NotFound { .. } | GetError::Damaged { .. } | GetError::TooLarge { .. }) => {}
+            Err(error) => return Err(GatherError::Fetch(error)),
+        }
+    }
+    Ok(())
+}
