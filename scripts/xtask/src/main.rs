@@ -1,4 +1,4 @@
-//! Everything that is neither a service nor a library: builds the contract, holds the house rules,
+//! Everything that is neither a service nor a library: builds the contract and the page, holds the house rules,
 //! checks golden vectors, breaks a market on purpose.
 
 mod contract;
@@ -6,6 +6,7 @@ mod fuzz;
 mod repository;
 mod tidy;
 mod vectors;
+mod web;
 
 use clap::{Parser, Subcommand};
 use std::{error::Error, process::ExitCode};
@@ -29,6 +30,9 @@ enum Task {
     Fuzz(fuzz::Arguments),
     /// Checks the golden vectors; with --write, makes them anew.
     Vectors(vectors::Arguments),
+    /// The page: builds it, runs its tests.
+    #[command(subcommand)]
+    Web(web::Task),
     /// Runs jobs while processes are killed at every step; says where jobs and money end.
     Drill(encompute_drill::Arguments),
     /// Runs many jobs at once; says how fast, with how much memory, and where jobs and money end.
@@ -43,6 +47,7 @@ fn main() -> ExitCode {
         Task::Tidy(arguments) => tidy::run(arguments).map_err(Into::<Box<dyn Error>>::into),
         Task::Fuzz(arguments) => fuzz::run(&arguments).map_err(Into::into),
         Task::Vectors(arguments) => vectors::run(arguments).map_err(Into::into),
+        Task::Web(task) => web::run(task).map_err(Into::into),
         Task::Drill(arguments) => encompute_drill::drill(&arguments).map_err(Into::into),
         Task::Soak(arguments) => encompute_drill::soak(&arguments).map_err(Into::into),
         Task::Load(arguments) => encompute_drill::load(&arguments).map_err(Into::into),

@@ -5,7 +5,7 @@ mod build;
 mod imports;
 mod interface;
 mod snapshot;
-mod toolchain;
+pub mod toolchain;
 
 use clap::{Args, Subcommand};
 

@@ -5,10 +5,12 @@ use crate::repository;
 use cargo_metadata::Metadata;
 use serde::Deserialize;
 
-/// Crates that may hold unsafe code, outside the workspace both; with why.
+/// Crates that may hold unsafe code, outside the workspace all of them; with why.
 const MAY_BE_UNSAFE: &[(&str, &str)] = &[
     ("encompute-marketplace", "ink!'s metadata is had by calling a foreign function, on the machine that builds"),
     ("encompute-fuzz", "libFuzzer's entry point is one"),
+    ("encompute-web", "what JavaScript calls is written as foreign functions, by wasm-bindgen's macro"),
+    ("encompute-web-vectors", "the same"),
 ];
 
 /// Where the oldest Rust is named besides the root's Cargo.toml, and in which words.

@@ -14,6 +14,11 @@ const NEVER: &[(&str, &[&str], &str)] = &[
     ),
     ("encompute-tail", &["encompute-keys", "encompute-release"], "the creator cannot name decrypted features"),
     ("encompute-envelope", &["encompute-keys"], "envelopes are sealed and opened where no FHE key may be"),
+    (
+        "encompute-host",
+        &["encompute-protocol", "encompute-keys"],
+        "files and clock know nothing of what is kept and timed",
+    ),
     ("encompute-audit", &["encompute-chain", "encompute-store", "subxt"], "an audit has no network"),
     ("encompute-lifecycle", &["encompute-chain", "tokio"], "the rules are pure"),
     ("encompute-protocol", &["encompute-lifecycle", "tokio"], "the protocol is words and bytes"),

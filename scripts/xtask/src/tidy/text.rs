@@ -39,9 +39,10 @@ const HOSTS: &[&str] = &[
 ];
 
 /// Endings of files that are code.
-const CODE: &[&str] = &["rs", "py", "ts", "js", "mjs"];
+const CODE: &[&str] = &["rs", "py", "ts", "tsx", "js", "mjs"];
 /// Endings of files that are text.
-const TEXT: &[&str] = &["rs", "py", "ts", "js", "mjs", "toml", "md", "json", "sh", "txt", "yml", "yaml", "html", "css"];
+const TEXT: &[&str] =
+    &["rs", "py", "ts", "tsx", "js", "mjs", "toml", "md", "json", "sh", "txt", "yml", "yaml", "html", "css"];
 
 /// Checks every file of the repository.
 ///

@@ -1,0 +1,90 @@
+// Asks the worker.
+
+import type { Ask, Signed, Tell } from "./messages";
+import { signByWallet } from "./wallets";
+import type { About, Account, Ending, Job, JobEvent, JobLine, Mine, Model, Quote, Report, Shape } from "./types";
+
+interface Waiting {
+  answer(value: unknown): void;
+  fault(error: Error): void;
+  event: ((event: JobEvent) => void) | undefined;
+}
+
+const worker = new Worker(new URL("./worker.ts", import.meta.url), { type: "module" });
+const waiting = new Map<number, Waiting>();
+let asked = 0;
+
+worker.onmessage = ({ data }: MessageEvent<Tell>) => {
+  if ("signing" in data) {
+    void sign(data.signing, data.payload);
+    return;
+  }
+  const asker = waiting.get(data.id);
+  if (!asker) return;
+  if ("event" in data) {
+    asker.event?.(JSON.parse(data.event) as JobEvent);
+    return;
+  }
+  waiting.delete(data.id);
+  if ("fault" in data) asker.fault(new Error(data.fault));
+  else asker.answer(data.answer);
+};
+
+async function sign(signing: number, payload: string): Promise<void> {
+  let answer: Signed;
+  try {
+    answer = { signing, signature: await signByWallet(payload) };
+  } catch (fault) {
+    answer = { signing, fault: fault instanceof Error ? fault.message : String(fault) };
+  }
+  worker.postMessage(answer);
+}
+
+worker.onerror = (error) => {
+  for (const asker of waiting.values()) asker.fault(new Error(error.message || "the page's worker stopped"));
+  waiting.clear();
+};
+
+function ask(method: string, args: unknown[] = [], event?: (event: JobEvent) => void): Promise<unknown> {
+  return new Promise((answer, fault) => {
+    const id = ++asked;
+    waiting.set(id, { answer, fault, event });
+    const message: Ask = { id, method, args };
+    worker.postMessage(message);
+  });
+}
+
+async function json<T>(method: string, args: unknown[] = [], event?: (event: JobEvent) => void): Promise<T> {
+  return JSON.parse((await ask(method, args, event)) as string) as T;
+}
+
+async function done(method: string, args: unknown[] = []): Promise<void> {
+  await ask(method, args);
+}
+
+export const api = {
+  connect: () => json<About>("connect"),
+  about: () => json<About>("about"),
+  models: () => json<Model[]>("models"),
+  quote: (version: number, split: string, policy: string) => json<Quote>("quote", [version, split, policy]),
+  jobs: (limit: number) => json<JobLine[]>("jobs", [limit]),
+  job: (id: number) => json<Job>("job", [id]),
+  audit: (id: number) => json<Report>("audit", [id]),
+  ciphertext: async (id: number, bytes: number) => (await ask("ciphertext", [id, bytes])) as Uint8Array,
+  hasHome: async () => (await ask("hasHome")) as boolean,
+  unlock: (passphrase: string) => done("unlock", [passphrase]),
+  lock: () => done("lock"),
+  signAs: (suri: string) => done("signAs", [suri]),
+  signByWallet: (account: string) => done("signByWallet", [account]),
+  signByExport: (file: string, password: string) => done("signByExport", [file, password]),
+  signOut: () => done("signOut"),
+  account: () => json<Account | null>("account"),
+  read: (version: number, bytes: Uint8Array) => json<{ shape: Shape; left_out: number }>("read", [version, bytes]),
+  preview: async () => (await ask("preview")) as Uint8Array,
+  prepare: async (split: string, policy: string, event: (event: JobEvent) => void) =>
+    (await ask("prepare", [split, policy], event)) as string,
+  goOn: (name: string, event: (event: JobEvent) => void) => json<Ending>("goOn", [name], event),
+  mine: () => json<Mine[]>("mine"),
+  poke: (id: number) => done("poke", [id]),
+  cancel: (id: number) => done("cancel", [id]),
+};

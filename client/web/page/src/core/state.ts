@@ -1,0 +1,129 @@
+// What the page knows, and how it comes to know it.
+
+import { signal } from "@preact/signals";
+import { api } from "./api";
+import type { About, Account, Ending, JobEvent, Mine, Model, Stage, Step } from "./types";
+
+/** A job that this tab drives, or has driven. */
+export interface Run {
+  name: string;
+  id: number | null;
+  step: Step | null;
+  round: { done: number; of: number } | null;
+  took: Partial<Record<Step, number>>;
+  stages: { stage: Stage; block: number; deadline: number }[];
+  codes: number[] | null;
+  ending: Ending | null;
+  fault: string | null;
+}
+
+export const about = signal<About | null>(null);
+export const models = signal<Model[] | null>(null);
+export const account = signal<Account | null>(null);
+export const unlocked = signal(false);
+export const hasHome = signal(false);
+export const mine = signal<Mine[]>([]);
+export const runs = signal<Record<string, Run>>({});
+/** Why the page cannot go on at all. */
+export const broken = signal<string | null>(null);
+
+/** Which development account signed last; never a secret. */
+const LAST_ACCOUNT = "development-account";
+
+export function words(fault: unknown): string {
+  return fault instanceof Error ? fault.message : String(fault);
+}
+
+export async function start(): Promise<void> {
+  try {
+    about.value = await api.connect();
+    hasHome.value = await api.hasHome();
+    models.value = await api.models();
+  } catch (fault) {
+    broken.value = words(fault);
+  }
+}
+
+export async function signAs(suri: string): Promise<void> {
+  await api.signAs(suri);
+  localStorage.setItem(LAST_ACCOUNT, suri);
+  account.value = await api.account();
+}
+
+export function lastAccount(): string | null {
+  return localStorage.getItem(LAST_ACCOUNT);
+}
+
+export async function signByWallet(address: string): Promise<void> {
+  await api.signByWallet(address);
+  account.value = await api.account();
+}
+
+export async function signByExport(file: string, password: string): Promise<void> {
+  await api.signByExport(file, password);
+  account.value = await api.account();
+}
+
+export async function unlock(passphrase: string): Promise<void> {
+  await api.unlock(passphrase);
+  unlocked.value = hasHome.value = true;
+  mine.value = await api.mine();
+}
+
+export async function lock(): Promise<void> {
+  await api.lock();
+  unlocked.value = false;
+  [account.value, mine.value, runs.value] = [null, [], {}];
+}
+
+function change(name: string, changed: Partial<Run>): void {
+  const run = runs.value[name] ?? begun(name);
+  runs.value = { ...runs.value, [name]: { ...run, ...changed } };
+}
+
+function begun(name: string): Run {
+  return { name, id: null, step: null, round: null, took: {}, stages: [], codes: null, ending: null, fault: null };
+}
+
+function heard(name: string, event: JobEvent): void {
+  const run = runs.value[name] ?? begun(name);
+  switch (event.event) {
+    case "begins":
+      return change(name, { step: event.step });
+    case "ended":
+      return change(name, { step: null, took: { ...run.took, [event.step]: event.ms } });
+    case "round":
+      return change(name, { round: { done: event.done, of: event.of } });
+    case "released":
+      return change(name, { codes: event.codes });
+    case "stage": {
+      const { stage, block, deadline } = event;
+      const known = run.stages.some((seen) => seen.stage === stage && seen.block === block);
+      return change(name, { id: event.job, stages: known ? run.stages : [...run.stages, { stage, block, deadline }] });
+    }
+    case "uploaded":
+      return undefined;
+  }
+}
+
+/** Encrypts the file that was read last and uploads it; gives the job's name. */
+export async function prepare(split: string, policy: string, watch: (event: JobEvent) => void): Promise<string> {
+  const name = await api.prepare(split, policy, watch);
+  mine.value = await api.mine();
+  return name;
+}
+
+/** Takes a job to its end; one that this tab drives already is left to it. */
+export async function goOn(name: string): Promise<void> {
+  const run = runs.value[name];
+  if (run && !run.ending && !run.fault) return;
+  change(name, { fault: null, ending: null });
+  try {
+    const ending = await api.goOn(name, (event) => heard(name, event));
+    change(name, { ending, id: ending.id, step: null });
+  } catch (fault) {
+    change(name, { fault: words(fault), step: null });
+  }
+  mine.value = await api.mine();
+  account.value = await api.account();
+}

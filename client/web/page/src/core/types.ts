@@ -1,0 +1,162 @@
+// What the page's Rust says, as JSON: the shapes of the command line's `--json`.
+
+export interface About {
+  network: string;
+  development: boolean;
+  token: { symbol: string; decimals: number };
+  genesis: string;
+  contract: string | null;
+  block: number;
+}
+
+export interface Accuracy {
+  samples: number;
+  float: number;
+  quantised: number;
+  released: number;
+}
+
+export interface Policy {
+  name: string;
+  bits_per_code: number;
+  information_bits: number;
+  accuracy: Accuracy;
+}
+
+export interface Split {
+  name: string;
+  mode: "linear" | "rounds" | "bootstrapped";
+  features: number;
+  ms: number;
+  failure_bits: number;
+  bytes: { up: number; down: number; key: number };
+  policies: Policy[];
+}
+
+export type Input =
+  | { kind: "image"; shape: Shape }
+  | { kind: "table"; shape: Shape; columns: string[] }
+  | { kind: "text"; shape: Shape; bytes: number };
+
+/** Channels, height, width. */
+export type Shape = [number, number, number];
+
+export interface Model {
+  version: number;
+  name: string;
+  task: string;
+  creator: string;
+  limits: string;
+  labels: string[];
+  input: Input;
+  splits: Split[];
+}
+
+export interface Quote {
+  fee: { head: string; tail: string; protocol: string; total: string | null };
+  refunds: { outcome: string; back: string }[];
+  windows_blocks: { claim: number; head: number; features: number; creator: number; accept: number };
+}
+
+export interface Account {
+  account: string;
+  address: string;
+  development: boolean;
+  free: string;
+  credit: string;
+}
+
+export type Stage =
+  | "requested"
+  | "claimed"
+  | "head-committed"
+  | "features-sent"
+  | "result-committed"
+  | "settled"
+  | "failed"
+  | "cancelled";
+
+export interface JobLine {
+  id: number;
+  stage: Stage;
+  reason: number | null;
+  user: string;
+  version: number;
+  worker: string | null;
+  escrow: string | null;
+  requested_at: number;
+  changed_at: number;
+  deadline: number;
+}
+
+export interface Job extends JobLine {
+  name: string;
+  reason_words: string | null;
+  input: string;
+  /** The chain's last block when this was read. */
+  block: number;
+  stages: { stage: Stage; block: number; deadline: number }[];
+  credits: { account: string; amount: string; cause: string; block: number }[];
+}
+
+export interface Prediction {
+  label: string;
+  probability: number | null;
+  scores: { label: string; probability: number }[];
+  limits: string;
+}
+
+export interface Mine {
+  name: string;
+  id: number | null;
+  model: string;
+  version: number;
+  user: string;
+  rounds: number;
+  prediction: Prediction | null;
+}
+
+export interface Ending {
+  id: number;
+  model: string;
+  stage: Stage;
+  reason: string | null;
+  prediction: Prediction | null;
+  bytes: { up: number; down: number };
+}
+
+export interface Check {
+  id: string;
+  pass: boolean;
+  expected: string;
+  actual: string;
+  source: string;
+}
+
+export interface Report {
+  verdict: "pass" | "fail";
+  trust_root: { name: string; development: boolean; fingerprint: string };
+  judged: { block: number; time: string; why: string; collateral_expires_at: string | null } | null;
+  checks: Check[];
+  limits: string[];
+}
+
+export type Step =
+  | "encrypt"
+  | "upload"
+  | "offer"
+  | "request"
+  | "rounds"
+  | "commit"
+  | "release"
+  | "send"
+  | "tail"
+  | "accept";
+
+export type JobEvent =
+  | { event: "begins"; step: Step }
+  | { event: "ended"; step: Step; ms: number }
+  | { event: "uploaded"; done: number; of: number }
+  | { event: "round"; done: number; of: number }
+  | { event: "released"; codes: number[] }
+  | { event: "stage"; job: number; stage: Stage; block: number; deadline: number };

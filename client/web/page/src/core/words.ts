@@ -1,0 +1,58 @@
+// Numbers and words, as people read them.
+
+import type { About, Split, Stage, Step } from "./types";
+
+/** An amount of plancks in the network's token. */
+export function money(plancks: string | null, { token }: About): string {
+  if (plancks === null) return "—";
+  const digits = plancks.padStart(token.decimals + 1, "0");
+  const whole = digits.slice(0, -token.decimals);
+  const part = digits.slice(-token.decimals).replace(/0+$/, "");
+  return `${whole}${part ? `.${part}` : ""} ${token.symbol}`;
+}
+
+export function percent(share: number | null, digits = 1): string {
+  return share === null ? "—" : `${(share * 100).toFixed(digits)} %`;
+}
+
+export function bytes(count: number): string {
+  if (count < 1000) return `${count} B`;
+  if (count < 1_000_000) return `${(count / 1000).toFixed(0)} KB`;
+  return `${(count / 1_000_000).toFixed(1)} MB`;
+}
+
+export function milliseconds(ms: number): string {
+  return ms < 1000 ? `${ms.toFixed(ms < 10 ? 1 : 0)} ms` : `${(ms / 1000).toFixed(1)} s`;
+}
+
+export function short(text: string): string {
+  return text.length > 16 ? `${text.slice(0, 8)}…${text.slice(-6)}` : text;
+}
+
+export const stages: { stage: Stage; name: string; who: string }[] = [
+  { stage: "requested", name: "Paid for", who: "a worker claims it" },
+  { stage: "claimed", name: "Claimed", who: "the worker computes on the encrypted input" },
+  { stage: "head-committed", name: "Receipt on chain", who: "this page verifies, decrypts and blurs" },
+  { stage: "features-sent", name: "Blurred numbers sent", who: "the creator finishes the model" },
+  { stage: "result-committed", name: "Result on chain", who: "this page opens and accepts it" },
+  { stage: "settled", name: "Settled", who: "nobody: everybody is paid" },
+];
+
+export const steps: Record<Step, string> = {
+  encrypt: "Making keys and encrypting",
+  upload: "Uploading the encrypted request",
+  offer: "Checking workers' attestation, asking for an offer",
+  request: "Paying for the run",
+  rounds: "Running the head on encrypted data",
+  commit: "Waiting for the worker's receipt on chain",
+  release: "Verifying, decrypting, blurring",
+  send: "Sending sealed numbers",
+  tail: "Waiting for the creator's result",
+  accept: "Opening the result, settling",
+};
+
+export const modes: Record<Split["mode"], string> = {
+  linear: "one encrypted step",
+  rounds: "encrypted layers, with steps in this tab between them",
+  bootstrapped: "its first layers stay encrypted throughout",
+};

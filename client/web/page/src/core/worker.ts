@@ -1,0 +1,108 @@
+// The thread that does the work: everything secret is in its WebAssembly memory, and nothing here looks into it.
+
+import init, { Page } from "../../.wasm/encompute_web.js";
+import module from "../../.wasm/encompute_web_bg.wasm?url";
+import { Home, exists } from "./home";
+import type { Ask, Signed, Tell } from "./messages";
+
+/** Beside the page, wherever it is served: the worker itself is among the assets. */
+const networkFile = new URL("../network.toml", self.location.href);
+
+type Watch = (event: string) => void;
+type Method = (args: unknown[], watch: Watch) => unknown;
+
+let page: Page | undefined;
+let home: Home | undefined;
+let network = "";
+
+function market(): Page {
+  if (!page) throw new Error("the page is not connected to a network");
+  return page;
+}
+
+async function connect(): Promise<string> {
+  const [file] = await Promise.all([fetch(networkFile), init({ module_or_path: module })]);
+  if (!file.ok) throw new Error("this host serves no network file");
+  page = await Page.connect(await file.text());
+  const about = await page.about();
+  network = (JSON.parse(about) as { network: string }).network;
+  return about;
+}
+
+async function unlock(passphrase: string): Promise<void> {
+  const opened = home ?? (await Home.open(network));
+  try {
+    opened.cut(market().unlock(opened.bytes(), passphrase, (bytes: Uint8Array) => opened.append(bytes)));
+    home = opened;
+  } catch (fault) {
+    opened.close();
+    home = undefined;
+    throw fault;
+  }
+}
+
+function lock(): void {
+  market().lock();
+  home?.close();
+  home = undefined;
+}
+
+const signings = new Map<number, { signed(signature: string): void; declined(why: Error): void }>();
+let asked = 0;
+
+/** Has the page ask the wallet. */
+function sign(payload: string): Promise<string> {
+  return new Promise((signed, declined) => {
+    const signing = ++asked;
+    signings.set(signing, { signed, declined });
+    tell({ signing, payload });
+  });
+}
+
+function answered(answer: Signed): void {
+  const signing = signings.get(answer.signing);
+  signings.delete(answer.signing);
+  if ("fault" in answer) signing?.declined(new Error(answer.fault));
+  else signing?.signed(answer.signature);
+}
+
+const methods: Record<string, Method> = {
+  connect,
+  about: () => market().about(),
+  models: () => market().models(),
+  quote: ([version, split, policy]) => market().quote(version as number, split as string, policy as string),
+  jobs: ([limit]) => market().jobs(limit as number),
+  job: ([id]) => market().job(BigInt(id as number)),
+  audit: ([id]) => market().audit(BigInt(id as number)),
+  ciphertext: ([id, bytes]) => market().ciphertext(BigInt(id as number), bytes as number),
+  hasHome: () => exists(network),
+  unlock: ([passphrase]) => unlock(passphrase as string),
+  lock,
+  signAs: ([suri]) => market().sign_as(suri as string),
+  signByWallet: ([account]) => market().sign_by_wallet(account as string, sign),
+  signByExport: ([json, password]) => market().sign_by_export(json as string, password as string),
+  signOut: () => market().sign_out(),
+  account: () => market().account(),
+  read: ([version, bytes]) => market().read(version as number, bytes as Uint8Array),
+  preview: () => market().preview(),
+  prepare: ([split, policy], watch) => market().prepare(split as string, policy as string, watch),
+  goOn: ([name], watch) => market().go_on(name as string, watch),
+  mine: () => market().mine(),
+  poke: ([id]) => market().poke(BigInt(id as number)),
+  cancel: ([id]) => market().cancel(BigInt(id as number)),
+};
+
+function tell(message: Tell): void {
+  (self as unknown as { postMessage(message: Tell): void }).postMessage(message);
+}
+
+self.onmessage = async ({ data }: MessageEvent<Ask | Signed>) => {
+  if ("signing" in data) return answered(data);
+  const { id, method, args } = data;
+  try {
+    const answer = await methods[method]?.(args, (event) => tell({ id, event }));
+    tell({ id, answer });
+  } catch (fault) {
+    tell({ id, fault: fault instanceof Error ? fault.message : String(fault) });
+  }
+};

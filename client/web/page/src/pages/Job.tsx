@@ -1,0 +1,79 @@
+import { useSignal } from "@preact/signals";
+import { useEffect } from "preact/hooks";
+import { api } from "../core/api";
+import { about, account, mine, runs, words } from "../core/state";
+import type { Job } from "../core/types";
+import { money, short } from "../core/words";
+import { Fault } from "../parts/Entry";
+import { Rail, isLate } from "../parts/Rail";
+import { Seen } from "../parts/Seen";
+
+/** How often a job that has not ended is looked at. */
+const LOOK_EVERY_MS = 3000;
+
+const ended = (job: Job) => ["settled", "failed", "cancelled"].includes(job.stage);
+
+export function JobPage({ id }: { id: number }) {
+  const job = useSignal<Job | null>(null);
+  const fault = useSignal("");
+  const looks = useSignal(0);
+  useEffect(() => {
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    let gone = false;
+    const look = async () => {
+      try {
+        job.value = await api.job(id);
+        fault.value = "";
+      } catch (error) {
+        fault.value = words(error);
+      }
+      if (!gone && !(job.value && ended(job.value))) timer = setTimeout(() => void look(), LOOK_EVERY_MS);
+    };
+    void look();
+    return () => {
+      gone = true;
+      clearTimeout(timer);
+    };
+  }, [id, looks.value, job, fault]);
+  const ours = mine.value.find((mine) => mine.id === id);
+  const codes = ours ? (runs.value[ours.name]?.codes ?? null) : null;
+  const act = async (doing: (id: number) => Promise<void>) => {
+    try {
+      await doing(id);
+      looks.value++;
+    } catch (error) {
+      fault.value = words(error);
+    }
+  };
+  return (
+    <>
+      <h1>Job {id}{job.value ? `: ${job.value.name}` : ""}</h1>
+      <Fault text={fault.value} />
+      {!job.value && !fault.value && <p role="status">Reading the chain…</p>}
+      {job.value && about.value && (
+        <>
+          {ours && <p><a href={`#/mine/${ours.name}`}>This is your job: its answer and progress</a></p>}
+          <Rail stages={job.value.stages} block={job.value.block} />
+          {job.value.reason_words && <p class="fault">{job.value.reason_words}</p>}
+          <p class="row">
+            <a class="button" href={`#/audit/${id}`}>Audit this job</a>
+            {account.value && isLate(job.value) && <button type="button" onClick={() => void act(api.poke)}>Move it on: somebody is late</button>}
+            {account.value?.address === job.value.user && job.value.stage === "requested" && (
+              <button type="button" onClick={() => void act(api.cancel)}>Cancel and take everything back</button>
+            )}
+          </p>
+          <Seen id={id} codes={codes} />
+          <section>
+            <h2>Money</h2>
+            <dl class="facts">
+              <div><dt>Escrow</dt><dd>{money(job.value.escrow, about.value)}</dd></div>
+              {job.value.credits.map((credit) => (
+                <div key={credit.cause + credit.account}><dt>{credit.cause} to <span title={credit.account}>{short(credit.account)}</span></dt><dd>{money(credit.amount, about.value!)}</dd></div>
+              ))}
+            </dl>
+          </section>
+        </>
+      )}
+    </>
+  );
+}

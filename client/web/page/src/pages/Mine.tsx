@@ -1,0 +1,74 @@
+import { useEffect } from "preact/hooks";
+import { account, goOn, mine, runs, unlocked, type Run } from "../core/state";
+import type { Step } from "../core/types";
+import { bytes, milliseconds, steps } from "../core/words";
+import { Answer } from "../parts/Answer";
+import { Entry } from "../parts/Entry";
+import { Rail } from "../parts/Rail";
+import { Seen } from "../parts/Seen";
+
+/** A job of this browser's: it goes on as soon as account and keys are open. */
+export function Mine({ name }: { name: string }) {
+  const job = mine.value.find((job) => job.name === name);
+  const run = runs.value[name];
+  const ready = unlocked.value && account.value !== null && job !== undefined;
+  const answered = Boolean(job?.prediction);
+  useEffect(() => {
+    if (ready && !run && !answered) void goOn(name);
+  }, [ready, name, run, answered]);
+  if (!unlocked.value || (!account.value && !answered)) {
+    return (
+      <section class="card">
+        <h1>Go on with your job</h1>
+        <p>Nothing is lost. Its keys are in this browser, sealed.</p>
+        <Entry />
+      </section>
+    );
+  }
+  if (!job) return <p role="alert">This browser has no such job.</p>;
+  const prediction = run?.ending?.prediction ?? job.prediction;
+  const id = run?.id ?? job.id;
+  return (
+    <>
+      <h1>{job.model}{id === null ? "" : `, job ${id}`}</h1>
+      {run && <Progress run={run} />}
+      {prediction && <Answer prediction={prediction} />}
+      {run?.ending?.reason && <p class="fault" role="alert">It ended without an answer: {run.ending.reason}. What comes back is a credit of your account.</p>}
+      {run?.fault && (
+        <section class="card fault" role="alert">
+          <h2>It stopped here</h2>
+          <p>{run.fault}</p>
+          <button type="button" onClick={() => void goOn(name)}>Go on</button>
+        </section>
+      )}
+      {id !== null && (
+        <p class="row">
+          <a class="button" href={`#/audit/${id}`}>Check the proof</a>
+          <a class="button" href={`#/job/${id}`}>What the chain says</a>
+          {prediction && <button type="button" onClick={() => print()}>Print</button>}
+        </p>
+      )}
+      {id !== null && <Seen id={id} codes={run?.codes ?? null} />}
+    </>
+  );
+}
+
+function Progress({ run }: { run: Run }) {
+  const took = Object.entries(run.took) as [Step, number][];
+  return (
+    <section aria-label="Progress">
+      {run.stages.length > 0 && <Rail stages={run.stages} />}
+      <p role="status" class="doing">
+        {run.step ? `${steps[run.step]}…` : run.ending ? "Done." : run.fault ? "" : "…"}
+        {run.step === "rounds" && run.round ? ` round ${run.round.done} of ${run.round.of}` : ""}
+      </p>
+      <details>
+        <summary>How long each step took</summary>
+        <dl class="facts wide">
+          {took.map(([step, ms]) => <div key={step}><dt>{steps[step]}</dt><dd>{milliseconds(ms)}</dd></div>)}
+          {run.ending && <div><dt>Ciphertext, up and down</dt><dd>{bytes(run.ending.bytes.up)}, {bytes(run.ending.bytes.down)}</dd></div>}
+        </dl>
+      </details>
+    </section>
+  );
+}

@@ -1,0 +1,72 @@
+import { useSignal } from "@preact/signals";
+import { useEffect } from "preact/hooks";
+import { api } from "../core/api";
+import { about, account, models, prepare, unlocked, words } from "../core/state";
+import type { Quote } from "../core/types";
+import { money, steps } from "../core/words";
+import { Choices } from "../parts/Choices";
+import { Entry, Fault } from "../parts/Entry";
+import { FileEntry } from "../parts/FileEntry";
+import { Price } from "../parts/Price";
+
+/** One model: read about it, give it a file, choose how, see the price, buy. */
+export function ModelPage({ version }: { version: number }) {
+  const model = models.value?.find((model) => model.version === version);
+  const ready = useSignal(false);
+  const chosen = useSignal({ split: 0, policy: 0 });
+  const quote = useSignal<Quote | null>(null);
+  const busy = useSignal("");
+  const fault = useSignal("");
+  const split = model?.splits[chosen.value.split];
+  const policy = split?.policies[chosen.value.policy];
+  useEffect(() => {
+    quote.value = null;
+    if (!split || !policy) return;
+    api.quote(version, split.name, policy.name).then((found) => (quote.value = found), (error) => (fault.value = words(error)));
+  }, [version, split, policy, quote, fault]);
+  if (!models.value) return <p class="quiet" role="status">Reading what is on sale…</p>;
+  if (!model || !split || !policy) return <p role="alert">There is no such model on sale.</p>;
+  const buy = async () => {
+    [busy.value, fault.value] = [steps.encrypt, ""];
+    try {
+      const name = await prepare(split.name, policy.name, (event) => {
+        if (event.event === "begins") busy.value = steps[event.step];
+      });
+      location.hash = `#/mine/${name}`;
+    } catch (error) {
+      fault.value = words(error);
+    }
+    busy.value = "";
+  };
+  const waits = !ready.value ? "Give it a file first." : !account.value || !unlocked.value ? "Choose an account and open your keys first." : "";
+  return (
+    <>
+      <h1>{model.name}</h1>
+      <p class="lead">{model.task}</p>
+      <p class="limits"><strong>What it does not say.</strong> {model.limits}</p>
+      <section class="card">
+        <h2>1. Your file</h2>
+        <FileEntry model={model} onRead={(read) => (ready.value = read)} />
+      </section>
+      <section class="card">
+        <h2>2. Where the model is cut, and how much may be told</h2>
+        <Choices model={model} chosen={chosen.value} onChoose={(now) => (chosen.value = now)} />
+      </section>
+      <section class="card">
+        <h2>3. Price, and what comes back</h2>
+        {quote.value ? <Price quote={quote.value} /> : <p role="status">Asking the contract…</p>}
+      </section>
+      <section class="card">
+        <h2>4. Buy</h2>
+        <Entry />
+        <p>
+          <button type="button" class="main" disabled={waits !== "" || busy.value !== "" || !quote.value} onClick={() => void buy()}>
+            Encrypt and pay {quote.value && about.value ? money(quote.value.fee.total, about.value) : ""}
+          </button>
+        </p>
+        <p role="status" class="quiet">{busy.value ? `${busy.value}…` : waits}</p>
+        <Fault text={fault.value} />
+      </section>
+    </>
+  );
+}

@@ -1,0 +1,49 @@
+import type { Model } from "../core/types";
+import { bytes, milliseconds, modes, percent } from "../core/words";
+
+interface Chosen {
+  split: number;
+  policy: number;
+}
+
+interface Offered {
+  model: Model;
+  chosen: Chosen;
+  onChoose(chosen: Chosen): void;
+}
+
+/** Every split under every policy, side by side: one is chosen. */
+export function Choices({ model, chosen, onChoose }: Offered) {
+  return (
+    <div class="scroll" tabIndex={0} role="region" aria-label="Splits and policies">
+      <table class="choices">
+        <thead>
+          <tr>
+            <th scope="col"><span class="unseen">Chosen</span></th><th scope="col">Cut after</th><th scope="col">Policy</th>
+            <th scope="col">Tells at most</th><th scope="col">Right, held-out</th><th scope="col">Worker's time</th><th scope="col">Encrypted, up and down</th>
+          </tr>
+        </thead>
+        <tbody>
+          {model.splits.flatMap((split, at) =>
+            split.policies.map((policy, index) => {
+              const is = chosen.split === at && chosen.policy === index;
+              const id = `choice-${at}-${index}`;
+              const choose = () => onChoose({ split: at, policy: index });
+              return (
+                <tr key={id} class={is ? "chosen" : ""} onClick={choose}>
+                  <td><input type="radio" name="choice" id={id} checked={is} onChange={choose} aria-label={`${split.name}, ${policy.name}`} /></td>
+                  <td><label for={id}>{split.name}</label><span class="quiet block">{modes[split.mode]}</span></td>
+                  <td>{policy.name}</td>
+                  <td>{policy.information_bits.toFixed(1)} bits</td>
+                  <td>{percent(policy.accuracy.released)} <span class="quiet">of {policy.accuracy.samples}</span></td>
+                  <td>{milliseconds(split.ms)}</td>
+                  <td>{bytes(split.bytes.up + split.bytes.key)}, {bytes(split.bytes.down)}</td>
+                </tr>
+              );
+            }),
+          )}
+        </tbody>
+      </table>
+    </div>
+  );
+}

@@ -1,0 +1,28 @@
+import { about } from "../core/state";
+import type { Quote } from "../core/types";
+import { money } from "../core/words";
+
+/** What a run costs, and what comes back at each way it can end: before anything is signed. */
+export function Price({ quote }: { quote: Quote }) {
+  const network = about.value;
+  if (!network) return null;
+  const { fee, refunds } = quote;
+  return (
+    <>
+      <dl class="facts">
+        <div><dt>Worker</dt><dd>{money(fee.head, network)}</dd></div>
+        <div><dt>Creator</dt><dd>{money(fee.tail, network)}</dd></div>
+        <div><dt>Protocol</dt><dd>{money(fee.protocol, network)}</dd></div>
+        <div><dt>In all</dt><dd><strong>{money(fee.total, network)}</strong></dd></div>
+      </dl>
+      <table>
+        <caption>What you have back if the job ends otherwise</caption>
+        <thead><tr><th scope="col">If the job is</th><th scope="col">You have back</th></tr></thead>
+        <tbody>
+          {refunds.map(({ outcome, back }) => <tr key={outcome}><td>{outcome}</td><td>{money(back, network)}</td></tr>)}
+        </tbody>
+      </table>
+      <p class="quiet">The chain's own fee for each of about three transactions comes on top.</p>
+    </>
+  );
+}

@@ -1,0 +1,220 @@
+// The page in a real browser, against a market of real processes.
+
+import axe from "axe-core";
+import assert from "node:assert/strict";
+import { mkdirSync, readFileSync, readdirSync } from "node:fs";
+import { join } from "node:path";
+import { after, before, describe, test } from "node:test";
+import { chromium } from "playwright-core";
+import { root, startMarket } from "./market.mjs";
+import { startRecorder } from "./recorder.mjs";
+import { address, install } from "./wallet.mjs";
+
+const seven = join(root, "tests/fixtures/digits/grey-28x28-7.png");
+const passphrase = "correct horse battery";
+/** Where pictures of pages go, if anywhere. */
+const shots = process.env.ENCOMPUTE_SHOTS;
+const patience = 60_000;
+
+let market, recorder, browser;
+
+before(async () => {
+  [market, recorder] = await Promise.all([startMarket(), startRecorder()]);
+  browser = await chromium.launch({
+    executablePath: process.env.ENCOMPUTE_CHROMIUM ?? "/usr/bin/chromium",
+    // Nothing of a machine's own addresses passes the recorder by.
+    proxy: { server: recorder.address, bypass: "<-loopback>" },
+    // Tests run as root in containers; what they open is ours.
+    args: ["--no-sandbox"],
+  });
+});
+
+after(async () => {
+  await browser?.close();
+  recorder?.stop();
+  await market?.stop();
+});
+
+/** A browser of its own, with what it complained about. */
+async function visitor(options = {}) {
+  const context = await browser.newContext(options);
+  context.setDefaultTimeout(patience);
+  const page = await context.newPage();
+  const complaints = [];
+  page.on("console", (message) => message.type() === "error" && complaints.push(message.text()));
+  page.on("pageerror", (error) => complaints.push(String(error)));
+  return { context, page, complaints };
+}
+
+async function shoot(page, name) {
+  if (!shots) return;
+  mkdirSync(shots, { recursive: true });
+  await page.screenshot({ path: join(shots, `${name}.png`), fullPage: true });
+}
+
+async function accessible(page) {
+  await page.evaluate(axe.source);
+  const found = await page.evaluate(() => globalThis.axe.run({ runOnly: ["wcag2a", "wcag2aa", "wcag21aa"] }));
+  const words = found.violations.map((each) => `${each.id}: ${each.nodes.map((node) => node.html).join(" ")}`);
+  assert.deepEqual(words, []);
+}
+
+async function enterByWallet(page) {
+  await page.getByRole("button", { name: "Use wallet test-wallet" }).click();
+  await page.locator("form", { hasText: "Account of test-wallet" }).getByRole("button").click();
+  await page.getByText(`Signs as ${address}`).waitFor();
+  await open(page);
+}
+
+async function enter(page) {
+  if (await page.getByRole("button", { name: "Use this account" }).isVisible()) {
+    await page.getByLabel("Development account").selectOption("//Dave");
+    await page.getByRole("button", { name: "Use this account" }).click();
+    await page.getByText(/Signs as/).waitFor();
+  }
+  await open(page);
+}
+
+async function open(page) {
+  await page.getByLabel(/passphrase/i).fill(passphrase);
+  await page.getByRole("button", { name: /Set passphrase|Open my jobs/ }).click();
+}
+
+/** Chooses a model, gives it a file, pays; gives the tensor that was encrypted, once the job's page is there. */
+async function buy(page, model, file, who = enter) {
+  await page.goto(market.url);
+  await page.getByRole("link", { name: model, exact: true }).click();
+  await page.locator("input[type=file]").first().setInputFiles(file);
+  await page.getByText("Exactly this will be encrypted").waitFor();
+  // Of a picture; a table's is shown in numbers.
+  const tensor = await page.locator("canvas.pixels").evaluateAll(([canvas]) => {
+    if (!canvas) return [];
+    const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+    return [...data].filter((_, at) => at % 4 === 0);
+  });
+  await shoot(page, "model");
+  await who(page);
+  await page.getByText("Your keys are open in this tab").waitFor();
+  await page.getByRole("button", { name: /Encrypt and pay/ }).click();
+  await page.waitForURL(/#\/mine\//);
+  return Buffer.from(tensor);
+}
+
+/** Every blob of the market's store. */
+function blobs() {
+  const found = readdirSync(join(market.home, "blobs"), { recursive: true, withFileTypes: true });
+  return found.filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name));
+}
+
+/** Every run of so many bytes that is no mere repetition. */
+function runsOf(bytes, length) {
+  const runs = [];
+  for (let at = 0; at + length <= bytes.length; at++) {
+    const run = bytes.subarray(at, at + length);
+    if (new Set(run).size > length / 2) runs.push(run);
+  }
+  return runs;
+}
+
+describe("the page", { timeout: 10 * patience }, () => {
+  test("takes a picture to an answer and a proof, and nothing readable leaves the tab", async () => {
+    const { page, complaints, context } = await visitor();
+    await page.goto(market.url);
+    await page.getByRole("heading", { name: "digits" }).waitFor();
+    await shoot(page, "gallery");
+    await accessible(page);
+    const tensor = await buy(page, "digits", seven);
+    await page.getByRole("heading", { name: "The model's answer" }).waitFor();
+    assert.equal(await page.locator(".answer strong").first().textContent(), "7");
+    await page.getByText("What it does not say.").waitFor();
+    await shoot(page, "answer");
+    await accessible(page);
+    await page.getByRole("link", { name: "Check the proof" }).click();
+    await page.getByText("Everything that can be checked holds").waitFor();
+    await page.getByText("Simulated.", { exact: true }).waitFor();
+    await shoot(page, "audit");
+    await accessible(page);
+    assert.deepEqual(complaints, []);
+
+    const sent = recorder.sent();
+    for (const [what, secret, length] of [["file", readFileSync(seven), 8], ["tensor", tensor, 6]]) {
+      const runs = runsOf(secret, length);
+      assert.ok(runs.length > 50, `only ${runs.length} runs of the ${what} are looked for`);
+      for (const run of runs) {
+        const written = [run, Buffer.from(run.toString("hex")), Buffer.from([...run].join(","))];
+        assert.ok(!written.some((form) => sent.includes(form)), `a run of the ${what}'s bytes left the tab: ${run.toString("hex")}`);
+      }
+    }
+    const kept = blobs().map((path) => readFileSync(path)).filter((blob) => blob.length > 40_000);
+    // The search would find it: the encrypted request, which did leave, is found.
+    assert.ok(kept.some((blob) => sent.includes(blob.subarray(20_000, 20_032))), "what is known to have left is not in the log");
+    const known = new Set([market.url, market.rpc, ...market.services.flatMap(({ ready }) => [ready?.listen, ready?.url, ready?.rpc])]
+      .filter(Boolean).map((url) => new URL(url).host));
+    // Chromium asks its maker for news of itself, whatever page it shows. A page that asked there would have been stopped
+    // by its policy, and its complaint be among the complaints.
+    const makers = /^[a-z.]*\.(google|googleapis)\.com(:443)?$/;
+    for (const host of [...recorder.hosts].filter((host) => !makers.test(host))) assert.ok(known.has(host), `${host} was asked, which the network does not name`);
+    await context.close();
+  });
+
+  test("goes on after a reload in the middle", async () => {
+    const { page, complaints, context } = await visitor();
+    await buy(page, "digits", seven);
+    await page.reload();
+    await page.getByRole("heading", { name: "Go on with your job" }).waitFor();
+    await enter(page);
+    await page.getByRole("heading", { name: "The model's answer" }).waitFor();
+    assert.equal(await page.locator(".answer strong").first().textContent(), "7");
+    assert.deepEqual(complaints, []);
+    await context.close();
+  });
+
+  test("buys by a wallet of the browser, which is shown every transaction", async () => {
+    const { page, complaints, context } = await visitor();
+    const asked = [];
+    await install(context, asked);
+    await buy(page, "breast-cancer", join(root, "tests/fixtures/breast-cancer/patient-malignant.csv"), enterByWallet);
+    await page.getByRole("heading", { name: "The model's answer" }).waitFor();
+    assert.equal(await page.locator(".answer strong").first().textContent(), "malignant");
+    assert.equal(asked.length, 3, "a request, the features, the acceptance");
+    assert.ok(asked.every((payload) => payload.address === address && payload.version === 4));
+    assert.deepEqual(complaints, []);
+    await context.close();
+  });
+
+  test("refuses a file that is no picture, and a wrong passphrase, in words", async () => {
+    const { page, context } = await visitor();
+    await page.goto(market.url);
+    await page.getByRole("link", { name: "digits", exact: true }).click();
+    await page.locator("input[type=file]").first().setInputFiles({ name: "letter.png", mimeType: "image/png", buffer: Buffer.from("Dear doctor") });
+    await page.getByRole("alert").getByText(/neither a PNG nor a JPEG/).waitFor();
+    assert.ok(await page.getByRole("button", { name: /Encrypt and pay/ }).isDisabled());
+    await enter(page);
+    await page.getByText("Your keys are open in this tab").waitFor();
+    await page.getByRole("button", { name: "Lock" }).click();
+    await page.getByLabel("Your passphrase").fill("another passphrase");
+    await page.getByRole("button", { name: "Open my jobs" }).click();
+    await page.getByRole("alert").getByText("wrong passphrase").waitFor();
+    await context.close();
+  });
+
+  test("shows a job to anybody, on a phone and in the dark", async () => {
+    const { page, context } = await visitor({ viewport: { width: 390, height: 844 }, colorScheme: "dark" });
+    await page.goto(`${market.url}/#/job/1`);
+    await page.getByRole("heading", { name: /Job 1: digits/ }).waitFor();
+    await shoot(page, "job-phone-dark");
+    await accessible(page);
+    await context.close();
+  });
+
+  test("says so when the chain is away", async () => {
+    const { page, context } = await visitor();
+    await context.route("**/network.toml", async (route) => {
+      const answer = await route.fetch();
+      await route.fulfill({ body: (await answer.text()).replace(/^rpc = .*$/m, 'rpc = "ws://127.0.0.1:9"') });
+    });
+    await page.goto(market.url);
+    await page.getByRole("heading", { name: "This page cannot reach its network" }).waitFor();
+    await context.close();
+  });
+});

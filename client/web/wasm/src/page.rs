@@ -1,0 +1,97 @@
+//! What the page is about: one network's market, as one user.
+
+use crate::{
+    failure::{Doing, Outcome, refused},
+    home,
+    input::Input,
+};
+use encompute_chain::{Account, Client, Signer};
+use encompute_job::market::{self, Listing};
+use encompute_networks::Network;
+use encompute_protocol::VersionId;
+use encompute_store::GatewayClient;
+use js_sys::Function;
+use serde_json::json;
+use std::{cell::RefCell, collections::BTreeMap, path::Path, rc::Rc};
+use wasm_bindgen::prelude::wasm_bindgen;
+
+/// One network's market, as one user.
+#[wasm_bindgen]
+pub struct Page {
+    pub(crate) network: Network,
+    pub(crate) client: Client,
+    pub(crate) blobs: GatewayClient,
+    pub(crate) signer: RefCell<Option<Signer>>,
+    pub(crate) input: RefCell<Option<Input>>,
+    /// Versions never change, but for their status.
+    listings: RefCell<BTreeMap<VersionId, Rc<Listing>>>,
+}
+
+#[wasm_bindgen]
+impl Page {
+    /// Connects to the network that a network file describes.
+    ///
+    /// # Errors
+    /// For a file that is none, or a node that is away or of another chain.
+    pub async fn connect(network: String) -> Outcome<Page> {
+        let network = Network::parse(&network, Path::new("network.toml")).told()?;
+        let Some(gateway) = &network.gateway else { return refused("the network file names no gateway") };
+        let blobs = GatewayClient::new(gateway.as_str()).told()?;
+        let client = Client::connect(&network).await.told()?;
+        let (signer, input, listings) = (RefCell::default(), RefCell::default(), RefCell::default());
+        Ok(Self { network, client, blobs, signer, input, listings })
+    }
+
+    /// The network, its token and its last block.
+    ///
+    /// # Errors
+    /// When the chain cannot be read.
+    pub async fn about(&self) -> Outcome {
+        let head = self.client.head().await.told()?;
+        let network = &self.network;
+        Ok(json!({
+            "network": network.name.to_string(), "development": network.is_development(),
+            "token": { "symbol": network.token.symbol, "decimals": network.token.decimals },
+            "genesis": self.client.genesis().to_string(), "contract": self.client.contract().map(|contract| contract.to_string()),
+            "block": head.number.0,
+        })
+        .to_string())
+    }
+
+    /// Opens the home whose file has these bytes, or makes one where it has none; `append` adds bytes at its end and
+    /// returns once they are kept. Gives how many of the bytes count: the file is to be cut there first.
+    ///
+    /// # Errors
+    /// For a wrong passphrase, one that is too short for a new home, or a home that was altered.
+    pub fn unlock(&self, file: &[u8], passphrase: &str, append: Function) -> Outcome<usize> {
+        home::unlock(file, passphrase, append)
+    }
+
+    /// Forgets home, account and input.
+    pub fn lock(&self) {
+        home::lock();
+        self.sign_out();
+        self.input.replace(None);
+    }
+}
+
+impl Page {
+    /// A version with its manifest.
+    pub(crate) async fn listing(&self, version: u32) -> Outcome<Rc<Listing>> {
+        let version = VersionId(version);
+        if let Some(known) = self.listings.borrow().get(&version) {
+            return Ok(known.clone());
+        }
+        let listing = Rc::new(market::of_version(&self.client, &self.blobs, version).await.told()?);
+        self.listings.borrow_mut().insert(version, listing.clone());
+        Ok(listing)
+    }
+
+    /// The chain as the user.
+    pub(crate) fn signed(&self) -> Outcome<Account> {
+        match self.signer.borrow().clone() {
+            Some(signer) => Ok(self.client.signed_by(signer)),
+            None => refused("nobody signs: choose an account first"),
+        }
+    }
+}
