@@ -104,7 +104,7 @@ async fn read_in<C: Fact>(client: &Client, block: BlockHash, call: C) -> Result<
 /// Everything about a job, with the blobs that its gateway has.
 ///
 /// # Errors
-/// [`GatherError`]; blobs that are not there are no error here, but missing in the bundle.
+/// [`GatherError`]; blobs that are not there, or not whole, are no error here, but missing in the bundle.
 pub async fn gather(client: &Client, blobs: &GatewayClient, job: JobId) -> Result<JobBundle, GatherError> {
     let missing = |what: &str| GatherError::NotFound(what.to_owned());
     // Facts and events up to one block: a job that runs goes on meanwhile.
@@ -173,20 +173,92 @@ async fn fetch(bundle: &mut JobBundle, blobs: &GatewayClient) -> Result<(), Gath
         if bundle.blobs.contains_key(&digest) {
             continue;
         }
-        match blobs.get(digest, ByteLimit(left.min(BLOB_LIMIT_BYTES))).await {
-            Ok(bytes) => {
-                left = left.saturating_sub(bytes.len() as u64);
-                // Responses are named by the transcript alone.
-                if Some(digest) == bundle.progress.output
-                    && let Ok(transcript) = Transcript::from_wire(&bytes)
-                {
-                    wanted.extend(transcript.rounds.iter().map(|(receipt, _)| receipt.response));
-                }
-                bundle.blobs.insert(digest, bytes.to_vec());
-            }
-            Err(GetError::NotFound { .. } | GetError::Damaged { .. } | GetError::TooLarge { .. }) => {}
-            Err(error) => return Err(GatherError::Fetch(error)),
+        let Some(bytes) = whole(blobs, digest, ByteLimit(left.min(BLOB_LIMIT_BYTES))).await? else { continue };
+        left = left.saturating_sub(bytes.len() as u64);
+        // Responses are named by the transcript alone.
+        if Some(digest) == bundle.progress.output
+            && let Ok(transcript) = Transcript::from_wire(&bytes)
+        {
+            wanted.extend(transcript.rounds.iter().map(|(receipt, _)| receipt.response));
         }
+        bundle.blobs.insert(digest, bytes);
     }
     Ok(())
+}
+
+/// A blob; none where the gateway has none that is whole.
+async fn whole(blobs: &GatewayClient, digest: BlobDigest, limit: ByteLimit) -> Result<Option<Vec<u8>>, GatherError> {
+    let mut got = blobs.get(digest, limit).await;
+    // A gateway that finds its copy damaged breaks off, of a short one before the answer's head has left, and throws the
+    // copy out: asked again, it says that it has none. One that is away is as far away the second time.
+    if matches!(got, Err(GetError::Truncated { .. } | GetError::Unreachable { .. })) {
+        got = blobs.get(digest, limit).await;
+    }
+    match got {
+        Ok(bytes) => Ok(Some(bytes.to_vec())),
+        Err(
+            GetError::NotFound { .. }
+            | GetError::Damaged { .. }
+            | GetError::TooLarge { .. }
+            | GetError::Truncated { .. },
+        ) => Ok(None),
+        Err(error) => Err(GatherError::Fetch(error)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use encompute_store::{BlobStore, GatewayLimits};
+    use std::fs;
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt},
+        net::TcpListener,
+        sync::oneshot,
+    };
+
+    const LIMIT: ByteLimit = ByteLimit(1_000);
+
+    async fn listen() -> (TcpListener, GatewayClient) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        (listener, GatewayClient::new(&url).unwrap())
+    }
+
+    #[tokio::test]
+    async fn a_blob_that_lies_damaged_is_none_and_a_gateway_that_is_away_is_an_error() {
+        let folder = tempfile::tempdir().unwrap();
+        let (listener, blobs) = listen().await;
+        let (stop, stopped) = oneshot::channel::<()>();
+        let store = BlobStore::in_folder(folder.path()).unwrap();
+        let stopped = async move { drop(stopped.await) };
+        let served = tokio::spawn(encompute_store::serve(listener, store, GatewayLimits::default(), stopped));
+        let digest = blobs.put(vec![6; 1_000].into()).await.unwrap();
+        assert_eq!(whole(&blobs, digest, LIMIT).await.unwrap(), Some(vec![6; 1_000]));
+
+        let name = digest.to_string().trim_start_matches("0x").to_owned();
+        fs::write(folder.path().join(&name[..2]).join(&name), vec![9; 1_000]).unwrap();
+        assert_eq!(whole(&blobs, digest, LIMIT).await.unwrap(), None);
+
+        stop.send(()).unwrap();
+        served.await.unwrap().unwrap();
+        let away = whole(&blobs, digest, LIMIT).await;
+        assert!(matches!(away, Err(GatherError::Fetch(GetError::Unreachable { .. }))), "{away:?}");
+    }
+
+    #[tokio::test]
+    async fn a_blob_that_breaks_off_each_time_is_none() {
+        let (listener, blobs) = listen().await;
+        let asked = tokio::spawn(async move {
+            for _ in 0..2 {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                let mut request = [0; 4_096];
+                assert!(stream.read(&mut request).await.unwrap() > 0);
+                stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nhalf").await.unwrap();
+            }
+        });
+        assert_eq!(whole(&blobs, BlobDigest::of(b"half of it"), LIMIT).await.unwrap(), None);
+        asked.await.unwrap();
+    }
 }
