@@ -1,10 +1,10 @@
 //! Blobs behind somebody's gateway.
 
 use crate::blobs::{Blobs, ByteLimit, GetError, PutError};
-use crate::http::{ClientError, http_client};
+use crate::http::{ClientError, SILENCE, http_client};
 use bytes::{Bytes, BytesMut};
 use core::{future::Future, pin::pin, time::Duration};
-use encompute_host::sendable;
+use encompute_host::{clock, sendable};
 use encompute_protocol::BlobDigest;
 use futures::StreamExt;
 use reqwest::{StatusCode, header::CONTENT_LENGTH};
@@ -52,6 +52,13 @@ impl GatewayClient {
         format!("{}/v1/blobs/{digest}", self.base)
     }
 
+    /// What comes of waiting for the gateway. A browser has no patience of its own that ends: without this one, a gateway
+    /// that takes a question and falls silent would be waited for as long as the tab is open.
+    async fn heard<T>(&self, digest: BlobDigest, next: impl Future<Output = T>) -> Result<T, GetError> {
+        let silent = |_| GetError::TimedOut { url: self.base.clone(), digest };
+        clock::timeout(SILENCE, next).await.map_err(silent)
+    }
+
     fn get_error(&self, digest: BlobDigest, error: reqwest::Error) -> GetError {
         let url = self.base.clone();
         match error.is_timeout() {
@@ -66,7 +73,7 @@ impl GatewayClient {
     /// # Errors
     /// [`GetError`].
     pub async fn length(&self, digest: BlobDigest) -> Result<Option<u64>, GetError> {
-        let sent = self.http.head(self.blob_url(digest)).send().await;
+        let sent = self.heard(digest, self.http.head(self.blob_url(digest)).send()).await?;
         let answer = sent.map_err(|error| self.get_error(digest, error))?;
         match answer.status() {
             StatusCode::OK => Ok(Some(told(&answer, reqwest::header::CONTENT_LENGTH.as_str()))),
@@ -139,7 +146,7 @@ impl GatewayClient {
     }
 
     async fn fetch(&self, digest: BlobDigest, limit: ByteLimit) -> Result<Bytes, GetError> {
-        let sent = self.http.get(self.blob_url(digest)).timeout(self.message).send().await;
+        let sent = self.heard(digest, self.http.get(self.blob_url(digest)).timeout(self.message).send()).await?;
         let answer = sent.map_err(|error| self.get_error(digest, error))?;
         if answer.status() != StatusCode::OK {
             return Err(self.refused(digest, answer).await);
@@ -151,7 +158,7 @@ impl GatewayClient {
         }
         let mut bytes = BytesMut::with_capacity(announced.min(TRUSTED_BYTES) as usize);
         let mut chunks = pin!(answer.bytes_stream());
-        while let Some(chunk) = chunks.next().await {
+        while let Some(chunk) = self.heard(digest, chunks.next()).await? {
             match chunk {
                 Ok(chunk) => {
                     let so_far = bytes.len() as u64 + chunk.len() as u64;

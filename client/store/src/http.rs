@@ -1,14 +1,12 @@
 //! One HTTP client for every service of the house.
 
-#[cfg(not(target_arch = "wasm32"))]
 use core::time::Duration;
 
 /// How long it may take to reach a service.
 #[cfg(not(target_arch = "wasm32"))]
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a service may be silent in the middle of an answer.
-#[cfg(not(target_arch = "wasm32"))]
-const SILENCE: Duration = Duration::from_secs(60);
+pub(crate) const SILENCE: Duration = Duration::from_secs(60);
 
 /// An HTTP client that cannot be had.
 #[derive(Debug, thiserror::Error)]
@@ -50,7 +48,8 @@ pub fn http_client() -> Result<reqwest::Client, ClientError> {
         .map_err(ClientError::Setup)
 }
 
-/// A client over the browser's `fetch`: connections, their security and their time-outs are the browser's.
+/// A client over the browser's `fetch`: connections and their security are the browser's; how long to wait for an answer
+/// is the caller's to say.
 ///
 /// # Errors
 /// [`ClientError::Setup`].

@@ -9,7 +9,7 @@ use encompute_audit::{Judge, audit_job};
 use encompute_host::clock;
 use encompute_job::{
     gather,
-    market::{self, Listing, accuracy_json, job_json, mode_name, plancks},
+    market::{self, Listing, ListingError, accuracy_json, job_json, mode_name, plancks},
 };
 use encompute_model::Preamble;
 use encompute_protocol::{
@@ -18,7 +18,7 @@ use encompute_protocol::{
     event::Event,
     wire::Message,
 };
-use encompute_store::{Blobs, ByteLimit};
+use encompute_store::{Blobs, ByteLimit, Class, GetError};
 use js_sys::Uint8Array;
 use serde_json::{Value, json};
 use wasm_bindgen::prelude::wasm_bindgen;
@@ -28,7 +28,7 @@ const SHOWN_LIMIT: ByteLimit = ByteLimit(34 * 1024 * 1024);
 
 #[wasm_bindgen]
 impl Page {
-    /// Every version on sale.
+    /// Every version on sale whose manifest can be had.
     ///
     /// # Errors
     /// When chain or gateway cannot be read.
@@ -36,7 +36,12 @@ impl Page {
         let counts = self.client.read(ReadCounts {}).await.told()?;
         let mut models = Vec::new();
         for version in 1..=counts.versions {
-            let listing = self.listing(version).await?;
+            // A manifest is its creator's, in somebody's store: one that is gone hides its version, not the market.
+            let listing = match self.read_listing(VersionId(version)).await {
+                Err(ListingError::Manifest { .. }) => continue,
+                Err(ListingError::Fetch { source, .. }) if is_gone(&source) => continue,
+                listing => listing.told()?,
+            };
             if listing.status == VersionStatus::Active {
                 models.push(listing_json(&listing)?);
             }
@@ -95,7 +100,11 @@ impl Page {
             }
         }
         let mut value = job_json(job, &terms, &progress);
-        value["name"] = self.listing(terms.version.0).await?.manifest.name.as_str().into();
+        let named = self.listing(terms.version.0).await;
+        value["name"] = named.map_or_else(
+            |_| format!("version {}", terms.version).into(),
+            |listing| listing.manifest.name.as_str().into(),
+        );
         value["reason_words"] = progress.reason.map(market::reason_words).into();
         value["input"] = terms.input.to_string().into();
         value["block"] = head.number.0.into();
@@ -128,6 +137,11 @@ impl Page {
         let judge = Judge::of(&self.network.trust, measurements).told()?;
         serde_json::to_string(&audit_job(&bundle, &judge, clock::now().into())).told()
     }
+}
+
+/// True where the store has no such blob, or has other bytes in its place; false where it could not be asked.
+fn is_gone(error: &GetError) -> bool {
+    matches!(error.class(), Class::NotFound | Class::Unverified)
 }
 
 fn listing_json(listing: &Listing) -> Outcome<Value> {

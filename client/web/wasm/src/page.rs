@@ -6,7 +6,7 @@ use crate::{
     input::Input,
 };
 use encompute_chain::{Account, Client, Signer};
-use encompute_job::market::{self, Listing};
+use encompute_job::market::{self, Listing, ListingError};
 use encompute_networks::Network;
 use encompute_protocol::VersionId;
 use encompute_store::GatewayClient;
@@ -78,11 +78,15 @@ impl Page {
 impl Page {
     /// A version with its manifest.
     pub(crate) async fn listing(&self, version: u32) -> Outcome<Rc<Listing>> {
-        let version = VersionId(version);
+        self.read_listing(VersionId(version)).await.told()
+    }
+
+    /// A version with its manifest, or why it cannot be had.
+    pub(crate) async fn read_listing(&self, version: VersionId) -> Result<Rc<Listing>, ListingError> {
         if let Some(known) = self.listings.borrow().get(&version) {
             return Ok(known.clone());
         }
-        let listing = Rc::new(market::of_version(&self.client, &self.blobs, version).await.told()?);
+        let listing = Rc::new(market::of_version(&self.client, &self.blobs, version).await?);
         self.listings.borrow_mut().insert(version, listing.clone());
         Ok(listing)
     }
