@@ -2,6 +2,7 @@
 
 import { createServer, request as ask } from "node:http";
 import { connect } from "node:net";
+import { pipeline } from "node:stream";
 
 export async function startRecorder() {
   const hosts = new Set();
@@ -12,7 +13,8 @@ export async function startRecorder() {
     sent.push(Buffer.from(`${request.method} ${request.url}\n${JSON.stringify(request.headers)}`));
     const on = ask(url, { method: request.method, headers: request.headers }, (answer) => {
       response.writeHead(answer.statusCode, answer.headers);
-      answer.pipe(response);
+      // An answer that breaks off does so for the browser, too; by a pipe alone it would wait for the rest for ever.
+      pipeline(answer, response, () => undefined);
     });
     on.on("error", () => response.destroy());
     const body = [];
@@ -70,7 +72,6 @@ function unmasked(tell) {
     for (let frame; (frame = next(held)); held = held.subarray(frame.bytes)) tell(frame.content);
   };
 }
-
 
 function next(bytes) {
   if (bytes.length < 6) return undefined;
