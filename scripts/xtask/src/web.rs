@@ -116,8 +116,18 @@ fn packages() -> Result<(), WebError> {
     done(ci, "installing the page's packages")
 }
 
+/// npm of this machine; the one that `scripts/setup --web` installed where the machine's is too old.
 fn npm(verb: &str) -> Command {
+    let ours = workspace_target().join("tools/node/bin");
     let mut npm = Command::new("npm");
+    if ours.join("npm").exists() {
+        npm = Command::new(ours.join("npm"));
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        // What npm runs looks for Node there, too.
+        if let Ok(path) = std::env::join_paths(std::iter::once(ours).chain(std::env::split_paths(&path))) {
+            npm.env("PATH", path);
+        }
+    }
     npm.current_dir(page()).arg(verb);
     npm
 }

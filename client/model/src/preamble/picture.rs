@@ -1,19 +1,19 @@
 //! Pictures: decoded under limits, turned upright, made grey or cut into their colours, fitted.
 
-use super::{
-    Tensor, ink,
-    ink::InkError,
-    plane::{Area, Plane},
-};
+use super::{Tensor, ink, ink::InkError, plane::Plane};
 use codec::{Decode, Encode};
-use image::{
-    DynamicImage, ExtendedColorType, ImageDecoder, ImageEncoder, ImageFormat, ImageReader, Limits,
-    codecs::png::PngEncoder,
-};
+use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits};
 use std::{
     cell::Cell,
     io::Cursor,
     panic::{AssertUnwindSafe, catch_unwind},
+};
+
+// What only sheets of samples need.
+#[cfg(feature = "bench")]
+use {
+    super::plane::Area,
+    image::{ExtendedColorType, ImageEncoder, codecs::png::PngEncoder},
 };
 
 /// Longest side that is decoded, in pixels.
