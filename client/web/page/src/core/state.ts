@@ -108,15 +108,23 @@ function heard(name: string, event: JobEvent): void {
 
 /** Encrypts the file that was read last and uploads it; gives the job's name. */
 export async function prepare(split: string, policy: string, watch: (event: JobEvent) => void): Promise<string> {
-  const name = await api.prepare(split, policy, watch);
+  const took: Run["took"] = {};
+  const name = await api.prepare(split, policy, (event) => {
+    if (event.event === "ended") took[event.step] = event.ms;
+    watch(event);
+  });
+  change(name, { took });
   mine.value = await api.mine();
   return name;
 }
 
+/** Jobs that this tab is driving. */
+const driven = new Set<string>();
+
 /** Takes a job to its end; one that this tab drives already is left to it. */
 export async function goOn(name: string): Promise<void> {
-  const run = runs.value[name];
-  if (run && !run.ending && !run.fault) return;
+  if (driven.has(name)) return;
+  driven.add(name);
   change(name, { fault: null, ending: null });
   try {
     const ending = await api.goOn(name, (event) => heard(name, event));
@@ -124,6 +132,7 @@ export async function goOn(name: string): Promise<void> {
   } catch (fault) {
     change(name, { fault: words(fault), step: null });
   }
+  driven.delete(name);
   mine.value = await api.mine();
   account.value = await api.account();
 }

@@ -2,12 +2,12 @@
 
 import type { About, Split, Stage, Step } from "./types";
 
-/** An amount of plancks in the network's token. */
-export function money(plancks: string | null, { token }: About): string {
+/** An amount of plancks in the network's token; with so many decimals at most, rounded down. */
+export function money(plancks: string | null, { token }: About, decimals = token.decimals): string {
   if (plancks === null) return "—";
   const digits = plancks.padStart(token.decimals + 1, "0");
-  const whole = digits.slice(0, -token.decimals);
-  const part = digits.slice(-token.decimals).replace(/0+$/, "");
+  const whole = digits.slice(0, -token.decimals).replace(/\B(?=(\d{3})+$)/g, ",");
+  const part = digits.slice(-token.decimals).slice(0, decimals).replace(/0+$/, "");
   return `${whole}${part ? `.${part}` : ""} ${token.symbol}`;
 }
 
@@ -22,6 +22,7 @@ export function bytes(count: number): string {
 }
 
 export function milliseconds(ms: number): string {
+  if (ms < 1) return `${(ms * 1000).toFixed(0)} µs`;
   return ms < 1000 ? `${ms.toFixed(ms < 10 ? 1 : 0)} ms` : `${(ms / 1000).toFixed(1)} s`;
 }
 
@@ -37,6 +38,17 @@ export const stages: { stage: Stage; name: string; who: string }[] = [
   { stage: "result-committed", name: "Result on chain", who: "this page opens and accepts it" },
   { stage: "settled", name: "Settled", who: "nobody: everybody is paid" },
 ];
+
+/** Why somebody was credited. */
+export const causes: Record<string, string> = {
+  HeadFee: "Worker's fee",
+  Tip: "Tip",
+  TailFee: "Creator's fee",
+  StopFee: "Creator's part, for stopping",
+  ProtocolFee: "Protocol's fee",
+  Refund: "Back to the user",
+  Slash: "From a slashed stake or bond",
+};
 
 export const steps: Record<Step, string> = {
   encrypt: "Making keys and encrypting",

@@ -5,6 +5,20 @@ import { words } from "../core/state";
 import type { Check, Report } from "../core/types";
 import { Fault } from "../parts/Entry";
 
+/** What checks are about, by how their names begin, in the order of a job's life. */
+const subjects = [
+  { name: "What was bought", of: /^(manifest|split|failure|labels)/ },
+  { name: "Order and price", of: /^(request|escrow|input|price)/ },
+  { name: "Stages and windows", of: /^(stage|deadline|events)/ },
+  { name: "The worker and its attestation", of: /^worker/ },
+  { name: "Receipts of the encrypted computation", of: /^(receipt|transcript|round|response|segment)/ },
+  { name: "Blurred numbers and result", of: /^(features|result|tail)/ },
+  { name: "Money", of: /^(credit|paid|bond|stake)/ },
+  { name: "Everything else", of: /^/ },
+];
+
+const subjectOf = (check: Check) => subjects.find(({ of }) => of.test(check.id))?.of;
+
 export function AuditPage({ id }: { id: number }) {
   const report = useSignal<Report | null>(null);
   const fault = useSignal("");
@@ -39,13 +53,26 @@ function Verdict({ id, report }: { id: number; report: Report }) {
         <p>The same from a terminal: <code>encompute audit job {id} --json</code></p>
       </section>
       {failed.length > 0 && <section><h2>What does not hold</h2>{failed.map((check) => <Line key={check.id} check={check} open />)}</section>}
-      <section><h2>What holds</h2>{passed.map((check) => <Line key={check.id} check={check} />)}</section>
+      <section>
+        <h2>What holds</h2>
+        {subjects.map(({ name, of }) => <Group key={name} name={name} checks={passed.filter((check) => subjectOf(check) === of)} />)}
+      </section>
       <section>
         <h2>What this audit cannot tell</h2>
         <ul>{report.limits.map((limit) => <li key={limit}>{limit}</li>)}</ul>
         {report.judged && <p class="quiet">Evidence judged as of {report.judged.time}, block {report.judged.block}: {report.judged.why}. Root {root.fingerprint}.</p>}
       </section>
     </>
+  );
+}
+
+function Group({ name, checks }: { name: string; checks: Check[] }) {
+  if (checks.length === 0) return null;
+  return (
+    <details class="group">
+      <summary>{name} <span class="ok">✓ {checks.length} {checks.length === 1 ? "check holds" : "checks hold"}</span></summary>
+      {checks.map((check) => <Line key={check.id} check={check} />)}
+    </details>
   );
 }
 

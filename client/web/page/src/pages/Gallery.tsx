@@ -38,7 +38,7 @@ function Card({ model }: { model: Model }) {
         <div><dt>Right, held-out</dt><dd>{policy ? percent(policy.accuracy.released) : "—"}</dd></div>
         <div><dt>Worker's time</dt><dd>{split ? milliseconds(split.ms) : "—"}</dd></div>
         <div><dt>Encrypted, up</dt><dd>{split ? bytes(split.bytes.up + split.bytes.key) : "—"}</dd></div>
-        <div><dt>Tells at most</dt><dd>{policy ? `${policy.information_bits.toFixed(0)} bits` : "—"}</dd></div>
+        <div><dt>Tells at most</dt><dd>{policy ? `${policy.information_bits.toFixed(1)} bits` : "—"}</dd></div>
         <div><dt>Cuts offered</dt><dd>{model.splits.length}</dd></div>
       </dl>
     </li>

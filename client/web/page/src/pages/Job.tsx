@@ -3,7 +3,7 @@ import { useEffect } from "preact/hooks";
 import { api } from "../core/api";
 import { about, account, mine, runs, words } from "../core/state";
 import type { Job } from "../core/types";
-import { money, short } from "../core/words";
+import { causes, money, short } from "../core/words";
 import { Fault } from "../parts/Entry";
 import { Rail, isLate } from "../parts/Rail";
 import { Seen } from "../parts/Seen";
@@ -68,7 +68,7 @@ export function JobPage({ id }: { id: number }) {
             <dl class="facts">
               <div><dt>Escrow</dt><dd>{money(job.value.escrow, about.value)}</dd></div>
               {job.value.credits.map((credit) => (
-                <div key={credit.cause + credit.account}><dt>{credit.cause} to <span title={credit.account}>{short(credit.account)}</span></dt><dd>{money(credit.amount, about.value!)}</dd></div>
+                <div key={credit.cause + credit.account}><dt>{causes[credit.cause] ?? credit.cause}, <span title={credit.account}>{short(credit.account)}</span></dt><dd>{money(credit.amount, about.value!)}</dd></div>
               ))}
             </dl>
           </section>

@@ -14,8 +14,8 @@ export function Mine({ name }: { name: string }) {
   const ready = unlocked.value && account.value !== null && job !== undefined;
   const answered = Boolean(job?.prediction);
   useEffect(() => {
-    if (ready && !run && !answered) void goOn(name);
-  }, [ready, name, run, answered]);
+    if (ready && !answered) void goOn(name);
+  }, [ready, name, answered]);
   if (!unlocked.value || (!account.value && !answered)) {
     return (
       <section class="card">

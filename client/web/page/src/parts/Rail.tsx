@@ -18,7 +18,7 @@ export function Rail({ stages: seen, block }: Stood) {
         const when = seen.findLast((stood) => stood.stage === stage);
         const state = stage === last?.stage ? "now" : when && index < (at < 0 ? stages.length : at) ? "done" : "ahead";
         return (
-          <li key={stage} class={state} aria-current={state === "now" ? "step" : undefined}>
+          <li key={stage} class={state === "now" ? `now ${stage}` : state} aria-current={state === "now" ? "step" : undefined}>
             <span class="name">{name}</span>
             {when && <span class="quiet">block {when.block}</span>}
             {state === "now" && stage !== "settled" && (

@@ -8,7 +8,7 @@ export function Who() {
     <div class="who" aria-live="polite">
       {account.value ? (
         <span title={account.value.account}>
-          {short(account.value.account)} · {money(account.value.free, about.value)}
+          {short(account.value.account)} · {money(account.value.free, about.value, 4)}
         </span>
       ) : (
         <span class="quiet">no account</span>
