@@ -3,6 +3,7 @@
 use crate::{
     attack::{
         decoder::{Decoder, DecoderBudget},
+        gradient::{Search, Slopes, Victims},
         linear::LinearAttack,
         naming::{Naming, naming},
         plausible, posterior,
@@ -51,6 +52,8 @@ pub struct AttackFigures {
     pub likeness: Likeness,
     /// Its similarity less that of the better floor.
     pub above_floor: f64,
+    /// On how many targets it was tried.
+    pub targets: usize,
 }
 
 /// Bits that a release tells.
@@ -159,14 +162,15 @@ struct Scene<'a> {
     floor: f64,
 }
 
-/// Measures what `channel` gives away of `subject`'s targets. `progress` hears what is done next.
+/// Measures what `channel` gives away of `subject`'s targets; with `head`, also to an attacker who follows its slopes.
+/// `progress` hears what is done next.
 ///
 /// # Errors
 /// [`SubjectError`]; a channel without noise is measured as one with next to none.
 pub fn assess(
     subject: &Subject,
-    channel: &Channel,
-    plan: &Plan,
+    head: Option<&dyn Slopes>,
+    (channel, plan): (&Channel, &Plan),
     progress: &mut dyn FnMut(&'static str),
 ) -> Result<Assessment, SubjectError> {
     subject.check()?;
@@ -178,9 +182,9 @@ pub fn assess(
     let mut strip = Strip::new(subject);
     strip.add("label alone", &floors.class_mean);
     progress("linear attack");
-    let guesses = scene.linear();
-    strip.add("linear attack", &guesses);
-    let mut attacks = vec![scene.figures("linear", &guesses)];
+    let linear = scene.linear();
+    strip.add("linear attack", &linear);
+    let mut attacks = vec![scene.figures("linear", &linear)];
     let mut decoder_epochs = 0;
     if let Some(budget) = plan.decoder {
         progress("decoder");
@@ -191,6 +195,12 @@ pub fn assess(
             attacks.push(scene.figures("decoder", &guesses));
             decoder_epochs = decoder.epochs;
         }
+    }
+    if let Some(head) = head {
+        progress("search along the head's slopes");
+        let (figures, guesses) = scene.searched(head, &linear, &floors.class_mean);
+        strip.add("search", &guesses);
+        attacks.push(figures);
     }
     progress("attackers with an archive");
     let archived = scene.archived();
@@ -262,7 +272,28 @@ impl<'a> Scene<'a> {
 
     fn figures(&self, name: &'static str, guess: &Matrix) -> AttackFigures {
         let likeness = likeness(self.subject, guess);
-        AttackFigures { name, above_floor: likeness.similarity() - self.floor, likeness }
+        AttackFigures { name, above_floor: likeness.similarity() - self.floor, likeness, targets: self.targets.rows() }
+    }
+
+    /// What a search along the head's slopes reaches, on as many targets as it can afford.
+    fn searched(&self, head: &dyn Slopes, linear: &Matrix, class_mean: &Matrix) -> (AttackFigures, Matrix) {
+        let Subject { kind, reference, targets } = self.subject;
+        let search = Search { kind, head, channel: self.channel, seed: self.seed };
+        let (count, steps) = search.extent();
+        let all = reference.inputs.rows();
+        let few: Vec<usize> = (0..search.tuned().min(all)).map(|at| at * all / search.tuned().min(all)).collect();
+        let learnt = self.learnt.chosen(&few);
+        let guess = self.linear_from(&self.learnt, &learnt);
+        let known = Victims { released: &learnt, linear: &guess, class_mean: &guess };
+        let weight = search.weight(&known, &reference.inputs.chosen(&few), steps);
+        let (chosen, _) = self.spread(count);
+        let (released, truth) = (self.released.chosen(&chosen), targets.inputs.chosen(&chosen));
+        let (linear, class_mean) = (linear.chosen(&chosen), class_mean.chosen(&chosen));
+        let victims = Victims { released: &released, linear: &linear, class_mean: &class_mean };
+        let guesses = search.guesses(&victims, weight, steps);
+        let likeness = Likeness::of(kind, &truth, &guesses);
+        let above_floor = likeness.similarity() - self.floor_of(&chosen, &truth);
+        (AttackFigures { name: "search", above_floor, likeness, targets: chosen.len() }, guesses)
     }
 
     fn linear_from(&self, learnt: &Matrix<f64>, released: &Matrix<f64>) -> Matrix {

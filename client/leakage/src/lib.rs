@@ -4,7 +4,7 @@
 //!
 //! A [`Subject`] holds inputs with the features that a head makes of them, for two parts of a population: what attackers
 //! learn from, and what they are tried on. [`assess`] releases them through a [`Channel`] and gives an [`Assessment`]:
-//! the linear attacker of least error, a decoder trained on released samples, the exact posterior over an archive (bits,
+//! the linear attacker of least error, a decoder trained on released samples, a search along the head's [`Slopes`], the exact posterior over an archive (bits,
 //! and how often an input is found among a hundred to ten thousand), traits, what repeats add, each against the
 //! floor of what the answer alone gives away.
 //!
@@ -22,7 +22,7 @@
 //! let names = vec!["shown".to_owned(), "hidden".to_owned()];
 //! let subject = Subject { kind: Kind::Attributes { names }, reference: part(0), targets: part(1) };
 //! let plan = Plan { seed: Seed(1), decoder: None, repeats: false };
-//! let found = assess(&subject, &Channel::reaching(0.05, 6), &plan, &mut |_| {}).unwrap();
+//! let found = assess(&subject, None, (&Channel::reaching(0.05, 6), &plan), &mut |_| {}).unwrap();
 //! let attributes = &found.attacks[0].likeness.attributes;
 //! assert!(attributes[0].1 > 0.9 && attributes[1].1 < attributes[0].1);
 //! ```
@@ -41,7 +41,7 @@ mod sample;
 mod solve;
 
 pub use assess::{ARCHIVES, Assessment, AttackFigures, Bits, Plan, REPEATS, Repeat, Strip, assess};
-pub use attack::decoder::DecoderBudget;
+pub use attack::{decoder::DecoderBudget, gradient::Slopes};
 pub use channel::{Channel, clipped};
 pub use floor::{Floors, floors};
 pub use grade::{BITS_LIMIT, Grade, Graded, grade};
@@ -51,4 +51,4 @@ pub use random::Seed;
 pub use sample::{Kind, LEAST_SAMPLES, Samples, Subject, SubjectError};
 
 /// Version of what is measured and how: figures of different versions do not compare.
-pub const SUITE: u32 = 1;
+pub const SUITE: u32 = 2;

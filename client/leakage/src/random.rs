@@ -21,6 +21,8 @@ pub(crate) enum Purpose {
     Directions = 4,
     /// Noise of repeated releases.
     Repeats = 5,
+    /// Where searches start.
+    Starts = 6,
 }
 
 /// Uniform and normal numbers.

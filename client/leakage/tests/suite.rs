@@ -41,7 +41,7 @@ fn quick(decoder: Option<usize>) -> Plan {
 }
 
 fn assessed(subject: &Subject, channel: Channel, plan: &Plan) -> Assessment {
-    assess(subject, &channel, plan, &mut |_| {}).unwrap()
+    assess(subject, None, (&channel, plan), &mut |_| {}).unwrap()
 }
 
 /// Numbers that look random and are the same for ever.
@@ -233,7 +233,7 @@ fn what_cannot_be_assessed_is_refused_by_what_it_lacks() {
     let refused = |alter: fn(&mut Subject)| {
         let mut subject = whole.clone();
         alter(&mut subject);
-        assess(&subject, &Channel::reaching(0.1, 5), &quick(None), &mut |_| {}).err()
+        assess(&subject, None, (&Channel::reaching(0.1, 5), &quick(None)), &mut |_| {}).err()
     };
     assert_eq!(refused(|_| {}), None);
     let few = refused(|subject| {

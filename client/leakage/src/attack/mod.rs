@@ -1,6 +1,7 @@
 //! Attackers who know head, policy and population, and have never seen the input.
 
 pub mod decoder;
+pub mod gradient;
 pub mod linear;
 pub mod naming;
 pub mod posterior;

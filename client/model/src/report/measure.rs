@@ -4,6 +4,7 @@ use super::{
     Extent, RefusedCut, ReportError, Share, SplitReport,
     cuts::{CutState, linear_layers},
     policy::{Listing, listing},
+    slopes::FloatHead,
     subject::{Axis, exact_match, subject},
 };
 use crate::{
@@ -17,7 +18,7 @@ use crate::{
 };
 use encompute_head::EvaluateError;
 use encompute_leakage::{
-    Assessment, Channel, DecoderBudget, Matrix, Plan, Subject, assess,
+    Assessment, Channel, DecoderBudget, Matrix, Plan, Slopes, Subject, assess,
     bounds::{Change, Sensitivity, fitted_sigma, sensitivity},
     clipped,
     metrics::wilson,
@@ -119,9 +120,12 @@ impl<'a> Measurer<'a> {
             let features = |samples: &[&Sample]| features_of(&split, samples);
             let reference = (parts.reference.as_slice(), features(&parts.reference)?);
             let subject = subject(&axis, reference, (&parts.targets, features(&parts.targets)?));
+            let head = self.bench.graph(&split.card.after)?;
+            let head = FloatHead::new(&head, split.card.clip, &axis).filter(|_| !self.bench.reads_text());
+            let head = head.as_ref().map(|head| head as &dyn Slopes);
             for policy in split.policies() {
                 let of = format!("{name}, {}", policy.name);
-                let leakage = self.assessed(&of, &subject, &channel(&policy), progress, true)?;
+                let leakage = self.assessed((&of, head), &subject, &channel(&policy), progress, true)?;
                 progress(&format!("{of}: accuracy"));
                 let row = Row {
                     split: &split,
@@ -195,7 +199,7 @@ impl<'a> Measurer<'a> {
         let promised = (self.bench.card().labels.len() as f64).log2() + BEYOND_CLASS_BITS;
         let sigma = fitted_sigma(&clipped(&subject.reference.features), &subject.reference.labels, promised);
         let channel = Channel::reaching(sigma, SURVEYED_BITS);
-        let leakage = self.assessed(after, &subject, &channel, &mut |_| {}, false)?;
+        let leakage = self.assessed((after, None), &subject, &channel, &mut |_| {}, false)?;
         let tail = split.tail.as_deref().map(|bytes| TailModel::load(bytes, TailLimits::default())).transpose()?;
         let correct = |rows: &Matrix| {
             let right = rows.each_row().zip(&subject.targets.labels).map(|(row, label)| {
@@ -216,7 +220,7 @@ impl<'a> Measurer<'a> {
 
     fn assessed(
         &self,
-        of: &str,
+        (of, head): (&str, Option<&dyn Slopes>),
         subject: &Subject,
         channel: &Channel,
         progress: &mut dyn FnMut(&str),
@@ -225,7 +229,7 @@ impl<'a> Measurer<'a> {
         let decoder = whole.then_some(DecoderBudget { epochs: self.extent.epochs });
         let plan = Plan { seed: self.extent.seed, decoder, repeats: whole };
         let named = |source| ReportError::Subject { split: of.to_owned(), source };
-        assess(subject, channel, &plan, &mut |step| progress(&format!("{of}: {step}"))).map_err(named)
+        assess(subject, head, (channel, &plan), &mut |step| progress(&format!("{of}: {step}"))).map_err(named)
     }
 
     /// How much features move with an input; of the float head, whose numbers are not rounded.

@@ -10,6 +10,7 @@ mod html;
 mod measure;
 mod plots;
 mod policy;
+mod slopes;
 mod subject;
 mod verdict;
 

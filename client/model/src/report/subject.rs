@@ -6,7 +6,8 @@ use encompute_leakage::{Kind, Matrix, Samples, Subject};
 /// Rows of pictures within 0 ..= 1, or of attributes with mean 0 and deviation 1 over what attackers have.
 pub struct Axis {
     pub kind: Kind,
-    mean: Vec<f32>,
+    /// What counts as nothing.
+    pub mean: Vec<f32>,
     /// What counts as one for each number of the float model's input.
     pub units: Vec<f32>,
 }
