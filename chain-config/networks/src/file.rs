@@ -151,6 +151,7 @@ struct DeploymentFile {
     features_window_blocks: u32,
     creator_window_blocks: u32,
     accept_window_blocks: u32,
+    dispute_window_blocks: u32,
 }
 
 impl Network {
@@ -394,6 +395,7 @@ impl Keys<'_> {
                 features: window("deployment.features_window_blocks", found.features_window_blocks)?,
                 creator: window("deployment.creator_window_blocks", found.creator_window_blocks)?,
                 accept: window("deployment.accept_window_blocks", found.accept_window_blocks)?,
+                dispute: window("deployment.dispute_window_blocks", found.dispute_window_blocks)?,
             },
         })
     }
@@ -449,6 +451,7 @@ fn deployment_file(params: &Params, decimals: u8) -> DeploymentFile {
         features_window_blocks: params.windows.features.0,
         creator_window_blocks: params.windows.creator.0,
         accept_window_blocks: params.windows.accept.0,
+        dispute_window_blocks: params.windows.dispute.0,
     }
 }
 

@@ -43,6 +43,8 @@ pub struct JobBundle {
     /// The last worker that claimed the job, with its registration as of that block: it cannot change
     /// while the worker holds a job.
     pub worker: Option<(Address, WorkerRecord)>,
+    /// Payout accounts of the workers that judged its disputes, as of when the audit reads.
+    pub juror_payouts: BTreeMap<Address, Address>,
     /// Its measurement's entry on the allow-list.
     pub measurement: Option<MeasurementRecord>,
     /// Time of the block in which the worker's evidence counted ([`Counted::of`](crate::Counted::of) the

@@ -51,12 +51,13 @@ pub fn audit_ledger(
         ("stakes", found.stakes, stated.stakes),
         ("bonds", found.bonds, stated.bonds),
         ("credits", found.credits, stated.credits),
+        ("deposits", found.deposits, stated.deposits),
     ] {
         if rebuilt != stated {
             differences.push(format!("{name}: events give {rebuilt}, the contract says {stated}"));
         }
     }
-    let parts = [found.escrow, found.stakes, found.bonds, found.credits];
+    let parts = [found.escrow, found.stakes, found.bonds, found.credits, found.deposits];
     let held = parts.into_iter().try_fold(Plancks::ZERO, Plancks::checked_add).unwrap_or_default();
     // Anybody may send a contract money unasked. Nobody is owed it, so it is named and harms nothing.
     let surplus = balance.checked_sub(held).unwrap_or_else(|| {
@@ -75,6 +76,7 @@ pub fn audit_ledger(
         ("stakes", text(found.stakes)),
         ("bonds", text(found.bonds)),
         ("credits", text(found.credits)),
+        ("deposits", text(found.deposits)),
         ("balance", text(balance)),
         ("surplus", text(surplus)),
     ]);

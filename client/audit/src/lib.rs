@@ -18,6 +18,7 @@ pub mod report;
 pub mod when;
 
 pub use encompute_attest::network::{Judge, TrustError};
+pub use encompute_lifecycle::dispute::{Heard, deposit};
 pub use job::{JobBundle, audit_job};
 pub use ledger::{LedgerReport, audit_ledger};
 pub use preflight::{CommitmentRefused, JobFacts, RoundRefused, VerifiedRound, verify_commitment, verify_round};

@@ -1,7 +1,7 @@
 //! The money of one job: what was credited, to whom, and what stake and bond were held for it.
 
 use crate::{job::JobBundle, report::Checks};
-use encompute_lifecycle::{Outcome, Settlement, outcome::Party};
+use encompute_lifecycle::{Outcome, Settlement, dispute::Heard, outcome::Party};
 use encompute_protocol::{
     Address, JobProgress, Plancks, Reason, Stage,
     event::{Cause, Credited, Event, Movement},
@@ -10,17 +10,30 @@ use std::collections::BTreeSet;
 
 const TABLE: &str = "refund table over the job's terms";
 
+/// Its disputes, as its events tell them.
+fn disputes(bundle: &JobBundle) -> Vec<Heard> {
+    Heard::all(bundle.events.iter().map(|(_, event)| event))
+}
+
 /// How the job ended, as far as money goes; none while it runs.
-fn outcome(progress: &JobProgress) -> Option<Outcome> {
+fn outcome(bundle: &JobBundle) -> Option<Outcome> {
+    let progress: &JobProgress = &bundle.progress;
     match (progress.stage, progress.reason) {
         (Stage::Settled, _) => Some(Outcome::Settled),
-        (Stage::Failed, Some(Reason::WorkerTimeout)) => Some(Outcome::TimedOut),
-        (Stage::Failed, Some(Reason::CreatorTimeout | Reason::CreatorRefused)) => Some(Outcome::CreatorFailed),
+        (Stage::Failed, Some(Reason::WorkerTimeout | Reason::BlobMissing)) => Some(Outcome::TimedOut),
+        (Stage::Failed, Some(Reason::CreatorTimeout | Reason::CreatorRefused | Reason::ResultWithheld)) => {
+            Some(Outcome::CreatorFailed)
+        }
+        (Stage::Failed, Some(Reason::HeadMismatch)) => {
+            let winners = disputes(bundle).last().map_or(0, |heard| heard.winners().len());
+            Some(Outcome::HeadWrong { winners: u8::try_from(winners).unwrap_or(u8::MAX) })
+        }
+        (Stage::Failed, Some(Reason::ResultMismatch)) => Some(Outcome::TailRefunded),
         (Stage::Failed, Some(Reason::UserNoShow)) => Some(Outcome::Stopped),
         (Stage::Cancelled, _) if progress.output.is_some() => Some(Outcome::Stopped),
         (Stage::Failed | Stage::Cancelled, _) => Some(Outcome::Refunded),
         (Stage::Requested | Stage::Claimed | Stage::HeadCommitted, _)
-        | (Stage::FeaturesSent | Stage::ResultCommitted, _) => None,
+        | (Stage::FeaturesSent | Stage::ResultCommitted | Stage::Disputed(_), _) => None,
     }
 }
 
@@ -43,12 +56,12 @@ fn sum_of(bundle: &JobBundle, wanted: impl Fn(&Credited) -> bool) -> Plancks {
 
 /// Every credit is the refund table's: by cause, by party, and to nobody else.
 pub(crate) fn credits(bundle: &JobBundle, checks: &mut Checks) {
-    let ended = outcome(&bundle.progress);
+    let ended = outcome(bundle);
     let Some(settlement) = settlement(bundle, ended) else {
         return checks.missing("credits-table", "a computable settlement", "chain: job terms");
     };
     if ended.is_none() {
-        let paid = sum_of(bundle, |credit| credit.cause != Cause::Slash);
+        let paid = sum_of(bundle, |credit| !matches!(credit.cause, Cause::Slash | Cause::Deposit));
         checks.same("credits-none-yet", Plancks::ZERO, paid, "lifecycle: escrow is credited at the end");
     }
     for (id, cause) in [
@@ -59,6 +72,7 @@ pub(crate) fn credits(bundle: &JobBundle, checks: &mut Checks) {
         ("credit-protocol-fee", Cause::ProtocolFee),
         ("credit-refund", Cause::Refund),
         ("credit-slash", Cause::Slash),
+        ("credit-deposit", Cause::Deposit),
     ] {
         let due = sum(settlement.lines.iter().filter(|line| line.cause == cause).map(|line| line.amount));
         checks.same(id, due, sum_of(bundle, |credit| credit.cause == cause), TABLE);
@@ -66,7 +80,7 @@ pub(crate) fn credits(bundle: &JobBundle, checks: &mut Checks) {
     recipients(bundle, &settlement, checks);
 }
 
-/// Everything that should have been credited so far: each retry's slash, and the ending.
+/// Everything that should have been credited so far: each retry's slash, each dispute's deposit, and the ending.
 fn settlement(bundle: &JobBundle, ended: Option<Outcome>) -> Option<Settlement> {
     let mut all = ended.map_or(Some(Settlement::default()), |outcome| Settlement::of(&bundle.terms, outcome))?;
     let last = u8::from(ended == Some(Outcome::TimedOut));
@@ -74,6 +88,11 @@ fn settlement(bundle: &JobBundle, ended: Option<Outcome>) -> Option<Settlement> 
         let retry = Settlement::of(&bundle.terms, Outcome::Retried)?;
         all.lines.extend(retry.lines);
         all.stake_slashed = all.stake_slashed.checked_add(retry.stake_slashed)?;
+    }
+    for heard in disputes(bundle) {
+        let own = heard.settlement(&bundle.terms)?;
+        all.lines.extend(own.lines);
+        all.stake_slashed = all.stake_slashed.checked_add(own.stake_slashed)?;
     }
     Some(all)
 }
@@ -85,6 +104,7 @@ fn recipients(bundle: &JobBundle, settlement: &Settlement, checks: &mut Checks) 
         .iter()
         .filter_map(|(_, event)| match event {
             Event::JobStageChanged(step) if matches!(step.to, Stage::Requested | Stage::Failed) => Some(step.by),
+            Event::JobStageChanged(step) if matches!(step.from, Some(Stage::Disputed(_))) => Some(step.by),
             _ => None,
         })
         .collect();
@@ -95,6 +115,11 @@ fn recipients(bundle: &JobBundle, settlement: &Settlement, checks: &mut Checks) 
         Party::Creator => BTreeSet::from([bundle.creator]),
         Party::Treasury => bundle.treasuries.clone(),
         Party::Poker => pokers.clone(),
+        Party::Juror(at) => disputes(bundle)
+            .iter()
+            .filter_map(|heard| heard.winners().get(usize::from(at)).copied())
+            .filter_map(|juror| bundle.juror_payouts.get(&juror).copied())
+            .collect(),
     };
     let parties = [
         ("paid-user", Party::User),
@@ -102,6 +127,9 @@ fn recipients(bundle: &JobBundle, settlement: &Settlement, checks: &mut Checks) 
         ("paid-creator", Party::Creator),
         ("paid-treasury", Party::Treasury),
         ("paid-poker", Party::Poker),
+        ("paid-juror-1", Party::Juror(0)),
+        ("paid-juror-2", Party::Juror(1)),
+        ("paid-juror-3", Party::Juror(2)),
     ];
     for (id, party) in parties {
         let accounts = accounts(party);
@@ -136,11 +164,14 @@ pub(crate) fn deposits(bundle: &JobBundle, checks: &mut Checks) {
         let gone = sum([moved(bond, Movement::Released), moved(bond, Movement::Slashed)].into_iter());
         moved(bond, Movement::Locked).checked_sub(gone).map_or("less than nothing".to_owned(), |held| held.to_string())
     };
-    let ended = outcome(&bundle.progress);
+    let ended = outcome(bundle);
     let bond = if ended.is_some() { Plancks::ZERO } else { bundle.terms.job_bond };
     checks.same("bond-locked", bundle.terms.job_bond, moved(true, Movement::Locked), "chain: job terms");
     checks.same("bond-held", bond, held(true), "lifecycle: held until the job ends");
-    checks.same("stake-held", bundle.progress.stake_held, held(false), "chain: job progress");
+    let committee = disputes(bundle).iter().filter(|heard| heard.holds_stake()).map(|heard| heard.jurors.len()).sum();
+    let of_committee = std::iter::repeat_n(bundle.terms.job_stake, committee);
+    let stake = sum(of_committee.chain([bundle.progress.stake_held]));
+    checks.same("stake-held", stake, held(false), "chain: job progress, and its committee's");
     if let Some(settlement) = settlement(bundle, ended) {
         checks.same("stake-slashed", settlement.stake_slashed, moved(false, Movement::Slashed), TABLE);
         checks.same("bond-slashed", settlement.bond_slashed, moved(true, Movement::Slashed), TABLE);

@@ -3,21 +3,28 @@
 
 use crate::{job::JobBundle, report::Checks};
 use encompute_protocol::{
-    Address, BlockNumber, Blocks, Reason, Stage,
+    Address, BlockNumber, Blocks, DisputeKind, Reason, Stage,
     event::{Event, JobStageChanged},
+    market::SHORTEST_WINDOW,
 };
 
 /// Which stage may follow which.
 fn follows(from: Option<Stage>, to: Stage) -> bool {
-    use Stage::{Cancelled, Claimed, Failed, FeaturesSent, HeadCommitted, Requested, ResultCommitted, Settled};
+    use DisputeKind::{Head, Missing, Result};
+    use Stage::{
+        Cancelled, Claimed, Disputed, Failed, FeaturesSent, HeadCommitted, Requested, ResultCommitted, Settled,
+    };
     matches!(
         (from, to),
         (None, Requested)
             | (Some(Requested), Claimed | Failed | Cancelled)
             | (Some(Claimed), Requested | HeadCommitted | Failed)
-            | (Some(HeadCommitted), FeaturesSent | Settled | Failed | Cancelled)
+            | (Some(HeadCommitted), FeaturesSent | Settled | Failed | Cancelled | Disputed(Head | Missing))
             | (Some(FeaturesSent), ResultCommitted | Failed)
-            | (Some(ResultCommitted), Settled)
+            | (Some(ResultCommitted), Settled | Disputed(Missing | Result))
+            | (Some(Disputed(Head)), HeadCommitted | Disputed(Head) | Failed)
+            | (Some(Disputed(Missing)), HeadCommitted | ResultCommitted | Failed)
+            | (Some(Disputed(Result)), ResultCommitted | Failed)
     )
 }
 
@@ -34,7 +41,14 @@ enum Due {
 
 impl Due {
     fn of(step: &JobStageChanged, bundle: &JobBundle) -> Self {
+        if matches!(step.from, Some(Stage::Disputed(_))) {
+            return match step.reason {
+                Some(Reason::BlobMissing | Reason::ResultWithheld | Reason::ResultMismatch) => Self::Late,
+                _ => Self::Ever,
+            };
+        }
         match (step.to, step.reason) {
+            (Stage::Disputed(_), _) => Self::InTime,
             (Stage::Claimed | Stage::HeadCommitted | Stage::FeaturesSent | Stage::ResultCommitted, _)
             | (Stage::Failed, Some(Reason::CreatorRefused)) => Self::InTime,
             (Stage::Requested, Some(Reason::WorkerTimeout))
@@ -68,7 +82,11 @@ impl Due {
 
 /// The one account that may make a step; none where anybody may.
 fn actor(step: &JobStageChanged, bundle: &JobBundle) -> Option<Address> {
+    if matches!(step.from, Some(Stage::Disputed(_))) {
+        return None;
+    }
     match (step.to, step.reason) {
+        (Stage::Disputed(_), _) => Some(bundle.terms.user),
         (Stage::Requested, None) | (Stage::FeaturesSent | Stage::Cancelled, _) => Some(bundle.terms.user),
         (Stage::Claimed | Stage::HeadCommitted, _) => step.worker,
         (Stage::ResultCommitted, _) | (Stage::Failed, Some(Reason::CreatorRefused)) => Some(bundle.creator),
@@ -85,6 +103,7 @@ fn window(stage: Stage, bundle: &JobBundle) -> Option<Blocks> {
         Stage::HeadCommitted => Some(windows.features),
         Stage::FeaturesSent => Some(windows.creator),
         Stage::ResultCommitted => Some(windows.accept),
+        Stage::Disputed(_) => Some(windows.dispute),
         Stage::Settled | Stage::Failed | Stage::Cancelled => None,
     }
 }
@@ -96,6 +115,8 @@ pub(crate) fn stages(bundle: &JobBundle, checks: &mut Checks) {
         _ => None,
     });
     let (mut at, mut deadline): (Option<Stage>, Option<BlockNumber>) = (None, None);
+    // What was left of the window of a stage that a dispute interrupted.
+    let mut left = Blocks(0);
     for (index, (block, step)) in steps.enumerate() {
         let id = |what: &str| format!("stage-{index}-{what}");
         let name = format!("{:?} to {:?}", step.from, step.to);
@@ -108,7 +129,13 @@ pub(crate) fn stages(bundle: &JobBundle, checks: &mut Checks) {
         if let Some(actor) = actor(step, bundle) {
             checks.same(&id("actor"), actor, step.by, "lifecycle: whose turn it is");
         }
-        if let Some(window) = window(step.to, bundle) {
+        let was_disputed = matches!(step.from, Some(Stage::Disputed(_)));
+        if matches!(step.to, Stage::Disputed(_)) && !was_disputed {
+            left = Blocks(deadline.map_or(0, |deadline| deadline.0.saturating_sub(block.0)));
+        }
+        let resumed = was_disputed && matches!(step.to, Stage::HeadCommitted | Stage::ResultCommitted);
+        let window = if resumed { Some(left.max(SHORTEST_WINDOW)) } else { window(step.to, bundle) };
+        if let Some(window) = window {
             let expected = block.checked_add(window).unwrap_or_default();
             checks.same(&id("deadline"), expected, step.deadline, "chain: job terms");
         }

@@ -14,9 +14,9 @@ use encompute_protocol::{
     Address, BlockNumber, ContractAddress, GenesisHash, Plancks,
     call::{
         AcceptResult, ActivateVersion, AddBond, AddStake, AllowMeasurement, AskBond, AskStake, BeginRegistration,
-        CancelJob, ClaimJob, CommitHead, CommitResult, DeprecateVersion, ListModel, PokeJob, PublishVersion,
-        RefuseFeatures, RegisterWorker, RequestJob, RevokeMeasurement, RevokeVersion, SendFeatures, SetCapacity,
-        SetGovernor, SetParams, SetPaused, TakeBond, TakeStake, WithdrawCredit,
+        CancelJob, ClaimJob, CommitHead, CommitResult, DeprecateVersion, ListModel, OpenDispute, PokeJob, PostBlob,
+        PublishVersion, RefuseFeatures, RegisterWorker, RequestJob, RevealVerdict, RevokeMeasurement, RevokeVersion,
+        SealVerdict, SendFeatures, SetCapacity, SetGovernor, SetParams, SetPaused, TakeBond, TakeStake, WithdrawCredit,
     },
 };
 
@@ -111,11 +111,11 @@ macro_rules! capabilities {
 
 capabilities! {
     /// Buys runs, moves them on, takes what it is owed.
-    SubmitJob: RequestJob SendFeatures AcceptResult CancelJob PokeJob WithdrawCredit;
-    /// Registers as a worker, claims jobs, commits heads, takes what it is owed.
-    WorkJob: BeginRegistration RegisterWorker ClaimJob CommitHead SetCapacity AddStake AskStake TakeStake PokeJob WithdrawCredit;
+    SubmitJob: RequestJob SendFeatures AcceptResult CancelJob PokeJob OpenDispute WithdrawCredit;
+    /// Registers as a worker, claims jobs, commits heads, judges others', takes what it is owed.
+    WorkJob: BeginRegistration RegisterWorker ClaimJob CommitHead SealVerdict RevealVerdict PostBlob SetCapacity AddStake AskStake TakeStake PokeJob WithdrawCredit;
     /// Lists models, answers for them, finishes jobs, takes what it is owed.
-    ServeTail: ListModel PublishVersion ActivateVersion DeprecateVersion RevokeVersion AddBond AskBond TakeBond CommitResult RefuseFeatures PokeJob WithdrawCredit;
+    ServeTail: ListModel PublishVersion ActivateVersion DeprecateVersion RevokeVersion AddBond AskBond TakeBond CommitResult RefuseFeatures PostBlob PokeJob WithdrawCredit;
     /// Allows code, sets parameters, stops new jobs.
     Govern: AllowMeasurement RevokeMeasurement SetParams SetPaused SetGovernor RevokeVersion;
 }

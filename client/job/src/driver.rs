@@ -17,8 +17,8 @@ use encompute_host::clock::{self, Instant};
 use encompute_keys::MachineSecret;
 use encompute_networks::Network;
 use encompute_protocol::{
-    BlobDigest, BlockNumber, HeadDigest, JobId, JobProgress, JobTerms, Plancks, RoundIndex, RoundReceiptDigest, Stage,
-    VersionManifest,
+    BlobDigest, BlockNumber, DisputeKind, HeadDigest, JobId, JobProgress, JobTerms, Plancks, RoundIndex,
+    RoundReceiptDigest, Stage, VersionManifest,
     call::{AcceptResult, PokeJob, ReadJob, ReadSplit},
     event::Event,
     manifest::JobResult,
@@ -102,7 +102,7 @@ impl<M: SubmitJob> Runner<M> {
                 Stage::Claimed => self.rounds(journal, job, terms, progress, &mut in_hand, watch).await?,
                 Stage::HeadCommitted if self.is_past(progress.deadline).await? => self.poke(job).await,
                 Stage::HeadCommitted => self.release(journal, job, terms, progress, in_hand.run.take(), watch).await?,
-                Stage::FeaturesSent => {}
+                Stage::FeaturesSent | Stage::Disputed(_) => {}
                 Stage::ResultCommitted => self.take_result(journal, job, progress, watch).await?,
                 Stage::Settled => {
                     // It may have settled by itself while nobody was here to open what was paid for.
@@ -145,7 +145,10 @@ impl<M: SubmitJob> Runner<M> {
                 return Ok(());
             }
             self.keep_in_store(journal, progress.stage).await;
-            if block.block.number > progress.deadline {
+            // A committee may be drawn long before the window to draw it is over.
+            let draws = matches!(progress.stage, Stage::Disputed(DisputeKind::Head))
+                && block.block.number.0 > progress.changed_at.0.saturating_add(1);
+            if draws || block.block.number > progress.deadline {
                 self.poke(job).await;
                 return Ok(());
             }

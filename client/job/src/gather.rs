@@ -1,6 +1,6 @@
 //! Everything that an audit of a job reads, gathered from chain and store.
 
-use encompute_audit::{Counted, JobBundle};
+use encompute_audit::{Counted, Heard, JobBundle};
 use encompute_chain::{BlockEvents, BlockHash, Client, Fact, ReadError};
 use encompute_protocol::{
     Address, BlobDigest, BlockNumber, JobId, Params, Transcript,
@@ -132,6 +132,12 @@ pub async fn gather(client: &Client, blobs: &GatewayClient, job: JobId) -> Resul
             (Some((account, record)), read_in(client, head.hash, measurement).await?)
         }
     };
+    let mut juror_payouts = BTreeMap::new();
+    for juror in Heard::all(events.iter().map(|(_, event)| event)).into_iter().flat_map(|heard| heard.jurors) {
+        if let Some((record, _)) = read_in(client, head.hash, ReadWorker { worker: juror }).await? {
+            juror_payouts.insert(juror, record.payout);
+        }
+    }
     let counted_at = match Counted::of(&events) {
         None => None,
         Some(counted) => {
@@ -154,6 +160,7 @@ pub async fn gather(client: &Client, blobs: &GatewayClient, job: JobId) -> Resul
         treasuries,
         worker,
         measurement,
+        juror_payouts,
         counted_at,
         unread_events: unread,
         blobs: BTreeMap::new(),

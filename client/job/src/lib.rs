@@ -10,6 +10,7 @@
 
 mod case;
 mod commitment;
+mod dispute;
 mod driver;
 mod error;
 mod gather;

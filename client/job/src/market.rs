@@ -3,8 +3,8 @@
 
 use encompute_chain::{ReadError, ReadMarket};
 use encompute_protocol::{
-    BasisPoints, BlobDigest, Fees, JobId, JobProgress, JobTerms, ModelId, Plancks, Reason, ReleasePolicy, SplitIndex,
-    SplitManifest, Stage, VersionId, VersionManifest, VersionStatus, Windows,
+    BasisPoints, BlobDigest, DisputeKind, Fees, JobId, JobProgress, JobTerms, ModelId, Plancks, Reason, ReleasePolicy,
+    SplitIndex, SplitManifest, Stage, VersionId, VersionManifest, VersionStatus, Windows,
     call::{QuoteJob, ReadCounts, ReadModel, ReadParams, ReadVersion},
     wire::{DecodeError, Message},
 };
@@ -241,7 +241,7 @@ impl Quote {
             "information_bits": f64::from(policy.information_millibits) / 1000.0,
             "accuracy": accuracy_json(split, policy),
             "windows_blocks": { "claim": windows.claim.0, "head": windows.head.0, "features": windows.features.0,
-                                "creator": windows.creator.0, "accept": windows.accept.0 },
+                                "creator": windows.creator.0, "accept": windows.accept.0, "dispute": windows.dispute.0 },
             "refunds": self.refunds().iter().map(|(outcome, back)| json!({ "outcome": outcome, "back": plancks(*back) })).collect::<Vec<_>>(),
         })
     }
@@ -253,6 +253,7 @@ impl Quote {
         let stop = tail.share_floor(self.stop_fee).unwrap_or_default();
         let paid = head.checked_add(stop).unwrap_or_default();
         let fee = paid.share_ceil(self.protocol_fee).unwrap_or_default().min(protocol);
+        let head_fee = head.share_ceil(self.protocol_fee).unwrap_or_default().min(protocol);
         let sum = |parts: &[Plancks]| {
             parts.iter().try_fold(Plancks::ZERO, |sum, part| sum.checked_add(*part)).unwrap_or_default()
         };
@@ -265,6 +266,11 @@ impl Quote {
                 total.checked_sub(sum(&[head, stop, fee])).unwrap_or_default(),
             ),
             ("creator failed (head fee from its bond)", sum(&[head, tail, protocol, tip])),
+            ("head found wrong by a committee (and half of the worker's stake)", total),
+            (
+                "result that its creator does not answer for",
+                total.checked_sub(sum(&[head, head_fee])).unwrap_or_default(),
+            ),
         ]
     }
 }
@@ -300,6 +306,10 @@ pub fn stage_name(stage: Stage) -> &'static str {
         Stage::Settled => "settled",
         Stage::Failed => "failed",
         Stage::Cancelled => "cancelled",
+        Stage::Disputed(DisputeKind::Head) => "disputed-head",
+        Stage::Disputed(DisputeKind::Missing) => "disputed-missing",
+        Stage::Disputed(DisputeKind::Result) => "disputed-result",
+        Stage::Disputed(DisputeKind::Attestation) => "disputed-attestation",
     }
 }
 
@@ -314,14 +324,14 @@ pub fn reason_words(reason: Reason) -> String {
         Reason::CreatorRefused => "the creator refused the features",
         Reason::VersionRevoked => "the version was revoked before the head was committed",
         Reason::AttestationExpired => "the worker's registration ran out before it committed",
-        Reason::MeasurementRevoked => "the worker's code was revoked before it committed",
-        Reason::BadReceipt
-        | Reason::HeadMismatch
-        | Reason::BlobMissing
-        | Reason::ResultMismatch
-        | Reason::ResultWithheld
-        | Reason::ArbiterTimeout
-        | Reason::Paused => "a reason that no rule of this version gives",
+        Reason::MeasurementRevoked => "the worker's code was revoked",
+        Reason::HeadMismatch => "a committee found that the head gives something else than the worker committed",
+        Reason::BlobMissing => "the worker did not post the transcript that it had committed",
+        Reason::ResultMismatch => "the creator did not answer for a result that opens to nothing",
+        Reason::ResultWithheld => "the creator did not post the result that it had committed",
+        Reason::ArbiterTimeout => "the dispute ended without a ruling, and the job goes on",
+        Reason::DisputeRejected => "the dispute was without ground, and the job goes on",
+        Reason::BadReceipt | Reason::Paused => "a reason that no rule of this version gives",
     };
     format!("{words} (reason {})", reason.number())
 }

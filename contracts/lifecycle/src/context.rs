@@ -31,6 +31,9 @@ pub trait Host {
     /// The signer of `digest`, if `signature` is one at all. Called only with signatures that
     /// [`is_canonical`] accepts; any well-formed signature recovers *some* address.
     fn recover(&self, digest: &[u8; 32], signature: &Signature) -> Option<SigningAddress>;
+
+    /// Hash of a block before this one; `None` once the platform has forgotten it, after some 256 blocks.
+    fn block_hash(&self, block: BlockNumber) -> Option<[u8; 32]>;
 }
 
 /// Half the order of secp256k1, big-endian.

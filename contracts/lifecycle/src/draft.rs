@@ -69,6 +69,14 @@ impl<'a, S: ReadState> Draft<'a, S> {
         take(&mut self.totals.escrow, amount)
     }
 
+    pub(crate) fn take_deposit(&mut self, amount: Plancks) -> Result<(), Refusal> {
+        add(&mut self.totals.deposits, amount)
+    }
+
+    pub(crate) fn give_deposit(&mut self, amount: Plancks) -> Result<(), Refusal> {
+        take(&mut self.totals.deposits, amount)
+    }
+
     /// Owes `account` more. Nothing is written or said for nothing.
     pub(crate) fn credit(
         &mut self,

@@ -42,6 +42,10 @@ pub struct JobAccount {
     pub from_slashes: Plancks,
     /// Stake and bond that it holds now; nothing once it has ended.
     pub held: Plancks,
+    /// Staked on its disputes so far.
+    pub staked: Plancks,
+    /// Credited from what was staked so far.
+    pub from_staked: Plancks,
 }
 
 /// The books after some events.
@@ -198,8 +202,17 @@ impl Ledger {
                 *bond = next.ok_or(LedgerError::BondOverdrawn(moved.model))?;
                 self.cash(moved.job, moved.movement, moved.amount)
             }
+            Event::DisputeOpened(opened) => {
+                let job = self.jobs.get_mut(&opened.job).ok_or(LedgerError::UnknownJob(opened.job))?;
+                add(&mut job.staked, opened.deposit)?;
+                add(&mut self.deposited, opened.deposit)
+            }
             // No money moves by any of these.
-            Event::HeadCommitted(_)
+            Event::JurorDrawn(_)
+            | Event::VerdictSealed(_)
+            | Event::VerdictRevealed(_)
+            | Event::BlobPosted(_)
+            | Event::HeadCommitted(_)
             | Event::FeaturesSent(_)
             | Event::ResultCommitted(_)
             | Event::ModelListed(_)
@@ -225,6 +238,10 @@ impl Ledger {
         for job in self.jobs.values().filter(|job| !job.has_ended()) {
             add(&mut totals.escrow, job.fees.total().ok_or(LedgerError::TooLarge)?)?;
         }
+        for job in self.jobs.values() {
+            let open = job.staked.checked_sub(job.from_staked).ok_or(LedgerError::TooLarge)?;
+            add(&mut totals.deposits, open)?;
+        }
         self.stakes.values().try_for_each(|stake| add(&mut totals.stakes, stake.amount))?;
         self.bonds.values().try_for_each(|bond| add(&mut totals.bonds, bond.amount))?;
         self.credits.values().try_for_each(|credit| add(&mut totals.credits, *credit))?;
@@ -240,7 +257,8 @@ impl Ledger {
     }
 
     /// Jobs whose books are open where they should be closed: ended jobs whose credits are not their
-    /// escrow or that still hold stake or bond, and any whose slashes were not all credited.
+    /// escrow or that still hold stake or bond, and any whose slashes, or deposits of disputes that are over, were not
+    /// all credited.
     pub fn imbalances(&self) -> impl Iterator<Item = Imbalance> {
         self.jobs.iter().filter_map(|(id, job)| {
             let escrow = job.fees.total().unwrap_or_default();
@@ -249,6 +267,10 @@ impl Ledger {
             }
             if job.has_ended() && !job.held.is_zero() {
                 return Some(Imbalance { job: *id, found: job.held, wanted: Plancks::ZERO });
+            }
+            let is_disputed = matches!(job.stage, Some(Stage::Disputed(_)));
+            if !is_disputed && job.from_staked != job.staked {
+                return Some(Imbalance { job: *id, found: job.from_staked, wanted: job.staked });
             }
             let (found, wanted) = (job.from_slashes, job.slashed);
             (found != wanted).then_some(Imbalance { job: *id, found, wanted })
@@ -272,6 +294,8 @@ impl Ledger {
             slashed: Plancks::ZERO,
             from_slashes: Plancks::ZERO,
             held: Plancks::ZERO,
+            staked: Plancks::ZERO,
+            from_staked: Plancks::ZERO,
         };
         match self.jobs.insert(job, account) {
             None => Ok(()),
@@ -295,6 +319,8 @@ impl Ledger {
         let job = self.jobs.get_mut(&event.job).ok_or(LedgerError::UnknownJob(event.job))?;
         let (sum, held) = if event.cause == Cause::Slash {
             (&mut job.from_slashes, job.slashed)
+        } else if event.cause == Cause::Deposit {
+            (&mut job.from_staked, job.staked)
         } else if job.stage.is_some_and(Stage::is_terminal) {
             (&mut job.from_escrow, job.fees.total().ok_or(LedgerError::TooLarge)?)
         } else {

@@ -31,6 +31,7 @@ pub mod command;
 pub mod context;
 mod credit;
 pub mod deposit;
+pub mod dispute;
 mod draft;
 mod govern;
 mod job;

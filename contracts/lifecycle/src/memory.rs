@@ -9,8 +9,8 @@ use crate::{
 };
 use alloc::{collections::BTreeMap, vec::Vec};
 use encompute_protocol::{
-    Address, BlobDigest, BlockNumber, JobId, JobProgress, JobTerms, MeasurementId, ModelId, ModelRecord, Nonce, Params,
-    Plancks, SplitIndex, SplitRecord, Text, VersionId, VersionRecord, WorkerRecord,
+    Address, BlobDigest, BlockNumber, DisputeRecord, JobId, JobProgress, JobTerms, MeasurementId, ModelId, ModelRecord,
+    Nonce, Params, Plancks, SplitIndex, SplitRecord, Text, VersionId, VersionRecord, WorkerRecord,
     event::Event,
     market::{Counts, MeasurementRecord, Totals},
 };
@@ -37,6 +37,7 @@ pub struct Memory<H> {
     job_terms: BTreeMap<JobId, JobTerms>,
     job_progress: BTreeMap<JobId, JobProgress>,
     credits: BTreeMap<Address, Plancks>,
+    disputes: BTreeMap<JobId, DisputeRecord>,
     nonces: BTreeMap<Address, Nonce>,
     inputs: BTreeMap<(Address, BlobDigest), JobId>,
 }
@@ -71,6 +72,7 @@ impl<H: Host> Memory<H> {
             job_terms: BTreeMap::new(),
             job_progress: BTreeMap::new(),
             credits: BTreeMap::new(),
+            disputes: BTreeMap::new(),
             nonces: BTreeMap::new(),
             inputs: BTreeMap::new(),
         })
@@ -125,6 +127,8 @@ impl<H: Host> Memory<H> {
             Write::JobProgress(id, value) => drop(self.job_progress.insert(id, value)),
             Write::Credit(account, Plancks::ZERO) => drop(self.credits.remove(&account)),
             Write::Credit(account, value) => drop(self.credits.insert(account, value)),
+            Write::Dispute(job, None) => drop(self.disputes.remove(&job)),
+            Write::Dispute(job, Some(value)) => drop(self.disputes.insert(job, value)),
             Write::RegistrationNonce(account, None) => drop(self.nonces.remove(&account)),
             Write::RegistrationNonce(account, Some(value)) => drop(self.nonces.insert(account, value)),
             Write::InputUsed(user, input, job) => drop(self.inputs.insert((user, input), job)),
@@ -212,6 +216,10 @@ impl<H> ReadState for Memory<H> {
 
     fn credit(&self, account: Address) -> Plancks {
         self.credits.get(&account).copied().unwrap_or_default()
+    }
+
+    fn dispute(&self, job: JobId) -> Option<DisputeRecord> {
+        self.disputes.get(&job).copied()
     }
 
     fn registration_nonce(&self, account: Address) -> Option<Nonce> {

@@ -19,8 +19,17 @@ pub enum Outcome {
     TimedOut,
     /// The user stopped after the head, by word or by silence.
     Stopped,
-    /// The creator was late or refused: the worker is paid, the user is made whole from the bond.
+    /// The creator was late or refused, or withheld its result: the worker is paid, the user is made whole from the
+    /// bond.
     CreatorFailed,
+    /// Most of a committee found the head wrong: everything back, and all of the job's stake, of which the `winners` of
+    /// the committee have a head fee.
+    HeadWrong {
+        /// How many of the committee were of this opinion.
+        winners: u8,
+    },
+    /// The creator did not answer for a result that opens to nothing: no tail fee, and no slash.
+    TailRefunded,
 }
 
 /// Who is credited.
@@ -36,6 +45,8 @@ pub enum Party {
     Treasury,
     /// Who made the call that ended it.
     Poker,
+    /// One of a committee that was of most's opinion, by its place among them.
+    Juror(u8),
 }
 
 /// One credit.
@@ -45,7 +56,8 @@ pub struct Line {
     pub party: Party,
     /// How much; never zero.
     pub amount: Plancks,
-    /// What for. [`Cause::Slash`] is paid from stake or bond, everything else from the escrow.
+    /// What for. [`Cause::Slash`] is paid from stake or bond, [`Cause::Deposit`] from what was staked on a dispute,
+    /// everything else from the escrow.
     pub cause: Cause,
 }
 
@@ -102,13 +114,44 @@ impl Settlement {
                 settlement.owe(Party::Treasury, terms.job_bond.checked_sub(fees.head)?, Cause::Slash);
                 settlement.bond_slashed = terms.job_bond;
             }
+            Outcome::HeadWrong { winners } => {
+                settlement.owe(Party::User, fees.total()?, Cause::Refund);
+                // The stake is twice the head fee at least: a half for the user leaves a head fee for the committee.
+                let user = terms.job_stake.share_floor(SLASH_TO_USER)?;
+                settlement.owe(Party::User, user, Cause::Slash);
+                let paid = settlement.pay_committee(fees.head, winners, Cause::Slash)?;
+                settlement.owe(Party::Treasury, terms.job_stake.checked_sub(user)?.checked_sub(paid)?, Cause::Slash);
+                settlement.stake_slashed = terms.job_stake;
+            }
+            Outcome::TailRefunded => {
+                let protocol = fees.head.share_ceil(terms.protocol_fee)?;
+                let kept = fees.head.checked_add(protocol)?;
+                settlement.owe(Party::Worker, fees.head, Cause::HeadFee);
+                settlement.owe(Party::Treasury, protocol, Cause::ProtocolFee);
+                settlement.owe(Party::User, fees.total()?.checked_sub(kept)?, Cause::Refund);
+            }
         }
         Some(settlement)
     }
 
-    /// What leaves the escrow: the sum of every line that is not a slash. `None` on overflow.
+    /// What becomes of a member of a committee that said nothing or what most did not: a share of the job's stake that
+    /// is locked of its own, to the user who waits, to who made the call, and to the treasury.
+    pub fn of_juror(terms: &JobTerms, share: BasisPoints) -> Option<Self> {
+        let mut settlement = Self::default();
+        settlement.slash_stake(terms.job_stake.share_floor(share)?)?;
+        Some(settlement)
+    }
+
+    /// One `fee` for all of a committee's `winners`, in equal parts, rounded down. Gives what it comes to.
+    pub(crate) fn pay_committee(&mut self, fee: Plancks, winners: u8, cause: Cause) -> Option<Plancks> {
+        let each = Plancks(fee.0.checked_div(winners.into())?);
+        (0..winners).for_each(|at| self.owe(Party::Juror(at), each, cause));
+        each.checked_mul(winners.into())
+    }
+
+    /// What leaves the escrow: the sum of every line that is neither of a slash nor of a deposit. `None` on overflow.
     pub fn from_escrow(&self) -> Option<Plancks> {
-        self.sum(|line| line.cause != Cause::Slash)
+        self.sum(|line| !matches!(line.cause, Cause::Slash | Cause::Deposit))
     }
 
     /// What `party` gets in all. `None` on overflow.
@@ -120,7 +163,7 @@ impl Settlement {
         self.lines.iter().filter(|line| wanted(line)).try_fold(Plancks::ZERO, |sum, line| sum.checked_add(line.amount))
     }
 
-    fn owe(&mut self, party: Party, amount: Plancks, cause: Cause) {
+    pub(crate) fn owe(&mut self, party: Party, amount: Plancks, cause: Cause) {
         if !amount.is_zero() {
             self.lines.push(Line { party, amount, cause });
         }

@@ -73,11 +73,18 @@ pub fn default_params(treasury: Address) -> Params {
             features: Blocks(600),
             creator: Blocks(300),
             accept: Blocks(600),
+            dispute: Blocks(600),
         },
     }
 }
 
-/// The longest that a job with these windows lives, in blocks.
+/// Windows that the disputes of one job take at most, each dispute once: draw, seal and reveal for its head; a
+/// transcript, a result and its opening to be posted.
+const DISPUTE_WINDOWS: u64 = 6;
+/// How often a job goes on after a dispute, each time for two blocks at least.
+const RESUMED: u64 = 4;
+
+/// The longest that a job with these windows lives, its disputes among it, in blocks.
 pub fn longest_job(windows: &Windows) -> u64 {
     let tries = u64::from(Params::RETRIES) + 1;
     let head = u64::from(windows.features.0).max(windows.challenge.0.into());
@@ -85,6 +92,8 @@ pub fn longest_job(windows: &Windows) -> u64 {
         + head
         + u64::from(windows.creator.0)
         + u64::from(windows.accept.0)
+        + DISPUTE_WINDOWS * u64::from(windows.dispute.0)
+        + RESUMED * u64::from(SHORTEST_WINDOW.0)
 }
 
 fn within(param: Param, found: u128, lowest: u128, highest: u128) -> Result<(), Refusal> {
@@ -132,15 +141,16 @@ pub fn check_params(params: &Params) -> Result<(), Refusal> {
         (Param::FeaturesWindow, windows.features),
         (Param::CreatorWindow, windows.creator),
         (Param::AcceptWindow, windows.accept),
+        (Param::DisputeWindow, windows.dispute),
     ] {
         within(param, found.0.into(), SHORTEST_WINDOW.0.into(), LONGEST_WINDOW.0.into())?;
     }
     let longest = LONGEST_UNBONDING.0.into();
-    // A registration must outlive one head, or nobody could claim.
+    // A registration must outlive one head, or nobody could claim, and a verdict, or nobody could be drawn.
     within(
         Param::RegistrationLimit,
         params.registration_limit.0.into(),
-        u128::from(windows.head.0) + 2,
+        u128::from(windows.head.0).max(2 * u128::from(windows.dispute.0)) + 2,
         LONGEST_WINDOW.0.into(),
     )?;
     // Longer than any job, so that nobody leaves under work that may still be judged.

@@ -3,8 +3,8 @@
 use codec::{Decode, Encode};
 use core::fmt;
 use encompute_protocol::{
-    Address, BasisPoints, BlockNumber, JobId, ModelId, Plancks, PolicyId, SigningAddress, SplitIndex, Stage, VersionId,
-    VersionStatus,
+    Address, BasisPoints, BlobDigest, BlockNumber, DisputeKind, JobId, ModelId, Plancks, PolicyId, SigningAddress,
+    SplitIndex, Stage, VersionId, VersionStatus,
 };
 use scale_info::TypeInfo;
 
@@ -53,6 +53,10 @@ pub enum Field {
     Value,
     #[codec(index = 19)]
     Genesis,
+    #[codec(index = 20)]
+    Seal,
+    #[codec(index = 21)]
+    Part,
 }
 
 /// A fact that an offer names otherwise than the request does.
@@ -111,6 +115,8 @@ pub enum Param {
     HeadFeePerUnit,
     #[codec(index = 16)]
     JobStakeFloor,
+    #[codec(index = 17)]
+    DisputeWindow,
 }
 
 macro_rules! refusals {
@@ -251,6 +257,27 @@ refusals! {
 
     90 /// A parameter is outside its bounds.
     ParamOutOfBounds { param: Param, found: u128, lowest: u128, highest: u128 } => "{param:?} is {found}, from {lowest} to {highest} is allowed";
+    100 /// The job had this dispute before.
+    DisputedBefore { kind: DisputeKind } => "the job had this dispute before: {kind:?}";
+    101 /// The money sent is not the deposit.
+    DepositMismatch { found: Plancks, wanted: Plancks } => "{found} was sent, the deposit is {wanted}";
+    102 /// The worker's code was attested when it committed, and is allowed.
+    NoGround => "the worker's code was attested when it committed and has not been revoked";
+    103 /// The caller is not of the committee.
+    NotJuror { caller: Address } => "{caller} is not of this dispute's committee";
+    104 /// The dispute is at another step.
+    WrongStep => "the dispute is at another step";
+    105 /// The verdict was sealed or revealed before.
+    VerdictTwice => "the verdict was given before";
+    106 /// What is revealed is not what was sealed.
+    WrongSeal => "what is revealed is not what was sealed";
+    107 /// A part of a blob that does not follow what was posted.
+    PartOutOfPlace { found: u64, wanted: u64 } => "a part from byte {found}, the next is from byte {wanted}";
+    108 /// A part of a blob whose length is not allowed.
+    PartLength { found: u32 } => "a part of {found} bytes: whole blocks of 128 but for the last, at most 8192";
+    109 /// Another blob than the one that was committed.
+    WrongBlob { found: BlobDigest, wanted: BlobDigest } => "the blob is {found}, {wanted} was committed";
+
     91 /// A share is more than the whole.
     ShareTooLarge { param: Param, found: BasisPoints } => "{param:?} is {} basis points, at most 10000 are allowed", found.0;
 }

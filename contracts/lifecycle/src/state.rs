@@ -2,8 +2,8 @@
 
 use alloc::vec::Vec;
 use encompute_protocol::{
-    Address, BlobDigest, JobId, JobProgress, JobTerms, MeasurementId, ModelId, ModelRecord, Nonce, Params, Plancks,
-    SplitIndex, SplitRecord, Text, VersionId, VersionRecord, WorkerRecord,
+    Address, BlobDigest, DisputeRecord, JobId, JobProgress, JobTerms, MeasurementId, ModelId, ModelRecord, Nonce,
+    Params, Plancks, SplitIndex, SplitRecord, Text, VersionId, VersionRecord, WorkerRecord,
     event::Event,
     market::{Counts, MeasurementRecord, Totals},
 };
@@ -42,6 +42,8 @@ pub trait ReadState {
     fn job_progress(&self, id: JobId) -> Option<JobProgress>;
     /// What an account may withdraw; zero for one never seen.
     fn credit(&self, account: Address) -> Plancks;
+    /// The open dispute of a job.
+    fn dispute(&self, job: JobId) -> Option<DisputeRecord>;
     /// The nonce that an account's registration must answer.
     fn registration_nonce(&self, account: Address) -> Option<Nonce>;
     /// The job for which this user has used this request blob. Per user, so that nobody can spend
@@ -85,6 +87,8 @@ pub enum Write {
     JobProgress(JobId, JobProgress),
     /// [`ReadState::credit`]; zero removes the item.
     Credit(Address, Plancks),
+    /// [`ReadState::dispute`]; none removes the item.
+    Dispute(JobId, Option<DisputeRecord>),
     /// [`ReadState::registration_nonce`]; none removes the item.
     RegistrationNonce(Address, Option<Nonce>),
     /// [`ReadState::input_used`].

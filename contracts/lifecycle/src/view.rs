@@ -4,8 +4,8 @@ use crate::{price::Price, state::ReadState};
 use encompute_protocol::{
     Plancks, VersionStatus,
     call::{
-        Call, QuoteJob, ReadCounts, ReadCredit, ReadGovernance, ReadJob, ReadMeasurement, ReadModel, ReadNonce,
-        ReadParams, ReadSplit, ReadTotals, ReadVersion, ReadWorker, ReadWorkerAt,
+        Call, QuoteJob, ReadCounts, ReadCredit, ReadDispute, ReadGovernance, ReadJob, ReadMeasurement, ReadModel,
+        ReadNonce, ReadParams, ReadSplit, ReadTotals, ReadVersion, ReadWorker, ReadWorkerAt,
     },
 };
 
@@ -40,6 +40,7 @@ views! {
     ReadMeasurement: |message, state| state.measurement(message.measurement);
     ReadJob: |message, state| state.job_terms(message.job).zip(state.job_progress(message.job));
     ReadCredit: |message, state| state.credit(message.account);
+    ReadDispute: |message, state| state.dispute(message.job);
     ReadNonce: |message, state| state.registration_nonce(message.account);
     // Only what is for sale has a price.
     QuoteJob: |message, state| {

@@ -8,8 +8,8 @@ use encompute_lifecycle::{
     refusal::{Field, OfferField},
 };
 use encompute_protocol::{
-    Address, BlockNumber, Plancks, PolicyId, Receipt, SplitIndex, Stage, VersionId, VersionStatus, call::*,
-    event::Event,
+    Address, BlockNumber, DisputeKind, Plancks, PolicyId, Receipt, SplitIndex, Stage, VersionId, VersionStatus,
+    call::*, event::Event,
 };
 use world::*;
 
@@ -22,7 +22,8 @@ fn invariant_16_no_one_but_the_stages_actor_does_anything_at_any_stage() {
         let job = world.at_stage(stage);
         let commit = world.commitment(0, job);
         let (features, result) = (world.digest(), world.digest());
-        let commands: [Command; 8] = [
+        let open = |kind| OpenDispute { job, kind, evidence: None }.into();
+        let commands: [Command; 14] = [
             ClaimJob { job }.into(),
             commit.into(),
             SendFeatures { job, policy: PolicyId(1), features }.into(),
@@ -31,17 +32,27 @@ fn invariant_16_no_one_but_the_stages_actor_does_anything_at_any_stage() {
             CancelJob { job }.into(),
             RefuseFeatures { job }.into(),
             PokeJob { job }.into(),
+            open(DisputeKind::Head),
+            open(DisputeKind::Missing),
+            open(DisputeKind::Result),
+            world.seal_message(1, job, disputes::RIGHT).into(),
+            RevealVerdict { job, verdict: disputes::RIGHT, salt: disputes::SALT }.into(),
+            world.posting(job).into(),
         ];
         for command in &commands {
             for caller in callers {
-                let at = world.at(caller, Plancks::ZERO);
+                let value = match command {
+                    Command::OpenDispute(message) => world.deposit(job, message.kind),
+                    _ => Plancks::ZERO,
+                };
+                let at = world.at(caller, value);
                 if world.market.clone().execute_command(&at, command).is_ok() {
                     allowed.push((stage, command.name(), caller));
                 }
             }
         }
     }
-    // On time; what pokes do when somebody is late is in `stages.rs`.
+    // On time; what pokes do when somebody is late is in `stages.rs`, what a committee does in `disputes.rs`.
     assert_eq!(
         allowed,
         [
@@ -51,9 +62,15 @@ fn invariant_16_no_one_but_the_stages_actor_does_anything_at_any_stage() {
             (Stage::Claimed, "commit_head", WORKERS[0]),
             (Stage::HeadCommitted, "send_features", USERS[0]),
             (Stage::HeadCommitted, "cancel_job", USERS[0]),
+            (Stage::HeadCommitted, "open_dispute", USERS[0]),
+            (Stage::HeadCommitted, "open_dispute", USERS[0]),
             (Stage::FeaturesSent, "commit_result", CREATORS[0]),
             (Stage::FeaturesSent, "refuse_features", CREATORS[0]),
             (Stage::ResultCommitted, "accept_result", USERS[0]),
+            (Stage::ResultCommitted, "open_dispute", USERS[0]),
+            (Stage::ResultCommitted, "open_dispute", USERS[0]),
+            (Stage::Disputed(DisputeKind::Missing), "post_blob", WORKERS[0]),
+            (Stage::Disputed(DisputeKind::Result), "post_blob", CREATORS[0]),
         ]
     );
 }

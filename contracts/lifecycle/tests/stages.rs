@@ -316,7 +316,7 @@ fn act(world: &mut World, job: JobId, at: Stage) -> Result<(), Refusal> {
             world.call(CREATORS[0], CommitResult { job, result })
         }
         Stage::ResultCommitted => world.call(USERS[0], AcceptResult { job }),
-        Stage::Settled | Stage::Failed | Stage::Cancelled => panic!("nobody acts at {at:?}"),
+        Stage::Settled | Stage::Failed | Stage::Cancelled | Stage::Disputed(_) => panic!("nobody acts at {at:?}"),
     }
 }
 
@@ -329,6 +329,9 @@ fn the_table_gives_every_planck_to_somebody_for_any_prices() {
         Outcome::TimedOut,
         Outcome::Stopped,
         Outcome::CreatorFailed,
+        Outcome::HeadWrong { winners: 2 },
+        Outcome::HeadWrong { winners: 3 },
+        Outcome::TailRefunded,
     ];
     let mut world = World::new();
     let job = world.claimed();
@@ -347,7 +350,8 @@ fn the_table_gives_every_planck_to_somebody_for_any_prices() {
             assert_eq!(settlement.from_escrow(), Some(escrow), "{outcome:?} at {scale}");
             let slashed = settlement.stake_slashed.checked_add(settlement.bond_slashed).unwrap();
             let parties = [Party::User, Party::Worker, Party::Creator, Party::Treasury, Party::Poker];
-            let all = parties.iter().map(|party| settlement.of_party(*party).unwrap().0).sum::<u128>();
+            let jurors = [Party::Juror(0), Party::Juror(1), Party::Juror(2)];
+            let all = parties.iter().chain(&jurors).map(|party| settlement.of_party(*party).unwrap().0).sum::<u128>();
             assert_eq!(all, escrow.0 + slashed.0, "{outcome:?} at {scale}");
         }
     }
@@ -357,7 +361,8 @@ fn the_table_gives_every_planck_to_somebody_for_any_prices() {
 fn the_user_is_whole_in_every_failure_that_is_not_his_own() {
     let mut world = World::new();
     let job = world.claimed();
-    for outcome in [Outcome::Refunded, Outcome::TimedOut, Outcome::CreatorFailed] {
+    let failures = [Outcome::Refunded, Outcome::TimedOut, Outcome::CreatorFailed, Outcome::HeadWrong { winners: 3 }];
+    for outcome in failures {
         let user = Settlement::of(&world.terms(job), outcome).unwrap().of_party(Party::User).unwrap();
         assert!(user.0 >= ESCROW, "{outcome:?}: {user}");
     }

@@ -4,8 +4,9 @@
 //! as the protocol writes them.
 
 use encompute_protocol::{
-    Address, BlobDigest, BlockNumber, Fees, JobId, MeasurementId, ModelId, Nonce, Params, Plancks, PolicyId,
-    QuoteIdentity, Reason, ReceiptDigest, Signature, SplitIndex, Stage, VersionHash, VersionId, VersionStatus,
+    Address, BlobDigest, BlockNumber, DisputeKind, Fees, JobId, MeasurementId, ModelId, Nonce, Params, Plancks,
+    PolicyId, QuoteIdentity, Reason, ReceiptDigest, Signature, SplitIndex, Stage, Verdict, VersionHash, VersionId,
+    VersionStatus,
     event::{self, Cause, Event, Movement},
 };
 
@@ -90,6 +91,72 @@ pub struct ResultCommitted {
     pub job: JobId,
     /// The sealed blob.
     pub result: BlobDigest,
+}
+
+/// The user disputes something and stakes the deposit on it.
+#[ink::event]
+pub struct DisputeOpened {
+    /// The job.
+    #[ink(topic)]
+    pub job: JobId,
+    /// What is said to be wrong.
+    pub kind: DisputeKind,
+    /// Who says so.
+    #[ink(topic)]
+    pub by: Address,
+    /// What it stakes.
+    pub deposit: Plancks,
+    /// A blob for the committee.
+    pub evidence: Option<BlobDigest>,
+}
+
+/// A worker was drawn to run a head again.
+#[ink::event]
+pub struct JurorDrawn {
+    /// The disputed job.
+    #[ink(topic)]
+    pub job: JobId,
+    /// The worker.
+    #[ink(topic)]
+    pub juror: Address,
+}
+
+/// A member of a committee sealed its verdict.
+#[ink::event]
+pub struct VerdictSealed {
+    /// The disputed job.
+    #[ink(topic)]
+    pub job: JobId,
+    /// Whose verdict.
+    #[ink(topic)]
+    pub juror: Address,
+}
+
+/// A member of a committee revealed its verdict.
+#[ink::event]
+pub struct VerdictRevealed {
+    /// The disputed job.
+    #[ink(topic)]
+    pub job: JobId,
+    /// Whose verdict.
+    #[ink(topic)]
+    pub juror: Address,
+    /// The verdict.
+    pub verdict: Verdict,
+}
+
+/// A part of a blob that was said to be missing is in this transaction's calldata.
+#[ink::event]
+pub struct BlobPosted {
+    /// The disputed job.
+    #[ink(topic)]
+    pub job: JobId,
+    /// Where in the blob the part begins.
+    pub at: u64,
+    /// Its length.
+    pub bytes: u32,
+    /// The whole blob, if this was the last part of it.
+    pub blob: Option<BlobDigest>,
 }
 
 /// An account is owed more.
@@ -279,6 +346,11 @@ pub fn emit(event: Event) {
         HeadCommitted { job, worker, output, receipt, finished_at, signature }
         FeaturesSent { job, features }
         ResultCommitted { job, result }
+        DisputeOpened { job, kind, by, deposit, evidence }
+        JurorDrawn { job, juror }
+        VerdictSealed { job, juror }
+        VerdictRevealed { job, juror, verdict }
+        BlobPosted { job, at, bytes, blob }
         Credited { account, job, amount, cause }
         Withdrawn { account, to, amount }
         StakeMoved { worker, job, movement, amount }

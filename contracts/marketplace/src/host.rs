@@ -104,6 +104,11 @@ impl Host for Platform {
         let (padding, address) = word.split_first_chunk::<12>()?;
         (*padding == [0; 12]).then_some(SigningAddress(address.try_into().ok()?))
     }
+
+    fn block_hash(&self, block: BlockNumber) -> Option<[u8; 32]> {
+        // Zeros stand for a block that the platform has forgotten.
+        Some(hash_of(block)).filter(|hash| *hash != [0; 32])
+    }
 }
 
 /// Where the platform recovers secp256k1 signers.
@@ -132,6 +137,22 @@ fn precompile(address: [u8; 20], input: &[u8]) -> Option<[u8; 32]> {
     )
     .ok()?;
     (output.len() == 32).then_some(word)
+}
+
+/// The hash of one of the last 256 blocks; zeros for any other.
+#[cfg(target_arch = "riscv64")]
+fn hash_of(block: BlockNumber) -> [u8; 32] {
+    use pallet_revive_uapi::{HostFn, HostFnImpl};
+    let (mut number, mut hash) = ([0; 32], [0; 32]);
+    number[..4].copy_from_slice(&block.0.to_le_bytes());
+    HostFnImpl::block_hash(&number, &mut hash);
+    hash
+}
+
+/// The host has no blocks; there only metadata is printed.
+#[cfg(not(target_arch = "riscv64"))]
+fn hash_of(_: BlockNumber) -> [u8; 32] {
+    [0; 32]
 }
 
 /// The host has no precompiles; there only metadata is printed.

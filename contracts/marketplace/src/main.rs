@@ -20,7 +20,7 @@ mod marketplace {
     use encompute_lifecycle::{Decide, Refusal, View};
     // Not `Address`: ink! gives this module one of its own.
     use encompute_protocol::{
-        Fees, GenesisHash, JobId, JobProgress, JobTerms, ModelId, ModelRecord, Nonce, Params, Plancks, SplitRecord,
+        DisputeRecord, Fees, GenesisHash, JobId, JobProgress, JobTerms, ModelId, ModelRecord, Nonce, Params, Plancks, SplitRecord,
         Text, VersionId, VersionRecord, Windows, WorkerRecord,
         call::*,
         ids,
@@ -102,6 +102,30 @@ mod marketplace {
         /// The caller takes its credit out.
         #[ink(message, selector = 0x00000019)]
         pub fn withdraw_credit(&mut self, call: WithdrawCredit) -> Result<Plancks, Refusal> {
+            self.execute(&call)
+        }
+
+        /// The user says that something is wrong. The value sent must be exactly the deposit that the kind takes.
+        #[ink(message, payable, selector = 0x0000001a)]
+        pub fn open_dispute(&mut self, call: OpenDispute) -> Result<(), Refusal> {
+            self.execute(&call)
+        }
+
+        /// A member of a committee seals its verdict.
+        #[ink(message, selector = 0x0000001b)]
+        pub fn seal_verdict(&mut self, call: SealVerdict) -> Result<(), Refusal> {
+            self.execute(&call)
+        }
+
+        /// A member of a committee reveals what it sealed.
+        #[ink(message, selector = 0x0000001c)]
+        pub fn reveal_verdict(&mut self, call: RevealVerdict) -> Result<(), Refusal> {
+            self.execute(&call)
+        }
+
+        /// Who committed a blob that is said to be missing posts it, part by part.
+        #[ink(message, selector = 0x0000001d)]
+        pub fn post_blob(&mut self, call: PostBlob) -> Result<(), Refusal> {
             self.execute(&call)
         }
 
@@ -300,6 +324,12 @@ mod marketplace {
         /// What one run costs now: the escrow without tip, part by part, and the windows a job would get.
         #[ink(message, selector = 0x0000008d)]
         pub fn quote_job(&self, call: QuoteJob) -> Result<Option<(Fees, Windows)>, Refusal> {
+            self.answer(&call)
+        }
+
+        /// The open dispute of a job.
+        #[ink(message, selector = 0x0000008e)]
+        pub fn dispute(&self, call: ReadDispute) -> Result<Option<DisputeRecord>, Refusal> {
             self.answer(&call)
         }
     }

@@ -2,7 +2,7 @@
 
 use encompute_lifecycle::{ReadState, Refusal, Write, price, refusal::Field};
 use encompute_protocol::{
-    Address, BlobDigest, GenesisHash, JobId, JobProgress, JobTerms, MeasurementId, ModelId, ModelRecord, Nonce, Params,
+    Address, BlobDigest, DisputeRecord, GenesisHash, JobId, JobProgress, JobTerms, MeasurementId, ModelId, ModelRecord, Nonce, Params,
     Plancks, SplitIndex, SplitRecord, Text, VersionId, VersionRecord, WorkerRecord,
     market::{Counts, MeasurementRecord, Totals},
 };
@@ -54,6 +54,7 @@ pub struct Market {
     job_progress: Mapping<JobId, Stored<JobProgress>>,
     credits: Mapping<Address, Stored<Plancks>>,
     registration_nonces: Mapping<Address, Stored<Nonce>>,
+    disputes: Mapping<JobId, Stored<DisputeRecord>>,
     inputs_used: Mapping<(Address, BlobDigest), Stored<JobId>>,
 }
 
@@ -87,6 +88,7 @@ impl Market {
             job_progress: Mapping::new(),
             credits: Mapping::new(),
             registration_nonces: Mapping::new(),
+            disputes: Mapping::new(),
             inputs_used: Mapping::new(),
         };
         market.params.set(&Stored(params));
@@ -120,6 +122,8 @@ impl Market {
             Write::JobProgress(id, progress) => insert(&mut self.job_progress, id, progress),
             Write::Credit(account, Plancks::ZERO) => self.credits.remove(account),
             Write::Credit(account, amount) => insert(&mut self.credits, account, amount),
+            Write::Dispute(job, None) => self.disputes.remove(job),
+            Write::Dispute(job, Some(dispute)) => insert(&mut self.disputes, job, dispute),
             Write::RegistrationNonce(account, None) => self.registration_nonces.remove(account),
             Write::RegistrationNonce(account, Some(nonce)) => insert(&mut self.registration_nonces, account, nonce),
             Write::InputUsed(user, input, job) => insert(&mut self.inputs_used, (user, input), job),
@@ -202,6 +206,10 @@ impl ReadState for Market {
 
     fn credit(&self, account: Address) -> Plancks {
         self.credits.get(account).map_or(Plancks::ZERO, record)
+    }
+
+    fn dispute(&self, job: JobId) -> Option<DisputeRecord> {
+        self.disputes.get(job).map(record)
     }
 
     fn registration_nonce(&self, account: Address) -> Option<Nonce> {

@@ -4,9 +4,9 @@
 //! the calldata's length with its argument's; [`Call::calldata`] is the only way to be accepted.
 
 use crate::{
-    Address, BlobDigest, BlockNumber, CostUnits, HeadDigest, JobId, KeyDigest, MeasurementId, Mode, ModelId, Params,
-    Plancks, PolicyId, QuoteIdentity, Signature, SigningAddress, SplitIndex, TailDigest, Text, VersionHash, VersionId,
-    receipt::SignedOffer, statement::TeeKind,
+    Address, BlobDigest, BlockNumber, CostUnits, DisputeKind, HeadDigest, JobId, KeyDigest, MeasurementId, Mode,
+    ModelId, Params, Plancks, PolicyId, QuoteIdentity, Signature, SigningAddress, SplitIndex, TailDigest, Text,
+    Verdict, VersionHash, VersionId, receipt::SignedOffer, statement::TeeKind,
 };
 use alloc::vec::Vec;
 use codec::{Decode, Encode};
@@ -137,6 +137,43 @@ calls! {
         /// Where to; the caller itself if none.
         to: Option<Address>,
     } -> Plancks;
+    /// The user says that something is wrong. The value sent must be exactly the deposit that the kind takes.
+    0x1a open_dispute (payable) => OpenDispute {
+        /// The job.
+        job: JobId,
+        /// What is wrong.
+        kind: DisputeKind,
+        /// A blob for the committee: a [`crate::Transcript`] of receipts that the worker signed and committed
+        /// otherwise; only of a head.
+        evidence: Option<BlobDigest>,
+    } -> ();
+    /// A member of a committee seals its verdict.
+    0x1b seal_verdict => SealVerdict {
+        /// The disputed job.
+        job: JobId,
+        /// Keccak-256 of the tagged [`crate::dispute::VerdictStatement`].
+        seal: [u8; 32],
+    } -> ();
+    /// A member of a committee reveals what it sealed.
+    0x1c reveal_verdict => RevealVerdict {
+        /// The disputed job.
+        job: JobId,
+        /// The verdict.
+        verdict: Verdict,
+        /// What it was sealed with.
+        salt: [u8; 32],
+    } -> ();
+    /// Who committed a blob that is said to be missing posts it, part by part.
+    0x1d post_blob => PostBlob {
+        /// The disputed job.
+        job: JobId,
+        /// Where in the blob the part begins; 0 begins again.
+        at: u64,
+        /// At most [`crate::dispute::PART_LIMIT_BYTES`]; whole blocks of 128 but for the last.
+        part: Vec<u8>,
+        /// True for the last.
+        last: bool,
+    } -> ();
 
     /// Lists a model; the value sent is its bond.
     0x20 list_model (payable) => ListModel {
@@ -315,6 +352,11 @@ calls! {
         /// Which split.
         split: SplitIndex,
     } -> Option<(crate::Fees, crate::Windows)>;
+    /// The open dispute of a job.
+    0x8e dispute => ReadDispute {
+        /// Which job.
+        job: JobId,
+    } -> Option<crate::DisputeRecord>;
 }
 
 /// One split as its creator publishes it.

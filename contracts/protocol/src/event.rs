@@ -4,8 +4,9 @@
 //! [`EVENTS`]. The data of an event is the SCALE of all its fields in order.
 
 use crate::{
-    Address, BlobDigest, BlockNumber, Fees, JobId, MeasurementId, ModelId, Nonce, Params, Plancks, PolicyId,
-    QuoteIdentity, Reason, ReceiptDigest, Signature, SplitIndex, Stage, VersionHash, VersionId, VersionStatus,
+    Address, BlobDigest, BlockNumber, DisputeKind, Fees, JobId, MeasurementId, ModelId, Nonce, Params, Plancks,
+    PolicyId, QuoteIdentity, Reason, ReceiptDigest, Signature, SplitIndex, Stage, Verdict, VersionHash, VersionId,
+    VersionStatus,
 };
 use codec::{Decode, Encode};
 use scale_info::TypeInfo;
@@ -34,6 +35,9 @@ pub enum Cause {
     /// Part of a slashed stake or bond.
     #[codec(index = 6)]
     Slash,
+    /// What was staked on a dispute, or part of it.
+    #[codec(index = 7)]
+    Deposit,
 }
 
 /// What happened to a stake or bond.
@@ -298,6 +302,53 @@ events! {
         /// The governor now.
         governor: Address,
     }
+    /// The user disputes something and stakes the deposit on it.
+    DisputeOpened [job, by] {
+        /// The job.
+        job: JobId,
+        /// What is said to be wrong.
+        kind: DisputeKind,
+        /// Who says so.
+        by: Address,
+        /// What it stakes.
+        deposit: Plancks,
+        /// A blob for the committee.
+        evidence: Option<BlobDigest>,
+    }
+    /// A worker was drawn to run a head again.
+    JurorDrawn [job, juror] {
+        /// The disputed job.
+        job: JobId,
+        /// The worker.
+        juror: Address,
+    }
+    /// A member of a committee sealed its verdict.
+    VerdictSealed [job, juror] {
+        /// The disputed job.
+        job: JobId,
+        /// Whose verdict.
+        juror: Address,
+    }
+    /// A member of a committee revealed its verdict.
+    VerdictRevealed [job, juror] {
+        /// The disputed job.
+        job: JobId,
+        /// Whose verdict.
+        juror: Address,
+        /// The verdict.
+        verdict: Verdict,
+    }
+    /// A part of a blob that was said to be missing is in this transaction's calldata.
+    BlobPosted [job] {
+        /// The disputed job.
+        job: JobId,
+        /// Where in the blob the part begins.
+        at: u64,
+        /// Its length.
+        bytes: u32,
+        /// The whole blob, if this was the last part of it.
+        blob: Option<BlobDigest>,
+    }
 }
 
 impl Event {
@@ -310,6 +361,11 @@ impl Event {
             Self::FeaturesSent(event) => Some(event.job),
             Self::ResultCommitted(event) => Some(event.job),
             Self::Credited(event) => Some(event.job),
+            Self::DisputeOpened(event) => Some(event.job),
+            Self::JurorDrawn(event) => Some(event.job),
+            Self::VerdictSealed(event) => Some(event.job),
+            Self::VerdictRevealed(event) => Some(event.job),
+            Self::BlobPosted(event) => Some(event.job),
             Self::StakeMoved(event) => event.job,
             Self::BondMoved(event) => event.job,
             // All of them by name: a new event must say whether a job is its subject.

@@ -22,8 +22,10 @@
 extern crate alloc;
 
 pub mod amount;
+pub mod blake2b;
 pub mod call;
 pub mod digest;
+pub mod dispute;
 pub mod event;
 pub mod headkey;
 pub mod ids;
@@ -41,6 +43,7 @@ pub use digest::{
     BlobDigest, ContractAddress, GenesisHash, HeadDigest, KeyDigest, MeasurementId, Nonce, QuoteIdentity,
     ReceiptDigest, RoundReceiptDigest, SigningAddress, TailDigest, VersionHash,
 };
+pub use dispute::{DisputeKind, DisputeRecord, Verdict};
 pub use headkey::{HeadKeyAnswer, HeadKeyCall};
 pub use ids::{Address, BlockNumber, Blocks, JobId, ModelId, PolicyId, RoundIndex, SplitIndex, VersionId};
 pub use manifest::{JobRequest, ReleasePolicy, SplitManifest, VersionManifest};

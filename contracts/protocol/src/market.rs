@@ -5,6 +5,7 @@
 use crate::{
     Address, BasisPoints, BlobDigest, BlockNumber, Blocks, CostUnits, HeadDigest, KeyDigest, MeasurementId, ModelId,
     Nonce, Plancks, PolicyId, QuoteIdentity, SigningAddress, SplitIndex, TailDigest, VersionHash, VersionId,
+    dispute::DisputeKind,
 };
 use codec::{Decode, Encode, MaxEncodedLen};
 use scale_info::TypeInfo;
@@ -39,7 +40,9 @@ pub enum Stage {
     /// Ended by its user. Terminal.
     #[codec(index = 7)]
     Cancelled,
-    // 8 is kept for `Disputed`.
+    /// The user says that something is wrong; the stage that it was at waits.
+    #[codec(index = 8)]
+    Disputed(DisputeKind),
 }
 
 impl Stage {
@@ -61,10 +64,10 @@ pub enum Reason {
     /// Kept for disputes.
     #[codec(index = 12)]
     BadReceipt,
-    /// Kept for disputes.
+    /// Most of a committee found that the head gives something else than the worker committed.
     #[codec(index = 13)]
     HeadMismatch,
-    /// Kept for disputes.
+    /// The worker did not post the transcript that it had committed.
     #[codec(index = 14)]
     BlobMissing,
     /// The user sent no features within the features window.
@@ -79,24 +82,27 @@ pub enum Reason {
     /// The creator refused the features.
     #[codec(index = 31)]
     CreatorRefused,
-    /// Kept for disputes.
+    /// The creator did not answer for a result that opens to nothing.
     #[codec(index = 32)]
     ResultMismatch,
-    /// Kept for disputes.
+    /// The creator did not post the sealed result that it had committed.
     #[codec(index = 33)]
     ResultWithheld,
     /// The version was revoked before the head was committed.
     #[codec(index = 40)]
     VersionRevoked,
-    /// The worker's registration ran out before it committed.
+    /// The worker's registration was over when it committed.
     #[codec(index = 41)]
     AttestationExpired,
-    /// The worker's measurement was revoked before it committed.
+    /// The worker's measurement was revoked before it committed, or before its head was of use.
     #[codec(index = 42)]
     MeasurementRevoked,
-    /// Kept for disputes.
+    /// A dispute ended without a ruling: the job goes on where it stood.
     #[codec(index = 50)]
     ArbiterTimeout,
+    /// A dispute was found to be without ground: the job goes on where it stood.
+    #[codec(index = 51)]
+    DisputeRejected,
     /// Kept: the market was paused.
     #[codec(index = 60)]
     Paused,
@@ -118,7 +124,7 @@ pub struct Windows {
     pub claim: Blocks,
     /// Claimed → head committed.
     pub head: Blocks,
-    /// Head committed → head may be challenged (kept for disputes; the worker's stake stays locked).
+    /// Head committed → head may be disputed.
     pub challenge: Blocks,
     /// Head committed → features sent.
     pub features: Blocks,
@@ -126,6 +132,8 @@ pub struct Windows {
     pub creator: Blocks,
     /// Result committed → accepted by itself.
     pub accept: Blocks,
+    /// Each step of a dispute: draw, seal, reveal, post.
+    pub dispute: Blocks,
 }
 
 /// Shortest window that parameters may set.
@@ -282,7 +290,7 @@ pub struct WorkerRecord {
     pub expires_at: BlockNumber,
     /// Everything it has staked.
     pub stake: Plancks,
-    /// Part of the stake that jobs hold.
+    /// Part of the stake that jobs hold: those it runs, and those whose disputes it judges.
     pub stake_locked: Plancks,
     /// Part of the stake that it asked back.
     pub stake_leaving: Plancks,
@@ -389,6 +397,10 @@ pub struct JobProgress {
     pub result: Option<BlobDigest>,
     /// Block of the last change.
     pub changed_at: BlockNumber,
+    /// The code that the worker's registration attested when it committed.
+    pub measurement: Option<MeasurementId>,
+    /// Disputes that the job has had, by [`DisputeKind::bit`].
+    pub disputed: u8,
 }
 
 /// The sums that the contract's balance must cover, kept with every transition.
@@ -402,6 +414,8 @@ pub struct Totals {
     pub bonds: Plancks,
     /// Credits that their owners have not withdrawn.
     pub credits: Plancks,
+    /// What users staked on open disputes.
+    pub deposits: Plancks,
 }
 
 /// How many of each there are; ids run from 1 to these.

@@ -104,6 +104,7 @@ fn signed_statements_have_the_digests_and_signatures_of_their_vectors() {
                 statement("RoundOrder", &order()),
                 statement("RegistrationStatement", &registration()),
                 statement("HeadKeyStatement", &head_key()),
+                statement("VerdictStatement", &verdict_statement()),
             ],
             "report_data": {
                 "nonce": hex::encode(nonce.0),
@@ -123,6 +124,7 @@ fn no_two_kinds_of_statement_share_a_tag() {
         receipt::RoundOrder::TAG,
         RegistrationStatement::TAG,
         HeadKeyStatement::TAG,
+        dispute::VerdictStatement::TAG,
     ];
     for (at, tag) in tags.iter().enumerate() {
         assert!(tags[at + 1..].iter().all(|other| !other.starts_with(tag) && !tag.starts_with(other)));
@@ -183,6 +185,8 @@ fn records_have_the_bytes_of_their_vectors() {
             record("WorkerRecord", &worker()),
             record("JobTerms", &terms()),
             record("JobProgress", &progress()),
+            record("DisputeRecord", &dispute()),
+            record("DisputeRecord", &posting()),
         ]),
     );
 }
@@ -369,6 +373,7 @@ fn the_specification_names_every_message_event_tag_and_limit() {
         receipt::RoundOrder::TAG,
         RegistrationStatement::TAG,
         HeadKeyStatement::TAG,
+        dispute::VerdictStatement::TAG,
     ] {
         wants(&format!("`{}`", std::str::from_utf8(tag).unwrap()));
     }

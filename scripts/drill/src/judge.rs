@@ -108,6 +108,8 @@ fn owe(book: &mut Book, terms: &JobTerms, parties: &Parties, change: &JobStageCh
             Party::Creator => parties.creator,
             Party::Treasury => parties.treasury,
             Party::Poker => change.by,
+            // Nobody of the drill disputes anything.
+            Party::Juror(_) => continue,
         };
         *book.entry((account, line.cause)).or_default() += line.amount.0;
     }

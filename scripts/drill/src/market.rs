@@ -38,6 +38,7 @@ pub(crate) const WINDOWS: Windows = Windows {
     features: Blocks(60),
     creator: Blocks(60),
     accept: Blocks(60),
+    dispute: Blocks(60),
 };
 /// How long the chain may be away before the drill gives up.
 const PATIENCE: Duration = Duration::from_secs(40);

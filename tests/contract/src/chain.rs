@@ -7,7 +7,7 @@ use encompute_devchain::runtime::{
     Balances, BalancesConfig, EXISTENTIAL_DEPOSIT, NATIVE_TO_ETH_RATIO, Revive, Runtime, RuntimeEvent,
     RuntimeGenesisConfig, RuntimeOrigin, System, UNIT,
 };
-use encompute_lifecycle::{Context, Refusal};
+use encompute_lifecycle::{Context, Host, Refusal, Software};
 use encompute_protocol::{
     Address, BlockNumber, ContractAddress, Plancks,
     call::{CONSTRUCTOR, Call, ReadTotals},
@@ -19,13 +19,19 @@ use frame_support::{
 };
 use pallet_revive::{Code, ExecConfig, TransactionLimits};
 use sp_core::{H160, U256};
-use sp_io::{TestExternalities, hashing::twox_128};
+use sp_io::{
+    TestExternalities,
+    hashing::{twox_64, twox_128},
+};
 use sp_runtime::{AccountId32, BuildStorage, DispatchError};
 
 /// What every account has at first, far above what tests spend.
 const ENDOWMENT: u128 = 1_000_000 * UNIT;
 /// Half of what a block may use.
 const WEIGHT_LIMIT: Weight = Weight::from_parts(1_000_000_000_000, 5 * 1024 * 1024);
+
+/// Of how many blocks the platform knows the hash.
+const BLOCKS_KNOWN: u32 = 250;
 
 /// A chain with the contract on it.
 pub struct Chain {
@@ -114,10 +120,16 @@ impl Chain {
         ContractAddress(self.contract.0)
     }
 
-    /// Moves to a block, six seconds each.
+    /// Moves to a block, six seconds each. Blocks behind it have the hashes that the rules' own host gives.
     pub fn at_block(&mut self, block: u32) {
         self.externalities.execute_with(|| {
             System::set_block_number(block);
+            for before in block.saturating_sub(BLOCKS_KNOWN)..block {
+                let hash = Software.block_hash(BlockNumber(before)).unwrap_or_default();
+                let number = before.to_le_bytes();
+                let key = [&twox_128(b"System")[..], &twox_128(b"BlockHash"), &twox_64(&number), &number].concat();
+                sp_io::storage::set(&key, &hash);
+            }
             pallet_timestamp::Pallet::<Runtime>::set_timestamp(6_000 * u64::from(block));
         });
     }

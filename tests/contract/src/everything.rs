@@ -2,11 +2,13 @@
 
 use crate::world::*;
 use encompute_protocol::{
-    ContractAddress, ModelId, Plancks, SplitIndex, VersionId,
+    ContractAddress, DisputeKind, ModelId, Plancks, SplitIndex, VersionId,
     call::{
-        AddBond, AddStake, AskBond, AskStake, CancelJob, DeprecateVersion, PokeJob, RefuseFeatures, RevokeMeasurement,
-        RevokeVersion, SetCapacity, SetGovernor, SetParams, SetPaused, TakeBond, TakeStake, WithdrawCredit,
+        AddBond, AddStake, AskBond, AskStake, CancelJob, DeprecateVersion, PokeJob, PostBlob, RefuseFeatures,
+        RevokeMeasurement, RevokeVersion, SetCapacity, SetGovernor, SetParams, SetPaused, TakeBond, TakeStake,
+        WithdrawCredit,
     },
+    dispute::PART_LIMIT_BYTES,
 };
 
 /// Calls every message that changes something, once at least with success.
@@ -29,6 +31,16 @@ pub fn everything(contract: ContractAddress) -> World {
     world.call(CREATORS[0], WithdrawCredit { to: Some(STRANGER) }).unwrap();
     world.call(CREATORS[0], WithdrawCredit { to: None }).unwrap_err();
     world.call(USERS[0], WithdrawCredit { to: Some(STRANGER) }).unwrap();
+    for verdict in disputes::VERDICTS {
+        world.judged([verdict, disputes::RIGHT, verdict]);
+    }
+    let posted = world.disputed(DisputeKind::Missing);
+    let message = world.posting(posted);
+    world.call(WORKERS[0], PostBlob { job: posted, at: 0, part: vec![7; PART_LIMIT_BYTES], last: false }).unwrap();
+    world.call(WORKERS[0], message).unwrap();
+    let withheld = world.disputed(DisputeKind::Result);
+    world.past_deadline(withheld);
+    world.call(STRANGER, PokeJob { job: withheld }).unwrap();
     let model = ModelId(2);
     world.pay(CREATORS[1], Plancks(77), AddBond { model }).unwrap();
     world.call(CREATORS[1], AskBond { model, amount: Plancks(50) }).unwrap();

@@ -8,8 +8,8 @@ use encompute_lifecycle::{Command, Context, Memory, ReadState, Refusal, Software
 use encompute_protocol::{
     Address, JobId, ModelId, SplitIndex, VersionId,
     call::{
-        ReadCounts, ReadCredit, ReadGovernance, ReadJob, ReadModel, ReadNonce, ReadParams, ReadSplit, ReadTotals,
-        ReadVersion, ReadWorker, ReadWorkerAt,
+        ReadCounts, ReadCredit, ReadDispute, ReadGovernance, ReadJob, ReadModel, ReadNonce, ReadParams, ReadSplit,
+        ReadTotals, ReadVersion, ReadWorker, ReadWorkerAt,
     },
     event::Event,
 };
@@ -73,6 +73,7 @@ impl Chain {
         let counts = rules.counts();
         for job in 1..=counts.jobs + 1 {
             self.ask(rules, &ReadJob { job: JobId(job) })?;
+            self.ask(rules, &ReadDispute { job: JobId(job) })?;
         }
         for model in 1..=counts.models + 1 {
             self.ask(rules, &ReadModel { model: ModelId(model) })?;

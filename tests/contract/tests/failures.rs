@@ -143,7 +143,7 @@ fn act(world: &mut World, job: JobId, at: Stage, worker: usize) -> Result<(), Re
             world.call(CREATORS[0], CommitResult { job, result })
         }
         Stage::ResultCommitted => world.call(USER, AcceptResult { job }),
-        Stage::Settled | Stage::Failed | Stage::Cancelled => panic!("nobody acts at {at:?}"),
+        Stage::Settled | Stage::Failed | Stage::Cancelled | Stage::Disputed(_) => panic!("nobody acts at {at:?}"),
     }
 }
 
@@ -159,7 +159,7 @@ fn poked(at: Stage) -> (Stage, Option<Reason>, Owed) {
         Stage::HeadCommitted => (Stage::Failed, Some(Reason::UserNoShow), stopped()),
         Stage::FeaturesSent => (Stage::Failed, Some(Reason::CreatorTimeout), creator_failed()),
         Stage::ResultCommitted => (Stage::Settled, None, settled()),
-        Stage::Settled | Stage::Failed | Stage::Cancelled => panic!("nobody pokes at {at:?}"),
+        Stage::Settled | Stage::Failed | Stage::Cancelled | Stage::Disputed(_) => panic!("nobody pokes at {at:?}"),
     }
 }
 

@@ -11,8 +11,8 @@ use encompute_contract_tests::{
 use encompute_protocol::{
     JobId, ModelId, SplitIndex, VersionId,
     call::{
-        Call, MESSAGES, QuoteJob, ReadCounts, ReadCredit, ReadGovernance, ReadJob, ReadMeasurement, ReadModel,
-        ReadNonce, ReadParams, ReadSplit, ReadTotals, ReadVersion, ReadWorker, ReadWorkerAt,
+        Call, MESSAGES, QuoteJob, ReadCounts, ReadCredit, ReadDispute, ReadGovernance, ReadJob, ReadMeasurement,
+        ReadModel, ReadNonce, ReadParams, ReadSplit, ReadTotals, ReadVersion, ReadWorker, ReadWorkerAt,
     },
 };
 use serde_json::{Map, Value, json};
@@ -66,6 +66,7 @@ fn measure() -> Weights {
     read(&mut chain, &mut weights, &ReadJob { job: JobId(1) });
     read(&mut chain, &mut weights, &ReadCredit { account: TREASURY });
     read(&mut chain, &mut weights, &ReadNonce { account });
+    read(&mut chain, &mut weights, &ReadDispute { job: JobId(1) });
     read(&mut chain, &mut weights, &QuoteJob { version, split });
     weights
 }

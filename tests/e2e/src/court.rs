@@ -25,6 +25,7 @@ const WINDOWS: Windows = Windows {
     features: Blocks(60),
     creator: Blocks(60),
     accept: Blocks(60),
+    dispute: Blocks(60),
 };
 
 /// The market. Nothing happens in it by the passing of time: blocks come with transactions.

@@ -34,8 +34,15 @@ fn model() -> tempfile::TempDir {
 
 async fn market(workers: u16) -> Services {
     let habits = Habits { heartbeat_ms: 0, liars: true, workers, ..Habits::default() };
-    let windows =
-        Windows { claim: SHORT, head: SHORT, challenge: Blocks(10), features: SHORT, creator: SHORT, accept: SHORT };
+    let windows = Windows {
+        claim: SHORT,
+        head: SHORT,
+        challenge: Blocks(10),
+        features: SHORT,
+        creator: SHORT,
+        accept: SHORT,
+        dispute: SHORT,
+    };
     let model = model();
     let folder = model.path().display().to_string();
     Services::start(habits, &[&folder], |params| params.windows = windows).await.unwrap()

@@ -15,8 +15,15 @@ const LONG: Blocks = Blocks(600);
 
 async fn market() -> Services {
     let surroundings = Surroundings { links: true, ..Surroundings::default() };
-    let windows =
-        Windows { claim: LONG, head: LONG, challenge: Blocks(10), features: LONG, creator: LONG, accept: LONG };
+    let windows = Windows {
+        claim: LONG,
+        head: LONG,
+        challenge: Blocks(10),
+        features: LONG,
+        creator: LONG,
+        accept: LONG,
+        dispute: LONG,
+    };
     let models = ["scripts/models/digits"];
     Services::start_in(surroundings, Habits::default(), &models, |params| params.windows = windows).await.unwrap()
 }

@@ -8,7 +8,7 @@ use encompute_attest::{
     pki::{CollateralTerms, DevelopmentPki, DevelopmentSeed, PlatformTraits, development_measurement},
     quote_identity,
 };
-use encompute_audit::{Counted, JobBundle, JobFacts, Judge, Report, audit_job};
+use encompute_audit::{Counted, Heard, JobBundle, JobFacts, Judge, Report, audit_job};
 use encompute_fhe::BootstrapSet;
 use encompute_head::{ChainIndex, Domain, Draft, HeadPlan, Layer, Link, Program, RoundPlan};
 use encompute_lifecycle::{Context, Decide, Memory, ReadState, ReceiptFacts, Refusal, Software, View, price};
@@ -359,6 +359,11 @@ impl Market {
             params_unsure: false,
             treasuries: BTreeSet::from([TREASURY]),
             worker,
+            juror_payouts: Heard::all(memory.events().iter().map(|(_, event)| event))
+                .into_iter()
+                .flat_map(|heard| heard.jurors)
+                .map(|juror| (juror, memory.worker(juror).unwrap().payout))
+                .collect(),
             measurement: memory.measurement(measurement_id()),
             counted_at,
             unread_events: 0,

@@ -2,6 +2,7 @@
 
 use crate::{
     args::{Common, Identity},
+    commands::dispute::{DISPUTE_HELP, Dispute},
     commands::market::{self, Listing},
     context::{Context, under},
     failure::{Doing, Exit, Failure, Outcome, exit_of_chain},
@@ -9,7 +10,7 @@ use crate::{
     rail::Rail,
 };
 use clap::{Args, Subcommand};
-use encompute_chain::{Account, Class, Client};
+use encompute_chain::{Account, Class};
 use encompute_job::{CaseName, Ending, JobError, Journal, Order, Record, Runner, Services};
 use encompute_keys::MachineSecret;
 use encompute_protocol::{
@@ -49,6 +50,9 @@ pub enum Job {
     /// Move an overdue job on; anybody may
     #[command(after_help = "Examples:\n  encompute job poke 7 --suri //Eve")]
     Poke(Signed),
+    /// Say that what was committed is wrong or missing, and stake a deposit on it; the job waits for the ruling
+    #[command(after_help = DISPUTE_HELP)]
+    Dispute(Dispute),
     /// Go on with a job after a crash or Ctrl-C; without an id, with every job of this home that has not ended
     #[command(after_help = "Examples:\n  encompute job resume 7 --suri //Dave\n  encompute job resume --suri //Dave")]
     Resume(Resume),
@@ -164,13 +168,14 @@ impl Job {
                 let account = context.account(&signed.identity).await?;
                 let job = JobId(signed.id);
                 sent(account.submit(CancelJob { job }, Plancks::ZERO).await, "cancel the job")?;
-                state_of(account.client(), job, common).await
+                market::state_of(account.client(), job, common).await
             }
+            Self::Dispute(dispute) => dispute.run(&context, common).await,
             Self::Poke(signed) => {
                 let account = context.account(&signed.identity).await?;
                 let job = JobId(signed.id);
                 sent(account.submit(PokeJob { job }, Plancks::ZERO).await, "poke the job")?;
-                state_of(account.client(), job, common).await
+                market::state_of(account.client(), job, common).await
             }
             Self::Resume(resume) => resume.run(&context, common).await,
             Self::List(list) => list.run(&context, common).await,
@@ -419,7 +424,7 @@ async fn watch(context: &Context, one: One, common: &Common) -> Outcome {
         let (_, progress) = found.ok_or_else(|| Failure::new(Exit::NotFound, format!("there is no job {job}")))?;
         rail.stands(job, progress.stage, progress.changed_at, progress.deadline);
         if progress.stage.is_terminal() {
-            return state_of(&client, job, common).await;
+            return market::state_of(&client, job, common).await;
         }
         match tokio::time::timeout_at(until, follow.next()).await {
             Ok(Ok(_)) => {}
@@ -455,18 +460,6 @@ async fn result(context: &Context, job: JobId, common: &Common) -> Outcome {
         true => output::json(&json!({ "id": job.0, "model": record.model, "prediction": prediction })),
         false => output::text(&listing.prediction_words(scores)),
     }
-}
-
-async fn state_of(client: &Client, job: JobId, common: &Common) -> Outcome {
-    let found = market::read(client, ReadJob { job }).await?;
-    let (terms, progress) = found.ok_or_else(|| Failure::new(Exit::NotFound, format!("there is no job {job}")))?;
-    let value = market::job_json(job, &terms, &progress);
-    if common.json {
-        return output::json(&value);
-    }
-    let reason = progress.reason.map(|reason| format!(", {}", market::reason_words(reason))).unwrap_or_default();
-    let (stage, since) = (market::stage_name(progress.stage), progress.changed_at);
-    output::text(&format!("job {job}: {stage} since block {since}{reason}"))
 }
 
 fn print_ending(ending: &Ending, listing: &Listing, rail: &Rail, common: &Common) -> Outcome {

@@ -1,6 +1,7 @@
 //! What several commands read of the market, with its failures in words.
 
 use crate::{
+    args::Common,
     context::blob_failure,
     failure::{Exit, Failure, Outcome, exit_of_chain},
     output,
@@ -11,7 +12,7 @@ pub use encompute_job::market::{
     Listing, Quote, accuracy_json, job_json, mode_name, plancks, reason_words, stage_name,
 };
 use encompute_networks::Token;
-use encompute_protocol::{ReleasePolicy, SplitIndex, VersionId};
+use encompute_protocol::{JobId, ReleasePolicy, SplitIndex, VersionId, call::ReadJob};
 use encompute_store::GatewayClient;
 
 /// One fact of the chain.
@@ -110,4 +111,20 @@ pub fn quote_words(quote: &Quote, token: &Token) -> String {
         split.accuracy.samples,
         output::table(&rows),
     )
+}
+
+/// Prints where a job stands.
+///
+/// # Errors
+/// [`Exit::NotFound`] without such a job.
+pub async fn state_of(client: &Client, job: JobId, common: &Common) -> Outcome {
+    let found = read(client, ReadJob { job }).await?;
+    let (terms, progress) = found.ok_or_else(|| Failure::new(Exit::NotFound, format!("there is no job {job}")))?;
+    let value = job_json(job, &terms, &progress);
+    if common.json {
+        return output::json(&value);
+    }
+    let reason = progress.reason.map(|reason| format!(", {}", reason_words(reason))).unwrap_or_default();
+    let (stage, since) = (stage_name(progress.stage), progress.changed_at);
+    output::text(&format!("job {job}: {stage} since block {since}{reason}"))
 }

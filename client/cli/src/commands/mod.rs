@@ -9,6 +9,7 @@ pub mod credit;
 pub mod demo;
 pub mod deposits;
 pub mod dev;
+pub mod dispute;
 pub mod doctor;
 mod explain;
 mod features;

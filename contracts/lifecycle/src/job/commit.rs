@@ -46,6 +46,7 @@ impl Decide for CommitHead {
         worker.heads_committed = worker.heads_committed.saturating_add(1);
         job.progress.output = Some(self.output);
         job.progress.finished_at = self.finished_at;
+        job.progress.measurement = Some(worker.measurement);
         job.enter(&mut draft, Stage::HeadCommitted, None, account, block, Some(job.terms.windows.features))?;
         draft.emit(HeadCommitted {
             job: job.id,

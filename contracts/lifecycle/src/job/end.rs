@@ -5,12 +5,12 @@ use crate::{
     command::{Decide, Decision, Scene},
     context::Host,
     draft::Draft,
-    outcome::{Outcome, Party, Settlement},
+    outcome::{Line, Outcome, Party, Settlement},
     refusal::Refusal,
     state::{ReadState, Write},
 };
 use encompute_protocol::{
-    Params, Reason, Stage, VersionStatus, WorkerRecord,
+    Address, Params, Reason, Stage, VersionStatus, WorkerRecord,
     call::{CancelJob, PokeJob, RefuseFeatures},
     event::Movement,
 };
@@ -37,7 +37,7 @@ impl Decide for CancelJob {
                 }
                 job.conclude(scene, Stage::Cancelled, cancelled, Outcome::Stopped)
             }
-            found @ (Stage::FeaturesSent | Stage::ResultCommitted) => {
+            found @ (Stage::FeaturesSent | Stage::ResultCommitted | Stage::Disputed(_)) => {
                 Err(Refusal::WrongStage { found, wanted: Stage::HeadCommitted })
             }
             found @ (Stage::Settled | Stage::Failed | Stage::Cancelled) => Err(Refusal::JobEnded { found }),
@@ -58,7 +58,7 @@ impl Decide for RefuseFeatures {
 
 impl Decide for PokeJob {
     /// Anybody, once whoever must act is late, or at once where a version or measurement was revoked
-    /// before the head was committed. One poke is one transition.
+    /// before the head was committed. One poke is one transition. A dispute moves on by [`crate::dispute`]'s rules.
     fn decide<S: ReadState, H: Host>(&self, scene: &Scene<'_, S, H>) -> Result<Decision<()>, Refusal> {
         let job = Job::load(scene.state, self.job)?;
         let block = scene.at.block;
@@ -92,6 +92,7 @@ impl Decide for PokeJob {
                 job.must_be_late(block)?;
                 (Stage::Settled, None, Outcome::Settled)
             }
+            Stage::Disputed(_) => return crate::dispute::poke(scene, job),
             found @ (Stage::Settled | Stage::Failed | Stage::Cancelled) => return Err(Refusal::JobEnded { found }),
         };
         job.conclude(scene, to, reason, outcome)
@@ -126,22 +127,36 @@ impl Job {
     }
 
     /// Moves the job to `to` and every planck where `outcome` says.
-    pub(super) fn conclude<S: ReadState, H>(
+    pub(crate) fn conclude<S: ReadState, H>(
         mut self,
         scene: &Scene<'_, S, H>,
         to: Stage,
         reason: Option<Reason>,
         outcome: Outcome,
     ) -> Result<Decision<()>, Refusal> {
-        let settlement = Settlement::of(&self.terms, outcome).ok_or(Refusal::AmountTooLarge)?;
         let mut draft = Draft::new(scene.state);
+        self.conclude_in(scene, &mut draft, (to, reason), outcome, &[])?;
+        self.write_progress(&mut draft);
+        Ok(Decision { changes: draft.finish(), answer: () })
+    }
+
+    /// As [`Job::conclude`], in a draft with more in it. `jurors` are credited for a committee's verdict.
+    pub(crate) fn conclude_in<S: ReadState, H>(
+        &mut self,
+        scene: &Scene<'_, S, H>,
+        draft: &mut Draft<'_, S>,
+        (to, reason): (Stage, Option<Reason>),
+        outcome: Outcome,
+        jurors: &[Address],
+    ) -> Result<(), Refusal> {
+        let settlement = Settlement::of(&self.terms, outcome).ok_or(Refusal::AmountTooLarge)?;
         let from = self.progress.stage;
         let window = (!to.is_terminal()).then_some(self.terms.windows.claim);
         let late = matches!(outcome, Outcome::Retried | Outcome::TimedOut);
         if late {
             self.progress.timeouts = self.progress.timeouts.saturating_add(1);
         }
-        self.enter(&mut draft, to, reason, scene.at.caller, scene.at.block, window)?;
+        self.enter(draft, to, reason, scene.at.caller, scene.at.block, window)?;
 
         let worker = match self.progress.worker {
             Some(_) => Some(self.worker(scene.state)?),
@@ -150,7 +165,7 @@ impl Job {
         if let Some((account, mut record)) = worker
             && (from == Stage::Claimed || !self.progress.stake_held.is_zero())
         {
-            self.free_worker(&mut draft, account, &mut record, from, late, &settlement)?;
+            self.free_worker(draft, account, &mut record, from, late, &settlement)?;
             draft.write(Write::Worker(account, record));
         }
         let mut model = self.model(scene.state)?;
@@ -163,25 +178,36 @@ impl Job {
             model.open_jobs = model.open_jobs.checked_sub(1).ok_or(Refusal::Inconsistent)?;
             draft.write(Write::Model(id, model));
         }
-        for line in &settlement.lines {
+        self.credit(scene, draft, &settlement.lines, jurors)
+    }
+
+    /// Credits every line to its party's account.
+    pub(crate) fn credit<S: ReadState, H>(
+        &self,
+        scene: &Scene<'_, S, H>,
+        draft: &mut Draft<'_, S>,
+        lines: &[Line],
+        jurors: &[Address],
+    ) -> Result<(), Refusal> {
+        for line in lines {
             let account = match line.party {
                 Party::User => self.terms.user,
-                Party::Worker => worker.ok_or(Refusal::Inconsistent)?.1.payout,
-                Party::Creator => model.creator,
+                Party::Worker => self.worker(scene.state)?.1.payout,
+                Party::Creator => self.model(scene.state)?.creator,
                 Party::Treasury => scene.state.params().treasury,
                 Party::Poker => scene.at.caller,
+                Party::Juror(at) => *jurors.get(usize::from(at)).ok_or(Refusal::Inconsistent)?,
             };
             draft.credit(account, self.id, line.amount, line.cause)?;
         }
-        self.write_progress(&mut draft);
-        Ok(Decision { changes: draft.finish(), answer: () })
+        Ok(())
     }
 
     /// Gives the worker back its place and what is left of the stake that the job held.
     fn free_worker<S: ReadState>(
         &mut self,
         draft: &mut Draft<'_, S>,
-        account: encompute_protocol::Address,
+        account: Address,
         record: &mut WorkerRecord,
         from: Stage,
         late: bool,

@@ -2,7 +2,7 @@
 
 mod claim;
 mod commit;
-mod end;
+pub(crate) mod end;
 pub(crate) mod receipt;
 mod request;
 mod result;

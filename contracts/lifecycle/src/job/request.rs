@@ -70,6 +70,8 @@ fn fresh(block: BlockNumber, deadline: BlockNumber) -> JobProgress {
         features: None,
         result: None,
         changed_at: block,
+        measurement: None,
+        disputed: 0,
     }
 }
 

@@ -1,14 +1,16 @@
 //! A small market with everybody in it: one governor, one treasury, two users, two creators with a
-//! model each, three workers.
+//! model each, five workers: one to run a head, three to judge it, one to spare.
 #![allow(dead_code, clippy::unwrap_used, clippy::panic, reason = "each test file uses its part")]
 
+pub mod disputes;
 pub mod random;
 
 use encompute_lifecycle::{Command, Context, Decide, Memory, ReadState, ReceiptFacts, Refusal, Software, price};
 use encompute_protocol::{
-    Address, BasisPoints, BlobDigest, BlockNumber, Blocks, ContractAddress, CostUnits, GenesisHash, HeadDigest, JobId,
-    JobProgress, JobTerms, KeyDigest, MeasurementId, Mode, ModelId, Offer, Params, Plancks, PolicyId, QuoteIdentity,
-    RegistrationStatement, Signature, SplitIndex, Stage, TailDigest, Text, VersionHash, VersionId, WorkerRecord,
+    Address, BasisPoints, BlobDigest, BlockNumber, Blocks, ContractAddress, CostUnits, DisputeKind, GenesisHash,
+    HeadDigest, JobId, JobProgress, JobTerms, KeyDigest, MeasurementId, Mode, ModelId, Offer, Params, Plancks,
+    PolicyId, QuoteIdentity, RegistrationStatement, Signature, SplitIndex, Stage, TailDigest, Text, VersionHash,
+    VersionId, WorkerRecord,
     call::{
         AcceptResult, ActivateVersion, AllowMeasurement, BeginRegistration, ClaimJob, CommitHead, CommitResult,
         ListModel, PokeJob, PublishVersion, QuoteJob, RegisterWorker, RequestJob, SendFeatures, SplitOffer,
@@ -24,8 +26,10 @@ pub const GOVERNOR: Address = Address([1; 20]);
 pub const TREASURY: Address = Address([2; 20]);
 pub const USERS: [Address; 2] = [Address([0x11; 20]), Address([0x12; 20])];
 pub const CREATORS: [Address; 2] = [Address([0x21; 20]), Address([0x22; 20])];
-pub const WORKERS: [Address; 3] = [Address([0x31; 20]), Address([0x32; 20]), Address([0x33; 20])];
-pub const PAYOUTS: [Address; 3] = [Address([0x41; 20]), Address([0x42; 20]), Address([0x43; 20])];
+pub const WORKERS: [Address; 5] =
+    [Address([0x31; 20]), Address([0x32; 20]), Address([0x33; 20]), Address([0x34; 20]), Address([0x35; 20])];
+pub const PAYOUTS: [Address; 5] =
+    [Address([0x41; 20]), Address([0x42; 20]), Address([0x43; 20]), Address([0x44; 20]), Address([0x45; 20])];
 pub const STRANGER: Address = Address([0x99; 20]);
 pub const MEASUREMENTS: [MeasurementId; 2] = [MeasurementId([0xa1; 32]), MeasurementId([0xa2; 32])];
 pub const TIP: Plancks = Plancks(13);
@@ -88,7 +92,7 @@ impl World {
         Self { market, contract, block: 1, calls: Vec::new(), serial: 0 }
     }
 
-    /// Two models with an active version each (the second has a split without a tail), three workers.
+    /// Two models with an active version each (the second has a split without a tail), five workers.
     pub fn new() -> Self {
         Self::at_contract(CONTRACT)
     }
@@ -270,7 +274,7 @@ impl World {
         job
     }
 
-    /// A job of the first user at `stage`, one of the five that are not terminal.
+    /// A job of the first user at `stage`.
     pub fn at_stage(&mut self, stage: Stage) -> JobId {
         match stage {
             Stage::Requested => self.requested(),
@@ -285,6 +289,7 @@ impl World {
                 self.call(STRANGER, PokeJob { job }).unwrap();
                 job
             }
+            Stage::Disputed(kind) => self.disputed(kind),
             Stage::Cancelled => {
                 let job = self.requested();
                 self.call(USERS[0], encompute_protocol::call::CancelJob { job }).unwrap();
@@ -328,7 +333,7 @@ impl World {
 }
 
 /// Every stage in order.
-pub const STAGES: [Stage; 8] = [
+pub const STAGES: [Stage; 11] = [
     Stage::Requested,
     Stage::Claimed,
     Stage::HeadCommitted,
@@ -337,4 +342,7 @@ pub const STAGES: [Stage; 8] = [
     Stage::Settled,
     Stage::Failed,
     Stage::Cancelled,
+    Stage::Disputed(DisputeKind::Head),
+    Stage::Disputed(DisputeKind::Missing),
+    Stage::Disputed(DisputeKind::Result),
 ];

@@ -2,7 +2,7 @@
 //! something that exists, and shrink well.
 
 use super::*;
-use encompute_protocol::call::*;
+use encompute_protocol::{call::*, dispute::Proceeding};
 use proptest::prelude::*;
 
 /// One thing that somebody does. Numbers wrap around what exists.
@@ -17,6 +17,11 @@ pub enum Step {
     Cancel { user: u8, job: u8 },
     Refuse { creator: u8, job: u8 },
     Poke { job: u8 },
+    Dispute { user: u8, job: u8, kind: u8, short: bool },
+    Seal { worker: u8, job: u8, verdict: u8 },
+    Reveal { worker: u8, job: u8, forged: bool },
+    Post { who: u8, job: u8, part: u8 },
+    Hear { job: u8, verdict: u8 },
     Withdraw { who: u8 },
     Stake { worker: u8, what: u8, amount: u16 },
     Bond { creator: u8, what: u8, amount: u16 },
@@ -42,6 +47,12 @@ pub fn step() -> impl Strategy<Value = Step> {
         2 => (n, job).prop_map(|(user, job)| Step::Cancel { user, job }),
         1 => (n, job).prop_map(|(creator, job)| Step::Refuse { creator, job }),
         4 => job.prop_map(|job| Step::Poke { job }),
+        6 => (n, job, 0..6_u8, prop::bool::weighted(0.05))
+            .prop_map(|(user, job, kind, short)| Step::Dispute { user, job, kind, short }),
+        7 => (n, job, 0..6_u8).prop_map(|(worker, job, verdict)| Step::Seal { worker, job, verdict }),
+        7 => (n, job, prop::bool::weighted(0.1)).prop_map(|(worker, job, forged)| Step::Reveal { worker, job, forged }),
+        2 => (n, job, 0..6_u8).prop_map(|(who, job, part)| Step::Post { who, job, part }),
+        9 => (job, 0..6_u8).prop_map(|(job, verdict)| Step::Hear { job, verdict }),
         2 => n.prop_map(|who| Step::Withdraw { who }),
         2 => (n, 0..3_u8, any::<u16>()).prop_map(|(worker, what, amount)| Step::Stake { worker, what, amount }),
         2 => (n, 0..3_u8, any::<u16>()).prop_map(|(creator, what, amount)| Step::Bond { creator, what, amount }),
@@ -55,6 +66,11 @@ pub fn step() -> impl Strategy<Value = Step> {
 
 fn pick<T: Copy>(from: &[T], number: u8) -> T {
     from[number as usize % from.len()]
+}
+
+/// A verdict on a job: mostly the same, or no committee would ever agree.
+fn opinion(job: JobId, number: u8) -> encompute_protocol::Verdict {
+    disputes::VERDICTS[if number < 4 { (job.0 % 2) as usize } else { usize::from(number) - 3 }]
 }
 
 impl World {
@@ -81,7 +97,7 @@ impl World {
                 let user = pick(&USERS, user);
                 let mut message = self.request_message(VersionId(1 + u32::from(version)), SplitIndex(split));
                 message.tip = Plancks(tip.into());
-                message.offer = offer.map(|worker| self.offer(worker as usize % 3, user, &message));
+                message.offer = offer.map(|worker| self.offer(worker as usize % WORKERS.len(), user, &message));
                 let escrow = self.escrow(message.version, message.split, message.tip).unwrap_or_default();
                 Some((user, Plancks(escrow.0 - u128::from(short && escrow.0 > 0)), message.into()))
             }
@@ -124,13 +140,119 @@ impl World {
                 let job = self.a_job(job);
                 free(self.role(self.creator_of(job), &CREATORS, creator), RefuseFeatures { job }.into())
             }
-            Step::Poke { job } => free(STRANGER, PokeJob { job: self.a_job(job) }.into()),
+            Step::Poke { job } => {
+                // Whom a committee waits for is often poked.
+                let job = if job.is_multiple_of(2) { self.a_disputed_job(job) } else { self.a_job(job) };
+                free(STRANGER, PokeJob { job }.into())
+            }
             Step::Withdraw { who } => {
                 let all = [&USERS[..], &CREATORS, &PAYOUTS, &[TREASURY, STRANGER]].concat();
                 free(pick(&all, who), WithdrawCredit { to: None }.into())
             }
             Step::Jump { .. } => None,
+            Step::Dispute { .. } | Step::Seal { .. } | Step::Reveal { .. } | Step::Post { .. } => self.quarrel(step),
+            Step::Hear { job, verdict } => self.hear(job, verdict),
             _ => self.deposit_or_rule(step),
+        }
+    }
+
+    /// A job that is disputed, if there is one; mostly any other is not worth a step.
+    fn a_disputed_job(&self, number: u8) -> JobId {
+        let mut disputed: Vec<_> = self.jobs().filter(|job| self.market.dispute(*job).is_some()).collect();
+        // Mostly one whose committee still has something to say.
+        let waits = |job: &JobId| !self.jurors(*job).is_empty();
+        if disputed.iter().any(waits) && !number.is_multiple_of(4) {
+            disputed.retain(waits);
+        }
+        if disputed.is_empty() { self.a_job(number) } else { pick(&disputed, number / 4) }
+    }
+
+    /// One of a committee, three times out of four.
+    fn a_juror(&self, job: JobId, number: u8) -> usize {
+        let jurors = if self.market.dispute(job).is_some() { self.jurors(job) } else { Vec::new() };
+        if number.is_multiple_of(4) || jurors.is_empty() {
+            usize::from(number / 4) % WORKERS.len()
+        } else {
+            pick(&jurors, number / 4)
+        }
+    }
+
+    /// The next thing that a dispute waits for, done by whom it waits for.
+    fn hear(&self, job: u8, verdict: u8) -> Option<(Address, Plancks, Command)> {
+        let free = |who, command: Command| Some((who, Plancks::ZERO, command));
+        let job = self.a_disputed_job(job);
+        match self.market.dispute(job)?.proceeding {
+            Proceeding::Drawing => free(STRANGER, PokeJob { job }.into()),
+            Proceeding::Sealing(jurors) => {
+                let juror = jurors.iter().position(|juror| juror.seal.is_none())?;
+                free(
+                    jurors[juror].account,
+                    self.seal_message(self.jurors(job)[juror], job, opinion(job, verdict)).into(),
+                )
+            }
+            Proceeding::Revealing(jurors) => {
+                let juror = jurors.iter().position(|juror| juror.seal.is_some() && juror.verdict.is_none())?;
+                let verdict = self.sealed(self.jurors(job)[juror], job)?;
+                free(jurors[juror].account, RevealVerdict { job, verdict, salt: disputes::SALT }.into())
+            }
+            Proceeding::Posting(_) => None,
+        }
+    }
+
+    fn quarrel(&mut self, step: &Step) -> Option<(Address, Plancks, Command)> {
+        let free = |who, command: Command| Some((who, Plancks::ZERO, command));
+        match *step {
+            Step::Dispute { user, job, kind, short } => {
+                let stands =
+                    |job: &JobId| matches!(self.progress(*job).stage, Stage::HeadCommitted | Stage::ResultCommitted);
+                let open: Vec<_> = self.jobs().filter(stands).collect();
+                let job = if open.is_empty() || job.is_multiple_of(8) { self.a_job(job) } else { pick(&open, job) };
+                let terms = self.market.job_terms(job)?;
+                let stage = self.market.job_progress(job).map(|progress| progress.stage);
+                let kind = match (stage, kind) {
+                    // What may be disputed there, mostly.
+                    (Some(Stage::ResultCommitted), 0..3) => DisputeKind::Missing,
+                    (Some(Stage::ResultCommitted), 3..5) => DisputeKind::Result,
+                    (_, 0) => DisputeKind::Missing,
+                    (_, 1) => DisputeKind::Result,
+                    (_, 2) => DisputeKind::Attestation,
+                    _ => DisputeKind::Head,
+                };
+                let deposit = self.deposit(job, kind);
+                let value = Plancks(deposit.0 - u128::from(short && deposit.0 > 0));
+                let evidence = user.is_multiple_of(5).then(|| self.digest());
+                Some((self.role(Some(terms.user), &USERS, user), value, OpenDispute { job, kind, evidence }.into()))
+            }
+            Step::Seal { worker, job, verdict } => {
+                let job = self.a_disputed_job(job);
+                let worker = self.a_juror(job, worker);
+                let verdict = opinion(job, verdict);
+                free(WORKERS[worker], self.seal_message(worker, job, verdict).into())
+            }
+            Step::Reveal { worker, job, forged } => {
+                let job = self.a_disputed_job(job);
+                let worker = self.a_juror(job, worker);
+                let sealed = self.sealed(worker, job).filter(|_| !forged);
+                let verdict = sealed.unwrap_or(disputes::WRONG_OTHERWISE);
+                free(WORKERS[worker], RevealVerdict { job, verdict, salt: disputes::SALT }.into())
+            }
+            Step::Post { who, job, part } => {
+                let job = self.a_disputed_job(job);
+                let posted_by = match self.market.job_progress(job) {
+                    Some(progress) if progress.result.is_some() => self.creator_of(job),
+                    progress => progress.and_then(|progress| progress.worker),
+                };
+                let caller = self.role(posted_by, &WORKERS, who);
+                let whole = self.market.job_progress(job).map(|_| self.posting(job));
+                let message = match part {
+                    0 => PostBlob { job, at: 0, part: vec![3; 256], last: false },
+                    1 => PostBlob { job, at: 256, part: vec![4; 128], last: false },
+                    2 => PostBlob { job, at: 384, part: vec![5; 7], last: true },
+                    _ => whole.unwrap_or(PostBlob { job, at: 0, part: Vec::new(), last: true }),
+                };
+                free(caller, message.into())
+            }
+            _ => None,
         }
     }
 

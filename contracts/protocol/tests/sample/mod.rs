@@ -2,6 +2,9 @@
 //! that two fields swapped show in the vectors.
 #![allow(dead_code, clippy::unwrap_used, reason = "each test file uses its part")]
 
+mod disputes;
+
+pub use disputes::*;
 use encompute_protocol::{
     call::*,
     event::*,
@@ -202,6 +205,7 @@ pub fn windows() -> Windows {
         features: Blocks(600),
         creator: Blocks(300),
         accept: Blocks(601),
+        dispute: Blocks(602),
     }
 }
 
@@ -243,6 +247,8 @@ pub fn progress() -> JobProgress {
         features: Some(BlobDigest(b32(26))),
         result: None,
         changed_at: BlockNumber(701),
+        measurement: Some(MeasurementId(b32(12))),
+        disputed: 3,
     }
 }
 
@@ -324,7 +330,7 @@ pub fn calls() -> Vec<(&'static str, Vec<u8>)> {
         offer: None,
     };
     let registration = registration();
-    vec![
+    let mut all = vec![
         one(request.clone()),
         one(RequestJob { offer: Some(signed), ..request }),
         one(ClaimJob { job }),
@@ -382,7 +388,9 @@ pub fn calls() -> Vec<(&'static str, Vec<u8>)> {
         one(ReadCredit { account: Address(b20(4)) }),
         one(ReadNonce { account: Address(b20(3)) }),
         one(QuoteJob { version, split: SplitIndex(1) }),
-    ]
+    ];
+    all.extend(dispute_calls());
+    all
 }
 
 /// One of every event.
@@ -390,7 +398,7 @@ pub fn events() -> Vec<Event> {
     let (job, model, version) = (JobId(7), ModelId(3), VersionId(5));
     let (user, worker) = (Address(b20(4)), Address(b20(3)));
     let measurement = MeasurementId(b32(12));
-    vec![
+    let mut all: Vec<Event> = vec![
         JobRequested {
             job,
             user,
@@ -444,7 +452,9 @@ pub fn events() -> Vec<Event> {
         ParamsChanged { params: params() }.into(),
         PausedChanged { paused: true }.into(),
         GovernorChanged { governor: Address(b20(30)) }.into(),
-    ]
+    ];
+    all.extend(dispute_events());
+    all
 }
 
 pub fn released() -> ReleasedFeatures {

@@ -5,6 +5,7 @@ use polkavm_common::program::ProgramBlob;
 /// Functions that the contract may import: stable ones, each for a reason.
 const ALLOWED: &[(&str, &str)] = &[
     ("address", "signatures name the contract"),
+    ("block_hash", "draws of committees"),
     ("block_number", "windows"),
     ("call", "payments, signature recovery"),
     ("call_data_copy", "arguments"),

@@ -1,0 +1,303 @@
+//! A committee of workers runs a head again: drawn, sealed, revealed, and what most of them say holds.
+
+use super::{Ending, Ruling, close, load};
+use crate::{
+    command::{Decide, Decision, Scene},
+    context::Host,
+    draft::Draft,
+    job::Job,
+    outcome::{Outcome, Settlement},
+    refusal::{Field, Refusal},
+    state::{ReadState, Write},
+};
+use alloc::vec::Vec;
+use encompute_protocol::{
+    Address, BlockNumber, DisputeKind, DisputeRecord, Reason, Signed, Stage, Verdict, WorkerRecord,
+    call::{RevealVerdict, SealVerdict},
+    dispute::{COMMITTEE, Juror, MAJORITY, Proceeding, VerdictStatement},
+    event::{JurorDrawn, Movement, VerdictRevealed, VerdictSealed},
+};
+
+/// Workers that are looked at for a committee, drawn among all, so that no call grows with their number.
+const LOOKED_AT: u32 = 32;
+/// Domain of the hash that draws.
+const DRAW_TAG: &[u8] = b"encompute/committee/v1";
+
+/// Draws the committee, once the block after the one that opened the dispute is known; if nobody did in time, or too
+/// few workers can be drawn, the head stands.
+pub(super) fn draw<S: ReadState, H: Host>(
+    scene: &Scene<'_, S, H>,
+    mut job: Job,
+    record: DisputeRecord,
+) -> Result<Decision<()>, Refusal> {
+    let block = scene.at.block;
+    let decides = BlockNumber(record.opened_at.0.checked_add(1).ok_or(Refusal::NumbersExhausted)?);
+    if block <= decides {
+        return Err(Refusal::NotYetLate { deadline: decides, block });
+    }
+    let hash = scene.host.block_hash(decides).filter(|_| block <= job.progress.deadline);
+    let drawn = hash.map(|hash| pick(scene, &job, &hash)).transpose()?.flatten();
+    let mut draft = Draft::new(scene.state);
+    let Some(drawn) = drawn else {
+        let ending = Ending { reason: Reason::ArbiterTimeout, outcome: None, ruling: Ruling::Unresolved };
+        close(scene, &mut draft, job, &record, ending, &[])?;
+        return Ok(Decision { changes: draft.finish(), answer: () });
+    };
+    for (account, mut worker) in drawn {
+        draft.emit(JurorDrawn { job: job.id, juror: account });
+        draft.move_stake(account, &mut worker, Some(job.id), Movement::Locked, job.terms.job_stake)?;
+        draft.write(Write::Worker(account, worker));
+    }
+    let jurors = drawn.map(|(account, _)| Juror { account, seal: None, verdict: None });
+    go_on(scene, &mut draft, &mut job, record, Proceeding::Sealing(jurors))?;
+    Ok(Decision { changes: draft.finish(), answer: () })
+}
+
+/// The next step of a dispute, with a window of its own.
+fn go_on<S: ReadState, H>(
+    scene: &Scene<'_, S, H>,
+    draft: &mut Draft<'_, S>,
+    job: &mut Job,
+    record: DisputeRecord,
+    proceeding: Proceeding,
+) -> Result<(), Refusal> {
+    let window = Some(job.terms.windows.dispute);
+    job.enter(draft, Stage::Disputed(record.kind), None, scene.at.caller, scene.at.block, window)?;
+    draft.write(Write::Dispute(job.id, Some(DisputeRecord { proceeding, ..record })));
+    job.write_progress(draft);
+    Ok(())
+}
+
+type Drawn = [(Address, WorkerRecord); COMMITTEE];
+
+/// Three of the workers that can judge, each as likely as another; none where there are fewer.
+fn pick<S: ReadState, H: Host>(scene: &Scene<'_, S, H>, job: &Job, hash: &[u8; 32]) -> Result<Option<Drawn>, Refusal> {
+    let mut numbers = Numbers { host: scene.host, hash, job: job.id.0, drawn: 0 };
+    let workers = scene.state.counts().workers;
+    let mut able = Vec::new();
+    for at in 0..workers.min(LOOKED_AT) {
+        // All of them while they are few, else as many at random.
+        let index = if workers <= LOOKED_AT { at } else { numbers.below(workers) };
+        let account = scene.state.worker_at(index).ok_or(Refusal::Inconsistent)?;
+        let worker = scene.state.worker(account).ok_or(Refusal::Inconsistent)?;
+        let is_known = able.iter().any(|(known, _)| *known == account);
+        if !is_known && can_judge(scene, job, account, &worker)? {
+            able.push((account, worker));
+        }
+    }
+    if able.len() < COMMITTEE {
+        return Ok(None);
+    }
+    // LOOKED_AT at most, so the length fits.
+    let drawn = core::array::from_fn(|_| able.swap_remove(numbers.below(able.len() as u32) as usize));
+    Ok(Some(drawn))
+}
+
+/// True for a worker that is no party of the job, registered with code that is allowed until the verdict is due, has
+/// a place free and the job's stake to lose.
+fn can_judge<S: ReadState, H: Host>(
+    scene: &Scene<'_, S, H>,
+    job: &Job,
+    account: Address,
+    worker: &WorkerRecord,
+) -> Result<bool, Refusal> {
+    let window = job.terms.windows.dispute;
+    let until = scene.at.block.checked_add(window).and_then(|block| block.checked_add(window));
+    let until = until.ok_or(Refusal::NumbersExhausted)?;
+    let (of_job, record) = job.worker(scene.state)?;
+    let parties = [of_job, record.payout, job.terms.user, job.model(scene.state)?.creator];
+    let is_party = parties.contains(&account) || parties.contains(&worker.payout);
+    Ok(!is_party
+        && worker.expires_at > until
+        && scene.measurement_must_be_usable(worker.measurement).is_ok()
+        && worker.in_flight < worker.capacity
+        && crate::worker::free_stake(worker)? >= job.terms.job_stake)
+}
+
+/// Numbers that follow from a hash.
+struct Numbers<'a, H> {
+    host: &'a H,
+    hash: &'a [u8; 32],
+    job: u64,
+    drawn: u32,
+}
+
+impl<H: Host> Numbers<'_, H> {
+    /// One from 0 to `limit` - 1. Of 2⁶⁴ that a 32-bit limit does not divide the last part is a 2⁻³² of all: nobody gains.
+    fn below(&mut self, limit: u32) -> u32 {
+        let mut bytes = Vec::with_capacity(96);
+        bytes.extend_from_slice(DRAW_TAG);
+        bytes.extend_from_slice(self.hash);
+        bytes.extend_from_slice(&self.job.to_le_bytes());
+        bytes.extend_from_slice(&self.drawn.to_le_bytes());
+        self.drawn = self.drawn.wrapping_add(1);
+        let hash = self.host.keccak_256(&bytes);
+        let mut eight = [0; 8];
+        eight.copy_from_slice(&hash[..8]);
+        // Less than a limit of 32 bits.
+        u64::from_le_bytes(eight).checked_rem(limit.into()).unwrap_or(0) as u32
+    }
+}
+
+/// The disputed job and its dispute; refuses any other stage.
+fn of_head<S: ReadState>(state: &S, job: encompute_protocol::JobId) -> Result<(Job, DisputeRecord), Refusal> {
+    let job = Job::load(state, job)?;
+    job.must_be(Stage::Disputed(DisputeKind::Head))?;
+    let record = load(state, &job)?;
+    Ok((job, record))
+}
+
+fn juror(jurors: &mut [Juror; COMMITTEE], caller: Address) -> Result<&mut Juror, Refusal> {
+    jurors.iter_mut().find(|juror| juror.account == caller).ok_or(Refusal::NotJuror { caller })
+}
+
+impl Decide for SealVerdict {
+    /// A member of the committee, once, while verdicts are sealed. With the last the revealing begins.
+    fn decide<S: ReadState, H: Host>(&self, scene: &Scene<'_, S, H>) -> Result<Decision<()>, Refusal> {
+        let (mut job, record) = of_head(scene.state, self.job)?;
+        let Proceeding::Sealing(mut jurors) = record.proceeding else { return Err(Refusal::WrongStep) };
+        let found = juror(&mut jurors, scene.at.caller)?;
+        job.must_be_on_time(scene.at.block)?;
+        if self.seal == [0; 32] {
+            return Err(Refusal::Missing { field: Field::Seal });
+        }
+        if found.seal.replace(self.seal).is_some() {
+            return Err(Refusal::VerdictTwice);
+        }
+        let mut draft = Draft::new(scene.state);
+        draft.emit(VerdictSealed { job: job.id, juror: scene.at.caller });
+        if jurors.iter().all(|juror| juror.seal.is_some()) {
+            go_on(scene, &mut draft, &mut job, record, Proceeding::Revealing(jurors))?;
+        } else {
+            let proceeding = Proceeding::Sealing(jurors);
+            draft.write(Write::Dispute(job.id, Some(DisputeRecord { proceeding, ..record })));
+        }
+        Ok(Decision { changes: draft.finish(), answer: () })
+    }
+}
+
+impl Decide for RevealVerdict {
+    /// A member of the committee, what it sealed, while verdicts are revealed. The last one to be revealed rules.
+    fn decide<S: ReadState, H: Host>(&self, scene: &Scene<'_, S, H>) -> Result<Decision<()>, Refusal> {
+        let (job, record) = of_head(scene.state, self.job)?;
+        let Proceeding::Revealing(mut jurors) = record.proceeding else { return Err(Refusal::WrongStep) };
+        let found = juror(&mut jurors, scene.at.caller)?;
+        job.must_be_on_time(scene.at.block)?;
+        let statement = VerdictStatement {
+            genesis: scene.at.genesis,
+            contract: scene.at.contract,
+            job: job.id,
+            juror: scene.at.caller,
+            verdict: self.verdict,
+            salt: self.salt,
+        };
+        if found.seal != Some(scene.host.keccak_256(&statement.preimage())) {
+            return Err(Refusal::WrongSeal);
+        }
+        if found.verdict.replace(self.verdict).is_some() {
+            return Err(Refusal::VerdictTwice);
+        }
+        let revealed = VerdictRevealed { job: job.id, juror: scene.at.caller, verdict: self.verdict };
+        if jurors.iter().all(|juror| juror.verdict.is_some() || juror.seal.is_none()) {
+            return rule_after(scene, job, record, jurors, Some(revealed));
+        }
+        let mut draft = Draft::new(scene.state);
+        draft.emit(revealed);
+        let proceeding = Proceeding::Revealing(jurors);
+        draft.write(Write::Dispute(job.id, Some(DisputeRecord { proceeding, ..record })));
+        Ok(Decision { changes: draft.finish(), answer: () })
+    }
+}
+
+/// After the window to seal: those who did reveal, if they can still be most; else the head stands.
+pub(super) fn end_sealing<S: ReadState, H: Host>(
+    scene: &Scene<'_, S, H>,
+    mut job: Job,
+    record: DisputeRecord,
+    jurors: [Juror; COMMITTEE],
+) -> Result<Decision<()>, Refusal> {
+    job.must_be_late(scene.at.block)?;
+    if jurors.iter().filter(|juror| juror.seal.is_some()).count() < MAJORITY {
+        return rule(scene, job, record, jurors);
+    }
+    let mut draft = Draft::new(scene.state);
+    go_on(scene, &mut draft, &mut job, record, Proceeding::Revealing(jurors))?;
+    Ok(Decision { changes: draft.finish(), answer: () })
+}
+
+/// Rules by what most have revealed; if they do not agree, the head stands.
+pub(super) fn rule<S: ReadState, H: Host>(
+    scene: &Scene<'_, S, H>,
+    job: Job,
+    record: DisputeRecord,
+    jurors: [Juror; COMMITTEE],
+) -> Result<Decision<()>, Refusal> {
+    rule_after(scene, job, record, jurors, None)
+}
+
+fn rule_after<S: ReadState, H: Host>(
+    scene: &Scene<'_, S, H>,
+    job: Job,
+    record: DisputeRecord,
+    jurors: [Juror; COMMITTEE],
+    revealed: Option<VerdictRevealed>,
+) -> Result<Decision<()>, Refusal> {
+    let agreed = majority(|| jurors.iter().filter_map(|juror| juror.verdict));
+    let mut draft = Draft::new(scene.state);
+    if let Some(revealed) = revealed {
+        draft.emit(revealed);
+    }
+    let mut winners = Vec::with_capacity(COMMITTEE);
+    for juror in jurors {
+        let mut worker = scene.state.worker(juror.account).ok_or(Refusal::Inconsistent)?;
+        if agreed.is_some() && juror.verdict == agreed {
+            winners.push(worker.payout);
+        }
+        release(scene, &mut draft, &job, juror, &mut worker, agreed)?;
+        draft.write(Write::Worker(juror.account, worker));
+    }
+    // COMMITTEE at most.
+    let count = winners.len() as u8;
+    let ending = match agreed {
+        Some(Verdict { wrong: true, .. }) => Ending {
+            reason: Reason::HeadMismatch,
+            outcome: Some(Outcome::HeadWrong { winners: count }),
+            ruling: Ruling::Upheld,
+        },
+        Some(_) => {
+            let ruling = Ruling::Rejected { winners: count };
+            Ending { reason: Reason::DisputeRejected, outcome: None, ruling }
+        }
+        None => Ending { reason: Reason::ArbiterTimeout, outcome: None, ruling: Ruling::Unresolved },
+    };
+    close(scene, &mut draft, job, &record, ending, &winners)?;
+    Ok(Decision { changes: draft.finish(), answer: () })
+}
+
+/// What most of a committee have revealed, word for word.
+pub fn majority<I: Iterator<Item = Verdict>>(verdicts: impl Fn() -> I) -> Option<Verdict> {
+    verdicts().find(|verdict| verdicts().filter(|other| other == verdict).count() >= MAJORITY)
+}
+
+/// Gives a member of the committee its stake back, less what it loses for silence or for saying what most did not.
+fn release<S: ReadState, H>(
+    scene: &Scene<'_, S, H>,
+    draft: &mut Draft<'_, S>,
+    job: &Job,
+    juror: Juror,
+    worker: &mut WorkerRecord,
+    agreed: Option<Verdict>,
+) -> Result<(), Refusal> {
+    let share = match (juror.verdict, agreed) {
+        (None, _) => Some(job.terms.retry_slash),
+        (found, Some(_)) if found != agreed => Some(job.terms.fail_slash),
+        _ => None,
+    };
+    let slash =
+        share.map(|share| Settlement::of_juror(&job.terms, share).ok_or(Refusal::AmountTooLarge)).transpose()?;
+    let slash = slash.unwrap_or_default();
+    let kept = job.terms.job_stake.checked_sub(slash.stake_slashed).ok_or(Refusal::Inconsistent)?;
+    draft.move_stake(juror.account, worker, Some(job.id), Movement::Slashed, slash.stake_slashed)?;
+    draft.move_stake(juror.account, worker, Some(job.id), Movement::Released, kept)?;
+    job.credit(scene, draft, &slash.lines, &[])
+}

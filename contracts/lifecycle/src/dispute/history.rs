@@ -1,0 +1,100 @@
+//! Disputes as a job's events tell them: for auditors, who must find the same money without the contract's word.
+
+use super::{Ruling, deposit_lines, majority};
+use crate::outcome::Settlement;
+use alloc::vec::Vec;
+use encompute_protocol::{
+    Address, DisputeKind, JobTerms, Reason, Stage, Verdict,
+    event::{Event, JobStageChanged},
+};
+
+/// One dispute.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Heard {
+    /// What it was about.
+    pub kind: DisputeKind,
+    /// The stage at which it was opened.
+    pub from: Stage,
+    /// Its committee, in the order in which it was drawn.
+    pub jurors: Vec<Address>,
+    /// What they revealed.
+    pub verdicts: Vec<(Address, Verdict)>,
+    /// How it ended, and by whose call; none while it is open.
+    pub ended: Option<(Ruling, Address)>,
+}
+
+impl Heard {
+    /// All disputes of one job, from its events in order.
+    pub fn all<'a>(events: impl IntoIterator<Item = &'a Event>) -> Vec<Self> {
+        let (mut all, mut at): (Vec<Self>, _) = (Vec::new(), Stage::Requested);
+        for event in events {
+            match (event, all.last_mut()) {
+                (Event::DisputeOpened(opened), _) => all.push(Self {
+                    kind: opened.kind,
+                    from: at,
+                    jurors: Vec::new(),
+                    verdicts: Vec::new(),
+                    ended: None,
+                }),
+                (Event::JurorDrawn(drawn), Some(heard)) => heard.jurors.push(drawn.juror),
+                (Event::VerdictRevealed(found), Some(heard)) => heard.verdicts.push((found.juror, found.verdict)),
+                (Event::JobStageChanged(step), heard) => {
+                    if let (Some(heard), Some(Stage::Disputed(_))) = (heard, step.from) {
+                        heard.end(step);
+                    }
+                    at = step.to;
+                }
+                _ => {}
+            }
+        }
+        all
+    }
+
+    fn end(&mut self, step: &JobStageChanged) {
+        let ruling = match (step.to, step.reason) {
+            (Stage::Disputed(_), _) => return,
+            (_, Some(Reason::ArbiterTimeout)) => Ruling::Unresolved,
+            // COMMITTEE at most.
+            (_, Some(Reason::DisputeRejected)) => Ruling::Rejected { winners: self.winners().len() as u8 },
+            _ => Ruling::Upheld,
+        };
+        self.ended = Some((ruling, step.by));
+    }
+
+    /// What most of the committee revealed.
+    pub fn agreed(&self) -> Option<Verdict> {
+        majority(|| self.verdicts.iter().map(|(_, verdict)| *verdict))
+    }
+
+    /// Those of the committee that revealed what most did, in the order in which they were drawn.
+    pub fn winners(&self) -> Vec<Address> {
+        let Some(agreed) = self.agreed() else { return Vec::new() };
+        self.jurors.iter().copied().filter(|juror| self.verdicts.contains(&(*juror, agreed))).collect()
+    }
+
+    /// True while its committee's stake is locked.
+    pub fn holds_stake(&self) -> bool {
+        self.ended.is_none() && !self.jurors.is_empty()
+    }
+
+    /// The money of the dispute itself, once it has ended: deposit, and what the committee lost. What the job's own
+    /// ending moves is the job's [`Settlement`]. `None` on overflow.
+    pub fn settlement(&self, terms: &JobTerms) -> Option<Settlement> {
+        let mut all = Settlement::default();
+        let Some((ruling, _)) = self.ended else { return Some(all) };
+        all.lines = deposit_lines(terms, self.kind, self.from, ruling)?;
+        let agreed = self.agreed();
+        for juror in &self.jurors {
+            let found = self.verdicts.iter().find(|(account, _)| account == juror).map(|(_, verdict)| *verdict);
+            let share = match found {
+                None => terms.retry_slash,
+                Some(_) if agreed.is_some() && found != agreed => terms.fail_slash,
+                Some(_) => continue,
+            };
+            let lost = Settlement::of_juror(terms, share)?;
+            all.lines.extend(lost.lines);
+            all.stake_slashed = all.stake_slashed.checked_add(lost.stake_slashed)?;
+        }
+        Some(all)
+    }
+}

@@ -1,0 +1,102 @@
+//! Disputes: a user says that what was committed is wrong or missing, stakes money on it, and the job waits.
+//!
+//! Every step has a window, and a poke after it: whoever did not act loses, and where nobody can say, what was committed
+//! stands. Each dispute is opened once for a job at a stage, so that none can be kept from ending.
+//!
+//! | kind | at | who acts | if nobody does |
+//! |---|---|---|---|
+//! | head | head committed, in the challenge window | a poke draws three workers; they seal, then reveal | the head stands |
+//! | missing | head or result committed | worker or creator posts the blob | as a worker that is late; a creator that is |
+//! | result | result committed | the creator posts the sealed result | the tail fee goes back |
+//! | attestation | head committed | the chain, at once | |
+
+mod committee;
+mod history;
+mod open;
+mod post;
+pub mod ruling;
+
+pub use committee::majority;
+pub use history::Heard;
+pub use ruling::{Ruling, deposit, deposit_lines};
+
+use crate::{
+    command::{Decision, Scene},
+    context::Host,
+    draft::Draft,
+    job::Job,
+    outcome::Outcome,
+    refusal::Refusal,
+    state::{ReadState, Write},
+};
+use encompute_protocol::{
+    Address, Blocks, DisputeKind, DisputeRecord, Reason, Stage, dispute::Proceeding, market::SHORTEST_WINDOW,
+};
+
+/// The open dispute of a job at `kind`.
+fn load<S: ReadState>(state: &S, job: &Job) -> Result<DisputeRecord, Refusal> {
+    state.dispute(job.id).ok_or(Refusal::Inconsistent)
+}
+
+/// Moves a dispute on: draws a committee, has verdicts revealed, or rules against whoever said nothing.
+pub(crate) fn poke<S: ReadState, H: Host>(scene: &Scene<'_, S, H>, job: Job) -> Result<Decision<()>, Refusal> {
+    let record = load(scene.state, &job)?;
+    match record.proceeding {
+        Proceeding::Drawing => committee::draw(scene, job, record),
+        Proceeding::Sealing(jurors) => committee::end_sealing(scene, job, record, jurors),
+        Proceeding::Revealing(jurors) => {
+            job.must_be_late(scene.at.block)?;
+            committee::rule(scene, job, record, jurors)
+        }
+        Proceeding::Posting(_) => {
+            job.must_be_late(scene.at.block)?;
+            let (reason, outcome) = match (record.kind, record.from) {
+                (DisputeKind::Result, _) => (Reason::ResultMismatch, Outcome::TailRefunded),
+                (_, Stage::ResultCommitted) => (Reason::ResultWithheld, Outcome::CreatorFailed),
+                _ => (Reason::BlobMissing, Outcome::TimedOut),
+            };
+            let mut draft = Draft::new(scene.state);
+            close(
+                scene,
+                &mut draft,
+                job,
+                &record,
+                Ending { reason, outcome: Some(outcome), ruling: Ruling::Upheld },
+                &[],
+            )?;
+            Ok(Decision { changes: draft.finish(), answer: () })
+        }
+    }
+}
+
+/// How a dispute ends: the job fails with an outcome, or goes on with none.
+struct Ending {
+    reason: Reason,
+    outcome: Option<Outcome>,
+    ruling: Ruling,
+}
+
+/// Ends a dispute: the job fails or goes on where it stood, and the deposit goes where the ruling says.
+fn close<S: ReadState, H>(
+    scene: &Scene<'_, S, H>,
+    draft: &mut Draft<'_, S>,
+    mut job: Job,
+    record: &DisputeRecord,
+    ending: Ending,
+    jurors: &[Address],
+) -> Result<(), Refusal> {
+    let reason = Some(ending.reason);
+    match ending.outcome {
+        Some(outcome) => job.conclude_in(scene, draft, (Stage::Failed, reason), outcome, jurors)?,
+        None => {
+            let window = Some(Blocks(record.left.0.max(SHORTEST_WINDOW.0)));
+            job.enter(draft, record.from, reason, scene.at.caller, scene.at.block, window)?;
+        }
+    }
+    let lines = deposit_lines(&job.terms, record.kind, record.from, ending.ruling).ok_or(Refusal::AmountTooLarge)?;
+    draft.give_deposit(record.deposit)?;
+    job.credit(scene, draft, &lines, jurors)?;
+    draft.write(Write::Dispute(job.id, None));
+    job.write_progress(draft);
+    Ok(())
+}

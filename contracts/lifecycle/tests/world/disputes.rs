@@ -1,0 +1,109 @@
+//! Disputes of the world's jobs, and how its workers judge them.
+
+use super::*;
+use encompute_lifecycle::dispute;
+use encompute_protocol::{
+    DisputeRecord, Signed, Verdict,
+    call::{OpenDispute, PostBlob, RevealVerdict, SealVerdict},
+    digest::keccak_256,
+    dispute::{Proceeding, VerdictStatement},
+};
+
+pub const SALT: [u8; 32] = [0x5a; 32];
+
+/// The verdict that the head is right.
+pub const RIGHT: Verdict = Verdict { wrong: false, output: BlobDigest([0x21; 32]) };
+/// The verdict that it is wrong.
+pub const WRONG: Verdict = Verdict { wrong: true, output: BlobDigest([0x22; 32]) };
+/// Another verdict that it is wrong, for another reason.
+pub const WRONG_OTHERWISE: Verdict = Verdict { wrong: true, output: BlobDigest([0x23; 32]) };
+pub const VERDICTS: [Verdict; 3] = [RIGHT, WRONG, WRONG_OTHERWISE];
+
+impl World {
+    pub fn deposit(&self, job: JobId, kind: DisputeKind) -> Plancks {
+        dispute::deposit(&self.terms(job), kind).unwrap()
+    }
+
+    pub fn open_dispute(&mut self, user: Address, job: JobId, kind: DisputeKind) -> Result<(), Refusal> {
+        let deposit = self.deposit(job, kind);
+        self.pay(user, deposit, OpenDispute { job, kind, evidence: None })
+    }
+
+    /// A job of the first user that it disputes.
+    pub fn disputed(&mut self, kind: DisputeKind) -> JobId {
+        let job = if kind == DisputeKind::Result { self.answered() } else { self.committed() };
+        self.open_dispute(USERS[0], job, kind).unwrap();
+        job
+    }
+
+    pub fn dispute(&self, job: JobId) -> DisputeRecord {
+        self.market.dispute(job).unwrap()
+    }
+
+    /// A job whose head is disputed, with its committee.
+    pub fn drawn(&mut self) -> (JobId, Vec<usize>) {
+        let job = self.disputed(DisputeKind::Head);
+        self.block += 2;
+        self.call(STRANGER, PokeJob { job }).unwrap();
+        (job, self.jurors(job))
+    }
+
+    /// The committee, as places among the workers.
+    pub fn jurors(&self, job: JobId) -> Vec<usize> {
+        let place = |account| WORKERS.iter().position(|worker| *worker == account).unwrap();
+        self.dispute(job).jurors().iter().map(|juror| place(juror.account)).collect()
+    }
+
+    pub fn seal_message(&self, worker: usize, job: JobId, verdict: Verdict) -> SealVerdict {
+        let (contract, juror) = (self.contract, WORKERS[worker]);
+        let statement = VerdictStatement { genesis: GENESIS, contract, job, juror, verdict, salt: SALT };
+        SealVerdict { job, seal: keccak_256(&[&statement.preimage()]) }
+    }
+
+    pub fn seal(&mut self, worker: usize, job: JobId, verdict: Verdict) -> Result<(), Refusal> {
+        let message = self.seal_message(worker, job, verdict);
+        self.call(WORKERS[worker], message)
+    }
+
+    pub fn reveal(&mut self, worker: usize, job: JobId, verdict: Verdict) -> Result<(), Refusal> {
+        self.call(WORKERS[worker], RevealVerdict { job, verdict, salt: SALT })
+    }
+
+    /// A drawn committee says this, each member its own, and the dispute is over.
+    pub fn judged(&mut self, verdicts: [Verdict; 3]) -> (JobId, Vec<usize>) {
+        let (job, jurors) = self.drawn();
+        for (juror, verdict) in jurors.iter().zip(verdicts) {
+            self.seal(*juror, job, verdict).unwrap();
+        }
+        for (juror, verdict) in jurors.iter().zip(verdicts) {
+            self.reveal(*juror, job, verdict).unwrap();
+        }
+        (job, jurors)
+    }
+
+    /// The verdict that a member of a committee has sealed.
+    pub fn sealed(&self, worker: usize, job: JobId) -> Option<Verdict> {
+        let record = self.market.dispute(job)?;
+        let juror = record.jurors().iter().find(|juror| juror.account == WORKERS[worker])?;
+        VERDICTS.into_iter().find(|verdict| juror.seal == Some(self.seal_message(worker, job, *verdict).seal))
+    }
+
+    /// The bytes that one of [`World::digest`]'s is of.
+    pub fn bytes_of(&self, digest: BlobDigest) -> Vec<u8> {
+        let all = (1..=self.serial).map(|serial| serial.to_le_bytes());
+        all.into_iter().find(|bytes| BlobDigest::of(bytes) == digest).unwrap_or_default().to_vec()
+    }
+
+    /// The whole of what is said to be missing, in one part.
+    pub fn posting(&self, job: JobId) -> PostBlob {
+        let progress = self.progress(job);
+        let from = self.market.dispute(job).map(|record| record.from);
+        let blob = if from == Some(Stage::ResultCommitted) { progress.result } else { progress.output };
+        PostBlob { job, at: 0, part: self.bytes_of(blob.unwrap_or_default()), last: true }
+    }
+
+    /// True while a dispute waits for a blob.
+    pub fn waits_for_blob(&self, job: JobId) -> bool {
+        matches!(self.market.dispute(job), Some(DisputeRecord { proceeding: Proceeding::Posting(_), .. }))
+    }
+}

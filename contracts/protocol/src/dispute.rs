@@ -1,0 +1,159 @@
+//! Disputes: what one is about, where it stands, what a re-executor says.
+
+use crate::{
+    Address, BlobDigest, BlockNumber, Blocks, ContractAddress, GenesisHash, JobId, Plancks, Signed, Stage,
+    blake2b::Blake2b,
+};
+use codec::{Decode, Encode, MaxEncodedLen};
+use scale_info::TypeInfo;
+
+/// What a user says is wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode, MaxEncodedLen, TypeInfo)]
+pub enum DisputeKind {
+    /// The committed transcript is not what the head gives: a committee runs it again.
+    #[codec(index = 0)]
+    Head,
+    /// What was committed, transcript or sealed result, is in no store: who committed it must post it on chain.
+    #[codec(index = 1)]
+    Missing,
+    /// The sealed result opens to nothing: its creator must post it on chain, or has no tail fee.
+    #[codec(index = 2)]
+    Result,
+    /// The worker's code was revoked, or its registration was over when it committed: the chain knows at once.
+    #[codec(index = 3)]
+    Attestation,
+}
+
+impl DisputeKind {
+    /// Its bit among the disputes that a job has had, each of which may be opened once at a stage.
+    pub fn bit(self, from: Stage) -> u8 {
+        match (self, from) {
+            (Self::Head, _) => 1,
+            (Self::Missing, Stage::ResultCommitted) => 4,
+            (Self::Missing, _) => 2,
+            (Self::Result, _) => 8,
+            (Self::Attestation, _) => 16,
+        }
+    }
+}
+
+/// Members of a committee. Odd, so that two who agree are most of them.
+pub const COMMITTEE: usize = 3;
+/// How many of them must agree.
+pub const MAJORITY: usize = 2;
+/// Most bytes of one part of a posted blob: what takes less than a fortieth of a block's time to hash.
+pub const PART_LIMIT_BYTES: usize = 8_192;
+
+/// What a re-executor found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, MaxEncodedLen, TypeInfo)]
+pub struct Verdict {
+    /// True where the transcript is not what the head gives.
+    pub wrong: bool,
+    /// Digest of what it computed, which nobody can know without computing it.
+    pub output: BlobDigest,
+}
+
+/// A verdict as it is sealed: Keccak-256 of it, tagged, goes on chain before anybody's verdict is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, MaxEncodedLen, TypeInfo)]
+pub struct VerdictStatement {
+    /// The chain.
+    pub genesis: GenesisHash,
+    /// The contract on it.
+    pub contract: ContractAddress,
+    /// The disputed job.
+    pub job: JobId,
+    /// Whose verdict: a seal that somebody copies is none of theirs.
+    pub juror: Address,
+    /// The verdict.
+    pub verdict: Verdict,
+    /// Keeps the seal from being guessed.
+    pub salt: [u8; 32],
+}
+
+impl Signed for VerdictStatement {
+    const TAG: &'static [u8] = b"encompute/verdict/v1";
+}
+
+/// One member of a committee.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, MaxEncodedLen, TypeInfo)]
+pub struct Juror {
+    /// The worker that runs the head again; the job's stake is locked of its own.
+    pub account: Address,
+    /// What it has sealed.
+    pub seal: Option<[u8; 32]>,
+    /// What it has revealed.
+    pub verdict: Option<Verdict>,
+}
+
+/// Where a dispute stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, MaxEncodedLen, TypeInfo)]
+pub enum Proceeding {
+    /// Its committee is to be drawn by the hash of a block that was not known when it was opened.
+    #[codec(index = 0)]
+    Drawing,
+    /// Verdicts are sealed.
+    #[codec(index = 1)]
+    Sealing([Juror; COMMITTEE]),
+    /// Verdicts are revealed.
+    #[codec(index = 2)]
+    Revealing([Juror; COMMITTEE]),
+    /// A blob is to be posted; the digest of what has been posted so far.
+    #[codec(index = 3)]
+    Posting(Blake2b),
+}
+
+/// An open dispute. Its deadline is the job's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, MaxEncodedLen, TypeInfo)]
+pub struct DisputeRecord {
+    /// What is said to be wrong.
+    pub kind: DisputeKind,
+    /// The stage that the job goes back to if it is not.
+    pub from: Stage,
+    /// What was left of that stage's window.
+    pub left: Blocks,
+    /// What the user stakes on it.
+    pub deposit: Plancks,
+    /// Block in which it was opened.
+    pub opened_at: BlockNumber,
+    /// A blob for the committee: receipts that the worker signed and committed otherwise.
+    pub evidence: Option<BlobDigest>,
+    /// Where it stands.
+    pub proceeding: Proceeding,
+}
+
+impl DisputeRecord {
+    /// The committee, once it is drawn.
+    pub fn jurors(&self) -> &[Juror] {
+        match &self.proceeding {
+            Proceeding::Sealing(jurors) | Proceeding::Revealing(jurors) => jurors,
+            Proceeding::Drawing | Proceeding::Posting(_) => &[],
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_dispute_fits_one_storage_item() {
+        let length = DisputeRecord::max_encoded_len();
+        assert!(length <= crate::market::STORAGE_ITEM_LIMIT_BYTES, "{length} bytes");
+    }
+
+    #[test]
+    fn every_dispute_of_every_stage_has_its_own_bit() {
+        let kinds = [
+            (DisputeKind::Head, Stage::HeadCommitted),
+            (DisputeKind::Missing, Stage::HeadCommitted),
+            (DisputeKind::Missing, Stage::ResultCommitted),
+            (DisputeKind::Result, Stage::ResultCommitted),
+            (DisputeKind::Attestation, Stage::HeadCommitted),
+        ];
+        let all = kinds.iter().fold(0, |all, (kind, from)| {
+            assert_eq!(all & kind.bit(*from), 0, "{kind:?}");
+            all | kind.bit(*from)
+        });
+        assert_eq!(all, 31);
+    }
+}

@@ -1,0 +1,76 @@
+//! Values of disputes.
+
+use super::{b20, b32};
+use encompute_protocol::{
+    call::{Call, OpenDispute, PostBlob, ReadDispute, RevealVerdict, SealVerdict},
+    dispute::{Juror, Proceeding, VerdictStatement},
+    event::*,
+    *,
+};
+
+pub fn verdict() -> Verdict {
+    Verdict { wrong: true, output: BlobDigest(b32(32)) }
+}
+
+pub fn verdict_statement() -> VerdictStatement {
+    VerdictStatement {
+        genesis: GenesisHash(b32(1)),
+        contract: ContractAddress(b20(2)),
+        job: JobId(7),
+        juror: Address(b20(33)),
+        verdict: verdict(),
+        salt: b32(34),
+    }
+}
+
+pub fn dispute() -> DisputeRecord {
+    let juror = |byte, verdict| Juror { account: Address(b20(byte)), seal: Some(b32(byte + 1)), verdict };
+    DisputeRecord {
+        kind: DisputeKind::Head,
+        from: Stage::HeadCommitted,
+        left: Blocks(40),
+        deposit: Plancks(284_001),
+        opened_at: BlockNumber(702),
+        evidence: Some(BlobDigest(b32(35))),
+        proceeding: Proceeding::Revealing([juror(33, Some(verdict())), juror(36, None), juror(38, None)]),
+    }
+}
+
+pub fn posting() -> DisputeRecord {
+    let mut posted = blake2b::Blake2b::new();
+    posted.read(&[7; 256]).unwrap();
+    DisputeRecord { kind: DisputeKind::Missing, proceeding: Proceeding::Posting(posted), ..dispute() }
+}
+
+pub fn dispute_calls() -> Vec<(&'static str, Vec<u8>)> {
+    fn one<C: Call>(call: C) -> (&'static str, Vec<u8>) {
+        (C::NAME, call.calldata())
+    }
+    let job = JobId(7);
+    vec![
+        one(OpenDispute { job, kind: DisputeKind::Head, evidence: Some(BlobDigest(b32(35))) }),
+        one(OpenDispute { job, kind: DisputeKind::Attestation, evidence: None }),
+        one(SealVerdict { job, seal: b32(39) }),
+        one(RevealVerdict { job, verdict: verdict(), salt: b32(34) }),
+        one(PostBlob { job, at: 128, part: vec![1, 2, 3], last: true }),
+        one(ReadDispute { job }),
+    ]
+}
+
+pub fn dispute_events() -> Vec<Event> {
+    let (job, user, worker) = (JobId(7), Address(b20(4)), Address(b20(3)));
+    vec![
+        DisputeOpened {
+            job,
+            kind: DisputeKind::Head,
+            by: user,
+            deposit: Plancks(284_001),
+            evidence: Some(BlobDigest(b32(35))),
+        }
+        .into(),
+        JurorDrawn { job, juror: worker }.into(),
+        VerdictSealed { job, juror: worker }.into(),
+        VerdictRevealed { job, juror: worker, verdict: verdict() }.into(),
+        BlobPosted { job, at: 128, bytes: 3, blob: Some(BlobDigest(b32(10))) }.into(),
+    ]
+}
