@@ -34,7 +34,7 @@ const LAST_BLOCKS: u32 = 2;
 const COMMITTED: &str = "committed";
 const REFUSED: &str = "refused";
 /// Most bytes of a sealed result.
-const RESULT_LIMIT_BYTES: usize = JobResult::LIMIT_BYTES + 2 * OVERHEAD_BYTES + 1024;
+pub(crate) const RESULT_LIMIT_BYTES: usize = JobResult::LIMIT_BYTES + 2 * OVERHEAD_BYTES + 1024;
 
 /// Tails in memory, each with when it was last used.
 type LoadedTails = BTreeMap<(VersionHash, SplitIndex), (Instant, Arc<TailModel>)>;
@@ -251,6 +251,10 @@ impl Desk {
             },
         }
         self.figures.stages.ended("commit", began);
+        // Whoever says that the result is missing is answered with it.
+        if let Some(sealed) = self.state.read(&file, RESULT_LIMIT_BYTES)? {
+            self.keep_result(job, &sealed)?;
+        }
         self.state.forget(&folder)?;
         Ok(Done::Committed)
     }

@@ -12,6 +12,7 @@
 //! * [`FeaturesRefused`] says why features that came do not count, in public facts alone.
 
 mod desk;
+mod dispute;
 mod features;
 mod figures;
 mod head_key;

@@ -1,10 +1,11 @@
 //! Following the chain for features that come.
 
 use crate::desk::Desk;
+use crate::dispute::RESULTS;
 use codec::{Decode, Encode};
 use encompute_protocol::call::ReadParams;
 use encompute_protocol::event::Event;
-use encompute_protocol::{BlockNumber, JobId, wire};
+use encompute_protocol::{BlockNumber, DisputeKind, JobId, Stage, wire};
 use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,6 +27,12 @@ pub(crate) async fn run(desk: Arc<Desk>) {
             desk.take_up(JobId(job), None);
         }
     }
+    // A result is kept until its job has ended; one of them may be disputed while nobody was here.
+    for name in desk.state.list(RESULTS).unwrap_or_default() {
+        if let Ok(job) = name.parse() {
+            desk.answer_for(JobId(job));
+        }
+    }
     let from = start(&desk).await;
     let mut follow = desk.account.client().follow(from);
     let mut written = from;
@@ -42,9 +49,17 @@ pub(crate) async fn run(desk: Arc<Desk>) {
         desk.saw(number);
         let mut taken = false;
         for emitted in &block.events {
-            if let Event::FeaturesSent(sent) = &emitted.event {
-                desk.take_up(sent.job, Some(number));
-                taken = true;
+            match &emitted.event {
+                Event::FeaturesSent(sent) => {
+                    desk.take_up(sent.job, Some(number));
+                    taken = true;
+                }
+                Event::JobStageChanged(step) => match step.to {
+                    Stage::Disputed(DisputeKind::Missing | DisputeKind::Result) => desk.answer_for(step.job),
+                    stage if stage.is_terminal() => desk.put_away(step.job),
+                    _ => {}
+                },
+                _ => {}
             }
         }
         if taken || number.0 >= written.0 + CURSOR_EVERY {

@@ -20,6 +20,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tracing::{info, warn};
+use zeroize::Zeroizing;
 
 /// A failed load is not tried again before this, so that nobody makes the worker hammer a creator.
 const RETRY_AFTER: Duration = Duration::from_secs(5);
@@ -32,6 +33,8 @@ pub struct LoadedHead {
     pub split: SplitRecord,
     /// The program.
     pub compiled: CompiledHead,
+    /// What only those have who have the weights.
+    pub(crate) secret: Zeroizing<[u8; 32]>,
 }
 
 /// Names a head: version and split.
@@ -227,7 +230,8 @@ impl Heads {
         if compiled.digest() != record.head {
             return Err(LoadError::Differs { field: "digest of the head" });
         }
-        Ok(LoadedHead { version, split: record, compiled })
+        let secret = compiled.state_secret();
+        Ok(LoadedHead { version, split: record, compiled, secret })
     }
 
     async fn on_chain(&self, (version, split): HeadName) -> Result<(VersionRecord, SplitRecord), LoadError> {

@@ -3,10 +3,7 @@
 use codec::{Decode, Encode};
 use encompute_attest::HpkeKey;
 use encompute_envelope::{RecipientSecret, SecretSeed};
-use encompute_fhe::BlindingSeed;
-use encompute_protocol::{
-    BlobDigest, RoundIndex, Signature, Signed, SigningAddress, digest::keccak_256, signing::SigningKey, wire,
-};
+use encompute_protocol::{JobId, Signature, Signed, SigningAddress, digest::keccak_256, signing::SigningKey, wire};
 use encompute_store::{StateDir, StateError};
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
@@ -14,14 +11,14 @@ const FILE: &str = "keys";
 const VERSION: u8 = 1;
 /// Version and three secrets.
 const FILE_BYTES: usize = 1 + 3 * 32;
-/// Keeps blinding seeds apart from every other Keccak-256 digest of the protocol.
-const BLINDING_TAG: &[u8] = b"encompute/blinding-seed/v1";
+/// Keeps salts of verdicts apart from every other Keccak-256 digest of the protocol.
+const SALT_TAG: &[u8] = b"encompute/verdict-salt/v1";
 
 /// The secrets of one worker. No part of it can be printed, and all of it is wiped when dropped.
 pub struct WorkerKeys {
     signing: SigningKey,
     recipient: RecipientSecret,
-    blinding: Zeroizing<[u8; 32]>,
+    salt: Zeroizing<[u8; 32]>,
 }
 
 #[derive(Encode, Decode, Zeroize, ZeroizeOnDrop)]
@@ -29,7 +26,7 @@ struct KeyFile {
     version: u8,
     signing: [u8; 32],
     recipient: [u8; 32],
-    blinding: [u8; 32],
+    salt: [u8; 32],
 }
 
 impl WorkerKeys {
@@ -43,7 +40,7 @@ impl WorkerKeys {
             return Self::from_file(&file).filter(|_| file.version == VERSION).ok_or_else(|| state.damaged(FILE));
         }
         let secret = || *SecretSeed::generate().expose();
-        let file = KeyFile { version: VERSION, signing: secret(), recipient: secret(), blinding: secret() };
+        let file = KeyFile { version: VERSION, signing: secret(), recipient: secret(), salt: secret() };
         let keys = Self::from_file(&file).ok_or_else(|| state.damaged(FILE))?;
         state.write(FILE, &Zeroizing::new(file.encode()))?;
         Ok(keys)
@@ -53,7 +50,7 @@ impl WorkerKeys {
         Some(Self {
             signing: SigningKey::from_secret(&file.signing).ok()?,
             recipient: RecipientSecret::from_seed(&file.recipient),
-            blinding: Zeroizing::new(file.blinding),
+            salt: Zeroizing::new(file.salt),
         })
     }
 
@@ -77,12 +74,10 @@ impl WorkerKeys {
         &self.recipient
     }
 
-    /// The seed that blinds one response. It follows from the worker's secret, the job's input, the
-    /// round and that round's request, so that a repeat gives the same bytes and two requests never
-    /// share one.
-    pub fn blinding_seed(&self, input: &BlobDigest, round: RoundIndex, request: &BlobDigest) -> BlindingSeed {
-        let parts: [&[u8]; 5] = [BLINDING_TAG, self.blinding.as_slice(), &input.0, &round.0.to_le_bytes(), &request.0];
-        BlindingSeed::new(*Zeroizing::new(keccak_256(&parts)))
+    /// The salt of this worker's verdict on a job: the same after a restart, and known to nobody else before it is
+    /// revealed.
+    pub fn verdict_salt(&self, job: JobId) -> [u8; 32] {
+        keccak_256(&[SALT_TAG, self.salt.as_slice(), &job.0.to_le_bytes()])
     }
 }
 
@@ -99,7 +94,8 @@ mod tests {
         let second = WorkerKeys::open(&state).unwrap();
         assert_eq!(first.signing_address(), second.signing_address());
         assert_eq!(first.hpke_key().digest(), second.hpke_key().digest());
-        assert_eq!(first.blinding.as_slice(), second.blinding.as_slice());
+        assert_eq!(first.verdict_salt(JobId(7)), second.verdict_salt(JobId(7)));
+        assert_ne!(first.verdict_salt(JobId(7)), first.verdict_salt(JobId(8)));
     }
 
     #[test]

@@ -13,12 +13,14 @@
 //! Bounds, all stated where they are: 256 connections, 256 MiB of bodies, 4 GiB of compiled heads, 512 MiB
 //! of expanded evaluation keys, 60 s a call, eight waiting rounds for each running one, [`offers::OFFER_LIFE`] for an offer.
 //!
-//! Modules in reading order: [`service`], [`registration`], [`watch`], [`desk`], [`rounds`], [`commit`].
+//! Modules in reading order: [`service`], [`registration`], [`watch`], [`desk`], [`rounds`], [`commit`],
+//! [`dispute`].
 
 pub mod cache;
 pub mod commit;
 mod compute;
 pub mod desk;
+pub mod dispute;
 pub mod evaluation;
 pub mod figures;
 pub mod handover;
@@ -35,6 +37,7 @@ pub mod request;
 pub mod rounds;
 pub mod service;
 mod state;
+pub mod verdict;
 pub mod watch;
 pub mod world;
 

@@ -27,7 +27,7 @@ pub enum SegmentStateError {
 }
 
 fn secret(head: &LoadedHead) -> SecretSeed {
-    SecretSeed::from_bytes(*head.compiled.state_secret())
+    SecretSeed::from_bytes(*head.secret)
 }
 
 /// The bytes that a segment's receipt names: the same whichever worker of the head seals them.

@@ -6,7 +6,7 @@ use encompute_chain::{BlockEvents, Class};
 use encompute_protocol::call::{ClaimJob, ReadCounts, ReadJob, ReadParams, ReadSplit, ReadVersion};
 use encompute_protocol::event::{Event, JobStageChanged};
 use encompute_protocol::{BlockNumber, JobId, Params, Plancks, SplitIndex, Stage, VersionId, VersionStatus};
-use std::collections::{BTreeMap, btree_map::Entry};
+use std::collections::{BTreeMap, BTreeSet, btree_map::Entry};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tracing::{debug, error, info, warn};
@@ -20,6 +20,8 @@ const READ_RETRY: Duration = Duration::from_secs(1);
 /// How long to wait before an open job that could not be claimed is tried again, and how often it is tried.
 const CLAIM_RETRY: Duration = Duration::from_secs(1);
 const CLAIM_TRIES: u32 = 20;
+/// Of so many jobs, the newest, a start looks for disputes.
+const LOOKED_BACK: u64 = 64;
 /// The cursor is written at least this often, in blocks.
 const CURSOR_EVERY: u32 = 32;
 
@@ -30,7 +32,11 @@ pub struct Watch {
     params: Params,
     renewed_at: Option<Instant>,
     considered: Considered,
+    attended: Attended,
 }
+
+/// Disputes that this worker has or may have a part in.
+type Attended = Arc<Mutex<BTreeSet<JobId>>>;
 
 /// Open jobs that are being considered, each with the block that said it is open.
 type Considered = Arc<Mutex<BTreeMap<JobId, BlockNumber>>>;
@@ -38,7 +44,8 @@ type Considered = Arc<Mutex<BTreeMap<JobId, BlockNumber>>>;
 impl Watch {
     /// A watch over a desk whose worker is registered.
     pub fn new(desk: Arc<Desk>, wish: Wish, params: Params) -> Self {
-        Self { desk, wish, params, renewed_at: None, considered: Considered::default() }
+        let (considered, attended) = (Considered::default(), Attended::default());
+        Self { desk, wish, params, renewed_at: None, considered, attended }
     }
 
     /// Takes up what a restart interrupted, then follows the chain for ever.
@@ -84,6 +91,7 @@ impl Watch {
             self.look_at(job);
         }
         self.preload();
+        self.attend_again().await;
         let now = loop {
             match self.desk.world.account.client().head().await {
                 Ok(head) => break head.number,
@@ -131,6 +139,7 @@ impl Watch {
             Stage::Requested => self.consider(block, job),
             Stage::Claimed if mine => self.look_at(job),
             Stage::HeadCommitted if mine => self.desk.committed(job),
+            Stage::Disputed(_) => self.attend(job),
             Stage::Settled | Stage::Failed | Stage::Cancelled if mine => self.desk.put_away(job),
             _ => return false,
         }
@@ -150,6 +159,31 @@ impl Watch {
                 }
             }
         });
+    }
+
+    /// Does this worker's part in a dispute, if it has one.
+    fn attend(&self, job: JobId) {
+        let (desk, attended) = (self.desk.clone(), self.attended.clone());
+        if !lock(&attended).insert(job) {
+            return;
+        }
+        tokio::spawn(async move {
+            desk.attend(job).await;
+            lock(&attended).remove(&job);
+        });
+    }
+
+    /// Takes up disputes that a restart interrupted.
+    async fn attend_again(&self) {
+        let client = self.desk.world.account.client();
+        let Ok(counts) = client.read(ReadCounts {}).await else { return };
+        let oldest = counts.jobs.saturating_sub(LOOKED_BACK) + 1;
+        for job in (oldest..=counts.jobs).map(JobId) {
+            let found = client.read(ReadJob { job }).await.ok().flatten();
+            if found.is_some_and(|(_, progress)| matches!(progress.stage, Stage::Disputed(_))) {
+                self.attend(job);
+            }
+        }
     }
 
     /// Claims an open job as soon as it can be run here, for a while.

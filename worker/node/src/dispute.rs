@@ -1,0 +1,271 @@
+//! Disputes that concern this worker: its own commitment, which it posts when it is said to be missing, and others',
+//! which it judges when it is drawn.
+
+use crate::compute::{BlindedFor, Input};
+use crate::desk::{Desk, Prepared, ServeError};
+use crate::verdict::{DisputedHead, Fault};
+use encompute_chain::{ReadError, SubmitError};
+use encompute_fhe::EncryptedTensor;
+use encompute_protocol::call::{PokeJob, PostBlob, ReadDispute, ReadJob, ReadWorker, RevealVerdict, SealVerdict};
+use encompute_protocol::dispute::{Juror, PART_LIMIT_BYTES, Proceeding, VerdictStatement};
+use encompute_protocol::wire::Message;
+use encompute_protocol::{
+    BlobDigest, DisputeRecord, JobId, JobProgress, JobTerms, Plancks, RoundIndex, Signed, Stage, Transcript, Verdict,
+};
+use encompute_store::{Blobs, ByteLimit, GetError, StateError};
+use std::sync::Arc;
+use std::time::Duration;
+use tracing::{info, warn};
+
+/// Pause before a dispute is looked at again.
+const LOOK_AGAIN: Duration = Duration::from_millis(500);
+
+/// A step of a dispute that could not be taken now.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DisputeError {
+    /// The chain cannot be read.
+    #[error("chain cannot be read")]
+    Read(#[from] ReadError),
+    /// The chain did not take it.
+    #[error("submit a step of the dispute")]
+    Submit(#[from] SubmitError),
+    /// A blob cannot be fetched at the moment.
+    #[error("fetch a blob of the dispute")]
+    Fetch(#[from] GetError),
+    /// The head cannot be run here.
+    #[error("run the disputed head")]
+    Serve(#[from] ServeError),
+    /// The journal cannot be read.
+    #[error("journal cannot be read")]
+    Journal(#[from] StateError),
+    /// What the job names is not there any more, which the chain rules out.
+    #[error("job {0} has lost its worker or version")]
+    Lost(JobId),
+}
+
+/// Whether a dispute still concerns this worker.
+enum Concern {
+    /// Look again.
+    Ours,
+    /// Others', or over.
+    Nothing,
+}
+
+impl Desk {
+    /// Does this worker's part in a dispute until it has none.
+    pub(crate) async fn attend(self: Arc<Self>, job: JobId) {
+        let mut found = None;
+        loop {
+            match self.step(job, &mut found).await {
+                Ok(Concern::Nothing) => return,
+                Ok(Concern::Ours) => {}
+                Err(error) => {
+                    warn!(job = job.0, error = &error as &dyn std::error::Error, "no step of the dispute at the moment")
+                }
+            }
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
+    }
+
+    /// One step. `found` is what this worker has found as a juror, once it has.
+    async fn step(self: &Arc<Self>, job: JobId, found: &mut Option<Verdict>) -> Result<Concern, DisputeError> {
+        let client = self.world.account.client();
+        let Some((terms, progress)) = client.read(ReadJob { job }).await? else { return Ok(Concern::Nothing) };
+        if !matches!(progress.stage, Stage::Disputed(_)) {
+            return Ok(Concern::Nothing);
+        }
+        let Some(record) = client.read(ReadDispute { job }).await? else { return Ok(Concern::Ours) };
+        let now = client.head().await?.number;
+        match &record.proceeding {
+            Proceeding::Drawing => {
+                // Of all who try one is first, and the trial tells the others so for nothing.
+                if now > record.opened_at {
+                    let _ = self.world.account.submit(PokeJob { job }, Plancks::ZERO).await;
+                }
+                return Ok(Concern::Ours);
+            }
+            Proceeding::Posting(_) => return self.post(job, &progress, &record).await,
+            Proceeding::Sealing(jurors) | Proceeding::Revealing(jurors) => {
+                let Some(me) = jurors.iter().find(|juror| juror.account == self.world.address()) else {
+                    return Ok(Concern::Nothing);
+                };
+                self.judge(job, (terms, progress), &record, me, found).await?;
+            }
+        }
+        if now > progress.deadline {
+            let _ = self.world.account.submit(PokeJob { job }, Plancks::ZERO).await;
+        }
+        Ok(Concern::Ours)
+    }
+
+    /// Seals what this worker finds, then reveals it.
+    async fn judge(
+        self: &Arc<Self>,
+        job: JobId,
+        (terms, progress): (JobTerms, JobProgress),
+        record: &DisputeRecord,
+        me: &Juror,
+        found: &mut Option<Verdict>,
+    ) -> Result<(), DisputeError> {
+        let reveals = matches!(record.proceeding, Proceeding::Revealing(_));
+        let is_done = if reveals { me.verdict.is_some() || me.seal.is_none() } else { me.seal.is_some() };
+        if is_done {
+            return Ok(());
+        }
+        let verdict = match *found {
+            Some(verdict) => verdict,
+            None => self.run_again(job, terms, progress, record).await?,
+        };
+        *found = Some(verdict);
+        let (account, salt) = (&self.world.account, self.world.keys.verdict_salt(job));
+        if reveals {
+            account.submit(RevealVerdict { job, verdict, salt }, Plancks::ZERO).await?;
+            return Ok(());
+        }
+        let (genesis, contract, juror) = (self.world.genesis(), self.world.contract, self.world.address());
+        let statement = VerdictStatement { genesis, contract, job, juror, verdict, salt };
+        account.submit(SealVerdict { job, seal: statement.digest() }, Plancks::ZERO).await?;
+        info!(job = job.0, wrong = verdict.wrong, "verdict sealed");
+        Ok(())
+    }
+
+    /// Runs the rounds of a disputed head again, as far as their blobs can be had.
+    async fn run_again(
+        self: &Arc<Self>,
+        job: JobId,
+        terms: JobTerms,
+        progress: JobProgress,
+        record: &DisputeRecord,
+    ) -> Result<Verdict, DisputeError> {
+        let client = self.world.account.client();
+        let worker = progress.worker.ok_or(DisputeError::Lost(job))?;
+        let claimed = client.block(progress.claimed_at).await?;
+        let (registration, _) =
+            client.read_at(ReadWorker { worker }, claimed.hash).await?.ok_or(DisputeError::Lost(job))?;
+        let head = self.heads.load((terms.version, terms.split)).await.map_err(ServeError::from)?;
+        let disputed = DisputedHead {
+            genesis: self.world.genesis(),
+            contract: self.world.contract,
+            job,
+            head: head.split.head,
+            signing: registration.signing,
+            nonce: registration.nonce,
+            receipts: head.compiled.plan().segments().len(),
+        };
+        // What is in no store shows nothing.
+        let Shown::Bytes(transcript) = self.shown(progress.output.unwrap_or_default()).await? else {
+            return Ok(disputed.verdict(None, &[]));
+        };
+        let evidence = match record.evidence {
+            Some(evidence) => self.shown(evidence).await?.transcript(),
+            None => None,
+        };
+        let prepared = match self.prepare(terms.user, (terms.version, terms.split), terms.input).await {
+            Ok(prepared) => Some(prepared),
+            Err(ServeError::Fetch(GetError::NotFound { .. }) | ServeError::Request(_)) => None,
+            Err(error) => return Err(error.into()),
+        };
+        let transcript = Transcript::from_wire(&transcript).ok();
+        let tensor = prepared.as_ref().map(|prepared| prepared.request.tensor_digest);
+        let fault = disputed.fault(transcript.as_ref(), tensor, evidence.as_ref());
+        let (Some(transcript), Some(prepared), None) = (transcript, prepared, fault) else {
+            return Ok(disputed.verdict(fault, &[]));
+        };
+        // Look-ups under encryption reckon in floating point: another machine may give other bytes, and judges none.
+        if head.compiled.plan().mode().bootstrap_set().is_some() {
+            return Ok(disputed.verdict(None, &[]));
+        }
+        self.compare(&disputed, prepared, &transcript).await
+    }
+
+    /// Compares every response with what the head gives.
+    async fn compare(
+        self: &Arc<Self>,
+        disputed: &DisputedHead,
+        prepared: Arc<Prepared>,
+        transcript: &Transcript,
+    ) -> Result<Verdict, DisputeError> {
+        let mut computed = Vec::with_capacity(transcript.rounds.len());
+        for (round, (receipt, _)) in (0..).map(RoundIndex).zip(&transcript.rounds) {
+            let wrong = Some((Fault::Response, round));
+            let tensor = match round {
+                RoundIndex(0) => prepared.request.tensor.clone(),
+                _ => match self.shown(receipt.request).await? {
+                    Shown::Nothing => return Ok(disputed.verdict(None, &computed)),
+                    // An honest worker answers no request that is none.
+                    Shown::Bytes(bytes) => match EncryptedTensor::from_bytes(&bytes) {
+                        Ok(tensor) => tensor,
+                        Err(_) => return Ok(disputed.verdict(wrong, &computed)),
+                    },
+                },
+            };
+            let run = |blinded| {
+                let input = Input::Tensor(tensor.clone());
+                self.evaluate_for(blinded, prepared.clone(), round, input, receipt.request)
+            };
+            let given = match run(BlindedFor::Job).await {
+                Ok(given) => given,
+                Err(ServeError::Evaluate(_)) => return Ok(disputed.verdict(wrong, &computed)),
+                Err(error) => return Err(error.into()),
+            };
+            computed.push(BlobDigest::of(&run(BlindedFor::Dispute).await?));
+            if BlobDigest::of(&given) != receipt.response {
+                return Ok(disputed.verdict(wrong, &computed));
+            }
+        }
+        Ok(disputed.verdict(None, &computed))
+    }
+
+    async fn shown(&self, digest: BlobDigest) -> Result<Shown, GetError> {
+        match self.world.gateway.get(digest, ByteLimit(EncryptedTensor::LIMIT_BYTES as u64)).await {
+            Ok(bytes) => Ok(Shown::Bytes(bytes.to_vec())),
+            Err(GetError::NotFound { .. }) => Ok(Shown::Nothing),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Posts the transcript that this worker committed, and puts it back into the store.
+    async fn post(
+        self: &Arc<Self>,
+        job: JobId,
+        progress: &JobProgress,
+        record: &DisputeRecord,
+    ) -> Result<Concern, DisputeError> {
+        if progress.worker != Some(self.world.address()) || record.from != Stage::HeadCommitted {
+            return Ok(Concern::Nothing);
+        }
+        let Some(run) = self.journal.resume(job)? else { return Ok(Concern::Nothing) };
+        let blob = run.transcript().to_wire();
+        if progress.output != Some(BlobDigest::of(&blob)) {
+            return Ok(Concern::Nothing);
+        }
+        if let Err(error) = self.world.gateway.put(blob.clone().into()).await {
+            warn!(job = job.0, error = &error as &dyn std::error::Error, "the transcript is not back in the store");
+        }
+        let parts = blob.chunks(PART_LIMIT_BYTES);
+        let last = parts.len().saturating_sub(1);
+        for (index, part) in parts.enumerate() {
+            let at = (index * PART_LIMIT_BYTES) as u64;
+            let message = PostBlob { job, at, part: part.to_vec(), last: index == last };
+            self.world.account.submit(message, Plancks::ZERO).await?;
+        }
+        info!(job = job.0, bytes = blob.len(), "transcript posted on chain");
+        Ok(Concern::Ours)
+    }
+}
+
+/// What a store has under a digest.
+enum Shown {
+    Bytes(Vec<u8>),
+    Nothing,
+}
+
+impl Shown {
+    fn transcript(&self) -> Option<Transcript> {
+        match self {
+            Self::Bytes(bytes) => Transcript::from_wire(bytes).ok(),
+            Self::Nothing => None,
+        }
+    }
+}
