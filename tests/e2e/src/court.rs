@@ -42,7 +42,15 @@ impl Court {
     /// # Panics
     /// If it does not start.
     pub async fn over(model: &'static str, input: &'static str) -> Self {
-        let habits = Habits { heartbeat_ms: 0, liars: true, ..Habits::default() };
+        Self::over_with(model, input, 1).await
+    }
+
+    /// The same with so many workers, the first of which alone has a liar before it.
+    ///
+    /// # Panics
+    /// If it does not start.
+    pub async fn over_with(model: &'static str, input: &'static str, workers: u16) -> Self {
+        let habits = Habits { heartbeat_ms: 0, liars: true, workers, ..Habits::default() };
         let folder = format!("scripts/models/{model}");
         let services = Services::start(habits, &[&folder], |params| params.windows = WINDOWS).await.unwrap();
         Self { services, model, input }
@@ -85,6 +93,17 @@ impl Court {
     /// Ends a job as its user may.
     pub fn cancel(&self, job: JobId) -> Ran {
         Running::of(self.command(&["job", "cancel", &job.to_string()])).finish()
+    }
+
+    /// Disputes a job as its user.
+    pub fn dispute(&self, job: JobId, kind: &str) -> Ran {
+        Running::of(self.command(&["job", "dispute", &job.to_string(), "--kind", kind])).finish()
+    }
+
+    /// What an audit of a job says.
+    pub fn audit(&self, job: JobId) -> Ran {
+        let audit = ["audit", "job", &job.to_string(), "--json"];
+        Running::of(self.services.encompute("user", &audit)).finish()
     }
 
     /// Folder of the user's keys and journals.

@@ -1,0 +1,238 @@
+//! Disputes in a market of real processes: a worker that commits a wrong head, a user that disputes a right one, a
+//! transcript and a result that are lost from the store.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+use encompute_e2e::{Court, DIGIT};
+use encompute_kit::{
+    Asked,
+    Between::{GatewayAndClient, WorkerAndClient},
+    Lie, Running,
+};
+use encompute_protocol::{
+    Address, BlobDigest, Blocks, JobId, JobProgress, JobTerms, Plancks, Reason, RoundIndex, RoundReceipt, Stage,
+    Transcript,
+    call::{ReadCredit, ReadWorker, SetCapacity},
+    receipt::{RoundAnswer, RoundCall},
+    wire::Message,
+};
+use encompute_store::Blobs;
+use std::{
+    path::PathBuf,
+    sync::{Arc, Mutex},
+};
+
+/// The one that runs heads, and three that judge them.
+const WORKERS: u16 = 4;
+
+/// The round that somebody asks for, if he does.
+fn round_of(asked: &Asked) -> Option<u16> {
+    asked.path.split_once("/rounds/")?.1.parse().ok()
+}
+
+/// How many jobs the workers behind the first take.
+async fn others_take(court: &Court, capacity: u16) {
+    for number in 2..=WORKERS {
+        let account = court.services.account(&format!("//Bob/{number}"));
+        account.submit(SetCapacity { capacity }, Plancks::ZERO).await.unwrap();
+    }
+}
+
+async fn credit(court: &Court, account: Address) -> u128 {
+    court.services.client().read(ReadCredit { account }).await.unwrap().0
+}
+
+async fn stake(court: &Court, suri: &str) -> u128 {
+    let worker = court.services.account(suri).address();
+    court.services.client().read(ReadWorker { worker }).await.unwrap().unwrap().0.stake.0
+}
+
+/// The books balance, and nothing of the job is missing or contradicts the rest.
+fn is_audited(court: &Court, job: JobId) {
+    let audited = court.audit(job).done().json();
+    assert_eq!(audited["verdict"], "pass", "{audited}");
+    let books = Running::of(court.services.encompute("user", &["audit", "ledger", "--json"]));
+    let books = books.finish().done().json();
+    assert_eq!(books["balanced"], true, "{books}");
+}
+
+/// An honest job, to its end, and what the worker answered in it.
+fn an_honest_job(court: &Court) -> Vec<RoundAnswer> {
+    let done = court.submit().finish().done();
+    assert!(done.stdout.contains('7'), "{done:?}");
+    let heard = court.liar(WorkerAndClient).heard();
+    let answers = heard.iter().filter(|(asked, _)| round_of(asked).is_some());
+    answers.filter_map(|(_, told)| RoundAnswer::from_wire(&told.as_ref()?.body).ok()).collect()
+}
+
+/// A worker that gives two rounds as they are and another job's last response for the third, all well signed: what it
+/// gives, in order.
+fn answers_the_last_round_wrong(court: &Court, response: Vec<u8>) -> Arc<Mutex<Vec<RoundAnswer>>> {
+    let key = Arc::new(court.workers_key());
+    let given: Arc<Mutex<Vec<RoundAnswer>>> = Arc::default();
+    let gave = given.clone();
+    court.liar(WorkerAndClient).tell(move |asked| match round_of(asked) {
+        Some(2) => {
+            let order = RoundCall::from_wire(&asked.body).unwrap().order;
+            let first = gave.lock().unwrap().first().unwrap_or_else(|| panic!("round 2 came first")).receipt;
+            let (round, request, previous) = (RoundIndex(2), order.request, order.previous);
+            let receipt = RoundReceipt { round, request, response: BlobDigest::of(&response), previous, ..first };
+            let answer = RoundAnswer { receipt, signature: key.sign(&receipt), response: response.clone() };
+            gave.lock().unwrap().push(answer.clone());
+            Lie::Body(answer.to_wire())
+        }
+        Some(_) => {
+            let gave = gave.clone();
+            Lie::Altered(Box::new(move |told| {
+                gave.lock().unwrap().push(RoundAnswer::from_wire(&told.body).unwrap());
+                told.body
+            }))
+        }
+        None => Lie::Truth,
+    });
+    given
+}
+
+/// Where the gateway keeps a blob.
+fn path_of(court: &Court, blob: BlobDigest) -> PathBuf {
+    let name = blob.to_string();
+    let name = name.trim_start_matches("0x");
+    court.services.home().join("blobs").join(&name[..2]).join(name)
+}
+
+/// Blocks that let a committee be drawn; what it says comes with its own transactions.
+async fn lets_judge(court: &Court, job: JobId) -> (JobTerms, JobProgress) {
+    court.services.seal(Blocks(2)).await.unwrap();
+    let is_over = |progress: &JobProgress| !matches!(progress.stage, Stage::Disputed(_));
+    let progress = court.until(job, "a ruling", is_over).await;
+    (court.job(job).await.0, progress)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wrong_head_is_found_by_three_who_run_it_again_and_costs_the_worker_its_stake() {
+    let court = Court::over_with("digits", DIGIT, WORKERS).await;
+    others_take(&court, 0).await;
+    let earlier = an_honest_job(&court);
+    let response = earlier[2].response.clone();
+    let given = answers_the_last_round_wrong(&court, response);
+    let job = JobId(court.jobs().await.0 + 1);
+    let mut client = court.submit();
+    client.until(&["round 3 of 3"]);
+    // What it has decrypted makes no sense to its user, who goes no further.
+    client.kill();
+    others_take(&court, 1).await;
+    // It commits as every worker does: every response to the store, then the transcript.
+    let given = given.lock().unwrap().clone();
+    assert_eq!(given.len(), 3);
+    for answer in &given {
+        court.store().put(answer.response.clone().into()).await.unwrap();
+    }
+    let transcript = Transcript { rounds: given.iter().map(|answer| (answer.receipt, answer.signature)).collect() };
+    court.store().put(transcript.to_wire().into()).await.unwrap();
+    court.commit(job, BlobDigest::of(&transcript.to_wire())).await;
+
+    let user = court.services.account("//Dave").address();
+    let (had, staked) = (credit(&court, user).await, stake(&court, "//Bob").await);
+    let shown = Running::of(court.services.encompute(
+        "user",
+        &["job", "dispute", &job.to_string(), "--kind", "head", "--suri", "//Dave", "--dry-run", "--json"],
+    ));
+    let shown = shown.finish().done().json();
+    let opened = court.dispute(job, "head").done();
+    assert!(opened.stdout.contains("disputed-head"), "{opened:?}");
+    assert!(opened.stderr.contains("deposit"), "the deposit is shown before it is paid: {opened:?}");
+
+    let (terms, progress) = lets_judge(&court, job).await;
+    assert_eq!((progress.stage, progress.reason), (Stage::Failed, Some(Reason::HeadMismatch)));
+    let (escrow, deposit) = (terms.fees.total().unwrap().0, 2 * terms.fees.head.0);
+    assert_eq!(shown["deposit"], deposit.to_string());
+    // The worker that committed is nobody's poker, so the user has exactly the table's.
+    assert_eq!(credit(&court, user).await - had, escrow + deposit + terms.job_stake.0 / 2);
+    assert_eq!(staked - stake(&court, "//Bob").await, terms.job_stake.0);
+    for number in 2..=WORKERS {
+        let juror = court.services.account(&format!("//Bob/{number}")).address();
+        assert_eq!(credit(&court, juror).await, terms.fees.head.0 / 3, "juror {number}");
+    }
+    is_audited(&court, job);
+    court.repent();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_right_head_is_found_right_and_the_job_goes_on_to_its_answer() {
+    let court = Court::over_with("digits", DIGIT, WORKERS).await;
+    others_take(&court, 0).await;
+    let job = JobId(court.jobs().await.0 + 1);
+    // The user's gateway garbles every transcript, so the user goes no further than the head.
+    court.liar(GatewayAndClient).tell(|_| {
+        Lie::Altered(Box::new(|told| match Transcript::from_wire(&told.body) {
+            Ok(_) => b"garbled".to_vec(),
+            Err(_) => told.body,
+        }))
+    });
+    let stopped = court.submit().finish();
+    assert_eq!(stopped.code, 5, "{stopped:?}");
+    court.repent();
+    assert_eq!(court.job(job).await.1.stage, Stage::HeadCommitted);
+    others_take(&court, 1).await;
+    let user = court.services.account("//Dave").address();
+    let had = credit(&court, user).await;
+    court.dispute(job, "head").done();
+    let (terms, progress) = lets_judge(&court, job).await;
+    assert_eq!((progress.stage, progress.reason), (Stage::HeadCommitted, Some(Reason::DisputeRejected)));
+    assert_eq!(credit(&court, user).await, had, "the deposit is lost");
+    let worker = court.worker().address();
+    assert_eq!(credit(&court, worker).await, terms.fees.head.0 / 2);
+    let again = court.dispute(job, "head");
+    assert_eq!(again.code, 1, "{again:?}");
+    assert!(again.stderr.contains("the job had this dispute before"), "{again:?}");
+    let done = court.resume(job).done();
+    assert!(done.stdout.contains('7'), "{done:?}");
+    assert_eq!(court.job(job).await.1.stage, Stage::Settled);
+    is_audited(&court, job);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_transcript_and_a_result_that_are_lost_are_posted_on_chain_and_are_back_in_the_store() {
+    let court = Court::over("digits", DIGIT).await;
+    let job = JobId(court.jobs().await.0 + 1);
+    let lost = |court: &Court, blob: BlobDigest| std::fs::remove_file(path_of(court, blob)).unwrap();
+    let is_back = |court: &Court, blob: BlobDigest| assert!(path_of(court, blob).is_file(), "{blob}");
+
+    court.liar(GatewayAndClient).tell(|_| {
+        Lie::Altered(Box::new(|told| match Transcript::from_wire(&told.body) {
+            Ok(_) => b"garbled".to_vec(),
+            Err(_) => told.body,
+        }))
+    });
+    assert_eq!(court.submit().finish().code, 5);
+    court.repent();
+    let output = court.job(job).await.1.output.unwrap();
+    lost(&court, output);
+    court.dispute(job, "missing").done();
+    let answered = |progress: &JobProgress| !matches!(progress.stage, Stage::Disputed(_));
+    let progress = court.until(job, "the transcript on chain", answered).await;
+    assert_eq!((progress.stage, progress.reason), (Stage::HeadCommitted, Some(Reason::DisputeRejected)));
+    is_back(&court, output);
+
+    // The result, too: what the user's gateway gives after the transcript is garbled.
+    let mut is_next = false;
+    court.liar(GatewayAndClient).tell(move |asked| {
+        if asked.method != "GET" {
+            return Lie::Truth;
+        }
+        let garbles = is_next;
+        is_next |= asked.path == format!("/v1/blobs/{output}");
+        if garbles { Lie::Body(b"garbled".to_vec()) } else { Lie::Truth }
+    });
+    let stopped = court.resume(job);
+    assert_eq!(stopped.code, 5, "{stopped:?}");
+    court.repent();
+    let result = court.job(job).await.1.result.unwrap();
+    lost(&court, result);
+    court.dispute(job, "missing").done();
+    let progress = court.until(job, "the result on chain", answered).await;
+    assert_eq!((progress.stage, progress.reason), (Stage::ResultCommitted, Some(Reason::DisputeRejected)));
+    is_back(&court, result);
+    let done = court.resume(job).done();
+    assert!(done.stdout.contains('7'), "{done:?}");
+    is_audited(&court, job);
+}
