@@ -74,7 +74,10 @@ export type Stage =
   | "result-committed"
   | "settled"
   | "failed"
-  | "cancelled";
+  | "cancelled"
+  | "disputed-head"
+  | "disputed-missing"
+  | "disputed-result";
 
 export interface JobLine {
   id: number;

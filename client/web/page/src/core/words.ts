@@ -48,6 +48,7 @@ export const causes: Record<string, string> = {
   ProtocolFee: "Protocol's fee",
   Refund: "Back to the user",
   Slash: "From a slashed stake or bond",
+  Deposit: "From what was staked on a dispute",
 };
 
 export const steps: Record<Step, string> = {
