@@ -112,8 +112,8 @@ async fn on_sale(creator: &Account) -> VersionId {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_creator_takes_a_version_off_sale_and_gets_the_bond_back() {
     let chain = Chain::start_with(|params| {
-        let [claim, head, challenge, features, creator, accept] = [Blocks(20); 6];
-        params.windows = Windows { claim, head, challenge, features, creator, accept };
+        let [claim, head, challenge, features, creator, accept, dispute] = [Blocks(20); 7];
+        params.windows = Windows { claim, head, challenge, features, creator, accept, dispute };
         params.unbonding = UNBONDING;
     });
     let chain = chain.await.unwrap();
