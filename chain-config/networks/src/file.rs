@@ -2,7 +2,7 @@
 
 use crate::amount::{format_amount, parse_amount};
 use crate::network::{Chain, Deployment, Network, Root, Token, Trust};
-use crate::words::{DEVELOPMENT_WORDS, NetworkName, ParameterName, RpcUrl, ServiceUrl, TcbStatusName};
+use crate::words::{DEVELOPMENT_WORDS, NetworkName, ParameterName, QuoteKindName, RpcUrl, ServiceUrl, TcbStatusName};
 use core::fmt::Display;
 use core::str::FromStr;
 use encompute_protocol::{Address, BasisPoints, Blocks, Params, Plancks, Windows};
@@ -115,12 +115,19 @@ struct TrustFile {
     development_root: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     development_certificate: Option<String>,
+    #[serde(default = "tdx_quotes")]
+    quotes: Vec<String>,
     tcb_statuses: Vec<String>,
     dynamic_platform: bool,
     cached_keys: bool,
     smt: bool,
     collateral: String,
     measurements: Vec<String>,
+}
+
+/// What files that do not say it meant when they were written: workers are TDX domains.
+fn tdx_quotes() -> Vec<String> {
+    ["tdx-v4", "tdx-v5"].map(str::to_owned).to_vec()
 }
 
 #[derive(Deserialize, Serialize)]
@@ -317,6 +324,7 @@ impl Keys<'_> {
         let measurement = |text: &String| self.hexadecimal("trust.measurements", text);
         Ok(Trust {
             root,
+            quotes: self.words("trust.quotes", found.quotes, QuoteKindName::new)?,
             tcb_statuses: self.words("trust.tcb_statuses", found.tcb_statuses, TcbStatusName::new)?,
             dynamic_platform: found.dynamic_platform,
             cached_keys: found.cached_keys,
@@ -420,6 +428,7 @@ fn trust_file(trust: &Trust) -> TrustFile {
         root: root.to_owned(),
         development_root,
         development_certificate,
+        quotes: trust.quotes.iter().map(ToString::to_string).collect(),
         tcb_statuses: trust.tcb_statuses.iter().map(ToString::to_string).collect(),
         dynamic_platform: trust.dynamic_platform,
         cached_keys: trust.cached_keys,

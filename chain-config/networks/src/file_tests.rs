@@ -89,3 +89,12 @@ fn a_file_of_a_gigabyte_is_refused_by_its_length() {
     std::fs::File::create(&file).unwrap().set_len(1 << 30).unwrap();
     assert!(matches!(Network::load(&file), Err(NetworkError::TooLong { .. })));
 }
+
+#[test]
+fn a_file_that_names_no_kinds_of_quotes_takes_those_of_domains() {
+    let silent = public().replace("quotes = [\"tdx-v4\", \"tdx-v5\"]\n", "");
+    assert_ne!(silent, public());
+    assert_eq!(Network::parse(&silent, Path::new("hub.toml")).unwrap().to_toml(), public());
+    let said = refusal(&public().replace("\"tdx-v4\"", "\"tdx-v3\""));
+    assert!(said.contains("trust.quotes is \"tdx-v3\", allowed is sgx-v3, tdx-v4 or tdx-v5"), "{said}");
+}

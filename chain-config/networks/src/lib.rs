@@ -27,4 +27,6 @@ pub use amount::{ParseAmountError, format_amount, parse_amount};
 pub use file::{NetworkError, WriteNetworkError};
 pub use network::{Chain, Deployment, LocalServices, Network, Root, Token, Trust};
 pub use settings::{Flags, Origin, Setting, Settings, SettingsError, home, resolve};
-pub use words::{DEVELOPMENT_WORDS, NetworkName, ParameterName, RpcUrl, ServiceUrl, TcbStatusName, WordError};
+pub use words::{
+    DEVELOPMENT_WORDS, NetworkName, ParameterName, QuoteKindName, RpcUrl, ServiceUrl, TcbStatusName, WordError,
+};

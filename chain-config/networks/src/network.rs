@@ -1,7 +1,7 @@
 //! A network: what a checked file says.
 
 use crate::file::NetworkError;
-use crate::words::{NetworkName, ParameterName, RpcUrl, ServiceUrl, TcbStatusName};
+use crate::words::{NetworkName, ParameterName, QuoteKindName, RpcUrl, ServiceUrl, TcbStatusName};
 use core::fmt;
 use encompute_protocol::{ContractAddress, GenesisHash, MeasurementId, Params};
 use sha2::{Digest, Sha256};
@@ -56,6 +56,8 @@ pub struct Token {
 pub struct Trust {
     /// Whose signature ends every chain.
     pub root: Root,
+    /// Kinds of quote accepted, at least one.
+    pub quotes: Vec<QuoteKindName>,
     /// Patch levels accepted, at least one.
     pub tcb_statuses: Vec<TcbStatusName>,
     /// Platforms to which packages can be added later count.

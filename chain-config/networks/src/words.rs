@@ -85,6 +85,10 @@ word!(
     TcbStatusName
 );
 word!(
+    /// A kind of quote: kind of enclave and version.
+    QuoteKindName
+);
+word!(
     /// An encryption parameter set by name.
     ParameterName
 );
@@ -115,6 +119,12 @@ impl TcbStatusName {
             "UpToDate, SWHardeningNeeded, ConfigurationNeeded, ConfigurationAndSWHardeningNeeded, OutOfDate, \
              OutOfDateConfigurationNeeded, TDRelaunchAdvised or TDRelaunchAdvisedConfigurationNeeded",
         )
+    }
+}
+
+impl QuoteKindName {
+    fn refused(word: &str) -> Option<&'static str> {
+        (!["sgx-v3", "tdx-v4", "tdx-v5"].contains(&word)).then_some("sgx-v3, tdx-v4 or tdx-v5")
     }
 }
 

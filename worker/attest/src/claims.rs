@@ -1,6 +1,7 @@
 //! The signature chain: from quote and collateral up to a root, through `dcap-qvl`.
 
 use crate::collateral::Collateral;
+use crate::kind::QuoteKind;
 use crate::measurement::Measurement;
 use crate::platform::{
     AdvisoryId, Fmspc, PlatformSetting, Ppid, TcbEvaluationNumber, TcbStatus, UnixSeconds, settings_on,
@@ -26,6 +27,8 @@ pub struct ReportData(pub [u8; 64]);
 /// yet: claims say what is, not whether it is good enough.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Claims {
+    /// Which kind of enclave, and which version of quote.
+    pub kind: QuoteKind,
     /// The code and the settings it runs under.
     pub measurement: Measurement,
     /// What the code bound into the quote.
@@ -63,6 +66,7 @@ pub fn authenticate(
 ) -> Result<Claims, Refusal> {
     let parsed = parse(quote)?;
     let measurement = Measurement::of_report(&parsed.report).ok_or(Refusal::UnknownReport)?;
+    let kind = QuoteKind::of(&parsed).ok_or(Refusal::QuoteMalformed)?;
     if measurement.is_debug() {
         return Err(Refusal::Debug);
     }
@@ -70,7 +74,7 @@ pub fn authenticate(
         .verify_with_policy(quote, &collateral.0, now.0, &QuotePolicy::claims_only(now.0))
         .map_err(|reason| Refusal::of_chain(&format!("{reason:#}"), root.kind()))?;
     let identity = identity_of(quote, &parsed);
-    claims(verified, measurement, root.summary(), identity)
+    claims(verified, kind, measurement, root.summary(), identity)
 }
 
 /// Identity of a quote: Keccak-256 over header and body, the part under its signature. The rest
@@ -128,6 +132,7 @@ fn report_data(report: &Report) -> [u8; 64] {
 
 fn claims(
     verified: QuoteClaims,
+    kind: QuoteKind,
     measurement: Measurement,
     root: RootSummary,
     quote: QuoteIdentity,
@@ -140,6 +145,7 @@ fn claims(
     advisories.sort();
     advisories.dedup();
     Ok(Claims {
+        kind,
         measurement,
         report_data: ReportData(report_data(&verified.report)),
         tcb_status,

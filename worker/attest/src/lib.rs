@@ -25,6 +25,7 @@ mod appraisal;
 mod claims;
 mod collateral;
 mod evidence;
+mod kind;
 mod measurement;
 mod platform;
 mod policy;
@@ -48,6 +49,7 @@ pub use claims::{
 };
 pub use collateral::{COLLATERAL_LIMIT_BYTES, Collateral, CollateralError};
 pub use evidence::{Evidence, HPKE_KEY_BYTES, HeadKeyEvidence, HpkeKey, RegistrationEvidence, bound};
+pub use kind::{ParseQuoteKindError, QuoteKind};
 pub use measurement::{ComposeHash, Measurement, MrConfigId, Register, SgxMeasurement, TdxMeasurement};
 pub use platform::{
     AdvisoryId, Fmspc, ParseTcbStatusError, PlatformSetting, Ppid, TcbEvaluationNumber, TcbStatus, UnixSeconds,

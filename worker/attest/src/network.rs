@@ -1,5 +1,6 @@
 //! What a network file says about attestation, as root and policy.
 
+use crate::kind::{ParseQuoteKindError, QuoteKind};
 use crate::platform::{ParseTcbStatusError, TcbEvaluationNumber};
 use crate::policy::{Permission, Policy};
 use crate::root::{RootError, TrustRoot};
@@ -33,6 +34,9 @@ pub enum TrustError {
     /// Its root is none.
     #[error("trust root of the network file")]
     Root(#[from] RootError),
+    /// A kind of quote that nobody can judge here.
+    #[error("kinds of quotes of the network file")]
+    Kind(#[from] ParseQuoteKindError),
     /// A patch level that Intel never wrote.
     #[error("patch levels of the network file")]
     TcbStatus(#[from] ParseTcbStatusError),
@@ -53,12 +57,14 @@ pub fn root_of(trust: &Trust) -> Result<TrustRoot, TrustError> {
 /// (`on_chain`) those that the file lists too, or all of them where the file lists none.
 ///
 /// # Errors
-/// [`TrustError::TcbStatus`].
+/// [`TrustError::TcbStatus`], [`TrustError::Kind`].
 pub fn policy_of(trust: &Trust, on_chain: impl IntoIterator<Item = MeasurementId>) -> Result<Policy, TrustError> {
     let listed = |id: &MeasurementId| trust.measurements.is_empty() || trust.measurements.contains(id);
     let statuses = trust.tcb_statuses.iter().map(|word| word.as_str().parse());
     let development = matches!(trust.root, Root::Development { .. });
+    let kinds = trust.quotes.iter().map(|word| word.as_str().parse::<QuoteKind>());
     Ok(Policy {
+        kinds: kinds.collect::<Result<_, _>>()?,
         measurements: on_chain.into_iter().filter(listed).collect(),
         tcb_statuses: statuses.collect::<Result<_, _>>()?,
         denied_advisories: BTreeSet::new(),
@@ -84,6 +90,7 @@ mod tests {
     fn trust(root: Root) -> Trust {
         Trust {
             root,
+            quotes: vec!["tdx-v4".parse().unwrap()],
             tcb_statuses: vec!["UpToDate".parse().unwrap()],
             dynamic_platform: true,
             cached_keys: false,
@@ -101,6 +108,16 @@ mod tests {
         assert_eq!(policy.development_root, Permission::Refused);
         assert_eq!((policy.dynamic_platform, policy.cached_keys), (Permission::Allowed, Permission::Refused));
         assert_eq!(policy.tcb_statuses, BTreeSet::from([TcbStatus::UpToDate]));
+    }
+
+    #[test]
+    fn a_network_takes_the_kinds_of_quotes_that_it_names() {
+        let policy = policy_of(&trust(Root::Intel), []).unwrap();
+        assert_eq!(policy.kinds, BTreeSet::from([QuoteKind::TdxV4]));
+        for kind in QuoteKind::ALL {
+            let trust = Trust { quotes: vec![kind.to_string().parse().unwrap()], ..trust(Root::Intel) };
+            assert_eq!(policy_of(&trust, []).unwrap().kinds, BTreeSet::from([kind]), "every word of a file has a kind");
+        }
     }
 
     #[test]

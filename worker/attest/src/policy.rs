@@ -2,6 +2,7 @@
 
 use crate::claims::{Claims, authenticate};
 use crate::collateral::Collateral;
+use crate::kind::QuoteKind;
 use crate::platform::{AdvisoryId, PlatformSetting, TcbEvaluationNumber, TcbStatus, UnixSeconds};
 use crate::refusal::Refusal;
 use crate::root::{RootKind, TrustRoot};
@@ -23,6 +24,8 @@ pub enum Permission {
 /// Debug mode, `Revoked` and a zero `MR_CONFIG_ID` are refused whatever a policy says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Policy {
+    /// Kinds of quote accepted. An empty list accepts nothing.
+    pub kinds: BTreeSet<QuoteKind>,
     /// Software and settings accepted. An empty list accepts nothing.
     pub measurements: BTreeSet<MeasurementId>,
     /// Patch levels accepted. An empty list accepts nothing.
@@ -74,10 +77,13 @@ impl Policy {
     /// Asks the policy about claims whose signatures hold.
     ///
     /// # Errors
-    /// The first [`Refusal`] in this order: root, software named, measurement, patch level,
+    /// The first [`Refusal`] in this order: root, kind of quote, software named, measurement, patch level,
     /// advisories, age of the judgement, settings.
     pub fn appraise(&self, claims: Claims) -> Result<Verdict, Refusal> {
         self.accepts_root(claims.root.kind)?;
+        if !self.kinds.contains(&claims.kind) {
+            return Err(Refusal::Kind { found: claims.kind, allowed: self.kinds.iter().copied().collect() });
+        }
         if claims.measurement.is_debug() {
             return Err(Refusal::Debug);
         }

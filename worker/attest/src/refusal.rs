@@ -1,5 +1,6 @@
 //! Why a quote was refused. A refusal is an answer: it can be shown, stored and compared.
 
+use crate::kind::QuoteKind;
 use crate::platform::{AdvisoryId, PlatformSetting, TcbEvaluationNumber, TcbStatus};
 use crate::root::RootKind;
 use encompute_protocol::MeasurementId;
@@ -56,6 +57,14 @@ pub enum Refusal {
         "quote was judged under a DEVELOPMENT root, which this network refuses: it proves nothing about any machine"
     )]
     DevelopmentRoot,
+    /// Of a kind that the policy does not take.
+    #[error("quote is of kind {found}, the policy allows {}", words(.allowed))]
+    Kind {
+        /// Kind found.
+        found: QuoteKind,
+        /// Kinds allowed.
+        allowed: Vec<QuoteKind>,
+    },
     /// The quote names no software.
     #[error("MR_CONFIG_ID is zero: the quote names no software")]
     ZeroConfigId,
@@ -91,8 +100,8 @@ pub enum Refusal {
     Setting(PlatformSetting),
 }
 
-fn words(statuses: &[TcbStatus]) -> String {
-    let names: Vec<_> = statuses.iter().map(TcbStatus::to_string).collect();
+fn words<T: ToString>(allowed: &[T]) -> String {
+    let names: Vec<_> = allowed.iter().map(T::to_string).collect();
     if names.is_empty() { "none".to_owned() } else { names.join(", ") }
 }
 

@@ -5,8 +5,8 @@ mod common;
 
 use common::{JUNE_2025, NOW, development_root, intel_sample, policy};
 use encompute_attest::{
-    AdvisoryId, Measurement, Permission, PlatformSetting, Refusal, RootKind, TcbStatus, TrustRoot, UnixSeconds,
-    authenticate, quote_identity, verify,
+    AdvisoryId, Measurement, Permission, PlatformSetting, QuoteKind, Refusal, RootKind, TcbStatus, TrustRoot,
+    UnixSeconds, authenticate, quote_identity, verify,
 };
 use std::collections::BTreeSet;
 
@@ -17,6 +17,7 @@ fn a_real_tdx_quote_verifies_under_intels_root_as_of_its_day() {
     let (quote, collateral) = intel_sample("tdx_quote");
     let claims = authenticate(&quote, &collateral, &TrustRoot::intel(), JUNE_2025).unwrap();
     assert_eq!(claims.root.kind, RootKind::Intel);
+    assert_eq!(claims.kind, QuoteKind::TdxV4);
     assert_eq!(claims.tcb_status, TcbStatus::UpToDate);
     assert_eq!(claims.fmspc.to_string(), "b0c06f000000");
     assert!(matches!(claims.measurement, Measurement::Tdx(_)));
@@ -33,6 +34,7 @@ fn a_real_tdx_quote_verifies_under_intels_root_as_of_its_day() {
 fn a_real_tdx_quote_of_version_5_verifies_under_intels_root_as_of_its_day() {
     let (quote, collateral) = intel_sample("tdx_quote_td15ex");
     let claims = authenticate(&quote, &collateral, &TrustRoot::intel(), OCTOBER_2026).unwrap();
+    assert_eq!(claims.kind, QuoteKind::TdxV5);
     assert_eq!(claims.tcb_status, TcbStatus::UpToDate);
 }
 
@@ -41,6 +43,7 @@ fn a_real_sgx_quote_verifies_with_its_advisories() {
     let (quote, collateral) = intel_sample("sgx_quote");
     let claims = authenticate(&quote, &collateral, &TrustRoot::intel(), JUNE_2025).unwrap();
     assert!(matches!(claims.measurement, Measurement::Sgx(_)));
+    assert_eq!(claims.kind, QuoteKind::SgxV3);
     assert_eq!(claims.tcb_status, TcbStatus::ConfigurationAndSwHardeningNeeded);
     assert_eq!(claims.advisories, [AdvisoryId::new("INTEL-SA-00289"), AdvisoryId::new("INTEL-SA-00615")]);
 
@@ -62,9 +65,10 @@ fn a_real_sgx_quote_verifies_with_its_advisories() {
 
 #[test]
 fn real_quotes_are_refused_under_a_development_root() {
-    for name in ["tdx_quote", "sgx_quote"] {
+    for (name, now) in [("tdx_quote", JUNE_2025), ("sgx_quote", JUNE_2025), ("tdx_quote_td15ex", OCTOBER_2026)] {
         let (quote, collateral) = intel_sample(name);
-        let refusal = authenticate(&quote, &collateral, &development_root(), JUNE_2025).unwrap_err();
+        assert!(authenticate(&quote, &collateral, &TrustRoot::intel(), now).is_ok());
+        let refusal = authenticate(&quote, &collateral, &development_root(), now).unwrap_err();
         assert!(matches!(refusal, Refusal::Chain { root: RootKind::Development, .. }), "{name}: {refusal}");
     }
 }
@@ -83,7 +87,7 @@ fn a_policy_for_intels_root_needs_no_word_about_development() {
     policy.development_root = Permission::Refused;
     // Refused for its measurement, not for its root.
     let refusal = verify(&quote, &collateral, &TrustRoot::intel(), &policy, JUNE_2025).unwrap_err();
-    assert!(matches!(refusal, Refusal::Measurement { listed: 1, .. }), "{refusal}");
+    assert!(matches!(refusal, Refusal::Measurement { listed: 2, .. }), "{refusal}");
 }
 
 #[test]

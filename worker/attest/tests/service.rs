@@ -6,7 +6,7 @@ mod common;
 use common::{NOW, measurement, pki, policy};
 use encompute_attest::client::{AskError, CollateralService, FetchError, GuestAgent, GuestError};
 use encompute_attest::devservice::{DevServiceConfig, serve};
-use encompute_attest::pki::{CollateralTerms, DevelopmentSeed, PlatformTraits};
+use encompute_attest::pki::{CollateralTerms, DevelopmentSeed, PckAuthority, PlatformTraits};
 use encompute_attest::{ComposeHash, Refusal, ReportData, TcbStatus, UnixSeconds, quote_identity, verify};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
@@ -59,6 +59,26 @@ async fn a_quote_and_its_collateral_travel_from_the_service_to_a_verdict() {
     let verdict = verify(&quote, &collateral, pki().trust_root(), &policy(), NOW).unwrap();
     assert_eq!(verdict.claims.report_data, report_data);
     assert_eq!(verdict.claims.quote, quote_identity(&quote).unwrap());
+    service.stop().await;
+}
+
+#[tokio::test]
+async fn collateral_for_every_form_of_quote_and_both_authorities_is_fetched_by_the_production_client() {
+    let service = running(config()).await;
+    let collateral = CollateralService::at(&service.url).unwrap();
+    let pki = pki();
+    for authority in [PckAuthority::Platform, PckAuthority::Processor] {
+        let machine = pki.platform("worker-1", PlatformTraits { authority, ..PlatformTraits::default() }).unwrap();
+        for form in common::Form::ALL {
+            let quote = form.quote(&machine);
+            let fetched = collateral.fetch(&quote).await.unwrap();
+            let verdict = verify(&quote, &fetched, pki.trust_root(), &policy(), NOW).unwrap();
+            assert_eq!(verdict.claims.kind, form.kind());
+            // What is fetched is what the PKI gives directly: one code, whether over a wire or not.
+            let given = pki.collateral_for(form.tee(), machine.traits(), &CollateralTerms::current(NOW)).unwrap();
+            assert_eq!(fetched, given);
+        }
+    }
     service.stop().await;
 }
 

@@ -3,8 +3,8 @@
 #![allow(dead_code, clippy::unwrap_used, clippy::panic, reason = "each test file uses its part")]
 
 use encompute_attest::{
-    Collateral, ComposeHash, HpkeKey, Permission, Policy, Register, RegistrationEvidence, TcbEvaluationNumber,
-    TcbStatus, UnixSeconds, bound,
+    Collateral, ComposeHash, HpkeKey, Permission, Policy, QuoteKind, Register, RegistrationEvidence,
+    TcbEvaluationNumber, TcbStatus, UnixSeconds, bound,
     pki::{CollateralTerms, DevelopmentPki, DevelopmentSeed, PlatformTraits, development_measurement},
     quote_identity,
 };
@@ -386,6 +386,7 @@ impl Market {
 
     pub fn judge(&self) -> Judge {
         let policy = Policy {
+            kinds: QuoteKind::ALL.into(),
             measurements: BTreeSet::from([measurement_id()]),
             tcb_statuses: BTreeSet::from([TcbStatus::UpToDate]),
             denied_advisories: BTreeSet::new(),

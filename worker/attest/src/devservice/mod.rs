@@ -85,8 +85,10 @@ pub fn router(config: DevServiceConfig) -> Result<Router, PkiError> {
         .route("/machines/{name}/Version", post(guest::version))
         .route("/sgx/certification/v4/pckcrl", get(pcs::pck_crl))
         .route("/sgx/certification/v4/rootcacrl", get(pcs::root_crl))
-        .route("/tdx/certification/v4/tcb", get(pcs::tcb))
-        .route("/tdx/certification/v4/qe/identity", get(pcs::qe_identity))
+        .route("/sgx/certification/v4/tcb", get(pcs::tcb_of_enclaves))
+        .route("/sgx/certification/v4/qe/identity", get(pcs::qe_identity_for_enclaves))
+        .route("/tdx/certification/v4/tcb", get(pcs::tcb_of_domains))
+        .route("/tdx/certification/v4/qe/identity", get(pcs::qe_identity_for_domains))
         .layer(DefaultBodyLimit::max(REQUEST_LIMIT_BYTES))
         .with_state(service))
 }

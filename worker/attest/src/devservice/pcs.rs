@@ -1,11 +1,12 @@
 //! The provisioning service's routes, as a PCCS serves them.
 
 use super::Service;
-use crate::pki::{PkiError, SignedDocument, fmspc_word};
+use crate::pki::{PckAuthority, PkiError, SignedDocument, fmspc_word};
 use axum::extract::{Query, State};
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
+use encompute_protocol::statement::TeeKind;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 use std::sync::Arc;
@@ -21,11 +22,13 @@ pub(super) struct TcbQuery {
 }
 
 pub(super) async fn pck_crl(State(service): State<Arc<Service>>, Query(query): Query<CrlQuery>) -> Response {
-    if query.ca != "platform" {
-        return StatusCode::NOT_FOUND.into_response();
-    }
-    let chain = encoded(&service.pki.pck_crl_issuer_chain());
-    match service.pki.pck_crl(&service.terms()) {
+    let authority = match query.ca.as_str() {
+        "platform" => PckAuthority::Platform,
+        "processor" => PckAuthority::Processor,
+        _ => return StatusCode::NOT_FOUND.into_response(),
+    };
+    let chain = encoded(&service.pki.pck_crl_issuer_chain(authority));
+    match service.pki.pck_crl(authority, &service.terms()) {
         Ok(der) => {
             ([("SGX-PCK-CRL-Issuer-Chain", chain.as_str()), (CONTENT_TYPE.as_str(), "application/pkix-crl")], der)
                 .into_response()
@@ -42,17 +45,33 @@ pub(super) async fn root_crl(State(service): State<Arc<Service>>) -> Response {
     }
 }
 
-pub(super) async fn tcb(State(service): State<Arc<Service>>, Query(query): Query<TcbQuery>) -> Response {
+pub(super) async fn tcb_of_domains(service: State<Arc<Service>>, query: Query<TcbQuery>) -> Response {
+    tcb(TeeKind::Tdx, &service, &query)
+}
+
+pub(super) async fn tcb_of_enclaves(service: State<Arc<Service>>, query: Query<TcbQuery>) -> Response {
+    tcb(TeeKind::Sgx, &service, &query)
+}
+
+pub(super) async fn qe_identity_for_domains(service: State<Arc<Service>>) -> Response {
+    qe_identity(TeeKind::Tdx, &service)
+}
+
+pub(super) async fn qe_identity_for_enclaves(service: State<Arc<Service>>) -> Response {
+    qe_identity(TeeKind::Sgx, &service)
+}
+
+fn tcb(tee: TeeKind, service: &Service, query: &TcbQuery) -> Response {
     let traits = &service.config.traits;
     if !query.fmspc.eq_ignore_ascii_case(&fmspc_word(traits.fmspc)) {
         return StatusCode::NOT_FOUND.into_response();
     }
-    let document = service.pki.tcb_info(traits, &service.terms());
+    let document = service.pki.tcb_info(tee, traits, &service.terms());
     signed("TCB-Info-Issuer-Chain", &service.pki.tcb_issuer_chain(), "tcbInfo", &document)
 }
 
-pub(super) async fn qe_identity(State(service): State<Arc<Service>>) -> Response {
-    let document = service.pki.qe_identity(&service.terms());
+fn qe_identity(tee: TeeKind, service: &Service) -> Response {
+    let document = service.pki.qe_identity(tee, &service.terms());
     signed("SGX-Enclave-Identity-Issuer-Chain", &service.pki.tcb_issuer_chain(), "enclaveIdentity", &document)
 }
 

@@ -2,7 +2,7 @@
 
 use super::PkiError;
 use super::keys::{DevelopmentSeed, Key};
-use super::platform::PlatformTraits;
+use super::platform::{PckAuthority, PlatformTraits};
 use crate::platform::{PlatformSetting, UnixSeconds};
 use core::time::Duration;
 use rcgen::{
@@ -13,8 +13,9 @@ use yasna::models::ObjectIdentifier;
 
 const ORGANIZATION: &str = "NOT INTEL - development quotes prove nothing";
 const ROOT_NAME: &str = "Encompute DEVELOPMENT Root CA (worthless)";
-// "Platform" in the issuer's name selects `ca=platform` in collateral requests.
-const PCK_CA_NAME: &str = "Encompute DEVELOPMENT PCK Platform CA (worthless)";
+// "Platform" or "Processor" in the issuer's name selects `ca=` in collateral requests.
+const PLATFORM_CA_NAME: &str = "Encompute DEVELOPMENT PCK Platform CA (worthless)";
+const PROCESSOR_CA_NAME: &str = "Encompute DEVELOPMENT PCK Processor CA (worthless)";
 const TCB_SIGNER_NAME: &str = "Encompute DEVELOPMENT TCB Signing (worthless)";
 const PCK_NAME: &str = "Encompute DEVELOPMENT PCK Certificate (worthless)";
 
@@ -29,7 +30,16 @@ pub(super) struct Certified {
     params: CertificateParams,
 }
 
-/// Serial number of a PCK certificate: what a revocation list names.
+impl Certified {
+    pub(super) fn serial(&self) -> PckSerial {
+        let mut serial = [0; 16];
+        let bytes = self.params.serial_number.as_ref().map(SerialNumber::to_bytes).unwrap_or_default();
+        serial.iter_mut().zip(bytes).for_each(|(to, from)| *to = from);
+        PckSerial(serial)
+    }
+}
+
+/// Serial number of a certificate: what a revocation list names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PckSerial(pub(super) [u8; 16]);
 
@@ -40,8 +50,12 @@ pub(super) fn root(seed: &DevelopmentSeed) -> Result<Certified, PkiError> {
     Ok(Certified { der: certificate.der().to_vec(), pem: certificate.pem(), key, params })
 }
 
-pub(super) fn pck_ca(seed: &DevelopmentSeed, root: &Certified) -> Result<Certified, PkiError> {
-    issue(Key::derive(seed, "key", "pck-ca")?, params(seed, PCK_CA_NAME, Role::Authority)?, root)
+pub(super) fn platform_ca(seed: &DevelopmentSeed, root: &Certified) -> Result<Certified, PkiError> {
+    issue(Key::derive(seed, "key", "pck-ca")?, params(seed, PLATFORM_CA_NAME, Role::Authority)?, root)
+}
+
+pub(super) fn processor_ca(seed: &DevelopmentSeed, root: &Certified) -> Result<Certified, PkiError> {
+    issue(Key::derive(seed, "key", "pck-processor-ca")?, params(seed, PROCESSOR_CA_NAME, Role::Authority)?, root)
 }
 
 pub(super) fn tcb_signer(seed: &DevelopmentSeed, root: &Certified) -> Result<Certified, PkiError> {
@@ -144,7 +158,9 @@ fn sgx_extension(seed: &DevelopmentSeed, platform: &str, traits: &PlatformTraits
             octets(&[1], &traits.ppid(seed, platform));
             octets(&[3], &[0, 0]);
             octets(&[4], &traits.fmspc.0);
-            octets(&[6], &instance[..16]);
+            if traits.authority == PckAuthority::Platform {
+                octets(&[6], &instance[..16]);
+            }
             fields.next().write_sequence(|pair| {
                 pair.next().write_oid(&oid(&[5]));
                 pair.next().write_enum(1);
@@ -168,6 +184,9 @@ fn sgx_extension(seed: &DevelopmentSeed, platform: &str, traits: &PlatformTraits
                     });
                 });
             });
+            if traits.authority == PckAuthority::Processor {
+                return;
+            }
             fields.next().write_sequence(|pair| {
                 pair.next().write_oid(&oid(&[7]));
                 pair.next().write_sequence(|flags| {

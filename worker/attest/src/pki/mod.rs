@@ -6,13 +6,17 @@
 
 mod certificates;
 mod collateral;
+mod draft;
 mod keys;
 mod platform;
+mod terms;
 
 pub use certificates::PckSerial;
-pub use collateral::CollateralTerms;
+pub use collateral::{CollateralDraft, DocumentSigner};
+pub use draft::{QuoteDraft, TdxForm};
 pub use keys::DevelopmentSeed;
-pub use platform::{Platform, PlatformTraits, development_measurement};
+pub use platform::{PckAuthority, Platform, PlatformTraits, development_enclave, development_measurement};
+pub use terms::{Authority, CollateralTerms, LevelStatus, ModuleTerms, SvnLevel, TcbLevelTerms};
 
 pub(crate) use collateral::{SignedDocument, fmspc_word};
 
@@ -34,11 +38,12 @@ pub enum PkiError {
     Root(#[from] RootError),
 }
 
-/// Root, PCK CA and TCB signer, all from one seed: the same bytes in every process.
+/// Root, both PCK authorities and TCB signer, all from one seed: the same bytes in every process.
 pub struct DevelopmentPki {
     seed: DevelopmentSeed,
     root: Certified,
-    pck_ca: Certified,
+    platform_ca: Certified,
+    processor_ca: Certified,
     tcb_signer: Certified,
     trust_root: TrustRoot,
 }
@@ -50,15 +55,23 @@ impl DevelopmentPki {
     /// [`PkiError`]; nothing depends on time or on the machine.
     pub fn from_seed(seed: DevelopmentSeed) -> Result<Self, PkiError> {
         let root = certificates::root(&seed)?;
-        let pck_ca = certificates::pck_ca(&seed, &root)?;
+        let platform_ca = certificates::platform_ca(&seed, &root)?;
+        let processor_ca = certificates::processor_ca(&seed, &root)?;
         let tcb_signer = certificates::tcb_signer(&seed, &root)?;
         let trust_root = TrustRoot::development(root.der.clone())?;
-        Ok(Self { seed, root, pck_ca, tcb_signer, trust_root })
+        Ok(Self { seed, root, platform_ca, processor_ca, tcb_signer, trust_root })
     }
 
     /// The root that this PKI's quotes verify under, and no others do.
     pub fn trust_root(&self) -> &TrustRoot {
         &self.trust_root
+    }
+
+    fn authority(&self, authority: PckAuthority) -> &Certified {
+        match authority {
+            PckAuthority::Platform => &self.platform_ca,
+            PckAuthority::Processor => &self.processor_ca,
+        }
     }
 
     /// A machine of this name: its keys and PPID follow from seed and name.
