@@ -8,10 +8,10 @@ use crate::platform::{
 };
 use crate::refusal::Refusal;
 use crate::root::{RootSummary, TrustRoot};
-use codec::Decode;
+use codec::{Decode, Encode};
 use core::fmt;
 use dcap_qvl::configs::RustCryptoConfig;
-use dcap_qvl::quote::{Quote, Report};
+use dcap_qvl::quote::{AuthData, Quote, Report};
 use dcap_qvl::verify::QuoteVerifier;
 use dcap_qvl::{QuoteClaims, QuotePolicy};
 use encompute_protocol::{QuoteIdentity, digest::keccak_256};
@@ -108,6 +108,17 @@ fn parse(quote: &[u8]) -> Result<Quote, Refusal> {
     }
     let mut rest = quote;
     let parsed = Quote::decode(&mut rest).map_err(|_| Refusal::QuoteMalformed)?;
+    // Versions 4 and 5 wrap the quoting enclave's report in certification data of this kind. The verifier reads past
+    // the kind and past bytes that fill up an inner length; whatever no signature covers and nobody needs is refused.
+    const CERTIFICATION_QE_REPORT: u16 = 6;
+    let wrapped = match &parsed.auth_data {
+        AuthData::V3(_) => true,
+        AuthData::V4(auth) => auth.certification_data.cert_type == CERTIFICATION_QE_REPORT,
+    };
+    let whole = quote.len().saturating_sub(rest.len());
+    if !wrapped || quote.get(..whole) != Some(parsed.encode().as_slice()) {
+        return Err(Refusal::QuoteMalformed);
+    }
     // Linux hands out quotes in a buffer padded with zeros (70 of them on today's TDX machines);
     // anything else after the end is somebody's addition.
     if rest.iter().any(|byte| *byte != 0) {

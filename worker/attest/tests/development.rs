@@ -103,39 +103,6 @@ fn two_machines_have_two_ppids_and_never_the_same_quote() {
 }
 
 #[test]
-fn a_flipped_bit_in_the_signed_part_of_a_quote_is_refused() {
-    const HEADER: usize = 48;
-    const SIGNED: usize = HEADER + 584;
-    let pki = pki();
-    let platform = platform(&pki);
-    let honest = quote(&platform, &measurement());
-    let collateral = collateral(&pki, &platform);
-    // One signature covers the whole part; every third byte touches every field of the body.
-    for at in (0..HEADER).chain((HEADER..SIGNED).step_by(3)) {
-        let mut altered = honest.clone();
-        altered[at] ^= 1 << (at % 8);
-        assert!(authenticate(&altered, &collateral, pki.trust_root(), NOW).is_err(), "byte {at}");
-    }
-}
-
-#[test]
-fn a_flipped_bit_in_signature_key_or_quoting_enclave_report_is_refused() {
-    // Signature 64, attestation key 64, then (after 6 bytes of framing) report 384, signature 64.
-    const START: usize = 48 + 584 + 4;
-    let pki = pki();
-    let platform = platform(&pki);
-    let honest = quote(&platform, &measurement());
-    let collateral = collateral(&pki, &platform);
-    let signatures = START..START + 128;
-    let enclave = START + 134..START + 134 + 384 + 64;
-    for at in signatures.chain(enclave).step_by(11) {
-        let mut altered = honest.clone();
-        altered[at] ^= 0x10;
-        assert!(authenticate(&altered, &collateral, pki.trust_root(), NOW).is_err(), "byte {at}");
-    }
-}
-
-#[test]
 fn a_flipped_bit_in_signed_collateral_is_refused() {
     let pki = pki();
     let platform = platform(&pki);
