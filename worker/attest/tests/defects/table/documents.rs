@@ -392,7 +392,7 @@ pub(super) const CASES: &[Case] = &[
         "advisory INTEL-SA-00615",
         &[
             Terms(|terms, _| terms.advisories = vec![AdvisoryId::new("INTEL-SA-00615")]),
-            Policy(|policy| drop(policy.denied_advisories.insert(AdvisoryId::new("intel-sa-00615")))),
+            Policy(|policy| policy.denied_advisories = [AdvisoryId::new("intel-sa-00615")].into()),
         ],
     ),
     case(
