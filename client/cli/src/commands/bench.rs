@@ -1,6 +1,6 @@
 //! `encompute bench`: measures on this machine.
 
-use super::sentences::Sentences;
+use super::{attest::Attest, sentences::Sentences};
 use crate::{
     args::Common,
     failure::{Doing, Exit, Failure, Outcome},
@@ -64,6 +64,9 @@ pub enum Bench {
         after_help = "Examples:\n  encompute bench sentences --model minilm --text /usr/share/common-licenses/GPL-3\n  encompute bench sentences --model minilm --text book.txt --tokens 128 --count 20 --json"
     )]
     Sentences(Sentences),
+    /// Quotes of every form and receipts: how many one core judges in a second
+    #[command(after_help = "Examples:\n  encompute bench attest\n  encompute bench attest --quotes 2000 --json")]
+    Attest(Attest),
     /// Noise of a dense layer's outputs, against the proof's variance
     #[command(after_help = "Examples:\n  encompute bench noise\n  encompute bench noise --encryptions 100000 --json")]
     Noise {
@@ -80,6 +83,7 @@ impl Bench {
             Self::Head { only, cores, plot } => Self::head(&only, cores, plot.as_deref(), common),
             Self::Exact { outputs, lookups, seed } => Self::exact(outputs, lookups, seed, common),
             Self::Sentences(sentences) => sentences.run(common.json),
+            Self::Attest(attest) => attest.run(common.json),
             Self::Noise { encryptions } => Self::noise(encryptions, common),
         }
     }
@@ -228,7 +232,7 @@ fn chosen(only: &[String]) -> Result<Vec<measure::Measured>, Failure> {
 }
 
 /// Processor and cores, as the system names them.
-fn machine() -> String {
+pub(crate) fn machine() -> String {
     let cpuinfo = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let model = cpuinfo.lines().find_map(|line| line.strip_prefix("model name").and_then(|rest| rest.split_once(':')));
     let model = model.map_or(std::env::consts::ARCH, |(_, name)| name.trim());
