@@ -2,9 +2,11 @@
 
 use crate::{
     money, path, proof,
-    report::{Checks, Report},
+    report::{Checks, JudgedLine, Report, simulated},
+    version,
 };
-use encompute_attest::{RootKind, UnixSeconds, network::Judge};
+use codec::{Decode, Encode};
+use encompute_attest::{UnixSeconds, network::Judge};
 use encompute_head::HeadPlan;
 use encompute_lifecycle::price::Price;
 use encompute_protocol::{
@@ -13,9 +15,21 @@ use encompute_protocol::{
 };
 use std::collections::{BTreeMap, BTreeSet};
 
+/// A block of the chain, by height and hash.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct ReadAt {
+    /// Its height.
+    pub block: BlockNumber,
+    /// Its hash.
+    pub hash: [u8; 32],
+}
+
 /// Everything that an audit of a job reads. Nothing in it is trusted: the chain's facts come from the
 /// auditor's own node, blobs are named by their digests.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct JobBundle {
+    /// The block as of which the chain was asked.
+    pub read_at: ReadAt,
     /// The chain.
     pub genesis: GenesisHash,
     /// The contract on it.
@@ -75,7 +89,7 @@ pub fn audit_job(bundle: &JobBundle, judge: &Judge, now: UnixSeconds) -> Report 
     let mut limits = limits(bundle, judge);
     limits.extend(judged.map(|judged| judged.limit(now)));
     limits.extend(unseen);
-    checks.into_report(&judge.root, judged, limits)
+    checks.into_report(format!("job {}", bundle.job), &judge.root, judged.map(JudgedLine::from), limits)
 }
 
 fn limits(bundle: &JobBundle, judge: &Judge) -> Vec<String> {
@@ -87,12 +101,7 @@ fn limits(bundle: &JobBundle, judge: &Judge) -> Vec<String> {
          bit, and each later one with its request, which only the user and the worker have seen"
             .to_owned(),
     ];
-    if judge.root.kind() == RootKind::Development {
-        limits.insert(
-            0,
-            "SIMULATED attestation: quotes end in a development root and prove nothing about a machine".to_owned(),
-        );
-    }
+    limits.splice(0..0, simulated(&judge.root));
     if bundle.params_unsure {
         limits.push("cannot check: the price, parameters changed in the block of the request".to_owned());
     }
@@ -118,11 +127,7 @@ fn manifest(bundle: &JobBundle, checks: &mut Checks) -> Option<VersionManifest> 
         checks.missing("manifest-split", format!("split {}", bundle.terms.split), "chain: job terms");
         return Some(manifest);
     };
-    checks.same("split-head", bundle.split.head, split.head, "chain: split record");
-    checks.same("split-tail", bundle.split.tail, split.tail, "chain: split record");
-    checks.same("split-mode", format!("{:?}", bundle.split.mode), format!("{:?}", split.mode), "chain: split record");
-    checks.same("split-policies", bundle.split.policies, split.policies.len(), "chain: split record");
-    checks.same("split-cost", bundle.split.cost.0, split.cost.units.0, "chain: split record");
+    version::split(bundle.split, split, "split", checks);
     let policy = split.policies.iter().any(|policy| policy.id == bundle.terms.policy);
     checks.holds(
         "split-policy",
@@ -131,7 +136,6 @@ fn manifest(bundle: &JobBundle, checks: &mut Checks) -> Option<VersionManifest> 
         policy,
         "chain: job terms",
     );
-    checks.holds("failure-bound", split.failure_bits >= 128, "at least 128 bits", split.failure_bits, "manifest");
     Some(manifest)
 }
 

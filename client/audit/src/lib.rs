@@ -4,10 +4,15 @@
 //! * [`audit_job`]: everything that chain, blobs and quotes say of a job ([`JobBundle`]), held against
 //!   each other, as a [`Report`] of checks, a verdict, whose word it rests on, and what it cannot tell.
 //!   Quotes are judged as of the block in which they [`Counted`].
+//! * [`export`] writes such a bundle into a file, [`import`] reads it, and [`audit_exported`] judges it: without network,
+//!   or against what the auditor's own node says.
+//! * [`audit_worker`], [`audit_version`]: a registration and an offer as of now, before a job is bought.
 //! * [`audit_ledger`]: events alone rebuild every balance, which must be what the contract holds.
 //!
 //! A [`Judge`] is a network file's root and policy.
 
+pub mod exported;
+pub mod html;
 pub mod job;
 pub mod ledger;
 mod money;
@@ -15,12 +20,17 @@ mod path;
 pub mod preflight;
 mod proof;
 pub mod report;
+pub mod version;
 pub mod when;
+pub mod worker;
 
 pub use encompute_attest::network::{Judge, TrustError};
 pub use encompute_lifecycle::dispute::{Heard, deposit};
-pub use job::{JobBundle, audit_job};
+pub use exported::{EXPORT_LIMIT_BYTES, ExportError, audit_exported, export, import};
+pub use job::{JobBundle, ReadAt, audit_job};
 pub use ledger::{LedgerReport, audit_ledger};
 pub use preflight::{CommitmentRefused, JobFacts, RoundRefused, VerifiedRound, verify_commitment, verify_round};
-pub use report::{CheckLine, JudgedLine, MISSING, Report, RootLine};
+pub use report::{CheckLine, JudgedLine, MISSING, Report, RootLine, Severity};
+pub use version::{VersionBundle, audit_version};
 pub use when::{Counted, Why};
+pub use worker::{WorkerBundle, audit_worker};

@@ -32,7 +32,7 @@ pub(crate) fn worker(bundle: &JobBundle, judge: &Judge, checks: &mut Checks) -> 
         "worker-measurement-allowed",
         allowed,
         format!("on the allow-list from block {from} to {at}"),
-        measurement_words(bundle, record),
+        measurement_words(bundle.measurement, record),
         "chain: measurements",
     );
     let valid = record.registered_at <= from && at < record.expires_at;
@@ -60,9 +60,9 @@ pub(crate) fn worker(bundle: &JobBundle, judge: &Judge, checks: &mut Checks) -> 
     Some(Judged { counted, time, collateral_expires_at })
 }
 
-fn measurement_words(bundle: &JobBundle, record: &WorkerRecord) -> String {
+pub(crate) fn measurement_words(entry: Option<MeasurementRecord>, record: &WorkerRecord) -> String {
     let id = record.measurement;
-    match bundle.measurement {
+    match entry {
         None => format!("{id}, never listed"),
         Some(MeasurementRecord { valid_from, revoked_at: None }) => format!("{id}, from block {valid_from}"),
         Some(MeasurementRecord { valid_from, revoked_at: Some(revoked) }) => {

@@ -8,6 +8,18 @@ use std::fmt::Display;
 /// What a check found that wanted something which is not there.
 pub const MISSING: &str = "missing";
 
+/// What it means that a check has this outcome.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// It holds.
+    Ok,
+    /// What it needs is not there: the proof is incomplete, and nothing contradicts it.
+    Missing,
+    /// Somebody said what is not so.
+    Contradiction,
+}
+
 /// One check.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct CheckLine {
@@ -21,6 +33,8 @@ pub struct CheckLine {
     pub actual: String,
     /// Where the expected value comes from.
     pub source: String,
+    /// What its outcome means.
+    pub severity: Severity,
 }
 
 /// Whose signature ends the chain of every quote in the report.
@@ -47,9 +61,11 @@ pub struct JudgedLine {
     pub collateral_expires_at: Option<String>,
 }
 
-/// The whole report.
+/// The whole report. It depends on what was read and on nothing else: two runs over the same give the same bytes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Report {
+    /// What was audited.
+    pub subject: String,
     /// `pass` or `fail`.
     pub verdict: &'static str,
     /// Whose word it rests on.
@@ -90,6 +106,12 @@ impl From<Judged> for JudgedLine {
     }
 }
 
+/// What a development root means for everything that rests on it, said first.
+pub(crate) fn simulated(root: &TrustRoot) -> Option<String> {
+    (root.kind() == RootKind::Development)
+        .then(|| "SIMULATED attestation: quotes end in a development root and prove nothing about a machine".to_owned())
+}
+
 /// Collects checks.
 #[derive(Default)]
 pub(crate) struct Checks(pub Vec<CheckLine>);
@@ -98,13 +120,18 @@ impl Checks {
     /// Two values must be equal.
     pub fn same(&mut self, id: &str, expected: impl Display, actual: impl Display, source: &str) {
         let (expected, actual) = (expected.to_string(), actual.to_string());
-        self.0.push(CheckLine { id: id.into(), pass: expected == actual, expected, actual, source: source.into() });
+        self.holds(id, expected == actual, expected, actual, source);
     }
 
     /// A condition must hold.
     pub fn holds(&mut self, id: &str, pass: bool, expected: impl Display, actual: impl Display, source: &str) {
         let (expected, actual) = (expected.to_string(), actual.to_string());
-        self.0.push(CheckLine { id: id.into(), pass, expected, actual, source: source.into() });
+        let severity = match pass {
+            true => Severity::Ok,
+            false if actual == MISSING => Severity::Missing,
+            false => Severity::Contradiction,
+        };
+        self.0.push(CheckLine { id: id.into(), pass, expected, actual, source: source.into(), severity });
     }
 
     /// Something that has to be there is not.
@@ -112,8 +139,14 @@ impl Checks {
         self.holds(id, false, expected, MISSING, source);
     }
 
-    pub fn into_report(self, root: &TrustRoot, judged: Option<Judged>, limits: Vec<String>) -> Report {
+    pub fn into_report(
+        self,
+        subject: String,
+        root: &TrustRoot,
+        judged: Option<JudgedLine>,
+        limits: Vec<String>,
+    ) -> Report {
         let verdict = if self.0.iter().all(|check| check.pass) { "pass" } else { "fail" };
-        Report { verdict, trust_root: root.into(), judged: judged.map(JudgedLine::from), checks: self.0, limits }
+        Report { subject, verdict, trust_root: root.into(), judged, checks: self.0, limits }
     }
 }

@@ -1,9 +1,9 @@
 //! Everything that an audit of a job reads, gathered from chain and store.
 
-use encompute_audit::{Counted, Heard, JobBundle};
-use encompute_chain::{BlockEvents, BlockHash, Client, Fact, ReadError};
+use encompute_audit::{Counted, Heard, JobBundle, ReadAt, VersionBundle, WorkerBundle};
+use encompute_chain::{Block, BlockEvents, BlockHash, Client, Fact, ReadError};
 use encompute_protocol::{
-    Address, BlobDigest, BlockNumber, JobId, Params, Transcript,
+    Address, BlobDigest, BlockNumber, JobId, Params, SplitIndex, Transcript, VersionId,
     call::{ReadJob, ReadMeasurement, ReadModel, ReadParams, ReadSplit, ReadVersion, ReadWorker},
     event::Event,
     wire::Message,
@@ -106,9 +106,19 @@ async fn read_in<C: Fact>(client: &Client, block: BlockHash, call: C) -> Result<
 /// # Errors
 /// [`GatherError`]; blobs that are not there, or not whole, are no error here, but missing in the bundle.
 pub async fn gather(client: &Client, blobs: &GatewayClient, job: JobId) -> Result<JobBundle, GatherError> {
-    let missing = |what: &str| GatherError::NotFound(what.to_owned());
     // Facts and events up to one block: a job that runs goes on meanwhile.
     let head = client.head().await.map_err(reading("read the chain"))?;
+    let mut bundle = facts(client, job, head).await?;
+    fetch(&mut bundle, blobs).await?;
+    Ok(bundle)
+}
+
+/// What the chain says about a job as of a block; no blobs.
+///
+/// # Errors
+/// [`GatherError`]; [`GatherError::Read`], too, where the node no longer keeps the block's state.
+pub async fn facts(client: &Client, job: JobId, head: Block) -> Result<JobBundle, GatherError> {
+    let missing = |what: &str| GatherError::NotFound(what.to_owned());
     let found = read_in(client, head.hash, ReadJob { job }).await?;
     let (terms, progress) = found.ok_or_else(|| missing(&format!("job {job}")))?;
     let version = read_in(client, head.hash, ReadVersion { version: terms.version }).await?;
@@ -145,7 +155,8 @@ pub async fn gather(client: &Client, blobs: &GatewayClient, job: JobId) -> Resul
             Some(time.map_err(reading("read the time of a block"))?.into())
         }
     };
-    let mut bundle = JobBundle {
+    Ok(JobBundle {
+        read_at: ReadAt { block: head.number, hash: head.hash.0 },
         genesis: client.genesis(),
         contract: client.contract().unwrap_or_default(),
         job,
@@ -164,9 +175,71 @@ pub async fn gather(client: &Client, blobs: &GatewayClient, job: JobId) -> Resul
         counted_at,
         unread_events: unread,
         blobs: BTreeMap::new(),
-    };
-    fetch(&mut bundle, blobs).await?;
-    Ok(bundle)
+    })
+}
+
+/// A block of the auditor's own node.
+///
+/// # Errors
+/// [`GatherError::Read`].
+pub async fn block_of(client: &Client, number: BlockNumber) -> Result<Block, GatherError> {
+    client.block(number).await.map_err(reading("look a block up"))
+}
+
+/// Everything about a worker's registration as of now.
+///
+/// # Errors
+/// [`GatherError`]; evidence that is not there is missing in the bundle.
+pub async fn gather_worker(
+    client: &Client,
+    blobs: &GatewayClient,
+    account: Address,
+) -> Result<WorkerBundle, GatherError> {
+    let head = client.head().await.map_err(reading("read the chain"))?;
+    let found = read_in(client, head.hash, ReadWorker { worker: account }).await?;
+    let (record, _) = found.ok_or_else(|| GatherError::NotFound(format!("worker {account}")))?;
+    let measurement = read_in(client, head.hash, ReadMeasurement { measurement: record.measurement }).await?;
+    let time = client.time_of(head.hash).await.map_err(reading("read the time of a block"))?;
+    Ok(WorkerBundle {
+        genesis: client.genesis(),
+        contract: client.contract().unwrap_or_default(),
+        account,
+        record,
+        measurement,
+        at: head.number,
+        time: time.into(),
+        evidence: whole(blobs, record.evidence, ByteLimit(BLOB_LIMIT_BYTES)).await?,
+    })
+}
+
+/// Everything about a version as of now.
+///
+/// # Errors
+/// [`GatherError`]; a manifest that is not there is missing in the bundle.
+pub async fn gather_version(
+    client: &Client,
+    blobs: &GatewayClient,
+    version: VersionId,
+) -> Result<VersionBundle, GatherError> {
+    let head = client.head().await.map_err(reading("read the chain"))?;
+    let record = read_in(client, head.hash, ReadVersion { version }).await?;
+    let record = record.ok_or_else(|| GatherError::NotFound(format!("version {version}")))?;
+    let model = read_in(client, head.hash, ReadModel { model: record.model }).await?;
+    let (model, name) = model.ok_or_else(|| GatherError::NotFound("such model".to_owned()))?;
+    let mut splits = Vec::new();
+    for split in 0..record.splits {
+        splits.push(read_in(client, head.hash, ReadSplit { version, split: SplitIndex(split) }).await?);
+    }
+    let manifest = whole(blobs, BlobDigest(record.manifest.0), ByteLimit(BLOB_LIMIT_BYTES)).await?;
+    Ok(VersionBundle {
+        version,
+        record,
+        splits,
+        creator: model.creator,
+        name: name.as_str().to_owned(),
+        params: read_in(client, head.hash, ReadParams {}).await?,
+        manifest,
+    })
 }
 
 /// Fetches what the bundle names; what is not there stays missing, and the report says so.

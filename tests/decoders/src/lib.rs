@@ -18,6 +18,7 @@
 
 mod alter;
 mod evidence;
+mod exported;
 mod messages;
 mod models;
 mod sealed;

@@ -3,6 +3,7 @@
 
 use crate::messages::CALLS;
 use crate::target::Target;
+use codec::Encode;
 use encompute_attest::{HPKE_KEY_BYTES, HeadKeyEvidence, HpkeKey, RegistrationEvidence, TrustRoot};
 use encompute_envelope::RecipientSecret;
 use encompute_fhe::{
@@ -17,8 +18,8 @@ use encompute_protocol::event::SIGNATURES;
 use encompute_protocol::statement::TeeKind;
 use encompute_protocol::wire::Message;
 use encompute_protocol::{
-    Address, BlockNumber, Bytes, ContractAddress, GenesisHash, HeadKeyStatement, Nonce, RegistrationStatement,
-    SigningAddress, SplitIndex, VersionHash, VersionId,
+    Address, BlobDigest, BlockNumber, Bytes, ContractAddress, GenesisHash, HeadKeyStatement, JobId, Nonce,
+    RegistrationStatement, SigningAddress, SplitIndex, VersionHash, VersionId,
 };
 use std::{
     io,
@@ -103,6 +104,7 @@ pub fn seeds(target: &Target) -> Result<Vec<Seed>, SeedError> {
     match target.name {
         "calls" => seeds.extend(calls()?),
         "evidence" => seeds.extend(evidence()?),
+        "exported_jobs" => seeds.push(Seed { name: "every-record".to_owned(), bytes: exported_job()? }),
         "networks" => {
             seeds.push(Seed { name: "amount".to_owned(), bytes: b"12.345678".to_vec() });
             seeds.iter_mut().filter(|seed| seed.name == "local.toml").for_each(|seed| seed.bytes = filled(&seed.bytes));
@@ -193,6 +195,39 @@ fn evidence() -> Result<Vec<Seed>, SeedError> {
         Seed { name: "registration".to_owned(), bytes: [vec![0], registration.to_wire()].concat() },
         Seed { name: "head-key".to_owned(), bytes: [vec![1], head_key.to_wire()].concat() },
     ])
+}
+
+/// A job in a file, put together from golden records and events.
+fn exported_job() -> Result<Vec<u8>, SeedError> {
+    let records = vectors("records")?;
+    let record = |name: &str| {
+        let found = records.iter().find(|vector| text(vector, "record") == name);
+        found.map(|vector| bytes(vector, "bytes")).unwrap_or_default()
+    };
+    let events = vectors("events")?.into_iter().filter(|vector| text(vector, "event").starts_with("Job"));
+    let events: Vec<_> = events.map(|event| (BlockNumber(7), text(&event, "event"), bytes(&event, "data"))).collect();
+    let mut blobs = [b"one blob".to_vec(), b"another".to_vec()];
+    blobs.sort_by_key(|blob| BlobDigest::of(blob));
+    let (account, block) = (Address([3; 20]), BlockNumber(6));
+    Ok([
+        // Version of the encoding; block and hash, genesis, contract, job.
+        vec![1],
+        (block, [8u8; 32], GenesisHash([1; 32]), ContractAddress([2; 20]), JobId(7)).encode(),
+        record("JobTerms"),
+        record("JobProgress"),
+        events.encode(),
+        record("VersionRecord"),
+        record("SplitRecord"),
+        account.encode(),
+        record("Params"),
+        // Parameters are sure; one treasury; a worker.
+        (false, vec![account], 1u8, account).encode(),
+        record("WorkerRecord"),
+        // One juror; its measurement, never revoked; a time; no event that cannot be read.
+        (vec![(account, account)], Some((block, None::<BlockNumber>)), Some(1_795_348_800u64), 0u32, blobs.to_vec())
+            .encode(),
+    ]
+    .concat())
 }
 
 /// The template of a development network with something in each of its places.

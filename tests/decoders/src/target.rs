@@ -1,6 +1,6 @@
 //! The list of decoders, and how one is called.
 
-use crate::{evidence, messages, models, sealed};
+use crate::{evidence, exported, messages, models, sealed};
 
 /// One decoder.
 #[derive(Clone, Copy)]
@@ -77,6 +77,9 @@ pub const COLLATERAL: Target =
 /// Registrations' and head key requests' evidence. Judged: looked into, as before any signature is checked.
 pub const EVIDENCE: Target =
     Target::new("evidence", 24 << 10, 256, evidence::evidence).judged(16, 2 << 10, evidence::looked_at);
+/// Jobs in files, for auditors elsewhere. Judged: audited.
+pub const EXPORTED_JOBS: Target =
+    Target::new("exported_jobs", 4 << 10, 256, exported::jobs).judged(64, 1 << 10, exported::audited);
 /// Encrypted tensors, features and blinding keys.
 pub const TENSORS: Target = Target::new("tensors", 16 << 10, 128, sealed::tensors);
 /// Keys for bootstraps. Judged: expanded, and used.
@@ -113,6 +116,7 @@ pub const TARGETS: &[Target] = &[
     QUOTES,
     COLLATERAL,
     EVIDENCE,
+    EXPORTED_JOBS,
     TENSORS,
     EVALUATION_KEYS,
     ENVELOPES,

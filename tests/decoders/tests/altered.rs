@@ -100,6 +100,7 @@ withstand! {
     altered_quotes_are_refused_or_accepted_within_their_limits: QUOTES,
     altered_collateral_are_refused_or_accepted_within_their_limits: COLLATERAL,
     altered_evidence_are_refused_or_accepted_within_their_limits: EVIDENCE,
+    altered_exported_jobs_are_refused_or_accepted_within_their_limits: EXPORTED_JOBS,
     altered_tensors_are_refused_or_accepted_within_their_limits: TENSORS,
     altered_evaluation_keys_are_refused_or_accepted_within_their_limits: EVALUATION_KEYS,
     altered_envelopes_are_refused_or_accepted_within_their_limits: ENVELOPES,

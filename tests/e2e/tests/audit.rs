@@ -91,3 +91,54 @@ fn an_audit_that_cannot_confirm_says_which_proof_failed_is_gone_or_was_out_of_re
         assert_eq!((code, report), (expected, Value::Null), "{arguments:?}: {words}");
     }
 }
+
+#[test]
+fn an_auditor_elsewhere_judges_worker_version_and_a_job_in_a_file_and_twice_in_the_same_bytes() {
+    let market = Market::up();
+    submit(&market, &[]).done();
+    let folder = market.home().join("auditor");
+    std::fs::create_dir_all(&folder).unwrap();
+    let (file, page) = (folder.join("job-1.audit"), folder.join("verdict.html"));
+    let (file, page) = (file.to_str().unwrap(), page.to_str().unwrap());
+    let said = market.encompute(&["audit", "export", "1", "--out", file, "--json"]).done().json();
+    assert_eq!(said["bytes"].as_u64(), std::fs::metadata(file).ok().map(|found| found.len()), "{said}");
+    let again = market.encompute(&["audit", "export", "1", "--out", file]);
+    assert_eq!(again.code, 2, "a file that is there stays: {again:?}");
+
+    let bundle = |more: &[&str]| market.encompute(&[&["audit", "bundle", file, "--json"], more].concat());
+    let (first, second) = (bundle(&["--html", page]), bundle(&[]));
+    assert_eq!((first.code, &first.stdout), (0, &second.stdout), "{first:?}");
+    let confirmed = first.json();
+    let checks = confirmed["checks"].as_array().unwrap();
+    let ids: Vec<_> = checks.iter().filter_map(|check| check["id"].as_str()).collect();
+    assert!(ids.contains(&"facts-events") && ids.contains(&"receipt-signature"), "{ids:?}");
+    let page = std::fs::read_to_string(page).unwrap();
+    assert!(page.contains("Audit of job 1, from a file") && page.contains("Everything that can be checked holds."));
+
+    // Everything is off: the file alone, under the root of the auditor's choice.
+    let offline = ["--offline", "--rpc", "ws://127.0.0.1:9", "--gateway", "http://127.0.0.1:9"];
+    let alone = bundle(&offline);
+    assert_eq!((alone.code, alone.json()["verdict"].as_str()), (0, Some("pass")), "{alone:?}");
+    assert!(alone.json()["limits"][0].as_str().unwrap().contains("what the file says of it"));
+    let intel = bundle(&[&offline[..], &["--trust-root", "intel"]].concat());
+    assert_eq!((intel.code, failed(&intel.json())), (5, vec!["worker-quote"]));
+    assert_eq!(bundle(&[&offline[..], &["--trust-root", "development"]].concat()).stdout, alone.stdout);
+    assert!(checks.iter().all(|check| check["severity"] == "ok"), "{confirmed}");
+
+    let altered = folder.join("altered.audit");
+    let mut bytes = std::fs::read(file).unwrap();
+    *bytes.last_mut().unwrap() ^= 1;
+    std::fs::write(&altered, &bytes).unwrap();
+    let altered = market.encompute(&["audit", "bundle", altered.to_str().unwrap(), "--json", "--offline"]);
+    assert_eq!(altered.code, 5, "{altered:?}");
+
+    let check = |id: &str| checks.iter().find(|check| check["id"] == id).unwrap()["expected"].as_str().unwrap();
+    let account = check("receipt-worker");
+    let worker = market.encompute(&["audit", "worker", account, "--json"]);
+    assert_eq!((worker.code, failed(&worker.json())), (0, vec![]), "{worker:?}");
+    assert_eq!(market.encompute(&["audit", "worker", account, "--trust-root", "intel"]).code, 5);
+    assert_eq!(market.encompute(&["audit", "worker", &format!("0x{}", "ee".repeat(20))]).code, 3);
+    let version = market.encompute(&["audit", "version", "1", "--json"]);
+    assert_eq!((version.code, failed(&version.json())), (0, vec![]), "{version:?}");
+    assert_eq!(market.encompute(&["audit", "version", "99"]).code, 3);
+}

@@ -8,7 +8,7 @@ use encompute_attest::{
     pki::{CollateralTerms, DevelopmentPki, DevelopmentSeed, PlatformTraits, development_measurement},
     quote_identity,
 };
-use encompute_audit::{Counted, Heard, JobBundle, JobFacts, Judge, Report, audit_job};
+use encompute_audit::{Counted, Heard, JobBundle, JobFacts, Judge, ReadAt, Report, audit_job};
 use encompute_fhe::BootstrapSet;
 use encompute_head::{ChainIndex, Domain, Draft, HeadPlan, Layer, Link, Program, RoundPlan};
 use encompute_lifecycle::{Context, Decide, Memory, ReadState, ReceiptFacts, Refusal, Software, View, price};
@@ -346,6 +346,7 @@ impl Market {
         let counted_at = Counted::of(&events).map(|counted| time_of(counted.block));
         let worker = progress.worker.map(|account| (account, memory.worker(account).unwrap()));
         JobBundle {
+            read_at: ReadAt { block: BlockNumber(self.block), hash: [0xb1; 32] },
             genesis: GENESIS,
             contract: CONTRACT,
             job,

@@ -3,31 +3,90 @@
 use crate::{
     args::Common,
     context::Context,
+    deployment::parse_address,
     failure::{Doing, Exit, Failure, Outcome, exit_of_chain},
     output,
 };
-use clap::Subcommand;
+use clap::{Args, Subcommand};
 use encompute_attest::{TrustRoot, UnixSeconds};
-use encompute_audit::{Judge, LedgerReport, Report, audit_job, audit_ledger};
+use encompute_audit::{
+    EXPORT_LIMIT_BYTES, Judge, LedgerReport, Report, Severity, audit_exported, audit_job, audit_ledger, audit_version,
+    audit_worker, export, import,
+};
 use encompute_chain::{Client, ReadError};
-use encompute_job::{GatherError, Said, gather, said};
+use encompute_job::{GatherError, Said, block_of, facts, gather, gather_version, gather_worker, said};
 use encompute_networks::Token;
-use encompute_protocol::{BlockNumber, JobId, call::ReadTotals};
-use std::path::PathBuf;
+use encompute_protocol::{BlobDigest, BlockNumber, JobId, MeasurementId, VersionId, call::ReadTotals};
+use serde_json::json;
+use std::{
+    io::Read,
+    path::{Path, PathBuf},
+};
+
+/// What audits take.
+#[derive(Args)]
+pub struct Judging {
+    /// Judge quotes under this root instead of the network's: `intel`, `development` for the network's own where it is
+    /// one, or a DER file of a development root
+    #[arg(long, value_name = "intel|development|FILE")]
+    trust_root: Option<String>,
+    /// Also write the verdict as one page for people into this file
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
+}
 
 /// Check what others say they did
 #[derive(Subcommand)]
 pub enum Audit {
     /// One job: chain, blobs and quotes held against each other; exit code 5 if anything does not hold
     #[command(
-        after_help = "Examples:\n  encompute audit job 7\n  encompute audit job 7 --json\n  encompute audit job 7 --trust-root intel"
+        after_help = "Examples:\n  encompute audit job 7\n  encompute audit job 7 --json\n  encompute audit job 7 --trust-root intel\n  encompute audit job 7 --html verdict.html"
     )]
     Job {
         /// The job
         id: u64,
-        /// Judge quotes under this root instead of the network's: `intel`, or a DER file of a development root
-        #[arg(long, value_name = "intel|FILE")]
-        trust_root: Option<String>,
+        #[command(flatten)]
+        judging: Judging,
+    },
+    /// One worker: its registration, evidence and allow-list entry as of now; exit code 5 if anything does not hold
+    #[command(
+        after_help = "Examples:\n  encompute audit worker 0x… --json\n  encompute audit worker 5Grw… --html worker.html"
+    )]
+    Worker {
+        /// Its account
+        address: String,
+        #[command(flatten)]
+        judging: Judging,
+    },
+    /// One version: its manifest held against what the contract lists and prices; exit code 5 if anything does not hold
+    #[command(after_help = "Examples:\n  encompute audit version 1\n  encompute audit version 1 --json")]
+    Version {
+        /// The version
+        id: u32,
+        #[command(flatten)]
+        judging: Judging,
+    },
+    /// Write everything that a job's audit reads into one file, for an auditor elsewhere
+    #[command(after_help = "Examples:\n  encompute audit export 7 --out job-7.audit")]
+    Export {
+        /// The job
+        id: u64,
+        /// The file; refused where one is
+        #[arg(long, value_name = "FILE")]
+        out: PathBuf,
+    },
+    /// One job out of a file: what it says of the chain is held against your own node, or taken as its word (--offline)
+    #[command(
+        after_help = "Examples:\n  encompute audit bundle job-7.audit\n  encompute audit bundle job-7.audit --offline --trust-root intel --json"
+    )]
+    Bundle {
+        /// The file
+        file: PathBuf,
+        /// Ask nobody: facts of the chain are the file's word then, and the report says so
+        #[arg(long)]
+        offline: bool,
+        #[command(flatten)]
+        judging: Judging,
     },
     /// All money: every balance rebuilt from events alone; exit code 5 if the books do not balance
     #[command(after_help = "Examples:\n  encompute audit ledger --json")]
@@ -38,18 +97,34 @@ impl Audit {
     /// Runs it.
     pub async fn run(self, common: &Common) -> Outcome {
         let context = Context::load(common)?;
-        let client = context.chain().await?;
         match self {
-            Self::Job { id, trust_root } => {
-                let report = judge_job(&context, &client, JobId(id), trust_root.as_deref()).await?;
-                match common.json {
-                    true => output::json(&report)?,
-                    false => print(&report, JobId(id))?,
-                }
-                verdict(&report, JobId(id))
+            Self::Job { id, judging } => {
+                let report =
+                    judge_job(&context, &context.chain().await?, JobId(id), judging.trust_root.as_deref()).await?;
+                finish(&report, &judging, common)
+            }
+            Self::Worker { address, judging } => {
+                let account = parse_address(&address)?;
+                let client = context.chain().await?;
+                let bundle = gather_worker(&client, &context.gateway()?, account).await;
+                let bundle = bundle.map_err(gathering("gather the worker"))?;
+                let judge = judge(&context, [bundle.record.measurement], judging.trust_root.as_deref())?;
+                finish(&audit_worker(&bundle, &judge), &judging, common)
+            }
+            Self::Version { id, judging } => {
+                let client = context.chain().await?;
+                let bundle = gather_version(&client, &context.gateway()?, VersionId(id)).await;
+                let bundle = bundle.map_err(gathering("gather the version"))?;
+                let judge = judge(&context, [], judging.trust_root.as_deref())?;
+                finish(&audit_version(&bundle, &judge.root), &judging, common)
+            }
+            Self::Export { id, out } => export_job(&context, JobId(id), &out, common).await,
+            Self::Bundle { file, offline, judging } => {
+                let report = judge_file(&context, &file, offline, judging.trust_root.as_deref()).await?;
+                finish(&report, &judging, common)
             }
             Self::Ledger => {
-                let report = ledger(&client).await?;
+                let report = ledger(&context.chain().await?).await?;
                 match common.json {
                     true => output::json(&report)?,
                     false => print_ledger(&report, context.token())?,
@@ -66,16 +141,28 @@ impl Audit {
     }
 }
 
+/// Shows a report, and makes its verdict the command's outcome.
+fn finish(report: &Report, judging: &Judging, common: &Common) -> Outcome {
+    if let Some(file) = &judging.html {
+        output::file(file, encompute_audit::html::page(report).as_bytes())?;
+    }
+    match common.json {
+        true => output::json(report)?,
+        false => print(report)?,
+    }
+    verdict(report)
+}
+
 /// The report's verdict as the command's outcome.
-fn verdict(report: &Report, job: JobId) -> Outcome {
+fn verdict(report: &Report) -> Outcome {
     let failed: Vec<_> = report.checks.iter().filter(|check| !check.pass).collect();
     if failed.is_empty() {
         return Ok(());
     }
     let names: Vec<_> = failed.iter().map(|check| check.id.as_str()).collect();
-    let failure = Failure::new(Exit::Verification, format!("job {job} does not hold: {}", names.join(", ")));
+    let failure = Failure::new(Exit::Verification, format!("{} does not hold: {}", report.subject, names.join(", ")));
     // A blob that nobody keeps any more proves nothing, but it does not say that somebody lied either.
-    match failed.iter().all(|check| check.actual == encompute_audit::MISSING) {
+    match failed.iter().all(|check| check.severity == Severity::Missing) {
         true => Err(failure
             .hint("nothing contradicts it, but its proof is incomplete; another store may have it: --gateway URL")),
         false => Err(failure),
@@ -87,26 +174,81 @@ fn verdict(report: &Report, job: JobId) -> Outcome {
 /// # Errors
 /// [`Exit::NotFound`] without such a job; a check that fails is no error here but in the report.
 pub async fn judge_job(context: &Context, client: &Client, job: JobId, trust_root: Option<&str>) -> Outcome<Report> {
-    let bundle = gather(client, &context.gateway()?, job).await.map_err(gathering)?;
-    let measurements = bundle.worker.iter().map(|(_, record)| record.measurement);
+    let bundle = gather(client, &context.gateway()?, job).await.map_err(gathering("gather the job"))?;
+    let judge = judge(context, bundle.worker.iter().map(|(_, record)| record.measurement), trust_root)?;
+    Ok(audit_job(&bundle, &judge, UnixSeconds::now()))
+}
+
+/// The network's judge, or one under another root.
+fn judge(
+    context: &Context,
+    measurements: impl IntoIterator<Item = MeasurementId>,
+    trust_root: Option<&str>,
+) -> Outcome<Judge> {
     let mut judge = Judge::of(&context.network().trust, measurements).doing(Exit::Usage, "read the network's trust")?;
     match trust_root {
         None => {}
         Some("intel") => judge.root = TrustRoot::intel(),
+        Some("development") if judge.root.kind().is_development() => {}
+        Some("development") => {
+            let name = &context.network().name;
+            return Err(Failure::new(Exit::Usage, format!("network {name} has no development root"))
+                .hint("name its certificate: --trust-root FILE"));
+        }
         Some(file) => {
             let der = std::fs::read(file).doing(Exit::NotFound, &format!("read {}", PathBuf::from(file).display()))?;
             judge.root = TrustRoot::development(der).doing(Exit::Usage, &format!("read {file}"))?;
         }
     }
-    Ok(audit_job(&bundle, &judge, UnixSeconds::now()))
+    Ok(judge)
 }
 
-fn gathering(error: GatherError) -> Failure {
-    match &error {
-        GatherError::Read { source, .. } => Failure::of(exit_of_chain(source.class()), "gather the job", &error),
+async fn export_job(context: &Context, job: JobId, out: &Path, common: &Common) -> Outcome {
+    output::is_free(out)?;
+    let bundle = gather(&context.chain().await?, &context.gateway()?, job).await;
+    let bundle = bundle.map_err(gathering("gather the job"))?;
+    let bytes = export(&bundle).doing(Exit::Failed, "write the job into a file")?;
+    output::file(out, &bytes)?;
+    let (blobs, block) = (bundle.blobs.len(), bundle.read_at.block);
+    match common.json {
+        true => output::json(&json!({
+            "job": job.0, "file": out, "bytes": bytes.len(), "blobs": blobs, "block": block.0,
+            "digest": BlobDigest::of(&bytes).to_string(),
+        })),
+        false => output::text(&format!(
+            "job {job} as of block {block}: {blobs} blobs, {} bytes in {}",
+            bytes.len(),
+            out.display()
+        )),
+    }
+}
+
+async fn judge_file(context: &Context, file: &Path, offline: bool, trust_root: Option<&str>) -> Outcome<Report> {
+    let doing = format!("read {}", file.display());
+    let opened = std::fs::File::open(file).doing(Exit::NotFound, &doing)?;
+    let mut bytes = Vec::new();
+    // One byte more than is allowed, so that a file that is too long is told from one that is not.
+    opened.take(EXPORT_LIMIT_BYTES as u64 + 1).read_to_end(&mut bytes).doing(Exit::Failed, &doing)?;
+    let bundle = import(&bytes).doing(Exit::Verification, &doing)?;
+    let own = match offline {
+        true => None,
+        false => {
+            let client = context.chain().await?;
+            let asking = "ask the node about the job in the file";
+            let block = block_of(&client, bundle.read_at.block).await.map_err(gathering(asking))?;
+            Some(facts(&client, bundle.job, block).await.map_err(gathering(asking))?)
+        }
+    };
+    let judge = judge(context, bundle.worker.iter().map(|(_, record)| record.measurement), trust_root)?;
+    Ok(audit_exported(&bundle, own.as_ref(), &judge, UnixSeconds::now()))
+}
+
+fn gathering(doing: &'static str) -> impl Fn(GatherError) -> Failure {
+    move |error| match &error {
+        GatherError::Read { source, .. } => Failure::of(exit_of_chain(source.class()), doing, &error),
         GatherError::NotFound(_) => Failure::new(Exit::NotFound, error.to_string()),
-        GatherError::Fetch(source) => crate::context::blob_failure("fetch the job's blobs", source),
-        _ => Failure::of(Exit::Failed, "gather the job", &error),
+        GatherError::Fetch(source) => crate::context::blob_failure("fetch blobs", source),
+        _ => Failure::of(Exit::Failed, doing, &error),
     }
 }
 
@@ -114,7 +256,7 @@ fn reading(what: &'static str) -> impl Fn(ReadError) -> Failure {
     move |error| Failure::of(exit_of_chain(error.class()), what, &error)
 }
 
-fn print(report: &Report, job: JobId) -> Outcome {
+fn print(report: &Report) -> Outcome {
     let mut rows = vec![["", "check", "expected", "found", "from"].map(String::from).to_vec()];
     let short = |text: &str| {
         if text.chars().count() > 44 {
@@ -137,7 +279,8 @@ fn print(report: &Report, job: JobId) -> Outcome {
     }
     let root = &report.trust_root;
     output::text(&format!(
-        "\njob {job}: {} ({} checks), under {} ({})",
+        "\n{}: {} ({} checks), under {} ({})",
+        report.subject,
         report.verdict,
         report.checks.len(),
         root.name,

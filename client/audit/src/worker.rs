@@ -1,0 +1,82 @@
+//! The audit of a worker: its registration as of now, before anybody gives it a job.
+
+use crate::report::{Checks, JudgedLine, Report, simulated};
+use encompute_attest::{RegistrationFacts, UnixSeconds, appraise_registration, network::Judge};
+use encompute_protocol::{Address, BlockNumber, ContractAddress, GenesisHash, WorkerRecord, market::MeasurementRecord};
+
+/// Everything that an audit of a worker reads, as of one block.
+#[derive(Clone, Debug)]
+pub struct WorkerBundle {
+    /// The chain.
+    pub genesis: GenesisHash,
+    /// The contract on it.
+    pub contract: ContractAddress,
+    /// The worker's account.
+    pub account: Address,
+    /// Its record.
+    pub record: WorkerRecord,
+    /// Its measurement's entry on the allow-list.
+    pub measurement: Option<MeasurementRecord>,
+    /// The block.
+    pub at: BlockNumber,
+    /// Its time by the chain's clock.
+    pub time: UnixSeconds,
+    /// The registration's evidence, where the store has it.
+    pub evidence: Option<Vec<u8>>,
+}
+
+/// Audits a worker under a root and policy, as of the block in which the chain was read.
+pub fn audit_worker(bundle: &WorkerBundle, judge: &Judge) -> Report {
+    let mut checks = Checks::default();
+    let (record, at) = (&bundle.record, bundle.at);
+    let allowed = bundle
+        .measurement
+        .is_some_and(|entry| entry.valid_from <= at && entry.revoked_at.is_none_or(|revoked| revoked > at));
+    checks.holds(
+        "worker-measurement-allowed",
+        allowed,
+        format!("on the allow-list in block {at}"),
+        crate::proof::measurement_words(bundle.measurement, record),
+        "chain: measurements",
+    );
+    let staked = record.stake.0.saturating_sub(record.stake_leaving.0);
+    checks.holds(
+        "worker-stake-covers",
+        staked >= record.stake_locked.0,
+        format!("at least {} plancks, which its jobs hold", record.stake_locked.0),
+        staked,
+        "chain: worker record",
+    );
+    let judged = match &bundle.evidence {
+        None => {
+            checks.missing("worker-evidence", record.evidence, "chain: worker record");
+            None
+        }
+        Some(evidence) => {
+            let facts = RegistrationFacts {
+                genesis: bundle.genesis,
+                contract: bundle.contract,
+                account: bundle.account,
+                record,
+                at,
+            };
+            let appraisal = appraise_registration(evidence, &facts, &judge.root, &judge.policy, bundle.time);
+            let expires = appraisal.verdict.map(|verdict| verdict.claims.collateral_expires_at.to_string());
+            for check in appraisal.checks {
+                checks.holds(&format!("worker-{}", check.id), check.pass, check.expected, check.actual, check.source);
+            }
+            Some(JudgedLine {
+                block: at.0,
+                time: bundle.time.to_string(),
+                why: "the chain was read as of this block",
+                collateral_expires_at: expires,
+            })
+        }
+    };
+    let mut limits: Vec<_> = simulated(&judge.root).into_iter().collect();
+    limits.extend([
+        format!("cannot check: what became known about the worker's platform after {}", bundle.time),
+        "cannot check: who can open the machine; attestation says which code runs, not who stands beside it".to_owned(),
+    ]);
+    checks.into_report(format!("worker {}", bundle.account), &judge.root, judged, limits)
+}

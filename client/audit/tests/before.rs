@@ -1,0 +1,123 @@
+//! Before a job is bought: is this worker who it says it is, is this version what its creator published?
+#![allow(clippy::unwrap_used, clippy::panic, clippy::type_complexity)]
+
+mod market;
+
+use encompute_attest::TrustRoot;
+use encompute_audit::{Judge, Report, VersionBundle, WorkerBundle, audit_version, audit_worker};
+use encompute_lifecycle::ReadState;
+use encompute_protocol::{
+    Address, BlobDigest, BlockNumber, Plancks, SplitIndex, VersionId, VersionManifest, market::MeasurementRecord,
+    wire::Message,
+};
+use market::*;
+
+fn worker(market: &Market) -> WorkerBundle {
+    let record = market.memory.worker(WORKER).unwrap();
+    WorkerBundle {
+        genesis: GENESIS,
+        contract: CONTRACT,
+        account: WORKER,
+        record,
+        measurement: market.memory.measurement(measurement_id()),
+        at: BlockNumber(market.block),
+        time: time_of(BlockNumber(market.block)),
+        evidence: market.blobs.get(&record.evidence).cloned(),
+    }
+}
+
+fn judged(market: &Market, alter: impl FnOnce(&mut WorkerBundle)) -> Report {
+    let mut bundle = worker(market);
+    alter(&mut bundle);
+    audit_worker(&bundle, &market.judge())
+}
+
+#[test]
+fn an_honest_worker_passes_and_the_report_says_as_of_when() {
+    let market = Market::with_request();
+    let report = judged(&market, |_| {});
+    assert_eq!((report.verdict, failed(&report)), ("pass", vec![]));
+    assert_eq!(report.subject, format!("worker {WORKER}"));
+    assert_eq!(report.judged.as_ref().unwrap().block, market.block);
+    assert!(report.limits[0].starts_with("SIMULATED"));
+}
+
+#[test]
+fn every_lie_of_a_worker_fails_by_its_own_check() {
+    let market = Market::with_request();
+    let cases: [(&str, fn(&mut WorkerBundle)); 9] = [
+        ("worker-evidence-digest", |bundle| bundle.evidence.as_mut().unwrap()[9] ^= 1),
+        ("worker-evidence", |bundle| bundle.evidence = None),
+        ("worker-statement-account", |bundle| bundle.account = Address([0xee; 20])),
+        ("worker-statement-payout", |bundle| bundle.record.payout = Address([0xee; 20])),
+        ("worker-quote-identity", |bundle| bundle.record.quote.0[0] ^= 1),
+        ("worker-nonce", |bundle| bundle.record.nonce.0[0] ^= 1),
+        ("worker-registration-holds", |bundle| bundle.at = bundle.record.expires_at),
+        ("worker-measurement-allowed", |bundle| bundle.measurement = None),
+        ("worker-stake-covers", |bundle| bundle.record.stake_locked = Plancks(bundle.record.stake.0 + 1)),
+    ];
+    for (expected, alter) in cases {
+        let report = judged(&market, alter);
+        assert_eq!(report.verdict, "fail", "{expected}");
+        assert!(failed(&report).contains(&expected), "{expected}: {:?}", failed(&report));
+    }
+}
+
+#[test]
+fn a_revoked_measurement_counts_from_its_block() {
+    let market = Market::with_request();
+    let revoked = |block| {
+        let entry = MeasurementRecord { valid_from: BlockNumber(0), revoked_at: Some(BlockNumber(block)) };
+        judged(&market, |bundle| bundle.measurement = Some(entry))
+    };
+    assert_eq!(failed(&revoked(market.block)), ["worker-measurement-allowed"]);
+    assert_eq!(failed(&revoked(market.block + 1)), Vec::<&str>::new());
+}
+
+#[test]
+fn a_development_worker_proves_nothing_under_intels_root() {
+    let market = Market::with_request();
+    let judge = Judge { root: TrustRoot::intel(), ..market.judge() };
+    let report = audit_worker(&worker(&market), &judge);
+    assert_eq!(failed(&report), ["worker-quote"]);
+}
+
+fn version(market: &Market) -> VersionBundle {
+    let id = VersionId(1);
+    let record = market.memory.version(id).unwrap();
+    let manifest = market.blobs.get(&BlobDigest(record.manifest.0)).cloned();
+    let named = VersionManifest::from_wire(manifest.as_ref().unwrap()).unwrap();
+    VersionBundle {
+        version: id,
+        record,
+        splits: (0..record.splits).map(|split| market.memory.split(id, SplitIndex(split))).collect(),
+        creator: market.memory.model(record.model).unwrap().creator,
+        name: named.name.as_str().to_owned(),
+        params: market.memory.params(),
+        manifest,
+    }
+}
+
+#[test]
+fn an_honest_version_passes_and_every_other_story_fails_by_its_own_check() {
+    let market = Market::with_request();
+    let root = market.judge().root;
+    let report = audit_version(&version(&market), &root);
+    assert_eq!((report.verdict, failed(&report), report.subject.as_str()), ("pass", vec![], "version 1"));
+    let cases: [(&str, fn(&mut VersionBundle)); 8] = [
+        ("manifest-hash", |bundle| bundle.record.manifest.0[0] ^= 1),
+        ("manifest-blob", |bundle| bundle.manifest = None),
+        ("manifest-creator", |bundle| bundle.creator = Address([0xee; 20])),
+        ("manifest-name", |bundle| bundle.name.push('x')),
+        ("splits", |bundle| bundle.record.splits += 1),
+        ("split-0-head", |bundle| bundle.splits[0].as_mut().unwrap().head.0[0] ^= 1),
+        ("split-0-cost", |bundle| bundle.splits[0].as_mut().unwrap().cost.0 += 1),
+        ("split-0", |bundle| bundle.splits[0] = None),
+    ];
+    for (expected, alter) in cases {
+        let mut bundle = version(&market);
+        alter(&mut bundle);
+        let report = audit_version(&bundle, &root);
+        assert!(failed(&report).contains(&expected), "{expected}: {:?}", failed(&report));
+    }
+}
