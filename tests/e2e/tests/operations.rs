@@ -24,6 +24,7 @@ fn a_market_holds_its_limits_counts_its_work_and_forgets_what_nobody_named() {
     assert!(ran.stdout.contains('7'), "{ran:?}");
     every_service_counts_the_job(&market);
     a_worker_adds_to_its_stake_and_asks_it_back(&market);
+    a_creator_sees_the_jobs_on_its_models(&market);
     logs_name_the_job(&market);
     blobs_that_nobody_named_are_forgotten_and_the_audit_still_passes(&market);
     for (service, mut stream) in stalled {
@@ -34,6 +35,17 @@ fn a_market_holds_its_limits_counts_its_work_and_forgets_what_nobody_named() {
             "{service}"
         );
     }
+}
+
+fn a_creator_sees_the_jobs_on_its_models(market: &Market) {
+    let jobs = |suri: &str| market.encompute(&["creator", "jobs", "--suri", suri, "--json"]).done().json();
+    let found = jobs("//Charlie");
+    let [job] = found["jobs"].as_array().unwrap().as_slice() else { panic!("{found}") };
+    assert_eq!([&job["id"], &job["model"], &job["stage"]], [&Value::from(1), &"digits".into(), &"settled".into()]);
+    assert_eq!(found["credit"], job["tail_fee"], "what it brought: {found}");
+    assert_eq!(jobs("//Dave")["jobs"], Value::Array(Vec::new()));
+    let words = market.encompute(&["creator", "jobs", "--suri", "//Charlie"]).done().stdout;
+    assert!(words.contains("may be withdrawn: 0.25 UNIT") && words.contains("settled"), "{words}");
 }
 
 fn a_worker_adds_to_its_stake_and_asks_it_back(market: &Market) {

@@ -1,5 +1,6 @@
 //! `encompute creator`: serve a model's tail, and earn.
 
+use super::creator_jobs::Jobs;
 use crate::{
     args::{Common, Identity, Leash},
     commands::{credit::Withdraw, deposits::Bond, market},
@@ -32,6 +33,11 @@ pub enum Creator {
         after_help = "Examples:\n  encompute creator withdraw --suri //Charlie\n  encompute creator withdraw --suri //Charlie --to //Ferdie"
     )]
     Withdraw(Withdraw),
+    /// Jobs on this account's models: where they stand, what they bring
+    #[command(
+        after_help = "Examples:\n  encompute creator jobs --suri //Charlie --watch\n  encompute creator jobs --wallet clinic --limit 100 --json"
+    )]
+    Jobs(Jobs),
     /// A model's bond: users are paid from it when its creator fails them
     #[command(subcommand)]
     Bond(Bond),
@@ -62,6 +68,7 @@ impl Creator {
             Self::Serve(serve) => serve.run(&context).await,
             Self::Earnings { identity } => earnings(&context, &identity, common).await,
             Self::Withdraw(withdraw) => withdraw.run(&context, common).await,
+            Self::Jobs(jobs) => jobs.run(&context, common).await,
             Self::Bond(bond) => bond.run(&context, common).await,
         }
     }

@@ -6,6 +6,7 @@ pub mod bench;
 mod bring;
 pub mod config;
 pub mod creator;
+mod creator_jobs;
 pub mod credit;
 pub mod demo;
 pub mod deposits;
