@@ -59,7 +59,7 @@ impl Desk {
         }
         let dispute = client.read(ReadDispute { job }).await?;
         let is_ours = progress.result == Some(BlobDigest::of(&sealed));
-        if !is_ours || !dispute.is_some_and(|dispute| dispute.from == Stage::ResultCommitted) {
+        if !is_ours || dispute.is_none_or(|dispute| dispute.from != Stage::ResultCommitted) {
             return Ok(());
         }
         if let Err(error) = self.gateway.put(sealed.clone().into()).await {

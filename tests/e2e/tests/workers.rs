@@ -24,7 +24,8 @@ impl Ground {
     /// With registrations of at most 90 blocks.
     async fn new() -> Self {
         let chain = Chain::start_with(|params| {
-            (params.windows.head, params.registration_limit) = (Blocks(20), Blocks(90));
+            (params.windows.head, params.windows.dispute) = (Blocks(20), Blocks(20));
+            params.registration_limit = Blocks(90);
         });
         let chain = chain.await.unwrap();
         let folder = tempfile::tempdir().unwrap();
