@@ -3,9 +3,10 @@
 
 use encompute_chain::{ReadError, ReadMarket};
 use encompute_protocol::{
-    BasisPoints, BlobDigest, DisputeKind, Fees, JobId, JobProgress, JobTerms, ModelId, Plancks, Reason, ReleasePolicy,
-    SplitIndex, SplitManifest, Stage, VersionId, VersionManifest, VersionStatus, Windows,
+    Address, BasisPoints, BlobDigest, BlockNumber, DisputeKind, Fees, JobId, JobProgress, JobTerms, ModelId, Plancks,
+    Reason, ReleasePolicy, SplitIndex, SplitManifest, Stage, VersionId, VersionManifest, VersionStatus, Windows,
     call::{QuoteJob, ReadCounts, ReadModel, ReadParams, ReadVersion},
+    event::Event,
     wire::{DecodeError, Message},
 };
 use encompute_store::{Blobs, ByteLimit, GatewayClient, GetError};
@@ -63,6 +64,18 @@ pub enum ListingError {
         /// What it has.
         known: Vec<String>,
     },
+}
+
+/// In front of the letters of the creator's report, in what a version says of its limits.
+const GRADES: &str = " Leakage by its own report: ";
+
+/// The letter of a split under a policy, where a version's limits tell it.
+pub fn grade<'a>(limits: &'a str, split: &str, policy: &str) -> Option<&'a str> {
+    let (_, grades) = limits.rsplit_once(GRADES)?;
+    let of_split = grades.split("), ").find_map(|of| of.strip_prefix(split)?.strip_prefix(" ("))?;
+    let letter =
+        of_split.split(')').next()?.split(", ").find_map(|grade| grade.strip_prefix(policy)?.strip_prefix(' '))?;
+    ["A", "B", "C", "D", "F"].contains(&letter).then_some(letter)
 }
 
 /// A version on sale, with its verified manifest.
@@ -344,4 +357,68 @@ pub fn job_json(job: JobId, terms: &JobTerms, progress: &JobProgress) -> Value {
         "worker": progress.worker.map(|worker| worker.to_string()), "escrow": terms.fees.total().map(plancks),
         "requested_at": terms.requested_at.0, "changed_at": progress.changed_at.0, "deadline": progress.deadline.0,
     })
+}
+
+/// What the contract said, as programs and the page read it: what happened in which block, to what, who is named, how
+/// much moved.
+pub fn event_json(block: BlockNumber, event: &Event) -> Value {
+    let told = |subject: String, who: Option<Address>, amount: Option<Plancks>, words: String| {
+        json!({ "block": block.0, "kind": event.name(), "job": event.job().map(|job| job.0), "subject": subject,
+                "who": who.map(|who| who.to_string()), "amount": amount.map(plancks), "words": words })
+    };
+    let of_job = || event.job().map_or_else(String::new, |job| format!("job {job}"));
+    let none = String::new;
+    match event {
+        Event::JobRequested(said) => {
+            told(of_job(), Some(said.user), said.fees.total(), format!("version {}", said.version))
+        }
+        Event::JobStageChanged(said) => {
+            let why = said.reason.map(|reason| format!(": {}", reason_words(reason))).unwrap_or_default();
+            told(of_job(), Some(said.by), None, format!("{}{why}", stage_name(said.to)))
+        }
+        Event::HeadCommitted(said) => told(of_job(), Some(said.worker), None, format!("transcript {}", said.output)),
+        Event::FeaturesSent(said) => told(of_job(), None, None, format!("features {}", said.features)),
+        Event::ResultCommitted(said) => told(of_job(), None, None, format!("result {}", said.result)),
+        Event::Credited(said) => told(of_job(), Some(said.account), Some(said.amount), format!("{:?}", said.cause)),
+        Event::Withdrawn(said) => told(none(), Some(said.account), Some(said.amount), format!("to {}", said.to)),
+        Event::StakeMoved(said) => told(of_job(), Some(said.worker), Some(said.amount), format!("{:?}", said.movement)),
+        Event::BondMoved(said) => {
+            told(format!("model {}", said.model), None, Some(said.amount), format!("{:?}", said.movement))
+        }
+        Event::ModelListed(said) => told(format!("model {}", said.model), Some(said.creator), None, none()),
+        Event::VersionPublished(said) => {
+            told(format!("version {}", said.version), None, None, format!("of model {}", said.model))
+        }
+        Event::VersionStatusChanged(said) => {
+            told(format!("version {}", said.version), None, None, format!("{:?}", said.status))
+        }
+        Event::WorkerRegistered(said) => {
+            told(none(), Some(said.worker), None, format!("until block {}", said.expires_at))
+        }
+        Event::CapacityChanged(said) => {
+            told(none(), Some(said.worker), None, format!("{} jobs at once", said.capacity))
+        }
+        // The governor's and what is only a step of something else: their names say what there is to say.
+        _ => told(of_job(), None, None, none()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_letter_is_that_of_split_and_policy_alone() {
+        let told = "Knows digits. Leakage by its own report: late (balanced B, private A), early (balanced F).";
+        let asked = [
+            ("late", "balanced"),
+            ("late", "private"),
+            ("early", "balanced"),
+            ("early", "private"),
+            ("ate", "balanced"),
+        ];
+        let found = asked.map(|(split, policy)| grade(told, split, policy));
+        assert_eq!(found, [Some("B"), Some("A"), Some("F"), None, None]);
+        assert_eq!(grade("Knows digits.", "late", "balanced"), None);
+    }
 }

@@ -3,11 +3,14 @@ import { render } from "preact";
 import { useEffect } from "preact/hooks";
 import { about, broken, start } from "./core/state";
 import { AuditPage } from "./pages/Audit";
+import { Events } from "./pages/Events";
 import { Gallery } from "./pages/Gallery";
 import { JobPage } from "./pages/Job";
 import { Jobs } from "./pages/Jobs";
 import { ModelPage } from "./pages/Model";
 import { Mine } from "./pages/Mine";
+import { AccountPage, PartyPage } from "./pages/Party";
+import { Workers } from "./pages/Workers";
 import { Who } from "./parts/Who";
 
 /** The page that an address names: `#/model/3`. */
@@ -22,12 +25,29 @@ function Route({ address }: { address: string }) {
       return <Jobs />;
     case "job":
       return <JobPage key={name} id={Number(name)} />;
+    case "workers":
+      return <Workers />;
+    case "events":
+      return <Events />;
+    case "account":
+      return <AccountPage />;
+    case "party":
+      return <PartyPage key={name} address={name} />;
     case "audit":
       return <AuditPage key={name} id={Number(name)} />;
     default:
       return <Gallery />;
   }
 }
+
+/** What the navigation leads to, and which addresses belong to each. */
+const pages = [
+  { name: "Models", href: "#/", of: /^(#\/?|#\/model\/.*)?$/ },
+  { name: "Jobs", href: "#/jobs", of: /^#\/(jobs?|mine|audit)/ },
+  { name: "Workers", href: "#/workers", of: /^#\/workers/ },
+  { name: "Events", href: "#/events", of: /^#\/events/ },
+  { name: "Account", href: "#/account", of: /^#\/(account|party)/ },
+];
 
 function App() {
   const address = useSignal(location.hash);
@@ -50,8 +70,9 @@ function App() {
       <header class="top">
         <a class="brand" href="#/">Encompute</a>
         <nav aria-label="Pages">
-          <a href="#/" aria-current={/^(#\/)?(model.*)?$/.test(address.value.replace("#/model", "model")) ? "page" : undefined}>Models</a>
-          <a href="#/jobs" aria-current={/^#\/(jobs?|mine|audit)/.test(address.value) ? "page" : undefined}>Jobs</a>
+          {pages.map(({ name, href, of }) => (
+            <a key={href} href={href} aria-current={of.test(address.value) ? "page" : undefined}>{name}</a>
+          ))}
         </nav>
         <Who />
       </header>

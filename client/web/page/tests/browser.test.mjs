@@ -2,7 +2,7 @@
 
 import axe from "axe-core";
 import assert from "node:assert/strict";
-import { mkdirSync, readFileSync, readdirSync } from "node:fs";
+import { mkdirSync, readFileSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { chromium } from "playwright-core";
@@ -208,6 +208,112 @@ describe("the page", { timeout: 10 * patience }, () => {
     await page.getByRole("heading", { name: /Job 1: digits/ }).waitFor();
     await shoot(page, "job-phone-dark");
     await accessible(page);
+    await context.close();
+  });
+
+  test("finds models by word and kind, and sorts them", async () => {
+    const { page, complaints, context } = await visitor();
+    await page.goto(market.url);
+    await page.getByRole("heading", { name: "digits" }).waitFor();
+    const names = () => page.locator(".cards h2").allTextContents();
+    await page.getByLabel("Sort by").selectOption("price");
+    const byPrice = await names();
+    await page.getByLabel("Sort by").selectOption("name");
+    assert.deepEqual([...byPrice].sort(), await names());
+    await page.getByLabel("Reads").selectOption("table");
+    assert.deepEqual(await names(), ["breast-cancer"]);
+    await page.getByLabel("Reads").selectOption("");
+    await page.getByLabel("Search").fill("handwritten");
+    assert.deepEqual(await names(), ["digits"]);
+    await page.getByRole("link", { name: "digits", exact: true }).click();
+    await page.getByText("who stands in with").waitFor();
+    await shoot(page, "model-digits");
+    await accessible(page);
+    assert.deepEqual(complaints, []);
+    await context.close();
+  });
+
+  test("shows workers, events and accounts to anybody, and pays credits out to their owner", async () => {
+    const { page, complaints, context } = await visitor();
+    await page.goto(`${market.url}/#/workers`);
+    await page.getByText(/holds until block/).waitFor();
+    await shoot(page, "workers");
+    await accessible(page);
+    await page.goto(`${market.url}/#/events`);
+    const earlier = page.getByRole("button", { name: "Read earlier blocks" });
+    while (await earlier.isVisible()) await earlier.click().catch(() => undefined);
+    await page.getByLabel("Kind").selectOption("WorkerRegistered");
+    await page.getByText("until block").first().waitFor();
+    await page.getByLabel("Kind").selectOption("");
+    await shoot(page, "events");
+    await accessible(page);
+    await page.goto(`${market.url}/#/account`);
+    await page.getByLabel("Development account").selectOption("//Charlie");
+    await page.getByRole("button", { name: "Use this account" }).click();
+    await page.getByRole("heading", { name: "As a creator" }).waitFor();
+    await shoot(page, "account");
+    await accessible(page);
+    await page.getByRole("button", { name: "Withdraw" }).click();
+    await page.getByText(/^0 UNIT may be taken out/).waitFor();
+    assert.deepEqual(complaints, []);
+    await context.close();
+  });
+
+  test("shows which check of a tampered job does not hold", async () => {
+    const { page, context } = await visitor();
+    await page.goto(`${market.url}/#/audit/1`);
+    await page.getByText("Blurred numbers and result").click();
+    const check = page.locator("details.check", { hasText: "result-digest" });
+    await check.locator("summary").click();
+    const name = (await check.locator("code").first().textContent()).replace(/^0x/, "");
+    const blob = blobs().find((path) => path.endsWith(name));
+    writeFileSync(blob, Buffer.concat([readFileSync(blob).subarray(0, -1), Buffer.from("!")]));
+    await page.reload();
+    await page.getByRole("heading", { name: /1 of \d+ checks do not hold/ }).waitFor();
+    assert.match(await page.locator("details.check[open] summary").first().textContent(), /fails result-blob/);
+    await shoot(page, "audit-tampered");
+    await accessible(page);
+    await context.close();
+  });
+
+  test("goes on when the chain was away in the middle of a job", async () => {
+    const { page, context } = await visitor();
+    await buy(page, "digits", seven);
+    market.signal("chain", "SIGKILL");
+    const answer = page.getByRole("heading", { name: "The model's answer" });
+    const again = page.getByRole("button", { name: "Go on", exact: true });
+    while (!(await answer.isVisible())) {
+      await answer.or(again).first().waitFor();
+      if (await again.isVisible()) await again.click();
+    }
+    assert.equal(await page.locator(".answer strong").first().textContent(), "7");
+    await context.close();
+  });
+
+  test("lets anybody move on a job whose worker is silent, and gives its user everything back", async () => {
+    market.signal("worker", "SIGSTOP");
+    const buyer = await visitor();
+    await buy(buyer.page, "digits", seven);
+    await buyer.page.getByRole("link", { name: "What the chain says" }).click();
+    await buyer.page.waitForURL(/#\/job\//);
+    const job = buyer.page.url();
+    // Whose tab drives the job would move it on by itself.
+    await buyer.context.close();
+    const { page, complaints, context } = await visitor();
+    await page.goto(`${market.url}/#/account`);
+    await page.getByLabel("Development account").selectOption("//Ferdie");
+    await page.getByRole("button", { name: "Use this account" }).click();
+    await page.getByRole("heading", { name: "Jobs with a part in them" }).waitFor();
+    await page.goto(job);
+    await page.getByText("Next: a worker claims it").waitFor();
+    await market.seal(601);
+    await page.getByRole("button", { name: "Move it on" }).click();
+    await page.getByText("no worker claimed it in time").waitFor();
+    await page.getByText("Back to the user").waitFor();
+    await shoot(page, "job-cancelled");
+    await accessible(page);
+    assert.deepEqual(complaints, []);
+    market.signal("worker", "SIGCONT");
     await context.close();
   });
 

@@ -46,6 +46,14 @@ export async function startMarket() {
     url: web.ready.listen,
     rpc: market.ready.rpc,
     services: market.ready.services,
+    /** Sends one of its services a signal. */
+    signal: (name, signal) => process.kill(market.ready.services.find((service) => service.name === name).pid, signal),
+    /** Has the chain seal so many empty blocks at once. */
+    seal: (blocks) => fetch(market.ready.rpc.replace(/^ws/, "http"), {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body: JSON.stringify({ jsonrpc: "2.0", id: 1, method: "encompute_sealBlocks", params: [blocks] }),
+    }).then((answer) => answer.json()),
     stop: async () => {
       await web.stop();
       await market.stop();

@@ -12,6 +12,7 @@ mod home;
 mod input;
 mod market;
 mod page;
+mod parties;
 mod run;
 mod wallet;
 mod watch;

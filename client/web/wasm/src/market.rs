@@ -13,8 +13,8 @@ use encompute_job::{
 };
 use encompute_model::Preamble;
 use encompute_protocol::{
-    JobId, VersionId, VersionStatus,
-    call::{ReadCounts, ReadJob},
+    BlockNumber, JobId, SplitIndex, VersionId, VersionStatus,
+    call::{QuoteJob, ReadCounts, ReadJob, ReadModel, ReadVersion},
     event::Event,
     wire::Message,
 };
@@ -43,7 +43,7 @@ impl Page {
                 listing => listing.told()?,
             };
             if listing.status == VersionStatus::Active {
-                models.push(listing_json(&listing)?);
+                models.push(self.listing_json(&listing).await?);
             }
         }
         Ok(Value::from(models).to_string())
@@ -85,9 +85,9 @@ impl Page {
             return refused(&format!("there is no job {id}"));
         };
         let last = if progress.stage.is_terminal() { progress.changed_at } else { head.number };
-        let said = encompute_job::said(&self.client, terms.requested_at..=last).await.told()?;
+        let events = self.events_of(terms.requested_at, last).await?;
         let (mut stages, mut credits) = (Vec::new(), Vec::new());
-        for (block, event) in said.events.iter().filter(|(_, event)| event.job() == Some(job)) {
+        for (block, event) in events.iter().filter(|(_, event)| event.job() == Some(job)) {
             match event {
                 Event::JobStageChanged(changed) => stages.push(json!({
                     "stage": market::stage_name(changed.to), "block": block.0, "deadline": changed.deadline.0,
@@ -144,32 +144,66 @@ fn is_gone(error: &GetError) -> bool {
     matches!(error.class(), Class::NotFound | Class::Unverified)
 }
 
-fn listing_json(listing: &Listing) -> Outcome<Value> {
-    let Listing { version: VersionId(version), manifest, .. } = listing;
-    let preamble = Preamble::from_wire(manifest.preamble.as_slice()).told()?;
-    let splits: Vec<Value> = manifest
-        .splits
-        .iter()
-        .map(|split| {
+impl Page {
+    /// Everything that the contract said in these blocks. Blocks are final, so one that was read is not asked for again.
+    async fn events_of(&self, from: BlockNumber, to: BlockNumber) -> Outcome<Vec<(BlockNumber, Event)>> {
+        let (begins, ends) = self.read_blocks.get();
+        if from.0 < begins || from.0 > ends {
+            self.read_blocks.set((from.0, from.0));
+            self.read_events.borrow_mut().clear();
+        }
+        let (begins, next) = self.read_blocks.get();
+        if to.0 >= next {
+            let said = encompute_job::said(&self.client, BlockNumber(next)..=to).await.told()?;
+            // Another page of this tab may have read on meanwhile.
+            if self.read_blocks.get() == (begins, next) {
+                self.read_events.borrow_mut().extend(said.events);
+                self.read_blocks.set((begins, to.0 + 1));
+            } else {
+                return Ok(encompute_job::said(&self.client, from..=to).await.told()?.events);
+            }
+        }
+        let events = self.read_events.borrow();
+        Ok(events.iter().filter(|(block, _)| (from..=to).contains(block)).cloned().collect())
+    }
+
+    /// A version as cards and its own page show it, with what a run costs now and what its creator stands in for.
+    async fn listing_json(&self, listing: &Listing) -> Outcome<Value> {
+        let Listing { version, manifest, .. } = listing;
+        let preamble = Preamble::from_wire(manifest.preamble.as_slice()).told()?;
+        let limits = manifest.limits.as_str();
+        let mut splits = Vec::new();
+        for (index, split) in (0..).map(SplitIndex).zip(&manifest.splits) {
+            let quoted = self.client.read(QuoteJob { version: *version, split: index }).await.told()?;
             let policies: Vec<Value> = split
                 .policies
                 .iter()
                 .map(|policy| {
                     json!({ "name": policy.name.as_str(), "bits_per_code": policy.bits,
                             "information_bits": f64::from(policy.information_millibits) / 1000.0,
+                            "grade": market::grade(limits, split.name.as_str(), policy.name.as_str()),
                             "accuracy": accuracy_json(split, policy) })
                 })
                 .collect();
-            json!({ "name": split.name.as_str(), "mode": mode_name(split.mode), "features": split.features,
-                    "ms": split.cost.micros as f64 / 1000.0, "failure_bits": split.failure_bits,
-                    "bytes": { "up": split.cost.bytes_up, "down": split.cost.bytes_down, "key": split.cost.key_bytes },
-                    "policies": policies })
-        })
-        .collect();
-    Ok(json!({
-        "version": version, "name": manifest.name.as_str(), "task": manifest.task.as_str(),
-        "creator": manifest.creator.to_string(), "limits": manifest.limits.as_str(),
-        "labels": manifest.labels.iter().map(|label| label.as_str()).collect::<Vec<_>>(),
-        "input": input::kind(&preamble), "splits": splits,
-    }))
+            splits.push(json!({
+                "name": split.name.as_str(), "mode": mode_name(split.mode), "features": split.features,
+                "ms": split.cost.micros as f64 / 1000.0, "failure_bits": split.failure_bits,
+                "price": quoted.and_then(|(fees, _)| fees.total()).map(plancks),
+                "bytes": { "up": split.cost.bytes_up, "down": split.cost.bytes_down, "key": split.cost.key_bytes },
+                "policies": policies,
+            }));
+        }
+        let model = self.client.read(ReadVersion { version: *version }).await.told()?.map(|record| record.model);
+        let record = match model {
+            Some(model) => self.client.read(ReadModel { model }).await.told()?,
+            None => None,
+        };
+        Ok(json!({
+            "version": version.0, "name": manifest.name.as_str(), "task": manifest.task.as_str(),
+            "creator": manifest.creator.to_string(), "bond": record.map(|(record, _)| plancks(record.bond)),
+            "limits": limits,
+            "labels": manifest.labels.iter().map(|label| label.as_str()).collect::<Vec<_>>(),
+            "input": input::kind(&preamble), "splits": splits,
+        }))
+    }
 }

@@ -8,11 +8,16 @@ use crate::{
 use encompute_chain::{Account, Client, Signer};
 use encompute_job::market::{self, Listing, ListingError};
 use encompute_networks::Network;
-use encompute_protocol::VersionId;
+use encompute_protocol::{BlockNumber, VersionId, event::Event};
 use encompute_store::GatewayClient;
 use js_sys::Function;
 use serde_json::json;
-use std::{cell::RefCell, collections::BTreeMap, path::Path, rc::Rc};
+use std::{
+    cell::{Cell, RefCell},
+    collections::BTreeMap,
+    path::Path,
+    rc::Rc,
+};
 use wasm_bindgen::prelude::wasm_bindgen;
 
 /// One network's market, as one user.
@@ -23,6 +28,9 @@ pub struct Page {
     pub(crate) blobs: GatewayClient,
     pub(crate) signer: RefCell<Option<Signer>>,
     pub(crate) input: RefCell<Option<Input>>,
+    /// The first block whose events are in `read_events`, and the first behind them that are not.
+    pub(crate) read_blocks: Cell<(u32, u32)>,
+    pub(crate) read_events: RefCell<Vec<(BlockNumber, Event)>>,
     /// Versions never change, but for their status.
     listings: RefCell<BTreeMap<VersionId, Rc<Listing>>>,
 }
@@ -39,7 +47,8 @@ impl Page {
         let blobs = GatewayClient::new(gateway.as_str()).told()?;
         let client = Client::connect(&network).await.told()?;
         let (signer, input, listings) = (RefCell::default(), RefCell::default(), RefCell::default());
-        Ok(Self { network, client, blobs, signer, input, listings })
+        let (read_blocks, read_events) = (Cell::default(), RefCell::default());
+        Ok(Self { network, client, blobs, signer, input, read_blocks, read_events, listings })
     }
 
     /// The network, its token and its last block.

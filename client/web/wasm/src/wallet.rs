@@ -120,12 +120,19 @@ fn hex(bytes: &[u8]) -> String {
 
 /// The signature in what a wallet gives: 0x, 01 for the kind, 64 bytes.
 fn sr25519(text: &str) -> Option<[u8; 64]> {
-    let digits = text.strip_prefix("0x01").filter(|digits| digits.len() == 128 && digits.is_ascii())?;
-    let mut signature = [0; 64];
-    for (at, byte) in signature.iter_mut().enumerate() {
+    unhex(text.strip_prefix("0x01")?)
+}
+
+/// So many bytes, and no others, in hexadecimal digits.
+pub fn unhex<const BYTES: usize>(digits: &str) -> Option<[u8; BYTES]> {
+    if digits.len() != 2 * BYTES || !digits.bytes().all(|digit| digit.is_ascii_hexdigit()) {
+        return None;
+    }
+    let mut bytes = [0; BYTES];
+    for (at, byte) in bytes.iter_mut().enumerate() {
         *byte = u8::from_str_radix(digits.get(2 * at..2 * at + 2)?, 16).ok()?;
     }
-    Some(signature)
+    Some(bytes)
 }
 
 fn words_of(fault: &JsValue) -> String {

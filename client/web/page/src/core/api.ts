@@ -2,7 +2,9 @@
 
 import type { Ask, Signed, Tell } from "./messages";
 import { signByWallet } from "./wallets";
-import type { About, Account, Ending, Job, JobEvent, JobLine, Mine, Model, Quote, Report, Shape } from "./types";
+import type {
+  About, Account, Ending, Job, JobEvent, JobLine, Mine, Model, Pace, Party, Quote, Report, Said, Shape, WorkerRecord,
+} from "./types";
 
 interface Waiting {
   answer(value: unknown): void;
@@ -69,6 +71,11 @@ export const api = {
   quote: (version: number, split: string, policy: string) => json<Quote>("quote", [version, split, policy]),
   jobs: (limit: number) => json<JobLine[]>("jobs", [limit]),
   job: (id: number) => json<Job>("job", [id]),
+  paces: () => json<Pace[]>("paces"),
+  workers: () => json<WorkerRecord[]>("workers"),
+  party: (address: string) => json<Party>("party", [address]),
+  events: (from: number, to: number) => json<Said>("events", [from, to]),
+  withdraw: () => done("withdraw"),
   audit: (id: number) => json<Report>("audit", [id]),
   ciphertext: async (id: number, bytes: number) => (await ask("ciphertext", [id, bytes])) as Uint8Array,
   hasHome: async () => (await ask("hasHome")) as boolean,

@@ -64,6 +64,11 @@ export async function signByExport(file: string, password: string): Promise<void
   account.value = await api.account();
 }
 
+/** Reads again what the account has. */
+export async function refreshAccount(): Promise<void> {
+  account.value = await api.account();
+}
+
 export async function unlock(passphrase: string): Promise<void> {
   await api.unlock(passphrase);
   unlocked.value = hasHome.value = true;

@@ -20,6 +20,8 @@ export interface Policy {
   name: string;
   bits_per_code: number;
   information_bits: number;
+  /** By the creator's own report: A to F. */
+  grade: string | null;
   accuracy: Accuracy;
 }
 
@@ -28,6 +30,8 @@ export interface Split {
   mode: "linear" | "rounds" | "bootstrapped";
   features: number;
   ms: number;
+  /** All that one run costs now, without a tip. */
+  price: string | null;
   failure_bits: number;
   bytes: { up: number; down: number; key: number };
   policies: Policy[];
@@ -46,6 +50,7 @@ export interface Model {
   name: string;
   task: string;
   creator: string;
+  bond: string | null;
   limits: string;
   labels: string[];
   input: Input;
@@ -163,3 +168,55 @@ export type JobEvent =
   | { event: "round"; done: number; of: number }
   | { event: "released"; codes: number[] }
   | { event: "stage"; job: number; stage: Stage; block: number; deadline: number };
+
+/** Blocks from request to end of a version's newest settled jobs. */
+export interface Pace {
+  version: number;
+  jobs: number;
+  median: number;
+  most: number;
+}
+
+export interface WorkerRecord {
+  address: string;
+  url: string;
+  measurement: string;
+  payout: string;
+  registered_at: number;
+  expires_at: number;
+  holds: boolean;
+  stake: string;
+  locked: string;
+  leaving: string;
+  capacity: number;
+  in_flight: number;
+}
+
+export interface Party {
+  address: string;
+  block: number;
+  credit: string;
+  models: { id: number; name: string; version: number | null; bond: string; locked: string; leaving: string; open_jobs: number }[];
+  worker: WorkerRecord | null;
+  jobs: (JobLine & { role: "user" | "creator" | "worker"; earned: string })[];
+  /** How many of the newest jobs were looked through. */
+  looked_at: number;
+}
+
+/** One event of the contract. */
+export interface Happening {
+  block: number;
+  kind: string;
+  job: number | null;
+  subject: string;
+  who: string | null;
+  amount: string | null;
+  words: string;
+}
+
+export interface Said {
+  from: number;
+  to: number;
+  events: Happening[];
+  unread: number;
+}

@@ -1,46 +1,95 @@
 import { useSignal } from "@preact/signals";
-import { models } from "../core/state";
-import type { Model } from "../core/types";
-import { bytes, milliseconds, percent } from "../core/words";
+import { useEffect } from "preact/hooks";
+import { api } from "../core/api";
+import { about, models } from "../core/state";
+import type { Model, Pace } from "../core/types";
+import { bytes, milliseconds, money, percent } from "../core/words";
 
 const kinds = { image: "a picture", table: "a row of a table", text: "a text" } as const;
 
+const price = (model: Model) => BigInt(model.splits[0]?.price ?? 0);
+const policyOf = (model: Model) => model.splits[0]?.policies[0];
+
+/** The ways in which cards can stand, the best first. */
+const orders: Record<string, { words: string; before(a: Model, b: Model): number }> = {
+  name: { words: "name", before: (a, b) => a.name.localeCompare(b.name) },
+  price: { words: "price", before: (a, b) => (price(a) < price(b) ? -1 : price(a) > price(b) ? 1 : 0) },
+  right: { words: "right answers", before: (a, b) => (policyOf(b)?.accuracy.released ?? 0) - (policyOf(a)?.accuracy.released ?? 0) },
+  told: { words: "least told", before: (a, b) => (policyOf(a)?.information_bits ?? 0) - (policyOf(b)?.information_bits ?? 0) },
+  time: { words: "worker's time", before: (a, b) => (a.splits[0]?.ms ?? 0) - (b.splits[0]?.ms ?? 0) },
+};
+
 export function Gallery() {
   const wanted = useSignal("");
+  const kind = useSignal("");
+  const grade = useSignal("");
+  const order = useSignal("name");
+  const paces = useSignal<Pace[]>([]);
+  useEffect(() => {
+    // Nice to have, and the cards stand without it.
+    api.paces().then((found) => (paces.value = found), () => undefined);
+  }, [paces]);
   if (!models.value) return <p class="quiet" role="status">Reading what is on sale…</p>;
   const words = wanted.value.toLowerCase();
-  const found = models.value.filter((model) => `${model.name} ${model.task}`.toLowerCase().includes(words));
+  const fits = (model: Model) =>
+    `${model.name} ${model.task}`.toLowerCase().includes(words) &&
+    (!kind.value || model.input.kind === kind.value) &&
+    (!grade.value || (policyOf(model)?.grade ?? "Z") <= grade.value);
+  const found = models.value.filter(fits).sort(orders[order.value]?.before);
   return (
     <>
       <h1>Run somebody else's model on data that nobody else may see</h1>
       <p class="lead">
         Choose a model. Your file is encrypted in this tab; a stranger's machine computes on it without reading it; you get the answer and can check every step.
       </p>
-      <label class="field search">
-        <span>Search</span>
-        <input type="search" value={wanted.value} onInput={(event) => (wanted.value = event.currentTarget.value)} />
-      </label>
+      <div class="row">
+        <label class="field search"><span>Search</span>
+          <input type="search" value={wanted.value} onInput={(event) => (wanted.value = event.currentTarget.value)} />
+        </label>
+        <label class="field"><span>Reads</span>
+          <select value={kind.value} onChange={(event) => (kind.value = event.currentTarget.value)}>
+            <option value="">anything</option>
+            {Object.entries(kinds).map(([name, words]) => <option key={name} value={name}>{words}</option>)}
+          </select>
+        </label>
+        <label class="field"><span>Leakage grade</span>
+          <select value={grade.value} onChange={(event) => (grade.value = event.currentTarget.value)}>
+            <option value="">any</option>
+            {["A", "B", "C"].map((letter) => <option key={letter} value={letter}>{letter === "A" ? "A" : `${letter} or better`}</option>)}
+          </select>
+        </label>
+        <label class="field"><span>Sort by</span>
+          <select value={order.value} onChange={(event) => (order.value = event.currentTarget.value)}>
+            {Object.entries(orders).map(([name, { words }]) => <option key={name} value={name}>{words}</option>)}
+          </select>
+        </label>
+      </div>
       {found.length === 0 && <p role="status">Nothing on sale here fits.</p>}
-      <ul class="cards">{found.map((model) => <Card key={model.version} model={model} />)}</ul>
+      <ul class="cards">{found.map((model) => <Card key={model.version} model={model} pace={paces.value.find(({ version }) => version === model.version)} />)}</ul>
     </>
   );
 }
 
-function Card({ model }: { model: Model }) {
+function Card({ model, pace }: { model: Model; pace: Pace | undefined }) {
   const [split] = model.splits;
-  const policy = split?.policies[0];
+  const policy = policyOf(model);
+  const network = about.value;
+  if (!split || !policy || !network) return null;
   return (
     <li class="card">
       <h2><a href={`#/model/${model.version}`}>{model.name}</a></h2>
       <p>{model.task}</p>
       <dl class="facts">
         <div><dt>Reads</dt><dd>{kinds[model.input.kind]}</dd></div>
-        <div><dt>Right, held-out</dt><dd>{policy ? percent(policy.accuracy.released) : "—"}</dd></div>
-        <div><dt>Worker's time</dt><dd>{split ? milliseconds(split.ms) : "—"}</dd></div>
-        <div><dt>Encrypted, up</dt><dd>{split ? bytes(split.bytes.up + split.bytes.key) : "—"}</dd></div>
-        <div><dt>Tells at most</dt><dd>{policy ? `${policy.information_bits.toFixed(1)} bits` : "—"}</dd></div>
-        <div><dt>Cuts offered</dt><dd>{model.splits.length}</dd></div>
+        <div><dt>Price</dt><dd>{money(split.price, network, 4)}</dd></div>
+        <div><dt>Right, held-out</dt><dd>{percent(policy.accuracy.released)}</dd></div>
+        <div><dt>Leakage</dt><dd>{policy.grade ? <strong class={`grade grade-${policy.grade}`}>{policy.grade}</strong> : "no grade"} ≤ {policy.information_bits.toFixed(1)} bits</dd></div>
+        <div><dt>Worker's time</dt><dd>{milliseconds(split.ms)}</dd></div>
+        <div><dt>Encrypted, up</dt><dd>{bytes(split.bytes.up + split.bytes.key)}</dd></div>
+        <div><dt>Request to end</dt><dd>{pace ? `${pace.median} blocks, 95 % in ${pace.most}` : "no job yet"}</dd></div>
+        <div><dt>Creator's bond</dt><dd>{money(model.bond, network, 2)}</dd></div>
       </dl>
+      {model.splits.length > 1 && <p class="quiet">{model.splits.length} places to cut it</p>}
     </li>
   );
 }

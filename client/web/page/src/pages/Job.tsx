@@ -57,16 +57,20 @@ export function JobPage({ id }: { id: number }) {
           {job.value.reason_words && <p class="fault">{job.value.reason_words}</p>}
           <p class="row">
             <a class="button" href={`#/audit/${id}`}>Audit this job</a>
-            {account.value && isLate(job.value) && <button type="button" onClick={() => void act(api.poke)}>Move it on: somebody is late</button>}
+            {isLate(job.value) && (account.value
+              ? <button type="button" onClick={() => void act(api.poke)}>Move it on: somebody is late</button>
+              : <a class="button" href="#/account">Somebody is late: choose an account to move it on</a>)}
             {account.value?.address === job.value.user && job.value.stage === "requested" && (
               <button type="button" onClick={() => void act(api.cancel)}>Cancel and take everything back</button>
             )}
           </p>
           <Seen id={id} codes={codes} />
           <section>
-            <h2>Money</h2>
+            <h2>Who, and money</h2>
             <dl class="facts">
               <div><dt>Escrow</dt><dd>{money(job.value.escrow, about.value)}</dd></div>
+              <div><dt>User</dt><dd><a href={`#/party/${job.value.user}`} title={job.value.user}>{short(job.value.user)}</a></dd></div>
+              {job.value.worker && <div><dt>Worker</dt><dd><a href={`#/party/${job.value.worker}`} title={job.value.worker}>{short(job.value.worker)}</a></dd></div>}
               {job.value.credits.map((credit) => (
                 <div key={credit.cause + credit.account}><dt>{causes[credit.cause] ?? credit.cause}, <span title={credit.account}>{short(credit.account)}</span></dt><dd>{money(credit.amount, about.value!)}</dd></div>
               ))}

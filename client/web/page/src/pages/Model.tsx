@@ -3,7 +3,7 @@ import { useEffect } from "preact/hooks";
 import { api } from "../core/api";
 import { about, account, models, prepare, unlocked, words } from "../core/state";
 import type { Quote } from "../core/types";
-import { money, steps } from "../core/words";
+import { money, short, steps } from "../core/words";
 import { Choices } from "../parts/Choices";
 import { Entry, Fault } from "../parts/Entry";
 import { FileEntry } from "../parts/FileEntry";
@@ -43,6 +43,7 @@ export function ModelPage({ version }: { version: number }) {
     <>
       <h1>{model.name}</h1>
       <p class="lead">{model.task}</p>
+      <p class="quiet">By <a href={`#/party/${model.creator}`} title={model.creator}>{short(model.creator)}</a>{about.value && model.bond && `, who stands in with ${money(model.bond, about.value, 2)}`}.</p>
       <p class="limits"><strong>What it does not say.</strong> {model.limits}</p>
       <section class="card">
         <h2>1. Your file</h2>

@@ -1,5 +1,6 @@
+import { about } from "../core/state";
 import type { Model } from "../core/types";
-import { bytes, milliseconds, modes, percent } from "../core/words";
+import { bytes, milliseconds, modes, money, percent } from "../core/words";
 
 interface Chosen {
   split: number;
@@ -20,7 +21,7 @@ export function Choices({ model, chosen, onChoose }: Offered) {
         <thead>
           <tr>
             <th scope="col"><span class="unseen">Chosen</span></th><th scope="col">Cut after</th><th scope="col">Policy</th>
-            <th scope="col">Tells at most</th><th scope="col">Right, held-out</th><th scope="col">Worker's time</th><th scope="col">Encrypted, up and down</th>
+            <th scope="col">Grade</th><th scope="col">Tells at most</th><th scope="col">Right, held-out</th><th scope="col">Worker's time</th><th scope="col">Encrypted, up and down</th><th scope="col">Price</th>
           </tr>
         </thead>
         <tbody>
@@ -34,10 +35,12 @@ export function Choices({ model, chosen, onChoose }: Offered) {
                   <td><input type="radio" name="choice" id={id} checked={is} onChange={choose} aria-label={`${split.name}, ${policy.name}`} /></td>
                   <td><label for={id}>{split.name}</label><span class="quiet block">{modes[split.mode]}</span></td>
                   <td>{policy.name}</td>
+                  <td>{policy.grade ? <strong class={`grade grade-${policy.grade}`}>{policy.grade}</strong> : "—"}</td>
                   <td>{policy.information_bits.toFixed(1)} bits</td>
                   <td>{percent(policy.accuracy.released)} <span class="quiet">of {policy.accuracy.samples}</span></td>
                   <td>{milliseconds(split.ms)}</td>
                   <td>{bytes(split.bytes.up + split.bytes.key)}, {bytes(split.bytes.down)}</td>
+                  <td>{about.value && money(split.price, about.value, 4)}</td>
                 </tr>
               );
             }),

@@ -3,7 +3,7 @@ import { about, account, hasHome, lastAccount, signAs, signByExport, signByWalle
 import { accountsOf, wallets, type WalletAccount } from "../core/wallets";
 import { money } from "../core/words";
 
-const developers = ["//Dave", "//Eve", "//Ferdie"];
+const developers = ["//Dave", "//Eve", "//Ferdie", "//Charlie", "//Bob"];
 
 /** Account and passphrase: what a tab needs before it can buy, or go on. */
 export function Entry() {
