@@ -5,7 +5,7 @@
 //! * [`sendable`]: tasks of a tab where traits ask for tasks that may change threads.
 //!
 //! The same code of keys, release, journal and chain runs over both; nothing else here is allowed to differ. In a tab,
-//! files are in memory and each change is handed to the page, which keeps it sealed: see [`files::Sink`].
+//! files are in memory and each change is handed to the page, which keeps it sealed: see `files::Sink`, which only a browser has.
 //!
 //! ```
 //! use encompute_host::files;
