@@ -116,7 +116,7 @@ fn unsigned_parts_make_no_second_identity() {
             let mut altered = honest.clone();
             altered[at] ^= 1 << (at % 8);
             // Certificate text is tried for every eleventh byte: there are four thousand.
-            if at > form.signed_bytes() + 800 && at % 11 != 0 {
+            if at > form.signed_bytes() + 800 && !at.is_multiple_of(11) {
                 continue;
             }
             if let Ok(claims) = authenticate(&altered, &collateral, pki.trust_root(), NOW) {

@@ -61,7 +61,7 @@ fn seconds(date: &str) -> Answer<u64> {
         return refuse("no date");
     }
     let (year, month, day) = (digits(0, 4)?, digits(5, 7)?, digits(8, 10)?);
-    let leap = |year: u64| year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+    let leap = |year: u64| year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
     let lengths = [31, if leap(year) { 29 } else { 28 }, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
     let before = lengths.get(..(month.max(1) - 1) as usize).ok_or("no month")?.iter().sum::<u64>();
     let days = (1970..year).map(|year| if leap(year) { 366 } else { 365 }).sum::<u64>() + before + day.max(1) - 1;
