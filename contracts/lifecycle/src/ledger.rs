@@ -212,6 +212,7 @@ impl Ledger {
             | Event::VerdictSealed(_)
             | Event::VerdictRevealed(_)
             | Event::BlobPosted(_)
+            | Event::Rated(_)
             | Event::HeadCommitted(_)
             | Event::FeaturesSent(_)
             | Event::ResultCommitted(_)

@@ -40,6 +40,7 @@ pub mod memory;
 mod model;
 pub mod outcome;
 pub mod price;
+mod rating;
 pub mod refusal;
 #[cfg(feature = "recover")]
 pub mod software;

@@ -10,7 +10,7 @@ use crate::{
 use alloc::{collections::BTreeMap, vec::Vec};
 use encompute_protocol::{
     Address, BlobDigest, BlockNumber, DisputeRecord, JobId, JobProgress, JobTerms, MeasurementId, ModelId, ModelRecord,
-    Nonce, Params, Plancks, SplitIndex, SplitRecord, Text, VersionId, VersionRecord, WorkerRecord,
+    Nonce, Params, Plancks, Rating, SplitIndex, SplitRecord, Text, VersionId, VersionRecord, WorkerRecord,
     event::Event,
     market::{Counts, MeasurementRecord, Totals},
 };
@@ -38,6 +38,7 @@ pub struct Memory<H> {
     job_progress: BTreeMap<JobId, JobProgress>,
     credits: BTreeMap<Address, Plancks>,
     disputes: BTreeMap<JobId, DisputeRecord>,
+    ratings: BTreeMap<JobId, Rating>,
     nonces: BTreeMap<Address, Nonce>,
     inputs: BTreeMap<(Address, BlobDigest), JobId>,
 }
@@ -73,6 +74,7 @@ impl<H: Host> Memory<H> {
             job_progress: BTreeMap::new(),
             credits: BTreeMap::new(),
             disputes: BTreeMap::new(),
+            ratings: BTreeMap::new(),
             nonces: BTreeMap::new(),
             inputs: BTreeMap::new(),
         })
@@ -129,6 +131,7 @@ impl<H: Host> Memory<H> {
             Write::Credit(account, value) => drop(self.credits.insert(account, value)),
             Write::Dispute(job, None) => drop(self.disputes.remove(&job)),
             Write::Dispute(job, Some(value)) => drop(self.disputes.insert(job, value)),
+            Write::Rating(job, value) => drop(self.ratings.insert(job, value)),
             Write::RegistrationNonce(account, None) => drop(self.nonces.remove(&account)),
             Write::RegistrationNonce(account, Some(value)) => drop(self.nonces.insert(account, value)),
             Write::InputUsed(user, input, job) => drop(self.inputs.insert((user, input), job)),
@@ -220,6 +223,10 @@ impl<H> ReadState for Memory<H> {
 
     fn dispute(&self, job: JobId) -> Option<DisputeRecord> {
         self.disputes.get(&job).copied()
+    }
+
+    fn rating(&self, job: JobId) -> Option<Rating> {
+        self.ratings.get(&job).copied()
     }
 
     fn registration_nonce(&self, account: Address) -> Option<Nonce> {

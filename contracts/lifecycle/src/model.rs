@@ -8,8 +8,8 @@ use crate::{
     state::{ReadState, Write},
 };
 use encompute_protocol::{
-    Address, BlockNumber, ModelId, ModelRecord, Params, Plancks, SplitIndex, SplitRecord, VersionId, VersionRecord,
-    VersionStatus,
+    Address, BlockNumber, ModelId, ModelRecord, Params, Plancks, Ratings, SplitIndex, SplitRecord, VersionId,
+    VersionRecord, VersionStatus,
     call::{
         ActivateVersion, AddBond, AskBond, DeprecateVersion, ListModel, PublishVersion, RevokeVersion, SPLITS_LIMIT,
         SplitOffer, TakeBond,
@@ -63,6 +63,7 @@ impl Decide for ListModel {
             bond_leaves_at: BlockNumber(0),
             open_jobs: 0,
             current: None,
+            ratings: Ratings::default(),
         };
         let mut draft = Draft::new(state);
         draft.emit(ModelListed { model: id, creator });

@@ -275,6 +275,10 @@ refusals! {
     PartOutOfPlace { found: u64, wanted: u64 } => "a part from byte {found}, the next is from byte {wanted}";
     108 /// A part of a blob whose length is not allowed.
     PartLength { found: u32 } => "a part of {found} bytes: whole blocks of 128 but for the last, at most 8192";
+    110 /// A grade that there is not.
+    GradeOutOfBounds { found: u8 } => "grade {found}, from 1 to 5 there are";
+    111 /// The job was rated before.
+    RatedBefore { job: JobId } => "job {job} was rated before";
     109 /// Another blob than the one that was committed.
     WrongBlob { found: BlobDigest, wanted: BlobDigest } => "the blob is {found}, {wanted} was committed";
 

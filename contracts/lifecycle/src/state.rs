@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 use encompute_protocol::{
     Address, BlobDigest, DisputeRecord, JobId, JobProgress, JobTerms, MeasurementId, ModelId, ModelRecord, Nonce,
-    Params, Plancks, SplitIndex, SplitRecord, Text, VersionId, VersionRecord, WorkerRecord,
+    Params, Plancks, Rating, SplitIndex, SplitRecord, Text, VersionId, VersionRecord, WorkerRecord,
     event::Event,
     market::{Counts, MeasurementRecord, Totals},
 };
@@ -44,6 +44,8 @@ pub trait ReadState {
     fn credit(&self, account: Address) -> Plancks;
     /// The open dispute of a job.
     fn dispute(&self, job: JobId) -> Option<DisputeRecord>;
+    /// What a job's user thought of it.
+    fn rating(&self, job: JobId) -> Option<Rating>;
     /// The nonce that an account's registration must answer.
     fn registration_nonce(&self, account: Address) -> Option<Nonce>;
     /// The job for which this user has used this request blob. Per user, so that nobody can spend
@@ -89,6 +91,8 @@ pub enum Write {
     Credit(Address, Plancks),
     /// [`ReadState::dispute`]; none removes the item.
     Dispute(JobId, Option<DisputeRecord>),
+    /// [`ReadState::rating`].
+    Rating(JobId, Rating),
     /// [`ReadState::registration_nonce`]; none removes the item.
     RegistrationNonce(Address, Option<Nonce>),
     /// [`ReadState::input_used`].

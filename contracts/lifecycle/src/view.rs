@@ -5,7 +5,7 @@ use encompute_protocol::{
     Plancks, VersionStatus,
     call::{
         Call, QuoteJob, ReadCounts, ReadCredit, ReadDispute, ReadGovernance, ReadJob, ReadMeasurement, ReadModel,
-        ReadNonce, ReadParams, ReadSplit, ReadTotals, ReadVersion, ReadWorker, ReadWorkerAt,
+        ReadNonce, ReadParams, ReadRating, ReadSplit, ReadTotals, ReadVersion, ReadWorker, ReadWorkerAt,
     },
 };
 
@@ -41,6 +41,7 @@ views! {
     ReadJob: |message, state| state.job_terms(message.job).zip(state.job_progress(message.job));
     ReadCredit: |message, state| state.credit(message.account);
     ReadDispute: |message, state| state.dispute(message.job);
+    ReadRating: |message, state| state.rating(message.job);
     ReadNonce: |message, state| state.registration_nonce(message.account);
     // Only what is for sale has a price.
     QuoteJob: |message, state| {

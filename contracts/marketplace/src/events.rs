@@ -5,7 +5,7 @@
 
 use encompute_protocol::{
     Address, BlobDigest, BlockNumber, DisputeKind, Fees, JobId, MeasurementId, ModelId, Nonce, Params, Plancks,
-    PolicyId, QuoteIdentity, Reason, ReceiptDigest, Signature, SplitIndex, Stage, Verdict, VersionHash, VersionId,
+    PolicyId, QuoteIdentity, Rating, Reason, ReceiptDigest, Signature, SplitIndex, Stage, Verdict, VersionHash, VersionId,
     VersionStatus,
     event::{self, Cause, Event, Movement},
 };
@@ -91,6 +91,21 @@ pub struct ResultCommitted {
     pub job: JobId,
     /// The sealed blob.
     pub result: BlobDigest,
+}
+
+/// The user of a settled job rated its model.
+#[ink::event]
+pub struct Rated {
+    /// The job.
+    #[ink(topic)]
+    pub job: JobId,
+    /// Its model.
+    #[ink(topic)]
+    pub model: ModelId,
+    /// The rating.
+    pub rating: Rating,
+    /// What it weighs: the job's head and tail fee.
+    pub weight: Plancks,
 }
 
 /// The user disputes something and stakes the deposit on it.
@@ -351,6 +366,7 @@ pub fn emit(event: Event) {
         VerdictSealed { job, juror }
         VerdictRevealed { job, juror, verdict }
         BlobPosted { job, at, bytes, blob }
+        Rated { job, model, rating, weight }
         Credited { account, job, amount, cause }
         Withdrawn { account, to, amount }
         StakeMoved { worker, job, movement, amount }

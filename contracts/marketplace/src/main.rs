@@ -20,7 +20,7 @@ mod marketplace {
     use encompute_lifecycle::{Decide, Refusal, View};
     // Not `Address`: ink! gives this module one of its own.
     use encompute_protocol::{
-        DisputeRecord, Fees, GenesisHash, JobId, JobProgress, JobTerms, ModelId, ModelRecord, Nonce, Params, Plancks, SplitRecord,
+        DisputeRecord, Fees, GenesisHash, JobId, JobProgress, JobTerms, ModelId, ModelRecord, Nonce, Params, Plancks, Rating, SplitRecord,
         Text, VersionId, VersionRecord, Windows, WorkerRecord,
         call::*,
         ids,
@@ -126,6 +126,12 @@ mod marketplace {
         /// Who committed a blob that is said to be missing posts it, part by part.
         #[ink(message, selector = 0x0000001d)]
         pub fn post_blob(&mut self, call: PostBlob) -> Result<(), Refusal> {
+            self.execute(&call)
+        }
+
+        /// The user of a settled job says what it thinks of the model.
+        #[ink(message, selector = 0x0000001e)]
+        pub fn rate_job(&mut self, call: RateJob) -> Result<(), Refusal> {
             self.execute(&call)
         }
 
@@ -330,6 +336,12 @@ mod marketplace {
         /// The open dispute of a job.
         #[ink(message, selector = 0x0000008e)]
         pub fn dispute(&self, call: ReadDispute) -> Result<Option<DisputeRecord>, Refusal> {
+            self.answer(&call)
+        }
+
+        /// What a job's user thought of it.
+        #[ink(message, selector = 0x0000008f)]
+        pub fn rating(&self, call: ReadRating) -> Result<Option<Rating>, Refusal> {
             self.answer(&call)
         }
     }

@@ -3,7 +3,7 @@
 use encompute_lifecycle::{ReadState, Refusal, Write, price, refusal::Field};
 use encompute_protocol::{
     Address, BlobDigest, DisputeRecord, GenesisHash, JobId, JobProgress, JobTerms, MeasurementId, ModelId, ModelRecord, Nonce, Params,
-    Plancks, SplitIndex, SplitRecord, Text, VersionId, VersionRecord, WorkerRecord,
+    Plancks, Rating, SplitIndex, SplitRecord, Text, VersionId, VersionRecord, WorkerRecord,
     market::{Counts, MeasurementRecord, Totals},
 };
 use ink::{
@@ -55,6 +55,7 @@ pub struct Market {
     credits: Mapping<Address, Stored<Plancks>>,
     registration_nonces: Mapping<Address, Stored<Nonce>>,
     disputes: Mapping<JobId, Stored<DisputeRecord>>,
+    ratings: Mapping<JobId, Stored<Rating>>,
     inputs_used: Mapping<(Address, BlobDigest), Stored<JobId>>,
 }
 
@@ -89,6 +90,7 @@ impl Market {
             credits: Mapping::new(),
             registration_nonces: Mapping::new(),
             disputes: Mapping::new(),
+            ratings: Mapping::new(),
             inputs_used: Mapping::new(),
         };
         market.params.set(&Stored(params));
@@ -124,6 +126,7 @@ impl Market {
             Write::Credit(account, amount) => insert(&mut self.credits, account, amount),
             Write::Dispute(job, None) => self.disputes.remove(job),
             Write::Dispute(job, Some(dispute)) => insert(&mut self.disputes, job, dispute),
+            Write::Rating(job, rating) => insert(&mut self.ratings, job, rating),
             Write::RegistrationNonce(account, None) => self.registration_nonces.remove(account),
             Write::RegistrationNonce(account, Some(nonce)) => insert(&mut self.registration_nonces, account, nonce),
             Write::InputUsed(user, input, job) => insert(&mut self.inputs_used, (user, input), job),
@@ -210,6 +213,10 @@ impl ReadState for Market {
 
     fn dispute(&self, job: JobId) -> Option<DisputeRecord> {
         self.disputes.get(job).map(record)
+    }
+
+    fn rating(&self, job: JobId) -> Option<Rating> {
+        self.ratings.get(job).map(record)
     }
 
     fn registration_nonce(&self, account: Address) -> Option<Nonce> {

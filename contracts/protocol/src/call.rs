@@ -175,6 +175,14 @@ calls! {
         last: bool,
     } -> ();
 
+    /// The user of a settled job says what it thinks of the model.
+    0x1e rate_job => RateJob {
+        /// The job.
+        job: JobId,
+        /// Its rating; for good.
+        rating: crate::Rating,
+    } -> ();
+
     /// Lists a model; the value sent is its bond.
     0x20 list_model (payable) => ListModel {
         /// Its name: 1 ..= 64 bytes; not unique, ids are.
@@ -357,6 +365,11 @@ calls! {
         /// Which job.
         job: JobId,
     } -> Option<crate::DisputeRecord>;
+    /// What a job's user thought of it.
+    0x8f rating => ReadRating {
+        /// Which job.
+        job: JobId,
+    } -> Option<crate::Rating>;
 }
 
 /// One split as its creator publishes it.

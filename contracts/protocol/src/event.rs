@@ -5,8 +5,8 @@
 
 use crate::{
     Address, BlobDigest, BlockNumber, DisputeKind, Fees, JobId, MeasurementId, ModelId, Nonce, Params, Plancks,
-    PolicyId, QuoteIdentity, Reason, ReceiptDigest, Signature, SplitIndex, Stage, Verdict, VersionHash, VersionId,
-    VersionStatus,
+    PolicyId, QuoteIdentity, Rating, Reason, ReceiptDigest, Signature, SplitIndex, Stage, Verdict, VersionHash,
+    VersionId, VersionStatus,
 };
 use codec::{Decode, Encode};
 use scale_info::TypeInfo;
@@ -302,6 +302,17 @@ events! {
         /// The governor now.
         governor: Address,
     }
+    /// The user of a settled job rated its model.
+    Rated [job, model] {
+        /// The job.
+        job: JobId,
+        /// Its model.
+        model: ModelId,
+        /// The rating.
+        rating: Rating,
+        /// What it weighs: the job's head and tail fee.
+        weight: Plancks,
+    }
     /// The user disputes something and stakes the deposit on it.
     DisputeOpened [job, by] {
         /// The job.
@@ -366,6 +377,7 @@ impl Event {
             Self::VerdictSealed(event) => Some(event.job),
             Self::VerdictRevealed(event) => Some(event.job),
             Self::BlobPosted(event) => Some(event.job),
+            Self::Rated(event) => Some(event.job),
             Self::StakeMoved(event) => event.job,
             Self::BondMoved(event) => event.job,
             // All of them by name: a new event must say whether a job is its subject.

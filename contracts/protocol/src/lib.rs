@@ -48,8 +48,8 @@ pub use headkey::{HeadKeyAnswer, HeadKeyCall};
 pub use ids::{Address, BlockNumber, Blocks, JobId, ModelId, PolicyId, RoundIndex, SplitIndex, VersionId};
 pub use manifest::{JobRequest, ReleasePolicy, SplitManifest, VersionManifest};
 pub use market::{
-    Fees, JobProgress, JobTerms, Mode, ModelRecord, Params, Reason, SplitRecord, Stage, VersionRecord, VersionStatus,
-    Windows, WorkerRecord,
+    Fees, JobProgress, JobTerms, Mode, ModelRecord, Params, Rating, RatingReason, Ratings, Reason, SplitRecord, Stage,
+    VersionRecord, VersionStatus, Windows, WorkerRecord,
 };
 pub use receipt::{Offer, Receipt, RoundReceipt, Signature, Signed, Transcript};
 pub use statement::{HeadKeyStatement, RegistrationStatement};

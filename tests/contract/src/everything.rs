@@ -2,9 +2,9 @@
 
 use crate::world::*;
 use encompute_protocol::{
-    ContractAddress, DisputeKind, ModelId, Plancks, SplitIndex, VersionId,
+    ContractAddress, DisputeKind, ModelId, Plancks, Rating, RatingReason, SplitIndex, VersionId,
     call::{
-        AddBond, AddStake, AskBond, AskStake, CancelJob, DeprecateVersion, PokeJob, PostBlob, RefuseFeatures,
+        AddBond, AddStake, AskBond, AskStake, CancelJob, DeprecateVersion, PokeJob, PostBlob, RateJob, RefuseFeatures,
         RevokeMeasurement, RevokeVersion, SetCapacity, SetGovernor, SetParams, SetPaused, TakeBond, TakeStake,
         WithdrawCredit,
     },
@@ -41,6 +41,9 @@ pub fn everything(contract: ContractAddress) -> World {
     let withheld = world.disputed(DisputeKind::Result);
     world.past_deadline(withheld);
     world.call(STRANGER, PokeJob { job: withheld }).unwrap();
+    let rated = world.settled();
+    let rating = Rating { grade: 5, why: RatingReason::Answer };
+    world.call(USERS[0], RateJob { job: rated, rating }).unwrap();
     let model = ModelId(2);
     world.pay(CREATORS[1], Plancks(77), AddBond { model }).unwrap();
     world.call(CREATORS[1], AskBond { model, amount: Plancks(50) }).unwrap();

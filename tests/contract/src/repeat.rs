@@ -8,8 +8,8 @@ use encompute_lifecycle::{Command, Context, Memory, ReadState, Refusal, Software
 use encompute_protocol::{
     Address, JobId, ModelId, SplitIndex, VersionId,
     call::{
-        ReadCounts, ReadCredit, ReadDispute, ReadGovernance, ReadJob, ReadModel, ReadNonce, ReadParams, ReadSplit,
-        ReadTotals, ReadVersion, ReadWorker, ReadWorkerAt,
+        ReadCounts, ReadCredit, ReadDispute, ReadGovernance, ReadJob, ReadModel, ReadNonce, ReadParams, ReadRating,
+        ReadSplit, ReadTotals, ReadVersion, ReadWorker, ReadWorkerAt,
     },
     event::Event,
 };
@@ -74,6 +74,7 @@ impl Chain {
         for job in 1..=counts.jobs + 1 {
             self.ask(rules, &ReadJob { job: JobId(job) })?;
             self.ask(rules, &ReadDispute { job: JobId(job) })?;
+            self.ask(rules, &ReadRating { job: JobId(job) })?;
         }
         for model in 1..=counts.models + 1 {
             self.ask(rules, &ReadModel { model: ModelId(model) })?;

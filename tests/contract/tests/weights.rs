@@ -12,7 +12,7 @@ use encompute_protocol::{
     JobId, ModelId, SplitIndex, VersionId,
     call::{
         Call, MESSAGES, QuoteJob, ReadCounts, ReadCredit, ReadDispute, ReadGovernance, ReadJob, ReadMeasurement,
-        ReadModel, ReadNonce, ReadParams, ReadSplit, ReadTotals, ReadVersion, ReadWorker, ReadWorkerAt,
+        ReadModel, ReadNonce, ReadParams, ReadRating, ReadSplit, ReadTotals, ReadVersion, ReadWorker, ReadWorkerAt,
     },
 };
 use serde_json::{Map, Value, json};
@@ -67,6 +67,7 @@ fn measure() -> Weights {
     read(&mut chain, &mut weights, &ReadCredit { account: TREASURY });
     read(&mut chain, &mut weights, &ReadNonce { account });
     read(&mut chain, &mut weights, &ReadDispute { job: JobId(1) });
+    read(&mut chain, &mut weights, &ReadRating { job: JobId(1) });
     read(&mut chain, &mut weights, &QuoteJob { version, split });
     weights
 }

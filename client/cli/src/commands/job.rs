@@ -4,6 +4,7 @@ use crate::{
     args::{Common, Identity},
     commands::dispute::{DISPUTE_HELP, Dispute},
     commands::market::{self, Listing},
+    commands::rate::Rate,
     context::{Context, under},
     failure::{Doing, Exit, Failure, Outcome, exit_of_chain},
     input, output,
@@ -53,6 +54,11 @@ pub enum Job {
     /// Say that what was committed is wrong or missing, and stake a deposit on it; the job waits for the ruling
     #[command(after_help = DISPUTE_HELP)]
     Dispute(Dispute),
+    /// Rate a settled job; the model's mean weighs what was paid
+    #[command(
+        after_help = "Examples:\n  encompute job rate 7 --grade 5 --suri //Dave\n  encompute job rate 7 --grade 2 --why time --suri //Dave"
+    )]
+    Rate(Rate),
     /// Go on with a job after a crash or Ctrl-C; without an id, with every job of this home that has not ended
     #[command(after_help = "Examples:\n  encompute job resume 7 --suri //Dave\n  encompute job resume --suri //Dave")]
     Resume(Resume),
@@ -171,6 +177,7 @@ impl Job {
                 market::state_of(account.client(), job, common).await
             }
             Self::Dispute(dispute) => dispute.run(&context, common).await,
+            Self::Rate(rate) => rate.run(&context, common).await,
             Self::Poke(signed) => {
                 let account = context.account(&signed.identity).await?;
                 let job = JobId(signed.id);

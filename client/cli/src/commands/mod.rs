@@ -20,6 +20,7 @@ pub mod govern;
 pub mod job;
 pub mod market;
 pub mod model;
+pub mod rate;
 mod sentences;
 mod split_report;
 pub mod versions;

@@ -4,6 +4,7 @@ use super::{
     bring::{Calibrate, Import},
     explain::Explain,
     features::Features,
+    rate,
     split_report::SplitReportOf,
     versions::{Change, Published, status_name},
 };
@@ -16,7 +17,7 @@ use crate::{
     publish::{self, Publication},
 };
 use clap::{Args, Subcommand};
-use encompute_protocol::call::ReadSplit;
+use encompute_protocol::{Ratings, call::ReadSplit};
 use serde_json::{Value, json};
 use std::path::PathBuf;
 
@@ -166,16 +167,21 @@ impl Model {
 async fn list(context: &Context, common: &Common) -> Outcome {
     let client = context.chain().await?;
     let listings = market::all(&client, &context.gateway()?).await?;
+    let mut rated = Vec::with_capacity(listings.len());
+    for listing in &listings {
+        rated.push(rate::ratings(&client, listing.version).await?);
+    }
     if common.json {
-        let models: Vec<Value> = listings.iter().map(listing_json).collect();
+        let models = listings.iter().zip(&rated).map(|(listing, ratings)| listing_json(listing, ratings));
+        let models: Vec<Value> = models.collect();
         return output::json(&json!({ "models": models }));
     }
     if listings.is_empty() {
         output::say("nothing is on sale; publish a model: encompute model publish --help");
         return Ok(());
     }
-    let mut rows = vec![["version", "model", "status", "splits", "task"].map(String::from).to_vec()];
-    rows.extend(listings.iter().map(|listing| {
+    let mut rows = vec![["version", "model", "status", "rated", "splits", "task"].map(String::from).to_vec()];
+    rows.extend(listings.iter().zip(&rated).map(|(listing, ratings)| {
         let splits: Vec<_> = listing
             .manifest
             .splits
@@ -186,6 +192,7 @@ async fn list(context: &Context, common: &Common) -> Outcome {
             listing.version.to_string(),
             listing.manifest.name.to_string(),
             status_name(listing.status).into(),
+            rate::ratings_words(ratings),
             splits.join(", "),
             listing.manifest.task.to_string(),
         ]
@@ -197,7 +204,7 @@ async fn show(context: &Context, model: &str, common: &Common) -> Outcome {
     let client = context.chain().await?;
     let listing = market::find(&client, &context.gateway()?, model).await?;
     if common.json {
-        return output::json(&listing_json(&listing));
+        return output::json(&listing_json(&listing, &rate::ratings(&client, listing.version).await?));
     }
     let manifest = &listing.manifest;
     output::text(&format!(
@@ -229,7 +236,7 @@ async fn show(context: &Context, model: &str, common: &Common) -> Outcome {
     Ok(())
 }
 
-fn listing_json(listing: &Listing) -> Value {
+fn listing_json(listing: &Listing, ratings: &Ratings) -> Value {
     let manifest = &listing.manifest;
     let splits: Vec<Value> = manifest
         .splits
@@ -253,7 +260,7 @@ fn listing_json(listing: &Listing) -> Value {
     json!({
         "version": listing.version.0, "name": manifest.name.as_str(), "status": status_name(listing.status), "task": manifest.task.as_str(),
         "hash": manifest.hash().to_string(), "creator": manifest.creator.to_string(), "labels": manifest.labels.iter().map(|label| label.as_str()).collect::<Vec<_>>(),
-        "limits": manifest.limits.as_str(), "splits": splits,
+        "limits": manifest.limits.as_str(), "splits": splits, "ratings": rate::ratings_json(ratings),
     })
 }
 

@@ -2,7 +2,7 @@
 //! something that exists, and shrink well.
 
 use super::*;
-use encompute_protocol::{call::*, dispute::Proceeding};
+use encompute_protocol::{Rating, RatingReason, call::*, dispute::Proceeding};
 use proptest::prelude::*;
 
 /// One thing that somebody does. Numbers wrap around what exists.
@@ -22,6 +22,7 @@ pub enum Step {
     Reveal { worker: u8, job: u8, forged: bool },
     Post { who: u8, job: u8, part: u8 },
     Hear { job: u8, verdict: u8 },
+    Rate { user: u8, job: u8, grade: u8 },
     Withdraw { who: u8 },
     Stake { worker: u8, what: u8, amount: u16 },
     Bond { creator: u8, what: u8, amount: u16 },
@@ -52,6 +53,7 @@ pub fn step() -> impl Strategy<Value = Step> {
         7 => (n, job, 0..6_u8).prop_map(|(worker, job, verdict)| Step::Seal { worker, job, verdict }),
         7 => (n, job, prop::bool::weighted(0.1)).prop_map(|(worker, job, forged)| Step::Reveal { worker, job, forged }),
         2 => (n, job, 0..6_u8).prop_map(|(who, job, part)| Step::Post { who, job, part }),
+        1 => (n, job, 0..7_u8).prop_map(|(user, job, grade)| Step::Rate { user, job, grade }),
         9 => (job, 0..6_u8).prop_map(|(job, verdict)| Step::Hear { job, verdict }),
         2 => n.prop_map(|who| Step::Withdraw { who }),
         2 => (n, 0..3_u8, any::<u16>()).prop_map(|(worker, what, amount)| Step::Stake { worker, what, amount }),
@@ -152,6 +154,12 @@ impl World {
             Step::Jump { .. } => None,
             Step::Dispute { .. } | Step::Seal { .. } | Step::Reveal { .. } | Step::Post { .. } => self.quarrel(step),
             Step::Hear { job, verdict } => self.hear(job, verdict),
+            Step::Rate { user, job, grade } => {
+                let job = self.a_job(job);
+                let owner = self.market.job_terms(job).map(|terms| terms.user);
+                let rating = Rating { grade, why: RatingReason::General };
+                free(self.role(owner, &USERS, user), RateJob { job, rating }.into())
+            }
             _ => self.deposit_or_rule(step),
         }
     }

@@ -1,12 +1,16 @@
-//! Values of disputes.
+//! Values of disputes and ratings.
 
 use super::{b20, b32};
 use encompute_protocol::{
-    call::{Call, OpenDispute, PostBlob, ReadDispute, RevealVerdict, SealVerdict},
+    call::{Call, OpenDispute, PostBlob, RateJob, ReadDispute, ReadRating, RevealVerdict, SealVerdict},
     dispute::{Juror, Proceeding, VerdictStatement},
     event::*,
     *,
 };
+
+pub fn rating() -> Rating {
+    Rating { grade: 4, why: RatingReason::Time }
+}
 
 pub fn verdict() -> Verdict {
     Verdict { wrong: true, output: BlobDigest(b32(32)) }
@@ -54,6 +58,8 @@ pub fn dispute_calls() -> Vec<(&'static str, Vec<u8>)> {
         one(RevealVerdict { job, verdict: verdict(), salt: b32(34) }),
         one(PostBlob { job, at: 128, part: vec![1, 2, 3], last: true }),
         one(ReadDispute { job }),
+        one(RateJob { job, rating: rating() }),
+        one(ReadRating { job }),
     ]
 }
 
@@ -68,6 +74,7 @@ pub fn dispute_events() -> Vec<Event> {
             evidence: Some(BlobDigest(b32(35))),
         }
         .into(),
+        Rated { job, model: ModelId(3), rating: rating(), weight: Plancks(142_000) }.into(),
         JurorDrawn { job, juror: worker }.into(),
         VerdictSealed { job, juror: worker }.into(),
         VerdictRevealed { job, juror: worker, verdict: verdict() }.into(),

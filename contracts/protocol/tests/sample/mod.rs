@@ -1,5 +1,4 @@
-//! One value of everything that has bytes. Every field of one value differs from its neighbours, so
-//! that two fields swapped show in the vectors.
+//! One value of everything that has bytes. Fields differ from their neighbours: two that are swapped show in the vectors.
 #![allow(dead_code, clippy::unwrap_used, reason = "each test file uses its part")]
 
 mod disputes;
@@ -283,6 +282,7 @@ pub fn model() -> ModelRecord {
         bond_leaves_at: BlockNumber(30_001),
         open_jobs: 1,
         current: Some(VersionId(5)),
+        ratings: Ratings { count: 3, fees: Plancks(426_000), graded_fees: Plancks(1_704_000) },
     }
 }
 
