@@ -6,7 +6,7 @@ use encompute_e2e::{Court, DIGIT};
 use encompute_kit::{
     Asked,
     Between::{GatewayAndClient, WorkerAndClient},
-    Lie, Running,
+    Lie, Ran, Running,
 };
 use encompute_protocol::{
     Address, BlobDigest, Blocks, JobId, JobProgress, JobTerms, Plancks, Reason, RoundIndex, RoundReceipt, Stage,
@@ -90,6 +90,11 @@ fn answers_the_last_round_wrong(court: &Court, response: Vec<u8>) -> Arc<Mutex<V
         None => Lie::Truth,
     });
     given
+}
+
+/// A command of the user's, to its end.
+fn user_says(court: &Court, words: &[&str]) -> Ran {
+    Running::of(court.services.encompute("user", words)).finish()
 }
 
 /// Where the gateway keeps a blob.
@@ -188,6 +193,14 @@ async fn a_right_head_is_found_right_and_the_job_goes_on_to_its_answer() {
     assert!(done.stdout.contains('7'), "{done:?}");
     assert_eq!(court.job(job).await.1.stage, Stage::Settled);
     is_audited(&court, job);
+
+    // Who has paid may say what it was like, once.
+    let id = job.to_string();
+    let rated = || user_says(&court, &["job", "rate", &id, "--grade", "4", "--why", "time", "--suri", "//Dave"]);
+    rated().done();
+    assert!(rated().stderr.contains("was rated before"));
+    let listed = user_says(&court, &["model", "list", "--json"]).done().json();
+    assert_eq!(listed["models"][0]["ratings"]["mean"], 4.0, "{listed}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
