@@ -146,6 +146,9 @@ impl Identity {
     }
 }
 
+/// What levels are compared by: component SVNs, PCE SVN, TDX component SVNs.
+type Rank = (Vec<u64>, u64, Vec<u64>);
+
 impl TcbInfo {
     pub fn read(json: &str, domain: bool, now: u64) -> Answer<Self> {
         let document: Value = serde_json::from_str(json).map_err(|error| error.to_string())?;
@@ -168,7 +171,7 @@ impl TcbInfo {
 
     /// The highest of the levels that a machine reaches, by its components, then its provisioning enclave, then its module.
     fn platform(&self, machine: &Machine, tee: Option<&[u8]>) -> Answer<Level> {
-        let mut best: Option<((Vec<u64>, u64, Vec<u64>), &Value)> = None;
+        let mut best: Option<(Rank, &Value)> = None;
         for row in rows(&self.document, "tcbLevels")? {
             let svns = |name: &str| -> Answer<Vec<u64>> {
                 let svns: Answer<Vec<_>> = rows(&row["tcb"], name)?.iter().map(|svn| number(svn, "svn")).collect();
