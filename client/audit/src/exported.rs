@@ -13,7 +13,7 @@ use encompute_protocol::{
     Address, BlobDigest, BlockNumber, Bytes, ContractAddress, GenesisHash, JobId, JobProgress, JobTerms, Params,
     SplitRecord, Text, VersionRecord, WorkerRecord,
     event::Event,
-    market::MeasurementRecord,
+    market::{MeasurementRecord, PlatformRecord},
     wire::{self, DecodeError, Message},
 };
 use std::collections::BTreeMap;
@@ -70,6 +70,7 @@ struct File {
     worker: Option<(Address, WorkerRecord)>,
     juror_payouts: Vec<(Address, Address)>,
     measurement: Option<MeasurementRecord>,
+    platform: Option<PlatformRecord>,
     counted_at: Option<u64>,
     unread_events: u32,
     blobs: Vec<Bytes<BLOB_LIMIT_BYTES>>,
@@ -93,7 +94,7 @@ impl Message for File {
         for _ in 0..wire::count(rest, "jurors", JURORS_LIMIT)? {
             wire::skip::<(Address, Address)>(rest)?;
         }
-        wire::skip::<(Option<MeasurementRecord>, Option<u64>, u32)>(rest)?;
+        wire::skip::<(Option<MeasurementRecord>, Option<PlatformRecord>, Option<u64>, u32)>(rest)?;
         wire::count(rest, "blobs", BLOBS_LIMIT).map(drop)
     }
 }
@@ -127,6 +128,7 @@ pub fn export(bundle: &JobBundle) -> Result<Vec<u8>, ExportError> {
         worker: bundle.worker,
         juror_payouts: bundle.juror_payouts.iter().map(|(juror, payout)| (*juror, *payout)).collect(),
         measurement: bundle.measurement,
+        platform: bundle.platform,
         counted_at: bundle.counted_at.map(|time| time.0),
         unread_events: bundle.unread_events,
         blobs: bundle.blobs.values().map(blob).collect::<Result<_, _>>()?,
@@ -171,6 +173,7 @@ pub fn import(bytes: &[u8]) -> Result<JobBundle, ExportError> {
         worker: file.worker,
         juror_payouts: file.juror_payouts.into_iter().collect(),
         measurement: file.measurement,
+        platform: file.platform,
         counted_at: file.counted_at.map(UnixSeconds),
         unread_events: file.unread_events,
         blobs: blobs.into_iter().collect::<BTreeMap<_, _>>(),
@@ -214,8 +217,9 @@ fn facts(bundle: &JobBundle, own: &JobBundle, checks: &mut Checks) {
         let events = bundle.events.iter().map(|(block, event)| (*block, event.name(), event.data()));
         (events.collect::<Vec<_>>(), bundle.unread_events).encode()
     };
-    let of_worker =
-        |bundle: &JobBundle| (bundle.worker, bundle.measurement, bundle.counted_at.map(|time| time.0)).encode();
+    let of_worker = |bundle: &JobBundle| {
+        (bundle.worker, bundle.measurement, bundle.platform, bundle.counted_at.map(|time| time.0)).encode()
+    };
     let of_params = |bundle: &JobBundle| {
         let treasuries: Vec<_> = bundle.treasuries.iter().collect();
         (bundle.params, bundle.params_unsure, treasuries).encode()

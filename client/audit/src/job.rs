@@ -11,7 +11,10 @@ use encompute_head::HeadPlan;
 use encompute_lifecycle::price::Price;
 use encompute_protocol::{
     Address, BlobDigest, BlockNumber, ContractAddress, GenesisHash, JobId, JobProgress, JobRequest, JobTerms, Params,
-    SplitRecord, VersionManifest, VersionRecord, WorkerRecord, event::Event, market::MeasurementRecord, wire::Message,
+    SplitRecord, VersionManifest, VersionRecord, WorkerRecord,
+    event::Event,
+    market::{MeasurementRecord, PlatformRecord},
+    wire::Message,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -61,6 +64,8 @@ pub struct JobBundle {
     pub juror_payouts: BTreeMap<Address, Address>,
     /// Its measurement's entry on the allow-list.
     pub measurement: Option<MeasurementRecord>,
+    /// Its platform's entry on the list of platforms.
+    pub platform: Option<PlatformRecord>,
     /// Time of the block in which the worker's evidence counted ([`Counted::of`](crate::Counted::of) the
     /// events), by the chain's own clock.
     pub counted_at: Option<UnixSeconds>,

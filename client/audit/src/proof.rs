@@ -10,7 +10,10 @@ use encompute_head::HeadPlan;
 use encompute_lifecycle::ReceiptFacts;
 use encompute_protocol::{
     Address, BlobDigest, JobRequest, ReceiptDigest, RoundIndex, RoundReceipt, RoundReceiptDigest, Signed, Transcript,
-    WorkerRecord, event::Event, market::MeasurementRecord, wire::Message,
+    WorkerRecord,
+    event::Event,
+    market::{MeasurementRecord, PlatformRecord},
+    wire::Message,
 };
 
 /// The worker's right to the job: its code allowed and its registration valid from the claim to the block
@@ -34,6 +37,18 @@ pub(crate) fn worker(bundle: &JobBundle, judge: &Judge, checks: &mut Checks) -> 
         format!("on the allow-list from block {from} to {at}"),
         measurement_words(bundle.measurement, record),
         "chain: measurements",
+    );
+    // The chain registered the worker only because this machine's key vouched for the quote's attestation key, which
+    // signed the quote.
+    let allowed = bundle
+        .platform
+        .is_some_and(|entry| entry.valid_from <= from && entry.revoked_at.is_none_or(|revoked| revoked > at));
+    checks.holds(
+        "worker-platform-allowed",
+        allowed,
+        format!("a machine listed from block {from} to {at}, under whose key the chain verified the quote"),
+        platform_words(bundle, record),
+        "chain: platforms",
     );
     let valid = record.registered_at <= from && at < record.expires_at;
     checks.holds(
@@ -66,6 +81,17 @@ pub(crate) fn measurement_words(entry: Option<MeasurementRecord>, record: &Worke
         None => format!("{id}, never listed"),
         Some(MeasurementRecord { valid_from, revoked_at: None }) => format!("{id}, from block {valid_from}"),
         Some(MeasurementRecord { valid_from, revoked_at: Some(revoked) }) => {
+            format!("{id}, from block {valid_from}, revoked in block {revoked}")
+        }
+    }
+}
+
+fn platform_words(bundle: &JobBundle, record: &WorkerRecord) -> String {
+    let id = record.platform;
+    match bundle.platform {
+        None => format!("{id}, never listed"),
+        Some(PlatformRecord { valid_from, revoked_at: None }) => format!("{id}, from block {valid_from}"),
+        Some(PlatformRecord { valid_from, revoked_at: Some(revoked) }) => {
             format!("{id}, from block {valid_from}, revoked in block {revoked}")
         }
     }

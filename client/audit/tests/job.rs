@@ -333,6 +333,8 @@ fn a_price_that_is_not_the_parameters_fails_unless_they_changed_in_the_same_bloc
 #[test]
 fn a_worker_whose_measurement_or_registration_did_not_hold_fails() {
     lie("unlisted", "worker-measurement-allowed", |bundle| bundle.measurement = None);
+    lie("unlisted machine", "worker-platform-allowed", |bundle| bundle.platform = None);
+    lie("another machine", "worker-platform", |bundle| bundle.worker.as_mut().unwrap().1.platform.0[0] ^= 1);
     lie("revoked before", "worker-measurement-allowed", |bundle| {
         bundle.measurement.as_mut().unwrap().revoked_at = Some(BlockNumber(5));
     });

@@ -13,10 +13,11 @@ use core::{future::Future, ops::RangeInclusive};
 use encompute_protocol::{
     Address, BlockNumber, ContractAddress, GenesisHash, Plancks,
     call::{
-        AcceptResult, ActivateVersion, AddBond, AddStake, AllowMeasurement, AskBond, AskStake, BeginRegistration,
-        CancelJob, ClaimJob, CommitHead, CommitResult, DeprecateVersion, ListModel, OpenDispute, PokeJob, PostBlob,
-        PublishVersion, RefuseFeatures, RegisterWorker, RequestJob, RevealVerdict, RevokeMeasurement, RevokeVersion,
-        SealVerdict, SendFeatures, SetCapacity, SetGovernor, SetParams, SetPaused, TakeBond, TakeStake, WithdrawCredit,
+        AcceptResult, ActivateVersion, AddBond, AddStake, AllowMeasurement, AllowPlatform, AskBond, AskStake,
+        BeginRegistration, CancelJob, CertifyKey, ClaimJob, CommitHead, CommitResult, DeprecateVersion, ListModel,
+        OpenDispute, PokeJob, PostBlob, PublishVersion, RefuseFeatures, RegisterWorker, RequestJob, RevealVerdict,
+        RevokeMeasurement, RevokePlatform, RevokeVersion, SealVerdict, SendFeatures, SetCapacity, SetGovernor,
+        SetParams, SetPaused, TakeBond, TakeStake, WithdrawCredit,
     },
 };
 
@@ -113,11 +114,11 @@ capabilities! {
     /// Buys runs, moves them on, takes what it is owed.
     SubmitJob: RequestJob SendFeatures AcceptResult CancelJob PokeJob OpenDispute WithdrawCredit;
     /// Registers as a worker, claims jobs, commits heads, judges others', takes what it is owed.
-    WorkJob: BeginRegistration RegisterWorker ClaimJob CommitHead SealVerdict RevealVerdict PostBlob SetCapacity AddStake AskStake TakeStake PokeJob WithdrawCredit;
+    WorkJob: BeginRegistration CertifyKey RegisterWorker ClaimJob CommitHead SealVerdict RevealVerdict PostBlob SetCapacity AddStake AskStake TakeStake PokeJob WithdrawCredit;
     /// Lists models, answers for them, finishes jobs, takes what it is owed.
     ServeTail: ListModel PublishVersion ActivateVersion DeprecateVersion RevokeVersion AddBond AskBond TakeBond CommitResult RefuseFeatures PostBlob PokeJob WithdrawCredit;
     /// Allows code, sets parameters, stops new jobs.
-    Govern: AllowMeasurement RevokeMeasurement SetParams SetPaused SetGovernor RevokeVersion;
+    Govern: AllowMeasurement RevokeMeasurement AllowPlatform RevokePlatform SetParams SetPaused SetGovernor RevokeVersion;
 }
 
 macro_rules! read_market {

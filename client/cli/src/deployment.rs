@@ -4,8 +4,8 @@ use crate::failure::{Doing, Exit, Failure, Outcome, exit_of_chain};
 use codec::Encode;
 use encompute_chain::{Account, AccountId, Submitted};
 use encompute_protocol::{
-    Address, ContractAddress, GenesisHash, MeasurementId, Params, Plancks,
-    call::{AllowMeasurement, ReadMeasurement},
+    Address, ContractAddress, GenesisHash, MeasurementId, Params, Plancks, PlatformId,
+    call::{AllowMeasurement, AllowPlatform, ReadMeasurement, ReadPlatform},
 };
 
 /// The code that the test suite rebuilds and compares.
@@ -59,6 +59,21 @@ pub async fn allow(account: &Account, measurement: MeasurementId) -> Outcome {
     }
     let allowed = account.submit(AllowMeasurement { measurement }, Plancks::ZERO).await;
     allowed.map(drop).map_err(|error| Failure::of(exit_of_chain(error.class()), "allow the measurement", &error))
+}
+
+/// Announces a platform, unless it is known.
+///
+/// # Errors
+/// As the chain refuses.
+pub async fn allow_platform(account: &Account, platform: PlatformId) -> Outcome {
+    let known = account.client().read(ReadPlatform { platform }).await;
+    let known =
+        known.map_err(|error| Failure::of(exit_of_chain(error.class()), "read the list of platforms", &error))?;
+    if known.is_some() {
+        return Ok(());
+    }
+    let allowed = account.submit(AllowPlatform { platform }, Plancks::ZERO).await;
+    allowed.map(drop).map_err(|error| Failure::of(exit_of_chain(error.class()), "allow the platform", &error))
 }
 
 /// Somebody to be paid.

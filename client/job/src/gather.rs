@@ -4,7 +4,7 @@ use encompute_audit::{Counted, Heard, JobBundle, ReadAt, VersionBundle, WorkerBu
 use encompute_chain::{Block, BlockEvents, BlockHash, Client, Fact, ReadError};
 use encompute_protocol::{
     Address, BlobDigest, BlockNumber, JobId, Params, SplitIndex, Transcript, VersionId,
-    call::{ReadJob, ReadMeasurement, ReadModel, ReadParams, ReadSplit, ReadVersion, ReadWorker},
+    call::{ReadJob, ReadMeasurement, ReadModel, ReadParams, ReadPlatform, ReadSplit, ReadVersion, ReadWorker},
     event::Event,
     wire::Message,
 };
@@ -132,14 +132,16 @@ pub async fn facts(client: &Client, job: JobId, head: Block) -> Result<JobBundle
     let Said { events, unread } = said(client, terms.requested_at..=last).await.map_err(reading("read the events"))?;
     let ParamsThen { params, unsure, treasuries } = params_then(client, terms.requested_at, &events).await?;
     let events: Vec<_> = events.into_iter().filter(|(_, event)| event.job() == Some(job)).collect();
-    let (worker, measurement) = match progress.worker {
-        None => (None, None),
+    let (worker, measurement, platform) = match progress.worker {
+        None => (None, None, None),
         Some(account) => {
             let claimed = hash_of(client, progress.claimed_at).await?;
             let found = read_in(client, claimed, ReadWorker { worker: account }).await?;
             let (record, _) = found.ok_or_else(|| missing("such worker"))?;
             let measurement = ReadMeasurement { measurement: record.measurement };
-            (Some((account, record)), read_in(client, head.hash, measurement).await?)
+            let measurement = read_in(client, head.hash, measurement).await?;
+            let platform = read_in(client, head.hash, ReadPlatform { platform: record.platform }).await?;
+            (Some((account, record)), measurement, platform)
         }
     };
     let mut juror_payouts = BTreeMap::new();
@@ -171,6 +173,7 @@ pub async fn facts(client: &Client, job: JobId, head: Block) -> Result<JobBundle
         treasuries,
         worker,
         measurement,
+        platform,
         juror_payouts,
         counted_at,
         unread_events: unread,

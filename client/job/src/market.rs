@@ -338,6 +338,7 @@ pub fn reason_words(reason: Reason) -> String {
         Reason::VersionRevoked => "the version was revoked before the head was committed",
         Reason::AttestationExpired => "the worker's registration ran out before it committed",
         Reason::MeasurementRevoked => "the worker's code was revoked",
+        Reason::PlatformRevoked => "the worker's machine was revoked before it committed",
         Reason::HeadMismatch => "a committee found that the head gives something else than the worker committed",
         Reason::BlobMissing => "the worker did not post the transcript that it had committed",
         Reason::ResultMismatch => "the creator did not answer for a result that opens to nothing",

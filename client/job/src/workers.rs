@@ -8,7 +8,7 @@ use encompute_host::clock;
 use encompute_networks::Network;
 use encompute_protocol::{
     Address, BlockNumber, Offer, WorkerRecord,
-    call::{ReadCounts, ReadMeasurement, ReadWorker, ReadWorkerAt},
+    call::{ReadCounts, ReadMeasurement, ReadPlatform, ReadWorker, ReadWorkerAt},
     receipt::{OfferCall, SignedOffer},
     wire::Message,
 };
@@ -57,6 +57,15 @@ pub async fn checked_worker<M: ReadMarket>(
     let allowed = measurement.is_some_and(|entry| entry.valid_from <= at && entry.revoked_at.is_none());
     if !allowed {
         return Err(refused("measurement", "on the contract's allow-list", record.measurement.to_string()));
+    }
+    let platform = market.read(ReadPlatform { platform: record.platform }).await.map_err(JobError::Read)?;
+    let allowed = platform.is_some_and(|entry| entry.valid_from <= at && entry.revoked_at.is_none());
+    if !allowed {
+        return Err(refused(
+            "platform",
+            "a machine on the contract's list, under whose key the chain verified the quote",
+            record.platform.to_string(),
+        ));
     }
     let judge = Judge::of(&network.trust, [record.measurement])?;
     let evidence = blobs.get(record.evidence, EVIDENCE_LIMIT).await;

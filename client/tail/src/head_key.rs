@@ -9,12 +9,12 @@ use encompute_attest::{EvidenceRefused, HeadKeyEvidence, TrustRoot, UnixSeconds,
 use encompute_chain::{Account, ReadError};
 use encompute_envelope::{Context, PublicKeyError, RecipientPublic, SealError, Subject};
 use encompute_networks::Network;
-use encompute_protocol::call::{ReadMeasurement, ReadModel, ReadVersion, ReadWorker};
+use encompute_protocol::call::{ReadMeasurement, ReadModel, ReadPlatform, ReadVersion, ReadWorker};
 use encompute_protocol::statement::TeeKind;
 use encompute_protocol::wire::{DecodeError, Message};
 use encompute_protocol::{
     Address, BlockNumber, Bytes, ContractAddress, HeadKeyAnswer, HeadKeyCall, HeadKeyStatement, MeasurementId, Nonce,
-    SplitIndex, VersionId, VersionStatus, WorkerRecord,
+    PlatformId, SplitIndex, VersionId, VersionStatus, WorkerRecord,
 };
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
@@ -45,6 +45,8 @@ pub(crate) enum ReleaseRefused {
     Expired { account: Address, expires_at: BlockNumber, now: BlockNumber },
     #[error("measurement {measurement} {why}")]
     Measurement { measurement: MeasurementId, why: &'static str },
+    #[error("platform {platform} is not on the contract's list, or not any more")]
+    Platform { platform: PlatformId },
     #[error("version {version} split {split} is not sold here")]
     NotOurs { version: VersionId, split: SplitIndex },
     #[error("version {version} is {status:?}")]
@@ -140,10 +142,15 @@ impl HeadKeys {
         let measurement = record.measurement;
         let refused = |why| Err(ReleaseRefused::Measurement { measurement, why });
         match client.read(ReadMeasurement { measurement }).await? {
-            None => refused("is not on the contract's list"),
-            Some(entry) if entry.revoked_at.is_some() => refused("was revoked"),
-            Some(entry) if entry.valid_from > now => refused("is not valid yet"),
-            Some(_) => Ok(record),
+            None => return refused("is not on the contract's list"),
+            Some(entry) if entry.revoked_at.is_some() => return refused("was revoked"),
+            Some(entry) if entry.valid_from > now => return refused("is not valid yet"),
+            Some(_) => {}
+        }
+        let platform = record.platform;
+        match client.read(ReadPlatform { platform }).await? {
+            Some(entry) if entry.valid_from <= now && entry.revoked_at.is_none() => Ok(record),
+            _ => Err(ReleaseRefused::Platform { platform }),
         }
     }
 

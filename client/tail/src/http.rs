@@ -59,6 +59,7 @@ impl From<ReleaseRefused> for Refusal {
                 (StatusCode::FORBIDDEN, "not-registered")
             }
             ReleaseRefused::Measurement { .. } => (StatusCode::FORBIDDEN, "measurement"),
+            ReleaseRefused::Platform { .. } => (StatusCode::FORBIDDEN, "platform"),
             ReleaseRefused::NotOurs { .. } | ReleaseRefused::Status { .. } => (StatusCode::FORBIDDEN, "version"),
             ReleaseRefused::Signature => (StatusCode::FORBIDDEN, "signature"),
             ReleaseRefused::Evidence(_) | ReleaseRefused::Key(_) => (StatusCode::FORBIDDEN, "evidence"),

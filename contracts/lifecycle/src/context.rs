@@ -2,6 +2,7 @@
 
 use encompute_protocol::{
     Address, BlockNumber, ContractAddress, GenesisHash, Plancks, Signature, Signed, SigningAddress,
+    quote::{P256Key, P256Signature},
 };
 
 /// One call, as the platform reports it.
@@ -34,6 +35,12 @@ pub trait Host {
 
     /// Hash of a block before this one; `None` once the platform has forgotten it, after some 256 blocks.
     fn block_hash(&self, block: BlockNumber) -> Option<[u8; 32]>;
+
+    /// SHA-256 of `bytes`; none where the platform gives no answer, which must not pass for one.
+    fn sha_256(&self, bytes: &[u8]) -> Option<[u8; 32]>;
+
+    /// True only if the platform says that `key` made `signature` over `digest`, on P-256.
+    fn p256_verify(&self, digest: &[u8; 32], signature: &P256Signature, key: &P256Key) -> bool;
 }
 
 /// Half the order of secp256k1, big-endian.

@@ -1,4 +1,4 @@
-//! The governor: measurements, parameters, pause, succession. None of it touches a running job's
+//! The governor: measurements, platforms, parameters, pause, succession. None of it touches a running job's
 //! terms or keeps anybody from leaving.
 
 use crate::{
@@ -11,9 +11,12 @@ use crate::{
 };
 use encompute_protocol::{
     Address,
-    call::{AllowMeasurement, RevokeMeasurement, SetGovernor, SetParams, SetPaused},
-    event::{GovernorChanged, MeasurementAllowed, MeasurementRevoked, ParamsChanged, PausedChanged},
-    market::MeasurementRecord,
+    call::{AllowMeasurement, AllowPlatform, RevokeMeasurement, RevokePlatform, SetGovernor, SetParams, SetPaused},
+    event::{
+        GovernorChanged, MeasurementAllowed, MeasurementRevoked, ParamsChanged, PausedChanged, PlatformAllowed,
+        PlatformRevoked,
+    },
+    market::{MeasurementRecord, PlatformRecord},
 };
 
 fn must_govern<S: ReadState, H>(scene: &Scene<'_, S, H>) -> Result<(), Refusal> {
@@ -56,6 +59,45 @@ impl Decide for RevokeMeasurement {
         let mut draft = Draft::new(scene.state);
         draft.emit(MeasurementRevoked { measurement: self.measurement });
         draft.write(Write::Measurement(self.measurement, record));
+        Ok(Decision { changes: draft.finish(), answer: () })
+    }
+}
+
+impl Decide for AllowPlatform {
+    /// The governor. A platform that was announced once, even one revoked since, is not announced again.
+    fn decide<S: ReadState, H: Host>(&self, scene: &Scene<'_, S, H>) -> Result<Decision<()>, Refusal> {
+        must_govern(scene)?;
+        if self.platform.is_zero() {
+            return Err(Refusal::Missing { field: Field::Platform });
+        }
+        if let Some(PlatformRecord { valid_from, revoked_at }) = scene.state.platform(self.platform) {
+            return Err(match revoked_at {
+                Some(revoked_at) => Refusal::PlatformRevoked { revoked_at },
+                None => Refusal::PlatformKnown { valid_from },
+            });
+        }
+        let delay = scene.state.params().measurement_delay;
+        let valid_from = scene.at.block.checked_add(delay).ok_or(Refusal::NumbersExhausted)?;
+        let mut draft = Draft::new(scene.state);
+        draft.emit(PlatformAllowed { platform: self.platform, valid_from });
+        draft.write(Write::Platform(self.platform, PlatformRecord { valid_from, revoked_at: None }));
+        Ok(Decision { changes: draft.finish(), answer: () })
+    }
+}
+
+impl Decide for RevokePlatform {
+    /// The governor, at once and for good.
+    fn decide<S: ReadState, H: Host>(&self, scene: &Scene<'_, S, H>) -> Result<Decision<()>, Refusal> {
+        must_govern(scene)?;
+        let platform = self.platform;
+        let mut record = scene.state.platform(platform).ok_or(Refusal::UnknownPlatform { platform })?;
+        if let Some(revoked_at) = record.revoked_at {
+            return Err(Refusal::PlatformRevoked { revoked_at });
+        }
+        record.revoked_at = Some(scene.at.block);
+        let mut draft = Draft::new(scene.state);
+        draft.emit(PlatformRevoked { platform });
+        draft.write(Write::Platform(platform, record));
         Ok(Decision { changes: draft.finish(), answer: () })
     }
 }

@@ -224,6 +224,9 @@ impl Ledger {
             | Event::CapacityChanged(_)
             | Event::MeasurementAllowed(_)
             | Event::MeasurementRevoked(_)
+            | Event::PlatformAllowed(_)
+            | Event::PlatformRevoked(_)
+            | Event::KeyCertified(_)
             | Event::ParamsChanged(_)
             | Event::PausedChanged(_)
             | Event::GovernorChanged(_) => Ok(()),

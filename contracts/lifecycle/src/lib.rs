@@ -27,6 +27,7 @@
 
 extern crate alloc;
 
+pub mod attested;
 pub mod command;
 pub mod context;
 mod credit;

@@ -9,10 +9,11 @@ use crate::{
 };
 use alloc::{collections::BTreeMap, vec::Vec};
 use encompute_protocol::{
-    Address, BlobDigest, BlockNumber, DisputeRecord, JobId, JobProgress, JobTerms, MeasurementId, ModelId, ModelRecord,
-    Nonce, Params, Plancks, Rating, SplitIndex, SplitRecord, Text, VersionId, VersionRecord, WorkerRecord,
+    Address, BlobDigest, BlockNumber, DisputeRecord, JobId, JobProgress, JobTerms, KeyDigest, MeasurementId, ModelId,
+    ModelRecord, Nonce, Params, Plancks, PlatformId, Rating, SplitIndex, SplitRecord, Text, VersionId, VersionRecord,
+    WorkerRecord,
     event::Event,
-    market::{Counts, MeasurementRecord, Totals},
+    market::{AttestationKeyRecord, Counts, MeasurementRecord, PlatformRecord, Totals},
 };
 
 /// A market in memory, with the money that it holds and everything that it said.
@@ -34,6 +35,8 @@ pub struct Memory<H> {
     worker_urls: BTreeMap<Address, Text<200>>,
     worker_order: BTreeMap<u32, Address>,
     measurements: BTreeMap<MeasurementId, MeasurementRecord>,
+    platforms: BTreeMap<PlatformId, PlatformRecord>,
+    attestation_keys: BTreeMap<KeyDigest, AttestationKeyRecord>,
     job_terms: BTreeMap<JobId, JobTerms>,
     job_progress: BTreeMap<JobId, JobProgress>,
     credits: BTreeMap<Address, Plancks>,
@@ -70,6 +73,8 @@ impl<H: Host> Memory<H> {
             worker_urls: BTreeMap::new(),
             worker_order: BTreeMap::new(),
             measurements: BTreeMap::new(),
+            platforms: BTreeMap::new(),
+            attestation_keys: BTreeMap::new(),
             job_terms: BTreeMap::new(),
             job_progress: BTreeMap::new(),
             credits: BTreeMap::new(),
@@ -125,6 +130,8 @@ impl<H: Host> Memory<H> {
             Write::WorkerUrl(account, value) => drop(self.worker_urls.insert(account, value)),
             Write::WorkerAt(index, account) => drop(self.worker_order.insert(index, account)),
             Write::Measurement(id, value) => drop(self.measurements.insert(id, value)),
+            Write::Platform(id, value) => drop(self.platforms.insert(id, value)),
+            Write::AttestationKey(key, value) => drop(self.attestation_keys.insert(key, value)),
             Write::JobTerms(id, value) => drop(self.job_terms.insert(id, value)),
             Write::JobProgress(id, value) => drop(self.job_progress.insert(id, value)),
             Write::Credit(account, Plancks::ZERO) => drop(self.credits.remove(&account)),
@@ -207,6 +214,14 @@ impl<H> ReadState for Memory<H> {
 
     fn measurement(&self, id: MeasurementId) -> Option<MeasurementRecord> {
         self.measurements.get(&id).copied()
+    }
+
+    fn platform(&self, id: PlatformId) -> Option<PlatformRecord> {
+        self.platforms.get(&id).copied()
+    }
+
+    fn attestation_key(&self, key: KeyDigest) -> Option<AttestationKeyRecord> {
+        self.attestation_keys.get(&key).copied()
     }
 
     fn job_terms(&self, id: JobId) -> Option<JobTerms> {

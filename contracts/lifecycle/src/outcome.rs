@@ -11,7 +11,7 @@ pub enum Outcome {
     /// Everybody did their part: worker, creator and treasury are paid.
     Settled,
     /// It ended before a head, by nobody's fault: everything back. (`NoWorker`, `VersionRevoked`,
-    /// `MeasurementRevoked`, cancelled while requested.)
+    /// `MeasurementRevoked`, `PlatformRevoked`, cancelled while requested.)
     Refunded,
     /// The worker was late and the job is offered again: a small slash, the escrow stays.
     Retried,

@@ -3,7 +3,7 @@
 use crate::refusal::{Field, Param, Refusal};
 use encompute_protocol::{
     Address, BasisPoints, Blocks, Fees, Params, Plancks, SplitRecord, Windows,
-    market::{LONGEST_WINDOW, SHORTEST_WINDOW},
+    market::{LONGEST_REGISTRATION, LONGEST_WINDOW, SHORTEST_WINDOW},
 };
 
 /// Longest time from asking a stake or bond back to having it: no parameter may hold money longer.
@@ -151,7 +151,7 @@ pub fn check_params(params: &Params) -> Result<(), Refusal> {
         Param::RegistrationLimit,
         params.registration_limit.0.into(),
         u128::from(windows.head.0).max(2 * u128::from(windows.dispute.0)) + 2,
-        LONGEST_WINDOW.0.into(),
+        LONGEST_REGISTRATION.0.into(),
     )?;
     // Longer than any job, so that nobody leaves under work that may still be judged.
     within(Param::Unbonding, params.unbonding.0.into(), u128::from(longest_job(windows)) + 1, longest)?;

@@ -3,8 +3,8 @@
 use codec::{Decode, Encode};
 use core::fmt;
 use encompute_protocol::{
-    Address, BasisPoints, BlobDigest, BlockNumber, DisputeKind, JobId, ModelId, Plancks, PolicyId, SigningAddress,
-    SplitIndex, Stage, VersionId, VersionStatus,
+    Address, BasisPoints, BlobDigest, BlockNumber, DisputeKind, JobId, KeyDigest, MeasurementId, ModelId, Plancks,
+    PlatformId, PolicyId, SigningAddress, SplitIndex, Stage, VersionId, VersionStatus, quote::QuoteFault,
 };
 use scale_info::TypeInfo;
 
@@ -57,6 +57,8 @@ pub enum Field {
     Seal,
     #[codec(index = 21)]
     Part,
+    #[codec(index = 24)]
+    Platform,
 }
 
 /// A fact that an offer names otherwise than the request does.
@@ -117,6 +119,38 @@ pub enum Param {
     JobStakeFloor,
     #[codec(index = 17)]
     DisputeWindow,
+}
+
+/// A check on a quote that did not hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, TypeInfo)]
+pub enum QuoteCheck {
+    /// The statement names another kind of enclave.
+    #[codec(index = 0)]
+    TeeKind,
+    /// The attested code can be read and changed from outside.
+    #[codec(index = 1)]
+    Debug,
+    /// `MR_CONFIG_ID` is zero: the quote names no software.
+    #[codec(index = 2)]
+    NoSoftware,
+    /// The quote binds another statement or nonce.
+    #[codec(index = 3)]
+    ReportData,
+    /// Header and body are not signed by the attestation key.
+    #[codec(index = 4)]
+    QuoteSignature,
+    /// The quoting enclave can be read and changed from outside.
+    #[codec(index = 5)]
+    QuotingEnclaveDebug,
+    /// The quoting enclave's report binds another attestation key.
+    #[codec(index = 6)]
+    KeyBinding,
+    /// The quoting enclave's report is not signed by the PCK key.
+    #[codec(index = 7)]
+    PckSignature,
+    /// The platform has no SHA-256.
+    #[codec(index = 8)]
+    NoSha256,
 }
 
 macro_rules! refusals {
@@ -254,6 +288,23 @@ refusals! {
     MeasurementRevoked { revoked_at: BlockNumber } => "the measurement was revoked in block {revoked_at}";
     79 /// The measurement was announced before.
     MeasurementKnown { valid_from: BlockNumber } => "the measurement was announced before, for block {valid_from}";
+
+    80 /// The machine was never allowed.
+    UnknownPlatform { platform: PlatformId } => "platform {platform} was never allowed";
+    81 /// The machine may not be used yet.
+    PlatformNotYet { valid_from: BlockNumber, block: BlockNumber } => "the platform may be used from block {valid_from}, this is {block}";
+    82 /// The machine is revoked.
+    PlatformRevoked { revoked_at: BlockNumber } => "the platform was revoked in block {revoked_at}";
+    83 /// The machine was announced before.
+    PlatformKnown { valid_from: BlockNumber } => "the platform was announced before, for block {valid_from}";
+    84 /// No platform has vouched for the attestation key.
+    UnknownKey { key: KeyDigest } => "attestation key {key} was never certified";
+    85 /// Header and body are those of no quote that is known.
+    QuoteUnread { fault: QuoteFault } => "the quote is not read: {fault}";
+    86 /// The quote does not count.
+    QuoteRefused { check: QuoteCheck } => "the quote does not hold: {check:?}";
+    87 /// The quote attests other code than the registration names.
+    MeasurementMismatch { found: MeasurementId, wanted: MeasurementId } => "the quote attests {found}, the registration names {wanted}";
 
     90 /// A parameter is outside its bounds.
     ParamOutOfBounds { param: Param, found: u128, lowest: u128, highest: u128 } => "{param:?} is {found}, from {lowest} to {highest} is allowed";

@@ -1,11 +1,16 @@
 //! The platform's cryptography in software.
 
 use crate::context::Host;
-use encompute_protocol::{BlockNumber, Signature, SigningAddress, digest};
+use encompute_protocol::{
+    BlockNumber, Signature, SigningAddress, digest,
+    quote::{P256Key, P256Signature},
+};
 use k256::ecdsa::{RecoveryId, VerifyingKey};
+use p256::ecdsa::signature::hazmat::PrehashVerifier;
+use sha2::{Digest, Sha256};
 
 /// A [`Host`] that needs no platform: the same answers as the chain's Keccak host function and its
-/// 0x01 precompile, for simulators, clients and auditors.
+/// precompiles 0x01, 0x02 and 0x100, for simulators, clients and auditors.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Software;
 
@@ -24,6 +29,18 @@ impl Host for Software {
     /// No chain, no blocks: a hash that looks like one, the same for everybody.
     fn block_hash(&self, block: BlockNumber) -> Option<[u8; 32]> {
         Some(digest::keccak_256(&[b"encompute/simulated-block", &block.0.to_le_bytes()]))
+    }
+
+    fn sha_256(&self, bytes: &[u8]) -> Option<[u8; 32]> {
+        Some(Sha256::digest(bytes).into())
+    }
+
+    fn p256_verify(&self, digest: &[u8; 32], signature: &P256Signature, key: &P256Key) -> bool {
+        let mut point = [4; 65];
+        point[1..].copy_from_slice(&key.0);
+        let key = p256::ecdsa::VerifyingKey::from_sec1_bytes(&point);
+        let signature = p256::ecdsa::Signature::from_slice(&signature.0);
+        key.is_ok_and(|key| signature.is_ok_and(|signature| key.verify_prehash(digest, &signature).is_ok()))
     }
 }
 

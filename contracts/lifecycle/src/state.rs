@@ -2,10 +2,10 @@
 
 use alloc::vec::Vec;
 use encompute_protocol::{
-    Address, BlobDigest, DisputeRecord, JobId, JobProgress, JobTerms, MeasurementId, ModelId, ModelRecord, Nonce,
-    Params, Plancks, Rating, SplitIndex, SplitRecord, Text, VersionId, VersionRecord, WorkerRecord,
+    Address, BlobDigest, DisputeRecord, JobId, JobProgress, JobTerms, KeyDigest, MeasurementId, ModelId, ModelRecord,
+    Nonce, Params, Plancks, PlatformId, Rating, SplitIndex, SplitRecord, Text, VersionId, VersionRecord, WorkerRecord,
     event::Event,
-    market::{Counts, MeasurementRecord, Totals},
+    market::{AttestationKeyRecord, Counts, MeasurementRecord, PlatformRecord, Totals},
 };
 
 /// The market's state, read only. Every method is one storage item (or a part of the contract's root).
@@ -36,6 +36,10 @@ pub trait ReadState {
     fn worker_at(&self, index: u32) -> Option<Address>;
     /// One measurement.
     fn measurement(&self, id: MeasurementId) -> Option<MeasurementRecord>;
+    /// One platform.
+    fn platform(&self, id: PlatformId) -> Option<PlatformRecord>;
+    /// One certified attestation key.
+    fn attestation_key(&self, key: KeyDigest) -> Option<AttestationKeyRecord>;
     /// What a job's user bought.
     fn job_terms(&self, id: JobId) -> Option<JobTerms>;
     /// How far a job has come.
@@ -83,6 +87,10 @@ pub enum Write {
     WorkerAt(u32, Address),
     /// [`ReadState::measurement`].
     Measurement(MeasurementId, MeasurementRecord),
+    /// [`ReadState::platform`].
+    Platform(PlatformId, PlatformRecord),
+    /// [`ReadState::attestation_key`].
+    AttestationKey(KeyDigest, AttestationKeyRecord),
     /// [`ReadState::job_terms`].
     JobTerms(JobId, JobTerms),
     /// [`ReadState::job_progress`].

@@ -4,8 +4,9 @@ use crate::{price::Price, state::ReadState};
 use encompute_protocol::{
     Plancks, VersionStatus,
     call::{
-        Call, QuoteJob, ReadCounts, ReadCredit, ReadDispute, ReadGovernance, ReadJob, ReadMeasurement, ReadModel,
-        ReadNonce, ReadParams, ReadRating, ReadSplit, ReadTotals, ReadVersion, ReadWorker, ReadWorkerAt,
+        Call, QuoteJob, ReadAttestationKey, ReadCounts, ReadCredit, ReadDispute, ReadGovernance, ReadJob,
+        ReadMeasurement, ReadModel, ReadNonce, ReadParams, ReadPlatform, ReadRating, ReadSplit, ReadTotals,
+        ReadVersion, ReadWorker, ReadWorkerAt,
     },
 };
 
@@ -38,6 +39,8 @@ views! {
     ReadWorker: |message, state| state.worker(message.worker).zip(state.worker_url(message.worker));
     ReadWorkerAt: |message, state| state.worker_at(message.index);
     ReadMeasurement: |message, state| state.measurement(message.measurement);
+    ReadPlatform: |message, state| state.platform(message.platform);
+    ReadAttestationKey: |message, state| state.attestation_key(message.key);
     ReadJob: |message, state| state.job_terms(message.job).zip(state.job_progress(message.job));
     ReadCredit: |message, state| state.credit(message.account);
     ReadDispute: |message, state| state.dispute(message.job);

@@ -1,8 +1,9 @@
 //! Workers: registration, stake, capacity.
 
 use crate::{
+    attested::{Attested, Expected, attested, quote_identity},
     command::{Decide, Decision, Scene},
-    context::{Host, signer_of},
+    context::{Host, is_canonical},
     draft::Draft,
     model::must_have_left,
     refusal::{Field, Refusal},
@@ -10,7 +11,7 @@ use crate::{
 };
 use alloc::vec::Vec;
 use encompute_protocol::{
-    Address, BlockNumber, Nonce, Plancks, RegistrationStatement, WorkerRecord,
+    Address, BlockNumber, Nonce, Plancks, PlatformId, QuoteIdentity, RegistrationStatement, Signed, WorkerRecord,
     call::{AddStake, AskStake, BeginRegistration, RegisterWorker, SetCapacity, TakeStake},
     event::{CapacityChanged, Movement, NonceIssued, WorkerRegistered},
 };
@@ -57,14 +58,14 @@ impl Decide for BeginRegistration {
 }
 
 impl Decide for RegisterWorker {
-    /// Anybody with a nonce and an allowed measurement. Refused while jobs run under the present
+    /// Anybody with a nonce, and a quote over it by allowed code on an allowed platform. Refused while jobs run under the present
     /// registration: what their receipts name stays as it was at the claim. Claims stop one head window
     /// before a registration ends, so a worker that wants to renew is never kept from it for longer.
     fn decide<S: ReadState, H: Host>(&self, scene: &Scene<'_, S, H>) -> Result<Decision<()>, Refusal> {
         let (at, state) = (scene.at, scene.state);
-        let nonce = self.check(scene)?;
+        let proved = self.check(scene)?;
         let before = state.worker(at.caller);
-        let mut worker = self.record(before.as_ref(), nonce, at.block);
+        let mut worker = self.record(before.as_ref(), &proved, at.block);
         let mut draft = Draft::new(state);
         if before.is_none() {
             let mut counts = state.counts();
@@ -75,7 +76,8 @@ impl Decide for RegisterWorker {
         draft.emit(WorkerRegistered {
             worker: at.caller,
             measurement: self.measurement,
-            quote: self.quote,
+            platform: proved.platform,
+            quote: proved.quote,
             evidence: self.evidence,
             expires_at: self.expires_at,
         });
@@ -95,21 +97,66 @@ impl Decide for RegisterWorker {
     }
 }
 
+/// What the contract found out itself about a registration.
+struct Proved {
+    nonce: Nonce,
+    platform: PlatformId,
+    quote: QuoteIdentity,
+}
+
 trait RegistrationRules {
-    fn check<S: ReadState, H: Host>(&self, scene: &Scene<'_, S, H>) -> Result<Nonce, Refusal>;
-    fn record(&self, before: Option<&WorkerRecord>, nonce: Nonce, block: BlockNumber) -> WorkerRecord;
+    fn check<S: ReadState, H: Host>(&self, scene: &Scene<'_, S, H>) -> Result<Proved, Refusal>;
+    fn check_words<S: ReadState, H: Host>(&self, scene: &Scene<'_, S, H>) -> Result<(), Refusal>;
+    fn record(&self, before: Option<&WorkerRecord>, proved: &Proved, block: BlockNumber) -> WorkerRecord;
 }
 
 impl RegistrationRules for RegisterWorker {
-    /// The nonce that this registration answers, if everything but the stake is right.
-    fn check<S: ReadState, H: Host>(&self, scene: &Scene<'_, S, H>) -> Result<Nonce, Refusal> {
+    /// What the quote proves, if everything but the stake is right.
+    fn check<S: ReadState, H: Host>(&self, scene: &Scene<'_, S, H>) -> Result<Proved, Refusal> {
+        let (at, state) = (scene.at, scene.state);
+        self.check_words(scene)?;
+        let nonce = state.registration_nonce(at.caller).ok_or(Refusal::NoNonce)?;
+        if let Some(before) = state.worker(at.caller) {
+            if before.in_flight > 0 {
+                return Err(Refusal::JobsInFlight { found: before.in_flight });
+            }
+            if before.quote == quote_identity(scene.host, &self.quote) {
+                return Err(Refusal::QuoteReused);
+            }
+        }
+        let statement = RegistrationStatement {
+            genesis: at.genesis,
+            contract: at.contract,
+            account: at.caller,
+            signing: self.signing,
+            hpke: self.hpke,
+            payout: self.payout,
+            tee: self.tee,
+            expires_at: self.expires_at,
+        };
+        let statement = scene.host.keccak_256(&statement.preimage());
+        let found = if is_canonical(&self.signature) { scene.host.recover(&statement, &self.signature) } else { None };
+        if found != Some(self.signing) {
+            return Err(Refusal::WrongSigner { found, wanted: self.signing });
+        }
+        let platform = scene.platform_of(&self.quote.attestation_key)?;
+        let expected = Expected { statement, nonce, tee: self.tee };
+        let Attested { measurement, quote } = attested(scene.host, &self.quote, &expected)?;
+        if measurement != self.measurement {
+            return Err(Refusal::MeasurementMismatch { found: measurement, wanted: self.measurement });
+        }
+        Ok(Proved { nonce, platform, quote })
+    }
+
+    /// Refuses what is missing, a life outside its bounds, code that is not listed.
+    fn check_words<S: ReadState, H: Host>(&self, scene: &Scene<'_, S, H>) -> Result<(), Refusal> {
         let (at, state) = (scene.at, scene.state);
         for (missing, field) in [
             (self.signing.is_zero(), Field::Signing),
             (self.hpke.is_zero(), Field::Hpke),
             (self.payout == Address::default(), Field::Payout),
             (self.measurement.is_zero(), Field::Measurement),
-            (self.quote.is_zero(), Field::Quote),
+            (self.quote.signed.as_slice().is_empty(), Field::Quote),
             (self.evidence.is_zero(), Field::Evidence),
             (self.url.as_str().is_empty(), Field::Url),
         ] {
@@ -126,43 +173,20 @@ impl RegistrationRules for RegisterWorker {
         if self.expires_at < from || self.expires_at > to {
             return Err(Refusal::RegistrationLength { expires_at: self.expires_at, from, to });
         }
-        scene.measurement_must_be_usable(self.measurement)?;
-        if let Some(before) = state.worker(at.caller) {
-            if before.in_flight > 0 {
-                return Err(Refusal::JobsInFlight { found: before.in_flight });
-            }
-            if before.quote == self.quote {
-                return Err(Refusal::QuoteReused);
-            }
-        }
-        let nonce = state.registration_nonce(at.caller).ok_or(Refusal::NoNonce)?;
-        let statement = RegistrationStatement {
-            genesis: at.genesis,
-            contract: at.contract,
-            account: at.caller,
-            signing: self.signing,
-            hpke: self.hpke,
-            payout: self.payout,
-            tee: self.tee,
-            expires_at: self.expires_at,
-        };
-        let found = signer_of(scene.host, &statement, &self.signature);
-        if found != Some(self.signing) {
-            return Err(Refusal::WrongSigner { found, wanted: self.signing });
-        }
-        Ok(nonce)
+        scene.measurement_must_be_usable(self.measurement)
     }
 
     /// The new record, with stake and history of the one before.
-    fn record(&self, before: Option<&WorkerRecord>, nonce: Nonce, block: BlockNumber) -> WorkerRecord {
+    fn record(&self, before: Option<&WorkerRecord>, proved: &Proved, block: BlockNumber) -> WorkerRecord {
         WorkerRecord {
             signing: self.signing,
             hpke: self.hpke,
             payout: self.payout,
             measurement: self.measurement,
-            quote: self.quote,
+            platform: proved.platform,
+            quote: proved.quote,
             evidence: self.evidence,
-            nonce,
+            nonce: proved.nonce,
             registered_at: block,
             expires_at: self.expires_at,
             stake: before.map(|worker| worker.stake).unwrap_or_default(),

@@ -13,7 +13,10 @@ use encompute_protocol::{
     Address, BasisPoints, BlobDigest, BlockNumber, Blocks, JobId, Nonce, Plancks, PolicyId, SplitIndex, Stage, Text,
     VersionHash, VersionId, call::*,
 };
-use world::*;
+use world::{
+    quotes::{OTHER_CODE, measurement_of},
+    *,
+};
 
 #[test]
 fn a_worker_without_a_place_or_stake_or_time_takes_no_job() {
@@ -83,7 +86,7 @@ fn stake_and_bond_leave_only_when_free_and_after_their_time() {
 }
 
 #[test]
-fn a_registration_wants_a_fresh_nonce_a_new_quote_an_allowed_measurement_and_its_own_key() {
+fn a_registration_wants_a_fresh_nonce_an_allowed_measurement_and_its_own_key() {
     let mut world = World::new();
     let good = world.registration(0, world.block + 100);
     let register = |world: &mut World, message: &RegisterWorker| {
@@ -92,9 +95,8 @@ fn a_registration_wants_a_fresh_nonce_a_new_quote_an_allowed_measurement_and_its
     };
     assert_eq!(register(&mut world, &good), Err(Refusal::NoNonce));
     world.call(WORKERS[0], BeginRegistration {}).unwrap();
+    let good = world.registration(0, world.block + 100);
     assert_eq!(register(&mut world, &good), Ok(()));
-    let quote = world.worker(0).quote;
-    assert_eq!(register(&mut world, &RegisterWorker { quote, ..good.clone() }), Err(Refusal::QuoteReused));
     let measurement = encompute_protocol::MeasurementId([9; 32]);
     let unknown = register(&mut world, &RegisterWorker { measurement, ..good.clone() });
     assert_eq!(unknown, Err(Refusal::UnknownMeasurement));
@@ -132,10 +134,10 @@ fn no_two_nonces_of_an_account_are_the_same_even_in_one_block() {
 #[test]
 fn a_measurement_waits_for_its_delay_and_stays_revoked() {
     let mut world = World::new();
-    let measurement = encompute_protocol::MeasurementId([9; 32]);
+    let measurement = measurement_of(OTHER_CODE);
     world.call(GOVERNOR, AllowMeasurement { measurement }).unwrap();
     world.call(WORKERS[0], BeginRegistration {}).unwrap();
-    let message = RegisterWorker { measurement, ..world.registration(0, world.block + 100) };
+    let message = world.registration_of(OTHER_CODE, 0, world.block + 100);
     let (valid_from, block) = (BlockNumber(world.block + 3), BlockNumber(world.block));
     let early = world.call(WORKERS[0], message.clone());
     assert_eq!(early, Err(Refusal::MeasurementNotYet { valid_from, block }));
@@ -166,6 +168,7 @@ fn parameters_outside_their_bounds_are_refused() {
     assert_eq!(refused(&|params| params.windows.claim = Blocks(1)), Param::ClaimWindow);
     assert_eq!(refused(&|params| params.windows.accept = Blocks(100_801)), Param::AcceptWindow);
     assert_eq!(refused(&|params| params.registration_limit = Blocks(21)), Param::RegistrationLimit);
+    assert_eq!(refused(&|params| params.registration_limit = Blocks(14_401)), Param::RegistrationLimit);
     assert_eq!(refused(&|params| params.unbonding = Blocks(100)), Param::Unbonding);
     assert_eq!(refused(&|params| params.head_fee_base = Plancks(0)), Param::HeadFeeBase);
     assert_eq!(refused(&|params| params.head_fee_per_unit = Plancks(u128::MAX)), Param::HeadFeePerUnit);

@@ -302,6 +302,8 @@ fn invariant_14_a_head_is_committed_only_under_the_registration_and_version_of_t
                 prop_assert!(worker.registered_at <= was.claimed_at && worker.expires_at.0 > world.block);
                 let measurement = world.market.measurement(worker.measurement).unwrap();
                 prop_assert!(measurement.revoked_at.is_none());
+                let platform = world.market.platform(worker.platform).unwrap();
+                prop_assert!(platform.revoked_at.is_none());
                 let version = world.market.version(terms.version).unwrap();
                 prop_assert!(version.status != encompute_protocol::VersionStatus::Revoked);
                 prop_assert!(was.claimed_at <= is.finished_at && is.finished_at.0 <= world.block);

@@ -254,6 +254,31 @@ fn a_revoked_measurement_stops_claims_and_commitments_and_frees_the_job() {
 }
 
 #[test]
+fn a_revoked_platform_stops_claims_and_commitments_and_frees_the_job() {
+    let mut world = World::new();
+    let (job, other) = (world.claimed(), world.requested());
+    let (platform, at) = (PLATFORMS[0], BlockNumber(world.block));
+    world.call(GOVERNOR, RevokePlatform { platform }).unwrap();
+    let revoked = Refusal::PlatformRevoked { revoked_at: at };
+    let message = world.commitment(0, job);
+    assert_eq!(world.call(WORKERS[0], message), Err(revoked));
+    assert_eq!(world.call(WORKERS[0], ClaimJob { job: other }), Err(revoked));
+    let credits = world.credits_of(|world| world.call(STRANGER, PokeJob { job }).unwrap());
+    assert_eq!(credits, [(USERS[0], ESCROW)]);
+    assert_eq!(stage(&world, job), (Stage::Failed, Some(Reason::PlatformRevoked)));
+    assert_eq!(world.worker(0).stake.0, 40_000);
+    // Another machine takes what was only requested; a head that is on chain outlives its machine.
+    world.call(WORKERS[1], ClaimJob { job: other }).unwrap();
+    let message = world.commitment(1, other);
+    world.call(WORKERS[1], message).unwrap();
+    world.call(GOVERNOR, RevokePlatform { platform: PLATFORMS[1] }).unwrap();
+    let (features, result) = (world.digest(), world.digest());
+    world.call(USERS[0], SendFeatures { job: other, policy: PolicyId(1), features }).unwrap();
+    world.call(CREATORS[0], CommitResult { job: other, result }).unwrap();
+    world.call(USERS[0], AcceptResult { job: other }).unwrap();
+}
+
+#[test]
 fn a_split_without_a_tail_ends_with_its_head() {
     let mut world = World::new();
     let request = |world: &mut World| {

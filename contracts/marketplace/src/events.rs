@@ -4,9 +4,9 @@
 //! as the protocol writes them.
 
 use encompute_protocol::{
-    Address, BlobDigest, BlockNumber, DisputeKind, Fees, JobId, MeasurementId, ModelId, Nonce, Params, Plancks,
-    PolicyId, QuoteIdentity, Rating, Reason, ReceiptDigest, Signature, SplitIndex, Stage, Verdict, VersionHash, VersionId,
-    VersionStatus,
+    Address, BlobDigest, BlockNumber, DisputeKind, Fees, JobId, KeyDigest, MeasurementId, ModelId, Nonce, Params,
+    Plancks, PlatformId, PolicyId, QuoteIdentity, Rating, Reason, ReceiptDigest, Signature, SplitIndex, Stage, Verdict,
+    VersionHash, VersionId, VersionStatus,
     event::{self, Cause, Event, Movement},
 };
 
@@ -284,6 +284,9 @@ pub struct WorkerRegistered {
     /// Its attested code.
     #[ink(topic)]
     pub measurement: MeasurementId,
+    /// The machine that attests it.
+    #[ink(topic)]
+    pub platform: PlatformId,
     /// Identity of its quote.
     pub quote: QuoteIdentity,
     /// Blob with the evidence.
@@ -318,6 +321,35 @@ pub struct MeasurementRevoked {
     /// Which.
     #[ink(topic)]
     pub measurement: MeasurementId,
+}
+
+/// A platform was announced.
+#[ink::event]
+pub struct PlatformAllowed {
+    /// Which.
+    #[ink(topic)]
+    pub platform: PlatformId,
+    /// First block at which it may be used.
+    pub valid_from: BlockNumber,
+}
+
+/// A platform was revoked.
+#[ink::event]
+pub struct PlatformRevoked {
+    /// Which.
+    #[ink(topic)]
+    pub platform: PlatformId,
+}
+
+/// An attestation key is vouched for.
+#[ink::event]
+pub struct KeyCertified {
+    /// Keccak-256 of the key.
+    #[ink(topic)]
+    pub key: KeyDigest,
+    /// The machine that made it.
+    #[ink(topic)]
+    pub platform: PlatformId,
 }
 
 /// Parameters of new jobs changed.
@@ -375,10 +407,13 @@ pub fn emit(event: Event) {
         VersionPublished { version, model, manifest }
         VersionStatusChanged { version, status }
         NonceIssued { worker, nonce }
-        WorkerRegistered { worker, measurement, quote, evidence, expires_at }
+        WorkerRegistered { worker, measurement, platform, quote, evidence, expires_at }
         CapacityChanged { worker, capacity }
         MeasurementAllowed { measurement, valid_from }
         MeasurementRevoked { measurement }
+        PlatformAllowed { platform, valid_from }
+        PlatformRevoked { platform }
+        KeyCertified { key, platform }
         ParamsChanged { params }
         PausedChanged { paused }
         GovernorChanged { governor }

@@ -2,7 +2,10 @@
 //! signatures and payments.
 
 use encompute_lifecycle::{Context, Host, Payout, Refusal};
-use encompute_protocol::{Address, BlockNumber, ContractAddress, GenesisHash, Plancks, Signature, SigningAddress};
+use encompute_protocol::{
+    Address, BlockNumber, ContractAddress, GenesisHash, Plancks, Signature, SigningAddress,
+    quote::{P256Key, P256Signature},
+};
 use ink::{
     U256,
     env::{DefaultEnvironment, Environment, hash::Keccak256},
@@ -109,14 +112,41 @@ impl Host for Platform {
         // Zeros stand for a block that the platform has forgotten.
         Some(hash_of(block)).filter(|hash| *hash != [0; 32])
     }
+
+    fn sha_256(&self, bytes: &[u8]) -> Option<[u8; 32]> {
+        precompile(SHA_256, bytes)
+    }
+
+    fn p256_verify(&self, digest: &[u8; 32], signature: &P256Signature, key: &P256Key) -> bool {
+        let mut input = [0; 160];
+        input[..32].copy_from_slice(digest);
+        input[32..96].copy_from_slice(&signature.0);
+        input[96..].copy_from_slice(&key.0);
+        // Nothing but the whole word 1 is a yes: no answer is what a wrong signature and a missing precompile give.
+        precompile(P256_VERIFY, &input) == Some(ONE)
+    }
 }
 
 /// Where the platform recovers secp256k1 signers.
-const EC_RECOVER: [u8; 20] = {
-    let mut address = [0; 20];
-    address[19] = 1;
-    address
+const EC_RECOVER: [u8; 20] = at(0, 1);
+/// Where it hashes.
+const SHA_256: [u8; 20] = at(0, 2);
+/// Where it verifies signatures on P-256.
+const P256_VERIFY: [u8; 20] = at(1, 0);
+/// Its yes.
+const ONE: [u8; 32] = {
+    let mut word = [0; 32];
+    word[31] = 1;
+    word
 };
+
+/// The address that ends so.
+const fn at(high: u8, low: u8) -> [u8; 20] {
+    let mut address = [0; 20];
+    address[18] = high;
+    address[19] = low;
+    address
+}
 
 /// The one word that the precompile at `address` answers; `None` for any other answer. Precompiles
 /// fail with an empty success.

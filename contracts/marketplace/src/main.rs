@@ -20,11 +20,11 @@ mod marketplace {
     use encompute_lifecycle::{Decide, Refusal, View};
     // Not `Address`: ink! gives this module one of its own.
     use encompute_protocol::{
-        DisputeRecord, Fees, GenesisHash, JobId, JobProgress, JobTerms, ModelId, ModelRecord, Nonce, Params, Plancks, Rating, SplitRecord,
-        Text, VersionId, VersionRecord, Windows, WorkerRecord,
+        DisputeRecord, Fees, GenesisHash, JobId, JobProgress, JobTerms, ModelId, ModelRecord, Nonce, Params, Plancks,
+        PlatformId, Rating, SplitRecord, Text, VersionId, VersionRecord, Windows, WorkerRecord,
         call::*,
         ids,
-        market::{Counts, MeasurementRecord, Totals},
+        market::{AttestationKeyRecord, Counts, MeasurementRecord, PlatformRecord, Totals},
     };
 
     /// Everything that the marketplace keeps.
@@ -219,6 +219,12 @@ mod marketplace {
             self.execute(&call)
         }
 
+        /// Anybody shows that an attestation key was made on a platform of the allow-list.
+        #[ink(message, selector = 0x00000036)]
+        pub fn certify_key(&mut self, call: CertifyKey) -> Result<PlatformId, Refusal> {
+            self.execute(&call)
+        }
+
         /// The governor announces a measurement; it may be used after the delay.
         #[ink(message, selector = 0x00000040)]
         pub fn allow_measurement(&mut self, call: AllowMeasurement) -> Result<(), Refusal> {
@@ -228,6 +234,18 @@ mod marketplace {
         /// The governor revokes a measurement at once.
         #[ink(message, selector = 0x00000041)]
         pub fn revoke_measurement(&mut self, call: RevokeMeasurement) -> Result<(), Refusal> {
+            self.execute(&call)
+        }
+
+        /// The governor announces a platform; it may be used after the delay of measurements.
+        #[ink(message, selector = 0x00000045)]
+        pub fn allow_platform(&mut self, call: AllowPlatform) -> Result<(), Refusal> {
+            self.execute(&call)
+        }
+
+        /// The governor revokes a platform at once.
+        #[ink(message, selector = 0x00000046)]
+        pub fn revoke_platform(&mut self, call: RevokePlatform) -> Result<(), Refusal> {
             self.execute(&call)
         }
 
@@ -342,6 +360,18 @@ mod marketplace {
         /// What a job's user thought of it.
         #[ink(message, selector = 0x0000008f)]
         pub fn rating(&self, call: ReadRating) -> Result<Option<Rating>, Refusal> {
+            self.answer(&call)
+        }
+
+        /// One platform.
+        #[ink(message, selector = 0x00000090)]
+        pub fn platform(&self, call: ReadPlatform) -> Result<Option<PlatformRecord>, Refusal> {
+            self.answer(&call)
+        }
+
+        /// One certified attestation key.
+        #[ink(message, selector = 0x00000091)]
+        pub fn attestation_key(&self, call: ReadAttestationKey) -> Result<Option<AttestationKeyRecord>, Refusal> {
             self.answer(&call)
         }
     }

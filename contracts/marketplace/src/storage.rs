@@ -2,9 +2,10 @@
 
 use encompute_lifecycle::{ReadState, Refusal, Write, price, refusal::Field};
 use encompute_protocol::{
-    Address, BlobDigest, DisputeRecord, GenesisHash, JobId, JobProgress, JobTerms, MeasurementId, ModelId, ModelRecord, Nonce, Params,
-    Plancks, Rating, SplitIndex, SplitRecord, Text, VersionId, VersionRecord, WorkerRecord,
-    market::{Counts, MeasurementRecord, Totals},
+    Address, BlobDigest, DisputeRecord, GenesisHash, JobId, JobProgress, JobTerms, KeyDigest, MeasurementId, ModelId,
+    ModelRecord, Nonce, Params, Plancks, PlatformId, Rating, SplitIndex, SplitRecord, Text, VersionId, VersionRecord,
+    WorkerRecord,
+    market::{AttestationKeyRecord, Counts, MeasurementRecord, PlatformRecord, Totals},
 };
 use ink::{
     scale::{Encode, EncodeLike},
@@ -50,6 +51,8 @@ pub struct Market {
     worker_urls: Mapping<Address, Stored<Text<200>>>,
     workers_in_order: Mapping<u32, Stored<Address>>,
     measurements: Mapping<MeasurementId, Stored<MeasurementRecord>>,
+    platforms: Mapping<PlatformId, Stored<PlatformRecord>>,
+    attestation_keys: Mapping<KeyDigest, Stored<AttestationKeyRecord>>,
     job_terms: Mapping<JobId, Stored<JobTerms>>,
     job_progress: Mapping<JobId, Stored<JobProgress>>,
     credits: Mapping<Address, Stored<Plancks>>,
@@ -85,6 +88,8 @@ impl Market {
             worker_urls: Mapping::new(),
             workers_in_order: Mapping::new(),
             measurements: Mapping::new(),
+            platforms: Mapping::new(),
+            attestation_keys: Mapping::new(),
             job_terms: Mapping::new(),
             job_progress: Mapping::new(),
             credits: Mapping::new(),
@@ -120,6 +125,8 @@ impl Market {
             Write::WorkerUrl(account, url) => insert(&mut self.worker_urls, account, url),
             Write::WorkerAt(index, account) => insert(&mut self.workers_in_order, index, account),
             Write::Measurement(id, measurement) => insert(&mut self.measurements, id, measurement),
+            Write::Platform(id, platform) => insert(&mut self.platforms, id, platform),
+            Write::AttestationKey(key, record) => insert(&mut self.attestation_keys, key, record),
             Write::JobTerms(id, terms) => insert(&mut self.job_terms, id, terms),
             Write::JobProgress(id, progress) => insert(&mut self.job_progress, id, progress),
             Write::Credit(account, Plancks::ZERO) => self.credits.remove(account),
@@ -197,6 +204,14 @@ impl ReadState for Market {
 
     fn measurement(&self, id: MeasurementId) -> Option<MeasurementRecord> {
         self.measurements.get(id).map(record)
+    }
+
+    fn platform(&self, id: PlatformId) -> Option<PlatformRecord> {
+        self.platforms.get(id).map(record)
+    }
+
+    fn attestation_key(&self, key: KeyDigest) -> Option<AttestationKeyRecord> {
+        self.attestation_keys.get(key).map(record)
     }
 
     fn job_terms(&self, id: JobId) -> Option<JobTerms> {

@@ -4,9 +4,9 @@
 //! the calldata's length with its argument's; [`Call::calldata`] is the only way to be accepted.
 
 use crate::{
-    Address, BlobDigest, BlockNumber, CostUnits, DisputeKind, HeadDigest, JobId, KeyDigest, MeasurementId, Mode,
-    ModelId, Params, Plancks, PolicyId, QuoteIdentity, Signature, SigningAddress, SplitIndex, TailDigest, Text,
-    Verdict, VersionHash, VersionId, receipt::SignedOffer, statement::TeeKind,
+    Address, BlobDigest, BlockNumber, CostUnits, DisputeKind, HeadDigest, JobId, KeyDigest, KeyParts, MeasurementId,
+    Mode, ModelId, Params, Plancks, PlatformId, PolicyId, QuoteParts, Signature, SigningAddress, SplitIndex,
+    TailDigest, Text, Verdict, VersionHash, VersionId, receipt::SignedOffer, statement::TeeKind,
 };
 use alloc::vec::Vec;
 use codec::{Decode, Encode};
@@ -242,10 +242,11 @@ calls! {
         payout: Address,
         /// Which kind of enclave.
         tee: TeeKind,
-        /// Attested code; must be on the allow-list.
+        /// Attested code; must be on the allow-list, and the one in the quote.
         measurement: MeasurementId,
-        /// Identity of the quote.
-        quote: QuoteIdentity,
+        /// The signed part of the quote over the [`crate::RegistrationStatement`] and the nonce; its attestation key
+        /// must be certified, on a platform of the allow-list.
+        quote: QuoteParts,
         /// Blob with the evidence.
         evidence: BlobDigest,
         /// First block at which the registration no longer holds.
@@ -272,6 +273,12 @@ calls! {
         capacity: u16,
     } -> ();
 
+    /// Anybody shows that an attestation key was made on a platform of the allow-list.
+    0x36 certify_key => CertifyKey {
+        /// What vouches for it.
+        key: KeyParts,
+    } -> PlatformId;
+
     /// The governor announces a measurement; it may be used after the delay.
     0x40 allow_measurement => AllowMeasurement {
         /// Identity of attested code.
@@ -281,6 +288,16 @@ calls! {
     0x41 revoke_measurement => RevokeMeasurement {
         /// Identity of attested code.
         measurement: MeasurementId,
+    } -> ();
+    /// The governor announces a platform; it may be used after the delay of measurements.
+    0x45 allow_platform => AllowPlatform {
+        /// Identity of a machine.
+        platform: PlatformId,
+    } -> ();
+    /// The governor revokes a platform at once.
+    0x46 revoke_platform => RevokePlatform {
+        /// Identity of a machine.
+        platform: PlatformId,
     } -> ();
     /// The governor sets the parameters of new jobs, within their bounds.
     0x42 set_params => SetParams {
@@ -370,6 +387,16 @@ calls! {
         /// Which job.
         job: JobId,
     } -> Option<crate::Rating>;
+    /// One platform.
+    0x90 platform => ReadPlatform {
+        /// Which.
+        platform: PlatformId,
+    } -> Option<crate::market::PlatformRecord>;
+    /// One certified attestation key.
+    0x91 attestation_key => ReadAttestationKey {
+        /// Keccak-256 of its 64 bytes.
+        key: KeyDigest,
+    } -> Option<crate::market::AttestationKeyRecord>;
 }
 
 /// One split as its creator publishes it.

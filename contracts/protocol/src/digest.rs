@@ -61,6 +61,11 @@ digest!(
     MeasurementId[32]
 );
 digest!(
+    /// Identity of a machine that may attest: Keccak-256 over its PCK key and its quoting enclave's signer and
+    /// product ([`crate::QuoteParts::platform_preimage`]).
+    PlatformId[32]
+);
+digest!(
     /// Identity of a quote: Keccak-256 over its signed header and body, never over the whole quote,
     /// whose unsigned parts anyone can alter.
     QuoteIdentity[32]

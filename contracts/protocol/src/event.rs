@@ -4,9 +4,9 @@
 //! [`EVENTS`]. The data of an event is the SCALE of all its fields in order.
 
 use crate::{
-    Address, BlobDigest, BlockNumber, DisputeKind, Fees, JobId, MeasurementId, ModelId, Nonce, Params, Plancks,
-    PolicyId, QuoteIdentity, Rating, Reason, ReceiptDigest, Signature, SplitIndex, Stage, Verdict, VersionHash,
-    VersionId, VersionStatus,
+    Address, BlobDigest, BlockNumber, DisputeKind, Fees, JobId, KeyDigest, MeasurementId, ModelId, Nonce, Params,
+    Plancks, PlatformId, PolicyId, QuoteIdentity, Rating, Reason, ReceiptDigest, Signature, SplitIndex, Stage, Verdict,
+    VersionHash, VersionId, VersionStatus,
 };
 use codec::{Decode, Encode};
 use scale_info::TypeInfo;
@@ -256,11 +256,13 @@ events! {
         nonce: Nonce,
     }
     /// A worker registered or renewed.
-    WorkerRegistered [worker, measurement] {
+    WorkerRegistered [worker, measurement, platform] {
         /// The worker.
         worker: Address,
         /// Its attested code.
         measurement: MeasurementId,
+        /// The machine that attests it.
+        platform: PlatformId,
         /// Identity of its quote.
         quote: QuoteIdentity,
         /// Blob with the evidence.
@@ -286,6 +288,25 @@ events! {
     MeasurementRevoked [measurement] {
         /// Which.
         measurement: MeasurementId,
+    }
+    /// A platform was announced.
+    PlatformAllowed [platform] {
+        /// Which.
+        platform: PlatformId,
+        /// First block at which it may be used.
+        valid_from: BlockNumber,
+    }
+    /// A platform was revoked.
+    PlatformRevoked [platform] {
+        /// Which.
+        platform: PlatformId,
+    }
+    /// An attestation key is vouched for.
+    KeyCertified [key, platform] {
+        /// Keccak-256 of the key.
+        key: KeyDigest,
+        /// The machine that made it.
+        platform: PlatformId,
     }
     /// Parameters of new jobs changed.
     ParamsChanged [] {
@@ -390,6 +411,9 @@ impl Event {
             | Self::CapacityChanged(_)
             | Self::MeasurementAllowed(_)
             | Self::MeasurementRevoked(_)
+            | Self::PlatformAllowed(_)
+            | Self::PlatformRevoked(_)
+            | Self::KeyCertified(_)
             | Self::ParamsChanged(_)
             | Self::PausedChanged(_)
             | Self::GovernorChanged(_) => None,

@@ -31,6 +31,8 @@ pub mod headkey;
 pub mod ids;
 pub mod manifest;
 pub mod market;
+pub mod quote;
+pub mod rating;
 pub mod receipt;
 #[cfg(feature = "signing")]
 pub mod signing;
@@ -40,7 +42,7 @@ pub mod wire;
 
 pub use amount::{BasisPoints, CostUnits, Plancks};
 pub use digest::{
-    BlobDigest, ContractAddress, GenesisHash, HeadDigest, KeyDigest, MeasurementId, Nonce, QuoteIdentity,
+    BlobDigest, ContractAddress, GenesisHash, HeadDigest, KeyDigest, MeasurementId, Nonce, PlatformId, QuoteIdentity,
     ReceiptDigest, RoundReceiptDigest, SigningAddress, TailDigest, VersionHash,
 };
 pub use dispute::{DisputeKind, DisputeRecord, Verdict};
@@ -48,9 +50,11 @@ pub use headkey::{HeadKeyAnswer, HeadKeyCall};
 pub use ids::{Address, BlockNumber, Blocks, JobId, ModelId, PolicyId, RoundIndex, SplitIndex, VersionId};
 pub use manifest::{JobRequest, ReleasePolicy, SplitManifest, VersionManifest};
 pub use market::{
-    Fees, JobProgress, JobTerms, Mode, ModelRecord, Params, Rating, RatingReason, Ratings, Reason, SplitRecord, Stage,
-    VersionRecord, VersionStatus, Windows, WorkerRecord,
+    Fees, JobProgress, JobTerms, Mode, ModelRecord, Params, Reason, SplitRecord, Stage, VersionRecord, VersionStatus,
+    Windows, WorkerRecord,
 };
+pub use quote::{KeyParts, QuoteParts};
+pub use rating::{Rating, RatingReason, Ratings};
 pub use receipt::{Offer, Receipt, RoundReceipt, Signature, Signed, Transcript};
 pub use statement::{HeadKeyStatement, RegistrationStatement};
 pub use text::{Bytes, Text};

@@ -4,8 +4,8 @@
 
 use crate::{
     Address, BasisPoints, BlobDigest, BlockNumber, Blocks, CostUnits, HeadDigest, KeyDigest, MeasurementId, ModelId,
-    Nonce, Plancks, PolicyId, QuoteIdentity, SigningAddress, SplitIndex, TailDigest, VersionHash, VersionId,
-    dispute::DisputeKind,
+    Nonce, Plancks, PlatformId, PolicyId, QuoteIdentity, Ratings, SigningAddress, SplitIndex, TailDigest, VersionHash,
+    VersionId, dispute::DisputeKind,
 };
 use codec::{Decode, Encode, MaxEncodedLen};
 use scale_info::TypeInfo;
@@ -97,6 +97,9 @@ pub enum Reason {
     /// The worker's measurement was revoked before it committed, or before its head was of use.
     #[codec(index = 42)]
     MeasurementRevoked,
+    /// The machine that the worker runs on was revoked before it committed.
+    #[codec(index = 43)]
+    PlatformRevoked,
     /// A dispute ended without a ruling: the job goes on where it stood.
     #[codec(index = 50)]
     ArbiterTimeout,
@@ -141,6 +144,10 @@ pub const SHORTEST_WINDOW: Blocks = Blocks(2);
 /// Longest window that parameters may set: a week of 6-second blocks.
 pub const LONGEST_WINDOW: Blocks = Blocks(100_800);
 
+/// Longest life of a registration that parameters may set: a day of 6-second blocks, less on a faster chain. A
+/// fault in a verifier is contained no later than that.
+pub const LONGEST_REGISTRATION: Blocks = Blocks(14_400);
+
 /// What governs new jobs. Changes never touch jobs that exist.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, MaxEncodedLen, TypeInfo)]
 pub struct Params {
@@ -170,7 +177,7 @@ pub struct Params {
     pub registration_limit: Blocks,
     /// From asking for a stake or bond back to having it.
     pub unbonding: Blocks,
-    /// From announcing a measurement to its first registration.
+    /// From announcing a measurement or a platform to its first registration.
     pub measurement_delay: Blocks,
     /// Windows of new jobs.
     pub windows: Windows,
@@ -216,60 +223,6 @@ pub struct ModelRecord {
     pub current: Option<VersionId>,
     /// What its users thought of it.
     pub ratings: Ratings,
-}
-
-/// What settled payers thought of a model, each weighing what he paid for the run.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Encode, Decode, MaxEncodedLen, TypeInfo)]
-pub struct Ratings {
-    /// Jobs that were rated.
-    pub count: u32,
-    /// Head and tail fees of those jobs.
-    pub fees: Plancks,
-    /// The same, each times its grade.
-    pub graded_fees: Plancks,
-}
-
-impl Ratings {
-    /// The mean grade in hundredths, 100 to 500, rounded down; none before anybody has rated.
-    pub fn mean_hundredths(&self) -> Option<u32> {
-        // Grades are 5 at most, so the quotient is 500 at most.
-        let mean = self.graded_fees.0.checked_mul(100)?.checked_div(self.fees.0)?;
-        u32::try_from(mean).ok()
-    }
-}
-
-/// What a settled payer thinks of one run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, MaxEncodedLen, TypeInfo)]
-pub struct Rating {
-    /// 1, the worst, to 5, the best.
-    pub grade: u8,
-    /// Why.
-    pub why: RatingReason,
-}
-
-impl Rating {
-    /// The best grade.
-    pub const BEST: u8 = 5;
-}
-
-/// Why a run was rated as it was. Numbers are stable.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, MaxEncodedLen, TypeInfo)]
-pub enum RatingReason {
-    /// Nothing in particular.
-    #[codec(index = 0)]
-    General,
-    /// How right the answer was.
-    #[codec(index = 1)]
-    Answer,
-    /// How long it took.
-    #[codec(index = 2)]
-    Time,
-    /// How well the model is described.
-    #[codec(index = 3)]
-    Description,
-    /// What it cost for what it gave.
-    #[codec(index = 4)]
-    Price,
 }
 
 /// A version's life. It only moves forward.
@@ -334,6 +287,8 @@ pub struct WorkerRecord {
     pub payout: Address,
     /// Identity of its attested code.
     pub measurement: MeasurementId,
+    /// Identity of the machine that attests it.
+    pub platform: PlatformId,
     /// Identity of the quote that attests it.
     pub quote: QuoteIdentity,
     /// Blob with the quote, its collateral and the statement.
@@ -369,6 +324,24 @@ pub struct MeasurementRecord {
     pub valid_from: BlockNumber,
     /// When it was revoked, if it was.
     pub revoked_at: Option<BlockNumber>,
+}
+
+/// A machine whose quotes registrations may show.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, MaxEncodedLen, TypeInfo)]
+pub struct PlatformRecord {
+    /// First block at which it may be used.
+    pub valid_from: BlockNumber,
+    /// When it was revoked, if it was.
+    pub revoked_at: Option<BlockNumber>,
+}
+
+/// An attestation key that a platform's PCK key vouches for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, MaxEncodedLen, TypeInfo)]
+pub struct AttestationKeyRecord {
+    /// The machine whose quoting enclave made it.
+    pub platform: PlatformId,
+    /// When that was shown last.
+    pub certified_at: BlockNumber,
 }
 
 /// What a job costs its user, part by part.

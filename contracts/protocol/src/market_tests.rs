@@ -12,6 +12,8 @@ fn every_record_fits_one_storage_item() {
         ("worker", WorkerRecord::max_encoded_len()),
         ("terms", JobTerms::max_encoded_len()),
         ("progress", JobProgress::max_encoded_len()),
+        ("platform", PlatformRecord::max_encoded_len()),
+        ("attestation key", AttestationKeyRecord::max_encoded_len()),
     ];
     for (record, length) in lengths {
         assert!(length <= STORAGE_ITEM_LIMIT_BYTES, "{record} may have {length} bytes");

@@ -187,6 +187,8 @@ fn records_have_the_bytes_of_their_vectors() {
             record("JobProgress", &progress()),
             record("DisputeRecord", &dispute()),
             record("DisputeRecord", &posting()),
+            record("PlatformRecord", &platform()),
+            record("AttestationKeyRecord", &attestation_key()),
         ]),
     );
 }
@@ -263,7 +265,7 @@ fn values() -> Vec<Defect> {
         one::<Bytes<4>>("Bytes<4>", "a length of four gigabytes", vec![0x03, 0xff, 0xff, 0xff, 0xff]),
         one::<Stage>("Stage", "the number kept for disputes", vec![8]),
         one::<Mode>("Mode", "a mode too many", vec![3]),
-        one::<Reason>("Reason", "a number without a meaning", vec![43]),
+        one::<Reason>("Reason", "a number without a meaning", vec![44]),
         one::<VersionStatus>("VersionStatus", "a status too many", vec![4]),
         one::<statement::TeeKind>("TeeKind", "an enclave nobody knows", vec![2]),
         one::<Option<JobId>>("Option<JobId>", "neither none nor some", vec![2, 0, 0, 0, 0, 0, 0, 0, 0]),

@@ -84,13 +84,14 @@ pub fn judge<'a>(
 /// The row of the refund table that a stage change means; none where no money moves.
 fn row_of(change: &JobStageChanged) -> Option<Row> {
     use Reason::{
-        CreatorRefused, CreatorTimeout, MeasurementRevoked, NoWorker, UserNoShow, VersionRevoked, WorkerTimeout,
+        CreatorRefused, CreatorTimeout, MeasurementRevoked, NoWorker, PlatformRevoked, UserNoShow, VersionRevoked,
+        WorkerTimeout,
     };
     match (change.to, change.reason) {
         (Stage::Settled, _) => Some(Row::Settled),
         (Stage::Requested, Some(WorkerTimeout)) => Some(Row::Retried),
         (Stage::Failed, Some(WorkerTimeout)) => Some(Row::TimedOut),
-        (Stage::Failed, Some(NoWorker | VersionRevoked | MeasurementRevoked)) => Some(Row::Refunded),
+        (Stage::Failed, Some(NoWorker | VersionRevoked | MeasurementRevoked | PlatformRevoked)) => Some(Row::Refunded),
         (Stage::Failed, Some(UserNoShow)) => Some(Row::Stopped),
         (Stage::Failed, Some(CreatorTimeout | CreatorRefused)) => Some(Row::CreatorFailed),
         (Stage::Cancelled, _) if change.from == Some(Stage::Requested) => Some(Row::Refunded),

@@ -161,6 +161,19 @@ impl Chain {
         outcome
     }
 
+    /// What the platform answers at an address that need not be a contract's.
+    pub fn ask_platform(&mut self, address: H160, input: Vec<u8>) -> Said {
+        self.externalities.execute_with(|| {
+            let origin = RuntimeOrigin::signed(account(STRANGER));
+            let config = ExecConfig::new_substrate_tx();
+            match Revive::bare_call(origin, address, U256::zero(), limits(), input, &config).result {
+                Ok(returned) if returned.did_revert() => Said::Reverted(returned.data),
+                Ok(returned) => Said::Returned(returned.data),
+                Err(error) => stopped(error),
+            }
+        })
+    }
+
     /// What an auditor finds who has the contract's events, its own sums and its balance, nothing else.
     pub fn audit(&mut self) -> LedgerReport {
         let (stated, balance) = (self.read(&ReadTotals {}), self.balance());

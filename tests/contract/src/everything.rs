@@ -5,8 +5,8 @@ use encompute_protocol::{
     ContractAddress, DisputeKind, ModelId, Plancks, Rating, RatingReason, SplitIndex, VersionId,
     call::{
         AddBond, AddStake, AskBond, AskStake, CancelJob, DeprecateVersion, PokeJob, PostBlob, RateJob, RefuseFeatures,
-        RevokeMeasurement, RevokeVersion, SetCapacity, SetGovernor, SetParams, SetPaused, TakeBond, TakeStake,
-        WithdrawCredit,
+        RevokeMeasurement, RevokePlatform, RevokeVersion, SetCapacity, SetGovernor, SetParams, SetPaused, TakeBond,
+        TakeStake, WithdrawCredit,
     },
     dispute::PART_LIMIT_BYTES,
 };
@@ -57,6 +57,7 @@ pub fn everything(contract: ContractAddress) -> World {
     world.call(CREATORS[1], DeprecateVersion { version: VersionId(2) }).unwrap();
     world.call(GOVERNOR, RevokeVersion { version: VersionId(2) }).unwrap();
     world.call(GOVERNOR, RevokeMeasurement { measurement: MEASUREMENTS[1] }).unwrap();
+    world.call(GOVERNOR, RevokePlatform { platform: PLATFORMS[1] }).unwrap();
     world.call(GOVERNOR, SetParams { params: params() }).unwrap();
     world.call(GOVERNOR, SetPaused { paused: true }).unwrap();
     world.call(GOVERNOR, SetPaused { paused: false }).unwrap();

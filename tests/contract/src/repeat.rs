@@ -6,10 +6,10 @@ use crate::{
 };
 use encompute_lifecycle::{Command, Context, Memory, ReadState, Refusal, Software, View};
 use encompute_protocol::{
-    Address, JobId, ModelId, SplitIndex, VersionId,
+    Address, JobId, KeyDigest, ModelId, SplitIndex, VersionId,
     call::{
-        ReadCounts, ReadCredit, ReadDispute, ReadGovernance, ReadJob, ReadModel, ReadNonce, ReadParams, ReadRating,
-        ReadSplit, ReadTotals, ReadVersion, ReadWorker, ReadWorkerAt,
+        ReadAttestationKey, ReadCounts, ReadCredit, ReadDispute, ReadGovernance, ReadJob, ReadMeasurement, ReadModel,
+        ReadNonce, ReadParams, ReadPlatform, ReadRating, ReadSplit, ReadTotals, ReadVersion, ReadWorker, ReadWorkerAt,
     },
     event::Event,
 };
@@ -87,6 +87,13 @@ impl Chain {
         }
         for index in 0..=counts.workers {
             self.ask(rules, &ReadWorkerAt { index })?;
+        }
+        for measurement in *world::MEASUREMENTS {
+            self.ask(rules, &ReadMeasurement { measurement })?;
+        }
+        for (platform, machine) in world::PLATFORMS.iter().zip(world::MACHINES.iter()) {
+            self.ask(rules, &ReadPlatform { platform: *platform })?;
+            self.ask(rules, &ReadAttestationKey { key: KeyDigest::of(&machine.parts.attestation_key.0) })?;
         }
         let accounts: std::collections::BTreeSet<Address> = world.calls.iter().map(|(at, _)| at.caller).collect();
         for account in accounts.into_iter().chain(world::PAYOUTS) {

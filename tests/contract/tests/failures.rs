@@ -310,19 +310,25 @@ fn a_revoked_version_refunds_before_the_head_and_settles_after_it() {
 }
 
 #[test]
-fn a_measurement_revoked_after_the_claim_refunds_and_slashes_nobody() {
-    for (at, caller) in [(Stage::Claimed, STRANGER), (Stage::Claimed, USER)] {
+fn code_or_machine_revoked_after_the_claim_refunds_and_slashes_nobody() {
+    for (caller, reason) in [STRANGER, USER]
+        .into_iter()
+        .flat_map(|caller| [(caller, Reason::MeasurementRevoked), (caller, Reason::PlatformRevoked)])
+    {
         let mut world = a_world();
-        let job = world.at_stage(at);
-        world.call(GOVERNOR, RevokeMeasurement { measurement: MEASUREMENTS[0] }).unwrap();
-        let refused = act(&mut world, job, at, 0);
-        assert!(matches!(refused, Err(Refusal::MeasurementRevoked { .. })), "{refused:?}");
+        let job = world.at_stage(Stage::Claimed);
+        match reason {
+            Reason::PlatformRevoked => world.call(GOVERNOR, RevokePlatform { platform: PLATFORMS[0] }).unwrap(),
+            _ => world.call(GOVERNOR, RevokeMeasurement { measurement: MEASUREMENTS[0] }).unwrap(),
+        }
+        let refused = act(&mut world, job, Stage::Claimed, 0).unwrap_err();
+        assert!(matches!(refused, Refusal::MeasurementRevoked { .. } | Refusal::PlatformRevoked { .. }), "{refused:?}");
         match caller {
             USER => world.call(caller, CancelJob { job }).unwrap(),
             _ => world.call(caller, PokeJob { job }).unwrap(),
         }
         assert_eq!(world.worker(0).stake, Plancks(40_000));
-        ends(&world, job, Stage::Failed, Some(Reason::MeasurementRevoked), refunded());
+        ends(&world, job, Stage::Failed, Some(reason), refunded());
     }
 }
 

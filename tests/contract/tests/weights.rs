@@ -6,13 +6,14 @@
 
 use encompute_contract_tests::{
     Chain, Said, artifact, everything,
-    world::{MEASUREMENTS, STRANGER, TREASURY, WORKERS},
+    world::{MACHINES, MEASUREMENTS, PLATFORMS, STRANGER, TREASURY, WORKERS},
 };
 use encompute_protocol::{
-    JobId, ModelId, SplitIndex, VersionId,
+    JobId, KeyDigest, ModelId, SplitIndex, VersionId,
     call::{
-        Call, MESSAGES, QuoteJob, ReadCounts, ReadCredit, ReadDispute, ReadGovernance, ReadJob, ReadMeasurement,
-        ReadModel, ReadNonce, ReadParams, ReadRating, ReadSplit, ReadTotals, ReadVersion, ReadWorker, ReadWorkerAt,
+        Call, CertifyKey, MESSAGES, QuoteJob, ReadAttestationKey, ReadCounts, ReadCredit, ReadDispute, ReadGovernance,
+        ReadJob, ReadMeasurement, ReadModel, ReadNonce, ReadParams, ReadPlatform, ReadRating, ReadSplit, ReadTotals,
+        ReadVersion, ReadWorker, ReadWorkerAt, RegisterWorker,
     },
 };
 use serde_json::{Map, Value, json};
@@ -24,6 +25,9 @@ use std::collections::BTreeMap;
 const MOST_PICOSECONDS: u64 = 37_500_000_000;
 /// A block's proof is 10 MiB; no message may take more than a twentieth.
 const MOST_PROOF_BYTES: u64 = 512 * 1024;
+/// What a worker may weigh that comes or renews, and what shows its key: verifying one signature on P-256 is 1.8 ms.
+const MOST_REGISTRATION_PICOSECONDS: u64 = 6_500_000_000;
+const MOST_REGISTRATION_BYTES: usize = 2_048;
 /// The platform allows a mebibyte.
 const MOST_CODE_BYTES: usize = 512 * 1024;
 
@@ -47,6 +51,9 @@ fn measure() -> Weights {
     let mut weights = Weights::new();
     for (at, command) in &world.calls {
         let outcome = chain.send_at(at, command.calldata());
+        if command.name() == RegisterWorker::NAME {
+            assert!(command.calldata().len() <= MOST_REGISTRATION_BYTES, "{} bytes", command.calldata().len());
+        }
         if let Said::Returned(_) = outcome.said {
             weigh(&mut weights, command.name(), (outcome.weight.ref_time(), outcome.weight.proof_size()));
         }
@@ -69,6 +76,9 @@ fn measure() -> Weights {
     read(&mut chain, &mut weights, &ReadDispute { job: JobId(1) });
     read(&mut chain, &mut weights, &ReadRating { job: JobId(1) });
     read(&mut chain, &mut weights, &QuoteJob { version, split });
+    read(&mut chain, &mut weights, &ReadPlatform { platform: PLATFORMS[0] });
+    let key = KeyDigest::of(&MACHINES[0].parts.attestation_key.0);
+    read(&mut chain, &mut weights, &ReadAttestationKey { key });
     weights
 }
 
@@ -81,6 +91,9 @@ fn size_and_weights_are_the_recorded_ones_and_far_below_what_a_block_takes() {
     for (name, _, _) in MESSAGES {
         let (picoseconds, proof_bytes) = *weights.get(name).unwrap_or_else(|| panic!("{name} was not weighed"));
         assert!(picoseconds <= MOST_PICOSECONDS, "{name} takes {picoseconds} ps");
+        if [RegisterWorker::NAME, CertifyKey::NAME].contains(name) {
+            assert!(picoseconds <= MOST_REGISTRATION_PICOSECONDS, "{name} takes {picoseconds} ps");
+        }
         assert!(proof_bytes <= MOST_PROOF_BYTES, "{name} takes {proof_bytes} bytes of proof");
         messages.insert((*name).to_owned(), json!({ "ref_time_ps": picoseconds, "proof_bytes": proof_bytes }));
     }

@@ -2,7 +2,7 @@
 
 use crate::messages::canonical;
 use encompute_attest::{
-    Collateral, HeadKeyEvidence, RegistrationEvidence, TrustRoot, UnixSeconds, authenticate, quote_identity,
+    Collateral, HeadKeyEvidence, RegistrationEvidence, TrustRoot, UnixSeconds, authenticate, compact, quote_identity,
     unverified_measurement, unverified_report_data,
 };
 use encompute_protocol::wire::Message;
@@ -25,8 +25,14 @@ pub(crate) fn quotes(bytes: &[u8]) -> bool {
     read
 }
 
-/// Judged under Intel's root with the published collateral of one.
+/// Judged under Intel's root with the published collateral of one; cut down to what a contract is shown, which is the
+/// same quote.
 pub(crate) fn authenticated(bytes: &[u8]) {
+    if let Ok((parts, key)) = compact(bytes) {
+        let signed = encompute_protocol::digest::keccak_256(&[parts.signed.as_slice()]);
+        assert_eq!(quote_identity(bytes).ok().map(|identity| identity.0), Some(signed));
+        let _ = (parts.read().is_ok(), key.platform());
+    }
     let _ = authenticate(bytes, &PUBLISHED, &INTEL, THEN);
 }
 

@@ -2,7 +2,9 @@
 
 use codec::Decode;
 use encompute_networks::{Network, format_amount, parse_amount};
-use encompute_protocol::call::{Call, CommitHead, PublishVersion, RegisterWorker, RequestJob, SendFeatures};
+use encompute_protocol::call::{
+    Call, CertifyKey, CommitHead, PublishVersion, RegisterWorker, RequestJob, SendFeatures,
+};
 use encompute_protocol::event::{Event, SIGNATURES, decode_emitted, signature_topic};
 use encompute_protocol::manifest::{JobRequest, JobResult, ReleasedFeatures};
 use encompute_protocol::receipt::{OfferCall, RoundAnswer, RoundCall, SignedOffer, Transcript};
@@ -11,8 +13,8 @@ use encompute_protocol::{HeadKeyAnswer, HeadKeyCall, Receipt, SigningAddress};
 use std::path::Path;
 
 /// Calls that [`calls`] knows, by the byte before them.
-pub(crate) const CALLS: [&str; 5] =
-    ["request_job", "commit_head", "register_worker", "send_features", "publish_version"];
+pub(crate) const CALLS: [&str; 6] =
+    ["request_job", "commit_head", "register_worker", "send_features", "publish_version", "certify_key"];
 
 /// Decodes a message; if it is accepted, its bytes are its only encoding: nobody can say one thing in two ways that
 /// have two digests.
@@ -90,6 +92,7 @@ pub(crate) fn calls(bytes: &[u8]) -> bool {
         2 => call::<RegisterWorker>(bytes),
         3 => call::<SendFeatures>(bytes),
         4 => call::<PublishVersion>(bytes),
+        5 => call::<CertifyKey>(bytes),
         kind => {
             let event = Event::decode(event_name(*kind), bytes);
             if let Some(event) = &event {
@@ -100,9 +103,23 @@ pub(crate) fn calls(bytes: &[u8]) -> bool {
     }
 }
 
-/// An event as the chain emits it, found by its topic.
-pub(crate) fn topics(bytes: &[u8]) {
+/// A registration's quote as the contract reads it; an event as the chain emits it, found by its topic.
+pub(crate) fn looked_into(bytes: &[u8]) {
     match bytes.split_first() {
+        Some((2, bytes)) => {
+            if let Ok(call) = decode_exact::<RegisterWorker>(bytes, 4_096)
+                && let Ok(body) = call.quote.read()
+            {
+                assert_eq!(body.report_data().len(), 64);
+                let _ = (body.is_debug(), body.names_no_software(), body.measurement_preimage());
+            }
+        }
+        Some((5, bytes)) => {
+            if let Ok(CertifyKey { key }) = decode_exact(bytes, 4_096) {
+                assert_eq!(key.qe_binding().1.len(), 64);
+                let _ = (key.platform(), key.qe_is_debug());
+            }
+        }
         Some((kind, bytes)) if usize::from(*kind) >= CALLS.len() => {
             let topic = signature_topic(event_name(*kind)).expect("the name is in the list; qed");
             assert!(decode_emitted(&[topic], bytes).is_some());

@@ -64,8 +64,9 @@ impl Target {
 pub const REQUESTS: Target = Target::new("requests", 8 << 10, 64, messages::requests);
 /// What workers sign: transcripts, answers, offers, receipts. Judged: a signature is recovered.
 pub const RECEIPTS: Target = Target::new("receipts", 4 << 10, 64, messages::receipts).judged(64, 64, messages::recover);
-/// What the contract is told and says: calldata, events. Judged: events by their topic.
-pub const CALLS: Target = Target::new("calls", 1 << 10, 64, messages::calls).judged(64, 64, messages::topics);
+/// What the contract is told and says: calldata, events. Judged: quotes as the contract reads them, events by their
+/// topic.
+pub const CALLS: Target = Target::new("calls", 2 << 10, 64, messages::calls).judged(16, 64, messages::looked_into);
 /// Network files, and the amounts that people write.
 pub const NETWORKS: Target = Target::new("networks", 8 << 10, 1 << 10, messages::networks);
 /// Quotes. Judged: under Intel's root, with the published collateral of one.

@@ -8,7 +8,7 @@ use encompute_kit::{Chain, Market, Process, program};
 use encompute_networks::{LocalServices, Network, Root};
 use encompute_protocol::{
     Blocks, Plancks, WorkerRecord,
-    call::{AllowMeasurement, ReadWorker},
+    call::{AllowMeasurement, AllowPlatform, ReadWorker},
 };
 use std::path::{Path, PathBuf};
 
@@ -45,6 +45,8 @@ impl Ground {
         network.write(&folder.path().join("networks/local.toml")).unwrap();
         let measurement = attestation.said("measurement").unwrap().parse().unwrap();
         chain.account("//Alice").submit(AllowMeasurement { measurement }, Plancks::ZERO).await.unwrap();
+        let platform = attestation.said("platform").unwrap().parse().unwrap();
+        chain.account("//Alice").submit(AllowPlatform { platform }, Plancks::ZERO).await.unwrap();
         Self { chain, folder, gateway, attestation }
     }
 

@@ -13,7 +13,10 @@ use crate::{
 };
 use encompute_chain::{Account, Client, development};
 use encompute_networks::{LocalServices, Network};
-use encompute_protocol::{BlockNumber, Blocks, MeasurementId, Params, Plancks, call::AllowMeasurement};
+use encompute_protocol::{
+    BlockNumber, Blocks, MeasurementId, Params, Plancks, PlatformId,
+    call::{AllowMeasurement, AllowPlatform},
+};
 use serde_json::Value;
 use std::{
     collections::BTreeMap,
@@ -163,6 +166,8 @@ impl Services {
         let client = client.at_contract(contract);
         let measurement: MeasurementId = parsed(&started, "attestation", "measurement")?;
         signed(&client, GOVERNOR).submit(AllowMeasurement { measurement }, Plancks::ZERO).await?;
+        let platform: PlatformId = parsed(&started, "attestation", "platform")?;
+        signed(&client, GOVERNOR).submit(AllowPlatform { platform }, Plancks::ZERO).await?;
         around.write_networks(&network, &home.path().join("networks"))?;
         let mut market = Self { network, client, services: started, liars: BTreeMap::new(), around, home };
         if habits.liars {

@@ -2,6 +2,7 @@
 
 use crate::claims::{Claims, ReportData};
 use crate::collateral::Collateral;
+use crate::compact::compact;
 use crate::evidence::{Evidence, HeadKeyEvidence, HpkeKey, RegistrationEvidence};
 use crate::measurement::Measurement;
 use crate::platform::UnixSeconds;
@@ -119,6 +120,10 @@ pub fn appraise_registration(
     if let Some(verdict) = &verdict {
         checks.same("quote-identity", &record.quote, &verdict.claims.quote, "chain: worker record");
         checks.same("measurement", &record.measurement, &verdict.measurement_id, "chain: worker record");
+        match compact(evidence.quote.as_slice()) {
+            Ok((_, key)) => checks.same("platform", &record.platform, &key.platform(), "chain: worker record"),
+            Err(reason) => checks.failed("platform", &record.platform.to_string(), &reason, "chain: worker record"),
+        }
     }
     Appraisal { checks: checks.0, verdict }
 }

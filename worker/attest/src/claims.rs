@@ -102,7 +102,7 @@ pub fn unverified_measurement(quote: &[u8]) -> Result<Measurement, Refusal> {
     Measurement::of_report(&parse(quote)?.report).ok_or(Refusal::UnknownReport)
 }
 
-fn parse(quote: &[u8]) -> Result<Quote, Refusal> {
+pub(crate) fn parse(quote: &[u8]) -> Result<Quote, Refusal> {
     if quote.len() > QUOTE_LIMIT_BYTES {
         return Err(Refusal::QuoteTooLong { found_bytes: quote.len(), limit_bytes: QUOTE_LIMIT_BYTES });
     }
@@ -128,8 +128,12 @@ fn parse(quote: &[u8]) -> Result<Quote, Refusal> {
 }
 
 fn identity_of(quote: &[u8], parsed: &Quote) -> QuoteIdentity {
-    let signed = quote.get(..parsed.signed_length()).expect("a quote that parsed holds its own header and body; qed");
-    QuoteIdentity(keccak_256(&[signed]))
+    QuoteIdentity(keccak_256(&[signed_part(quote, parsed)]))
+}
+
+/// Header and body: what the quote's signature is over.
+pub(crate) fn signed_part<'a>(quote: &'a [u8], parsed: &Quote) -> &'a [u8] {
+    quote.get(..parsed.signed_length()).expect("a quote that parsed holds its own header and body; qed")
 }
 
 fn report_data(report: &Report) -> [u8; 64] {

@@ -24,6 +24,7 @@
 mod appraisal;
 mod claims;
 mod collateral;
+mod compact;
 mod evidence;
 mod kind;
 mod measurement;
@@ -48,6 +49,7 @@ pub use claims::{
     Claims, QUOTE_LIMIT_BYTES, ReportData, authenticate, quote_identity, unverified_measurement, unverified_report_data,
 };
 pub use collateral::{COLLATERAL_LIMIT_BYTES, Collateral, CollateralError};
+pub use compact::compact;
 pub use evidence::{Evidence, HPKE_KEY_BYTES, HeadKeyEvidence, HpkeKey, RegistrationEvidence, bound};
 pub use kind::{ParseQuoteKindError, QuoteKind};
 pub use measurement::{ComposeHash, Measurement, MrConfigId, Register, SgxMeasurement, TdxMeasurement};

@@ -32,6 +32,9 @@ pub enum Refusal {
     /// Neither a TDX domain's report nor an SGX enclave's.
     #[error("quote holds a report of an unknown kind")]
     UnknownReport,
+    /// The quote does not carry the certificate of the machine's key.
+    #[error("quote carries no PCK certificate with a P-256 key")]
+    PckCertificate,
     /// The code can be read and changed from outside. Never allowed.
     #[error("quote is from a machine in debug mode")]
     Debug,

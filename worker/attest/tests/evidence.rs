@@ -7,7 +7,7 @@ use codec::{Decode, Encode};
 use common::{NOW, collateral, measurement, pki, platform, policy};
 use encompute_attest::{
     Appraisal, Evidence, HeadKeyEvidence, HpkeKey, Measurement, Register, RegistrationEvidence, RegistrationFacts,
-    TrustRoot, appraise_head_key_request, appraise_registration, bound, quote_identity,
+    TrustRoot, appraise_head_key_request, appraise_registration, bound, compact, quote_identity,
 };
 use encompute_protocol::statement::TeeKind;
 use encompute_protocol::wire::{DecodeError, Message};
@@ -57,6 +57,7 @@ fn record(evidence: &RegistrationEvidence) -> WorkerRecord {
         hpke: KEY.digest(),
         payout: PAYOUT,
         measurement: Measurement::Tdx(measurement()).id(),
+        platform: compact(evidence.quote.as_slice()).unwrap().1.platform(),
         quote: quote_identity(evidence.quote.as_slice()).unwrap(),
         evidence: BlobDigest::of(&evidence.to_wire()),
         nonce: NONCE,
@@ -105,6 +106,7 @@ fn an_honest_registration_passes_every_check() {
             "tee",
             "quote-identity",
             "measurement",
+            "platform",
         ]
     );
     let attested = appraisal.into_attested(&evidence).unwrap();
@@ -156,7 +158,7 @@ fn a_quote_for_another_nonce_is_caught() {
 fn each_fact_that_differs_from_the_chain_is_named() {
     let evidence = evidence(statement(), NONCE);
     let honest = record(&evidence);
-    let lies: [(&str, WorkerRecord); 7] = [
+    let lies: [(&str, WorkerRecord); 8] = [
         ("evidence-digest", WorkerRecord { evidence: BlobDigest([0xee; 32]), ..honest }),
         ("statement-signing-key", WorkerRecord { signing: SigningAddress([0xee; 20]), ..honest }),
         ("statement-payout", WorkerRecord { payout: Address([0xee; 20]), ..honest }),
@@ -164,6 +166,7 @@ fn each_fact_that_differs_from_the_chain_is_named() {
         ("nonce", WorkerRecord { nonce: Nonce([0xee; 32]), ..honest }),
         ("quote-identity", WorkerRecord { quote: encompute_protocol::QuoteIdentity([0xee; 32]), ..honest }),
         ("measurement", WorkerRecord { measurement: encompute_protocol::MeasurementId([0xee; 32]), ..honest }),
+        ("platform", WorkerRecord { platform: encompute_protocol::PlatformId([0xee; 32]), ..honest }),
     ];
     for (id, record) in lies {
         assert_eq!(failed(&judged(&evidence, &record)), [id]);

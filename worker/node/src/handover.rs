@@ -13,7 +13,7 @@ use crate::state::opened;
 use encompute_attest::{RegistrationFacts, UnixSeconds, appraise_registration, network::Judge};
 use encompute_chain::ReadError;
 use encompute_head::RoundRun;
-use encompute_protocol::call::{ReadMeasurement, ReadWorker};
+use encompute_protocol::call::{ReadMeasurement, ReadPlatform, ReadWorker};
 use encompute_protocol::{
     Address, BlobDigest, JobId, Nonce, RoundIndex, RoundReceipt, RoundReceiptDigest, SigningAddress, Transcript,
     WorkerRecord,
@@ -166,6 +166,10 @@ impl Desk {
         let listed = client.read(ReadMeasurement { measurement: record.measurement }).await?;
         if !listed.is_some_and(|entry| entry.valid_from <= at && entry.revoked_at.is_none()) {
             return Err(unattested("its measurement is not on the contract's list"));
+        }
+        let listed = client.read(ReadPlatform { platform: record.platform }).await?;
+        if !listed.is_some_and(|entry| entry.valid_from <= at && entry.revoked_at.is_none()) {
+            return Err(unattested("its platform is not on the contract's list"));
         }
         let evidence = self.world.gateway.get(record.evidence, EVIDENCE_LIMIT).await;
         let evidence = evidence.map_err(|source| HandoverRefused::Fetch { what: "the evidence", source })?;

@@ -28,6 +28,8 @@ pub struct HealthReport {
     pub url: String,
     /// Identity of its attested code.
     pub measurement: String,
+    /// Identity of the machine that attests it.
+    pub platform: String,
     /// First block at which its registration no longer holds.
     pub registered_until: u32,
     /// Last block it has seen.
@@ -66,6 +68,7 @@ impl Health {
             signing_key: record.signing.to_string(),
             url: self.url.to_string(),
             measurement: record.measurement.to_string(),
+            platform: record.platform.to_string(),
             registered_until: record.expires_at.0,
             block: places.now().0,
             capacity: record.capacity,

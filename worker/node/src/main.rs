@@ -116,6 +116,7 @@ fn announce(ready: &Ready) {
         "account": ready.account.to_string(),
         "signing_key": ready.record.signing.to_string(),
         "measurement": ready.record.measurement.to_string(),
+        "platform": ready.record.platform.to_string(),
         "registered_until": ready.record.expires_at.0,
         "development_root": ready.development,
     });
@@ -150,9 +151,9 @@ fn exit_code(error: &RunError) -> u8 {
     match error {
         RunError::Connect(error) if error.class() == Class::Unreachable => UNREACHABLE,
         RunError::Read(error) if error.class() == Class::Unreachable => UNREACHABLE,
-        RunError::Register(RegisterError::Attest(AttestError::Refused(_) | AttestError::Measurement { .. })) => {
-            NOT_VERIFIED
-        }
+        RunError::Register(RegisterError::Attest(
+            AttestError::Refused(_) | AttestError::Measurement { .. } | AttestError::Platform { .. },
+        )) => NOT_VERIFIED,
         RunError::NoContract | RunError::NoGateway | RunError::Url | RunError::Trust(_) => USAGE,
         _ => FAILED,
     }
@@ -176,7 +177,7 @@ fn status(options: &Status) -> Result<(), Failure> {
     } else {
         let heads: Vec<_> = report.heads.iter().map(|head| format!("{}/{}", head.version, head.split)).collect();
         format!(
-            "worker      {}\nurl         {}\ntakes jobs  {}\nregistered  until block {} (now {})\nin hand     {} of {} jobs, {} offers out, {} rounds waiting\nheads       {}\nmeasurement {}",
+            "worker      {}\nurl         {}\ntakes jobs  {}\nregistered  until block {} (now {})\nin hand     {} of {} jobs, {} offers out, {} rounds waiting\nheads       {}\nmeasurement {}\nplatform    {}",
             report.account,
             report.url,
             if report.ready { "yes" } else { "no" },
@@ -188,6 +189,7 @@ fn status(options: &Status) -> Result<(), Failure> {
             report.rounds_waiting,
             if heads.is_empty() { "none yet".to_owned() } else { heads.join(", ") },
             report.measurement,
+            report.platform,
         )
     };
     let mut stdout = std::io::stdout().lock();

@@ -3,10 +3,14 @@
 use crate::world::{AttestError, World};
 use encompute_attest::Measurement;
 use encompute_chain::{ReadError, SubmitError};
-use encompute_protocol::call::{AddStake, BeginRegistration, ReadParams, ReadWorker, RegisterWorker, SetCapacity};
+use encompute_protocol::call::{
+    AddStake, BeginRegistration, CertifyKey, ReadAttestationKey, ReadParams, ReadWorker, RegisterWorker, SetCapacity,
+};
 use encompute_protocol::statement::TeeKind;
 use encompute_protocol::wire::Message;
-use encompute_protocol::{Address, BlockNumber, Params, Plancks, RegistrationStatement, Text, WorkerRecord};
+use encompute_protocol::{
+    Address, BlockNumber, KeyDigest, KeyParts, Params, Plancks, RegistrationStatement, Text, WorkerRecord,
+};
 use encompute_store::{Blobs, PutError};
 use tracing::{info, warn};
 
@@ -133,6 +137,8 @@ impl World {
         if !matches!(verdict.claims.measurement, Measurement::Tdx(_)) {
             warn!("the quote is no TDX quote, but the statement says so; verifiers will refuse it");
         }
+        let (quote, key) = self.compact(&evidence).await?;
+        self.certify(key).await?;
         let blob = self.gateway.put(evidence.to_wire().into()).await?;
         let call = RegisterWorker {
             signing: statement.signing,
@@ -140,7 +146,7 @@ impl World {
             payout: statement.payout,
             tee: statement.tee,
             measurement: verdict.measurement_id,
-            quote: verdict.claims.quote,
+            quote,
             evidence: blob,
             expires_at,
             capacity: wish.capacity,
@@ -151,6 +157,19 @@ impl World {
         let value = wanted_stake(wish, params).checked_sub(staked).unwrap_or(Plancks::ZERO);
         self.account.submit(call, value).await.map_err(submit("register"))?;
         info!(measurement = %verdict.measurement_id, root = %verdict.claims.root, %expires_at, "registered");
+        Ok(())
+    }
+
+    /// Shows the contract what vouches for the machine's attestation key, unless it knows: once in months.
+    async fn certify(&self, key: KeyParts) -> Result<(), RegisterError> {
+        let (digest, platform) = (KeyDigest::of(&key.attestation_key.0), key.platform());
+        let known = self.account.client().read(ReadAttestationKey { key: digest }).await?;
+        if known.is_some_and(|known| known.platform == platform) {
+            return Ok(());
+        }
+        let certified = self.account.submit(CertifyKey { key }, Plancks::ZERO).await;
+        certified.map_err(|source| RegisterError::Submit { doing: "certify the attestation key", source })?;
+        info!(key = %digest, %platform, "the attestation key is certified");
         Ok(())
     }
 

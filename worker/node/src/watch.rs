@@ -122,6 +122,10 @@ impl Watch {
                     error!("this worker's measurement was revoked: no new jobs until other code is registered");
                     self.desk.places().set_closed(true);
                 }
+                Event::PlatformRevoked(revoked) if revoked.platform == self.desk.record().platform => {
+                    error!("this machine's platform was revoked: no new jobs until it is listed and registered anew");
+                    self.desk.places().set_closed(true);
+                }
                 Event::ParamsChanged(_) => debug!("parameters changed; they are read again at the next renewal"),
                 _ => {}
             }

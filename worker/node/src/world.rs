@@ -6,8 +6,10 @@ use encompute_attest::network::{TrustError, policy_of};
 use encompute_attest::{Evidence, Refusal, TrustRoot, UnixSeconds, Verdict, bound, unverified_measurement, verify};
 use encompute_chain::{Account, ReadError};
 use encompute_networks::Network;
-use encompute_protocol::call::ReadMeasurement;
-use encompute_protocol::{Address, Bytes, ContractAddress, GenesisHash, MeasurementId, Nonce, Signed};
+use encompute_protocol::call::{ReadMeasurement, ReadPlatform};
+use encompute_protocol::{
+    Address, Bytes, ContractAddress, GenesisHash, KeyParts, MeasurementId, Nonce, PlatformId, QuoteParts, Signed,
+};
 use encompute_store::GatewayClient;
 
 /// The worker's ties to the outside.
@@ -50,6 +52,14 @@ pub enum AttestError {
     Measurement {
         /// Measurement in the quote.
         found: MeasurementId,
+        /// What the list says of it.
+        why: &'static str,
+    },
+    /// The machine is not on the contract's list.
+    #[error("platform {found} {why}")]
+    Platform {
+        /// Platform of the quote.
+        found: PlatformId,
         /// What the list says of it.
         why: &'static str,
     },
@@ -99,6 +109,25 @@ impl World {
             hpke_key: self.keys.hpke_key(),
         };
         Ok((evidence, verdict))
+    }
+
+    /// The part of this machine's quote that a registration carries, and what vouches for its attestation key; the
+    /// machine is one that the contract lists.
+    ///
+    /// # Errors
+    /// [`AttestError`].
+    pub async fn compact<S>(&self, evidence: &Evidence<S>) -> Result<(QuoteParts, KeyParts), AttestError> {
+        let (quote, key) = encompute_attest::compact(evidence.quote.as_slice())?;
+        let found = key.platform();
+        let client = self.account.client();
+        let now = client.head().await?.number;
+        let refused = |why| Err(AttestError::Platform { found, why });
+        match client.read(ReadPlatform { platform: found }).await? {
+            None => refused("is not on the contract's list; its governor can announce it"),
+            Some(entry) if entry.revoked_at.is_some() => refused("was revoked on the contract's list"),
+            Some(entry) if entry.valid_from > now => refused("is on the contract's list but not yet valid"),
+            Some(_) => Ok((quote, key)),
+        }
     }
 
     async fn check_listed(&self, found: MeasurementId) -> Result<(), AttestError> {

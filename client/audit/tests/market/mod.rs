@@ -4,9 +4,8 @@
 
 use encompute_attest::{
     Collateral, ComposeHash, HpkeKey, Permission, Policy, QuoteKind, Register, RegistrationEvidence,
-    TcbEvaluationNumber, TcbStatus, UnixSeconds, bound,
-    pki::{CollateralTerms, DevelopmentPki, DevelopmentSeed, PlatformTraits, development_measurement},
-    quote_identity,
+    TcbEvaluationNumber, TcbStatus, UnixSeconds, bound, compact,
+    pki::{CollateralTerms, DevelopmentPki, DevelopmentSeed, Platform, PlatformTraits, development_measurement},
 };
 use encompute_audit::{Counted, Heard, JobBundle, JobFacts, Judge, ReadAt, Report, audit_job};
 use encompute_fhe::BootstrapSet;
@@ -148,6 +147,8 @@ impl Market {
         let memory = Memory::new(GOVERNOR, params(), Software).unwrap();
         let mut market = Self { memory, block: 1, blobs: BTreeMap::new(), pki, job: JobId(1), plan };
         market.call(GOVERNOR, 0, AllowMeasurement { measurement: measurement_id() }).unwrap();
+        let platform = market.machine().platform_id().unwrap();
+        market.call(GOVERNOR, 0, AllowPlatform { platform }).unwrap();
         market.register();
         let floor = params().model_bond_floor.0;
         let model = market.call(CREATOR, floor, ListModel { name: Text::new("digits").unwrap() }).unwrap();
@@ -170,6 +171,10 @@ impl Market {
         market
     }
 
+    fn machine(&self) -> Platform {
+        self.pki.platform("worker-1", PlatformTraits::default()).unwrap()
+    }
+
     fn register(&mut self) {
         let nonce = self.call(WORKER, 0, BeginRegistration {}).unwrap();
         let hpke_key = HpkeKey([9; 1_216]);
@@ -183,10 +188,11 @@ impl Market {
             tee: TeeKind::Tdx,
             expires_at: BlockNumber(10_000),
         };
-        let platform = self.pki.platform("worker-1", PlatformTraits::default()).unwrap();
+        let platform = self.machine();
         let quote = platform.quote(&measurement(), Register([9; 48]), bound(&statement, &nonce));
         let collateral: Collateral = self.pki.collateral(platform.traits(), &CollateralTerms::current(NOW)).unwrap();
-        let identity = quote_identity(&quote).unwrap();
+        let (quote_parts, vouching) = compact(&quote).unwrap();
+        self.call(WORKER, 0, CertifyKey { key: vouching }).unwrap();
         let evidence = RegistrationEvidence {
             quote: Bytes::new(quote).unwrap(),
             collateral: Bytes::new(collateral.to_json()).unwrap(),
@@ -201,7 +207,7 @@ impl Market {
             payout: PAYOUT,
             tee: TeeKind::Tdx,
             measurement: measurement_id(),
-            quote: identity,
+            quote: quote_parts,
             evidence,
             expires_at: statement.expires_at,
             capacity: 2,
@@ -366,6 +372,7 @@ impl Market {
                 .map(|juror| (juror, memory.worker(juror).unwrap().payout))
                 .collect(),
             measurement: memory.measurement(measurement_id()),
+            platform: memory.platform(self.machine().platform_id().unwrap()),
             counted_at,
             unread_events: 0,
             blobs: self.blobs.clone(),

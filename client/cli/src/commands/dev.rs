@@ -142,6 +142,9 @@ async fn serve_attestation(attest: Attest) -> Outcome {
     let config = pretended()?;
     let pki = DevelopmentPki::from_seed(DevelopmentSeed::from_label(SEED_LABEL))
         .doing(Exit::Failed, "make the development PKI")?;
+    let machine = pki.platform(devservice::DEFAULT_MACHINE, config.traits.clone());
+    let machine = machine.doing(Exit::Failed, "make the development machine")?;
+    let platform = machine.platform_id().doing(Exit::Failed, "name the development machine")?;
     let listener = tokio::net::TcpListener::bind(attest.listen)
         .await
         .doing(Exit::Failed, &format!("listen on {}", attest.listen))?;
@@ -149,6 +152,7 @@ async fn serve_attestation(attest: Attest) -> Outcome {
     output::json(&json!({
         "ready": true, "service": "attestation", "listen": format!("http://{address}"),
         "measurement": config.measurement.id().to_string(),
+        "platform": platform.to_string(),
         "root_der": hex::encode(pki.trust_root().der()),
     }))?;
     devservice::serve(listener, config, stopped(attest.leash)).await.doing(Exit::Failed, "serve development quotes")
@@ -328,7 +332,7 @@ impl Exit {
     }
 }
 
-/// Finds the contract of an earlier start on this chain, or deploys one; announces the measurement.
+/// Finds the contract of an earlier start on this chain, or deploys one; announces measurement and platform.
 async fn contract(network: &mut Network, home: &Path, attestation: &Service) -> Outcome {
     let connect = |error: encompute_chain::ConnectError| {
         Failure::of(exit_of_chain(error.class()), "connect to the embedded chain", &error)
@@ -354,11 +358,10 @@ async fn contract(network: &mut Network, home: &Path, attestation: &Service) -> 
     };
     network.chain.contract = Some(address);
     let measurement = attestation.ready_text("measurement")?.parse().map_err(Exit::Failed.saying("the measurement"))?;
-    deployment::allow(
-        &client
-            .at_contract(address)
-            .signed_by(Signer::from_suri(GOVERNOR).doing(Exit::Failed, "read the governor's key")?),
-        measurement,
-    )
-    .await
+    let platform = attestation.ready_text("platform")?.parse().map_err(Exit::Failed.saying("the platform"))?;
+    let governor = client
+        .at_contract(address)
+        .signed_by(Signer::from_suri(GOVERNOR).doing(Exit::Failed, "read the governor's key")?);
+    deployment::allow(&governor, measurement).await?;
+    deployment::allow_platform(&governor, platform).await
 }

@@ -1,7 +1,8 @@
-//! `encompute govern`: puts the contract on a chain, and says which code may register as a worker.
+//! `encompute govern`: puts the contract on a chain, and says which code may register as a worker, on which machines.
 
 use crate::{
     args::{Common, Identity},
+    commands::inspect::Inspect,
     context::Context,
     deployment,
     failure::{Doing, Exit, Failure, Outcome, exit_of_chain},
@@ -9,8 +10,8 @@ use crate::{
 };
 use clap::{Args, Subcommand};
 use encompute_protocol::{
-    MeasurementId, Plancks,
-    call::{ReadMeasurement, RevokeMeasurement},
+    BlockNumber, MeasurementId, Plancks, PlatformId,
+    call::{ReadMeasurement, ReadPlatform, RevokeMeasurement, RevokePlatform},
 };
 use serde_json::json;
 
@@ -32,6 +33,19 @@ pub enum Govern {
     /// Revoke a measurement at once: its workers take no new jobs
     #[command(after_help = "Examples:\n  encompute govern revoke 0xae9e…7a87 --wallet governor")]
     Revoke(Measured),
+    /// Announce a platform: from `measurement_delay_blocks` on, that machine's quotes may register workers
+    #[command(
+        after_help = "Examples:\n  encompute govern inspect quote.json\n  encompute govern allow-platform 0x51c0…9e0d --wallet governor"
+    )]
+    AllowPlatform(Machine),
+    /// Say what a quote attests: the platform and the measurement to announce, verified up to the network's root
+    #[command(
+        after_help = "Examples:\n  encompute govern inspect quote.json\n  encompute govern inspect quote.bin --network mine.toml --json"
+    )]
+    Inspect(Inspect),
+    /// Revoke a platform at once: its workers take no new jobs, and jobs without a head are given back
+    #[command(after_help = "Examples:\n  encompute govern revoke-platform 0x51c0…9e0d --wallet governor")]
+    RevokePlatform(Machine),
 }
 
 /// One measurement.
@@ -39,6 +53,16 @@ pub enum Govern {
 pub struct Measured {
     /// Identity of the worker's code, as its ready line and `worker status` show it
     measurement: String,
+    /// Who signs: the governor
+    #[command(flatten)]
+    identity: Identity,
+}
+
+/// One machine.
+#[derive(Args)]
+pub struct Machine {
+    /// Identity of the machine's attestation, as a worker that may not register and `worker status` show it
+    platform: String,
     /// Who signs: the governor
     #[command(flatten)]
     identity: Identity,
@@ -52,6 +76,9 @@ impl Govern {
             Self::Deploy { identity } => deploy(&context, &identity, common).await,
             Self::Allow(measured) => measured.allow(&context, common).await,
             Self::Revoke(measured) => measured.revoke(&context, common).await,
+            Self::Inspect(inspect) => return inspect.run(common).await,
+            Self::AllowPlatform(machine) => machine.allow(&context, common).await,
+            Self::RevokePlatform(machine) => machine.revoke(&context, common).await,
         }
     }
 }
@@ -95,19 +122,50 @@ impl Measured {
     }
 }
 
-/// What the contract's list says of it now.
+impl Machine {
+    fn id(&self) -> Outcome<PlatformId> {
+        self.platform.parse().doing(Exit::Usage, &format!("read platform {:?}", self.platform))
+    }
+
+    async fn allow(self, context: &Context, common: &Common) -> Outcome {
+        let platform = self.id()?;
+        let account = context.account(&self.identity).await?;
+        deployment::allow_platform(&account, platform).await?;
+        show_platform(&account, platform, common).await
+    }
+
+    async fn revoke(self, context: &Context, common: &Common) -> Outcome {
+        let platform = self.id()?;
+        let account = context.account(&self.identity).await?;
+        let revoked = account.submit(RevokePlatform { platform }, Plancks::ZERO).await;
+        revoked.map_err(|error| Failure::of(exit_of_chain(error.class()), "revoke the platform", &error))?;
+        show_platform(&account, platform, common).await
+    }
+}
+
+/// What the contract's list says of a measurement now.
 async fn show(account: &encompute_chain::Account, measurement: MeasurementId, common: &Common) -> Outcome {
     let entry = crate::commands::market::read(account.client(), ReadMeasurement { measurement }).await?;
-    let (from, revoked) = (entry.map(|entry| entry.valid_from.0), entry.and_then(|entry| entry.revoked_at));
+    let entry = entry.map(|entry| (entry.valid_from, entry.revoked_at));
+    show_entry("measurement", &measurement.to_string(), entry, common)
+}
+
+/// What the contract's list says of a platform now.
+async fn show_platform(account: &encompute_chain::Account, platform: PlatformId, common: &Common) -> Outcome {
+    let entry = crate::commands::market::read(account.client(), ReadPlatform { platform }).await?;
+    let entry = entry.map(|entry| (entry.valid_from, entry.revoked_at));
+    show_entry("platform", &platform.to_string(), entry, common)
+}
+
+fn show_entry(what: &str, id: &str, entry: Option<(BlockNumber, Option<BlockNumber>)>, common: &Common) -> Outcome {
+    let (from, revoked) = (entry.map(|(from, _)| from.0), entry.and_then(|(_, revoked)| revoked));
     if common.json {
         let revoked_at = revoked.map(|block| block.0);
-        return output::json(
-            &json!({ "measurement": measurement.to_string(), "valid_from": from, "revoked_at": revoked_at }),
-        );
+        return output::json(&json!({ what: id, "valid_from": from, "revoked_at": revoked_at }));
     }
     match (from, revoked) {
-        (_, Some(block)) => output::text(&format!("{measurement} is revoked since block {block}")),
-        (Some(block), None) => output::text(&format!("{measurement} is valid from block {block} on")),
-        (None, None) => output::text(&format!("{measurement} is not on the list")),
+        (_, Some(block)) => output::text(&format!("{id} is revoked since block {block}")),
+        (Some(block), None) => output::text(&format!("{id} is valid from block {block} on")),
+        (None, None) => output::text(&format!("{id} is not on the list")),
     }
 }

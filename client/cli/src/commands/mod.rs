@@ -17,6 +17,7 @@ mod explain;
 mod features;
 pub mod gateway;
 pub mod govern;
+pub mod inspect;
 pub mod job;
 pub mod market;
 pub mod model;

@@ -110,6 +110,7 @@ fn can_judge<S: ReadState, H: Host>(
     Ok(!is_party
         && worker.expires_at > until
         && scene.measurement_must_be_usable(worker.measurement).is_ok()
+        && scene.platform_must_be_usable(worker.platform).is_ok()
         && worker.in_flight < worker.capacity
         && crate::worker::free_stake(worker)? >= job.terms.job_stake)
 }

@@ -42,6 +42,7 @@ impl Job {
             return Err(Refusal::RegistrationEndsTooSoon { expires_at: worker.expires_at, wanted: until });
         }
         scene.measurement_must_be_usable(worker.measurement)?;
+        scene.platform_must_be_usable(worker.platform)?;
         if worker.in_flight >= worker.capacity {
             return Err(Refusal::CapacityFull { in_flight: worker.in_flight, capacity: worker.capacity });
         }

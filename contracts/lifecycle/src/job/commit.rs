@@ -22,6 +22,7 @@ impl Decide for CommitHead {
         job.must_be_on_time(block)?;
         job.version_must_stand(scene)?;
         scene.measurement_must_be_usable(worker.measurement)?;
+        scene.platform_must_be_usable(worker.platform)?;
         if block >= worker.expires_at {
             return Err(Refusal::RegistrationExpired { expires_at: worker.expires_at, block });
         }

@@ -57,7 +57,7 @@ impl Decide for RefuseFeatures {
 }
 
 impl Decide for PokeJob {
-    /// Anybody, once whoever must act is late, or at once where a version or measurement was revoked
+    /// Anybody, once whoever must act is late, or at once where a version, measurement or platform was revoked
     /// before the head was committed. One poke is one transition. A dispute moves on by [`crate::dispute`]'s rules.
     fn decide<S: ReadState, H: Host>(&self, scene: &Scene<'_, S, H>) -> Result<Decision<()>, Refusal> {
         let job = Job::load(scene.state, self.job)?;
@@ -101,7 +101,7 @@ impl Decide for PokeJob {
 
 /// What has become of a claim that no receipt has answered.
 enum Claim {
-    /// Its version or its worker's measurement was revoked while it was on time: nobody's fault.
+    /// Its version or its worker's measurement or platform was revoked while it was on time: nobody's fault.
     Withdrawn(Reason),
     /// Its worker is late. The job is offered again, or not.
     Late { again: bool },
@@ -121,6 +121,10 @@ impl Job {
         let measurement = scene.state.measurement(worker.measurement).ok_or(Refusal::Inconsistent)?;
         if measurement.revoked_at.is_some_and(|block| block <= deadline) {
             return Ok(Claim::Withdrawn(Reason::MeasurementRevoked));
+        }
+        let platform = scene.state.platform(worker.platform).ok_or(Refusal::Inconsistent)?;
+        if platform.revoked_at.is_some_and(|block| block <= deadline) {
+            return Ok(Claim::Withdrawn(Reason::PlatformRevoked));
         }
         self.must_be_late(scene.at.block)?;
         Ok(Claim::Late { again: self.progress.timeouts < Params::RETRIES && !revoked })

@@ -3,22 +3,26 @@
 #![allow(dead_code, clippy::unwrap_used, clippy::panic, reason = "each test file uses its part")]
 
 pub mod disputes;
+pub mod quotes;
 pub mod random;
 
 use encompute_lifecycle::{Command, Context, Decide, Memory, ReadState, ReceiptFacts, Refusal, Software, price};
 use encompute_protocol::{
     Address, BasisPoints, BlobDigest, BlockNumber, Blocks, ContractAddress, CostUnits, DisputeKind, GenesisHash,
     HeadDigest, JobId, JobProgress, JobTerms, KeyDigest, MeasurementId, Mode, ModelId, Offer, Params, Plancks,
-    PolicyId, QuoteIdentity, RegistrationStatement, Signature, SplitIndex, Stage, TailDigest, Text, VersionHash,
-    VersionId, WorkerRecord,
+    PolicyId, RegistrationStatement, Signature, SplitIndex, Stage, TailDigest, Text, VersionHash, VersionId,
+    WorkerRecord,
     call::{
-        AcceptResult, ActivateVersion, AllowMeasurement, BeginRegistration, ClaimJob, CommitHead, CommitResult,
-        ListModel, PokeJob, PublishVersion, QuoteJob, RegisterWorker, RequestJob, SendFeatures, SplitOffer,
+        AcceptResult, ActivateVersion, AllowMeasurement, AllowPlatform, BeginRegistration, CertifyKey, ClaimJob,
+        CommitHead, CommitResult, ListModel, PokeJob, PublishVersion, QuoteJob, RegisterWorker, RequestJob,
+        SendFeatures, SplitOffer,
     },
     receipt::SignedOffer,
     signing::SigningKey,
     statement::TeeKind,
 };
+
+pub use quotes::{MACHINES, MEASUREMENTS, PLATFORMS};
 
 pub const GENESIS: GenesisHash = GenesisHash([0x6e; 32]);
 pub const CONTRACT: ContractAddress = ContractAddress([0xcc; 20]);
@@ -31,7 +35,6 @@ pub const WORKERS: [Address; 5] =
 pub const PAYOUTS: [Address; 5] =
     [Address([0x41; 20]), Address([0x42; 20]), Address([0x43; 20]), Address([0x44; 20]), Address([0x45; 20])];
 pub const STRANGER: Address = Address([0x99; 20]);
-pub const MEASUREMENTS: [MeasurementId; 2] = [MeasurementId([0xa1; 32]), MeasurementId([0xa2; 32])];
 pub const TIP: Plancks = Plancks(13);
 
 /// Odd prices, so that every share leaves something to round.
@@ -99,10 +102,16 @@ impl World {
 
     pub fn at_contract(contract: ContractAddress) -> Self {
         let mut world = Self::empty_at(contract);
-        for measurement in MEASUREMENTS {
+        for measurement in *MEASUREMENTS {
             world.call(GOVERNOR, AllowMeasurement { measurement }).unwrap();
         }
+        for platform in *PLATFORMS {
+            world.call(GOVERNOR, AllowPlatform { platform }).unwrap();
+        }
         world.block += 3;
+        for machine in MACHINES.iter() {
+            world.call(STRANGER, CertifyKey { key: machine.parts.clone() }).unwrap();
+        }
         for (at, creator) in CREATORS.into_iter().enumerate() {
             let name = Text::new(format!("model {at}")).unwrap();
             let model = world.pay(creator, Plancks(60_000), ListModel { name }).unwrap();
@@ -162,8 +171,8 @@ impl World {
         BlobDigest::of(&self.serial.to_le_bytes())
     }
 
-    pub fn registration(&mut self, worker: usize, expires_at: u32) -> RegisterWorker {
-        let statement = RegistrationStatement {
+    pub fn statement(&self, worker: usize, expires_at: u32) -> RegistrationStatement {
+        RegistrationStatement {
             genesis: GENESIS,
             contract: self.contract,
             account: WORKERS[worker],
@@ -172,14 +181,25 @@ impl World {
             payout: PAYOUTS[worker],
             tee: TeeKind::Tdx,
             expires_at: BlockNumber(expires_at),
-        };
+        }
+    }
+
+    /// What an honest worker sends now, on its own machine: over the nonce that it has, if it has one.
+    pub fn registration(&mut self, worker: usize, expires_at: u32) -> RegisterWorker {
+        self.registration_of(worker % 2, worker, expires_at)
+    }
+
+    /// The same with a kind of code.
+    pub fn registration_of(&mut self, code: usize, worker: usize, expires_at: u32) -> RegisterWorker {
+        let statement = self.statement(worker, expires_at);
+        let nonce = self.market.registration_nonce(WORKERS[worker]).unwrap_or_default();
         RegisterWorker {
             signing: statement.signing,
             hpke: statement.hpke,
             payout: statement.payout,
             tee: statement.tee,
-            measurement: MEASUREMENTS[worker % 2],
-            quote: QuoteIdentity(self.digest().0),
+            measurement: quotes::measurement_of(code),
+            quote: MACHINES[worker].quote(code, &statement, &nonce),
             evidence: self.digest(),
             expires_at: statement.expires_at,
             capacity: 2,

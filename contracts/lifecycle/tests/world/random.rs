@@ -2,7 +2,7 @@
 //! something that exists, and shrink well.
 
 use super::*;
-use encompute_protocol::{Rating, RatingReason, call::*, dispute::Proceeding};
+use encompute_protocol::{PlatformId, Rating, RatingReason, call::*, dispute::Proceeding};
 use proptest::prelude::*;
 
 /// One thing that somebody does. Numbers wrap around what exists.
@@ -61,7 +61,7 @@ pub fn step() -> impl Strategy<Value = Step> {
         1 => (n, 1..20_000_u16).prop_map(|(worker, life)| Step::Register { worker, life }),
         1 => (n, 0..4_u8).prop_map(|(worker, capacity)| Step::Capacity { worker, capacity }),
         1 => (n, 0..4_u8, 0..4_u8).prop_map(|(creator, version, what)| Step::Version { creator, version, what }),
-        2 => (0..8_u8, n).prop_map(|(what, number)| Step::Govern { what, number }),
+        2 => (0..9_u8, n).prop_map(|(what, number)| Step::Govern { what, number }),
         4 => prop_oneof![4 => 1..8_u16, 2 => 8..40_u16, 1 => 40..3_000_u16].prop_map(|blocks| Step::Jump { blocks }),
     ]
 }
@@ -318,7 +318,10 @@ impl World {
                         1..=3 => SetPaused { paused: false }.into(),
                         4 | 5 => SetParams { params }.into(),
                         6 => AllowMeasurement { measurement: MeasurementId([number; 32]) }.into(),
-                        _ if number < 128 => RevokeMeasurement { measurement: pick(&MEASUREMENTS, number) }.into(),
+                        7 if number < 32 => RevokePlatform { platform: pick(&*PLATFORMS, number) }.into(),
+                        7 if number < 128 => AllowPlatform { platform: PlatformId([number; 32]) }.into(),
+                        7 => CertifyKey { key: MACHINES[number as usize % MACHINES.len()].parts.clone() }.into(),
+                        _ if number < 128 => RevokeMeasurement { measurement: pick(&*MEASUREMENTS, number) }.into(),
                         _ => SetParams { params: super::params() }.into(),
                     },
                 )

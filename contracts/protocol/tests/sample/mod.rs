@@ -1,13 +1,14 @@
 //! One value of everything that has bytes. Fields differ from their neighbours: two that are swapped show in the vectors.
 #![allow(dead_code, clippy::unwrap_used, reason = "each test file uses its part")]
 
+mod attested;
 mod disputes;
 
+pub use attested::*;
 pub use disputes::*;
 use encompute_protocol::{
     call::*,
     event::*,
-    headkey::{HeadKeyAnswer, HeadKeyCall},
     manifest::{Accuracy, Cost, JobResult, ReleasedFeatures},
     market::*,
     receipt::*,
@@ -257,6 +258,7 @@ pub fn worker() -> WorkerRecord {
         hpke: KeyDigest(b32(18)),
         payout: Address(b20(19)),
         measurement: MeasurementId(b32(12)),
+        platform: PlatformId(b32(33)),
         quote: QuoteIdentity(b32(27)),
         evidence: BlobDigest(b32(28)),
         nonce: Nonce(b32(13)),
@@ -315,9 +317,6 @@ pub fn split_offer() -> SplitOffer {
 
 /// Calldata of every message that changes something, and of one that only reads.
 pub fn calls() -> Vec<(&'static str, Vec<u8>)> {
-    fn one<C: Call>(call: C) -> (&'static str, Vec<u8>) {
-        (C::NAME, call.calldata())
-    }
     let (job, model, version) = (JobId(7), ModelId(3), VersionId(5));
     let measurement = MeasurementId(b32(12));
     let signed = SignedOffer { offer: offer(), signature: signature() };
@@ -358,7 +357,7 @@ pub fn calls() -> Vec<(&'static str, Vec<u8>)> {
             payout: registration.payout,
             tee: registration.tee,
             measurement,
-            quote: QuoteIdentity(b32(27)),
+            quote: quote_parts(),
             evidence: BlobDigest(b32(28)),
             expires_at: registration.expires_at,
             capacity: 4,
@@ -390,6 +389,7 @@ pub fn calls() -> Vec<(&'static str, Vec<u8>)> {
         one(QuoteJob { version, split: SplitIndex(1) }),
     ];
     all.extend(dispute_calls());
+    all.extend(attested_calls());
     all
 }
 
@@ -441,6 +441,7 @@ pub fn events() -> Vec<Event> {
         WorkerRegistered {
             worker,
             measurement,
+            platform: PlatformId(b32(33)),
             quote: QuoteIdentity(b32(27)),
             evidence: BlobDigest(b32(28)),
             expires_at: BlockNumber(2_000),
@@ -454,6 +455,7 @@ pub fn events() -> Vec<Event> {
         GovernorChanged { governor: Address(b20(30)) }.into(),
     ];
     all.extend(dispute_events());
+    all.extend(attested_events());
     all
 }
 
@@ -489,12 +491,4 @@ pub fn offer_call() -> OfferCall {
 
 pub fn signed_offer() -> SignedOffer {
     SignedOffer { offer: offer(), signature: signature() }
-}
-
-pub fn head_key_call() -> HeadKeyCall {
-    HeadKeyCall { evidence: Bytes::new(vec![1, 2, 3, 4]).unwrap(), signature: signature() }
-}
-
-pub fn head_key_answer() -> HeadKeyAnswer {
-    HeadKeyAnswer { envelope: Bytes::new(vec![5, 6, 7]).unwrap() }
 }

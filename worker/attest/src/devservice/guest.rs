@@ -1,6 +1,6 @@
 //! The guest agent's calls.
 
-use super::Service;
+use super::{DEFAULT_MACHINE, Service};
 use crate::claims::ReportData;
 use crate::measurement::Register;
 use crate::pki::{PkiError, Platform};
@@ -13,8 +13,6 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha384};
 use std::sync::Arc;
 
-/// The machine whose calls have no name in their path.
-const DEFAULT_MACHINE: &str = "default";
 const MACHINE_NAME_LIMIT_BYTES: usize = 64;
 
 #[derive(Deserialize)]

@@ -17,6 +17,9 @@ use core::fmt::Debug;
 use core::future::Future;
 use std::sync::Arc;
 
+/// The machine whose calls have no name in their path.
+pub const DEFAULT_MACHINE: &str = "default";
+
 /// What the service says on stderr when it starts.
 pub const WARNING: &str = "\
 ************************************************************************

@@ -8,6 +8,7 @@ mod certificates;
 mod collateral;
 mod draft;
 mod keys;
+mod listed;
 mod platform;
 mod terms;
 
