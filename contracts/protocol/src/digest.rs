@@ -62,7 +62,7 @@ digest!(
 );
 digest!(
     /// Identity of a machine that may attest: Keccak-256 over its PCK key and its quoting enclave's signer and
-    /// product ([`crate::QuoteParts::platform_preimage`]).
+    /// product ([`crate::KeyParts::platform_preimage`]).
     PlatformId[32]
 );
 digest!(
