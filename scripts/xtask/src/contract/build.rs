@@ -114,13 +114,15 @@ fn output_folder() -> PathBuf {
 }
 
 fn code(toolchain: &Toolchain, output: &Path) -> Result<Vec<u8>, BuildError> {
-    let target = output.join(format!("{TARGET}.json"));
+    let place = Place::take()?;
+    let target = place.0.join(format!("target/contract/{TARGET}.json"));
     write_if_changed(&target, polkavm_linker::TARGET_JSON_64_BIT_NEW.as_bytes())?;
     let mut cargo = toolchain.cargo();
     cargo
         .current_dir(folder())
         .env("CARGO_ENCODED_RUSTFLAGS", FLAGS.join("\x1f"))
         .args(["build", "--locked", "--release", "--no-default-features", "--bin=marketplace"])
+        .arg(format!("--manifest-path={}", place.0.join("contracts/marketplace/Cargo.toml").display()))
         .args(["-Zbuild-std=core,alloc", "-Zbuild-std-features=compiler-builtins-mem"])
         .arg(format!("--target={}", target.display()))
         .arg(format!("--target-dir={}", output.display()));
@@ -132,6 +134,31 @@ fn code(toolchain: &Toolchain, output: &Path) -> Result<Vec<u8>, BuildError> {
     config.set_optimize(true);
     config.set_min_stack_size(STACK_BYTES);
     program_from_elf(config, TargetInstructionSet::ReviveV1, &elf).map_err(BuildError::Link)
+}
+
+/// Where the compiler sees the repository, wherever it lies. Cargo hashes the paths of packages outside of the
+/// contract's own folder, and the path of the target, into every symbol; symbols decide in which order functions lie.
+const PLACE: &str = "/tmp/encompute-contract";
+
+/// [`PLACE`], which points at this repository as long as this lives: another build waits.
+struct Place(PathBuf, #[expect(dead_code, reason = "unlocks when it is dropped")] std::fs::File);
+
+impl Place {
+    fn take() -> Result<Self, BuildError> {
+        let failed = |path: &str| {
+            let path = path.to_owned();
+            move |source| BuildError::File { path, source }
+        };
+        let name = format!("{PLACE}.lock");
+        let lock = std::fs::File::create(&name).map_err(failed(&name))?;
+        lock.lock().map_err(failed(&name))?;
+        match std::fs::remove_file(PLACE) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(PLACE)(error)),
+            _ => {}
+        }
+        std::os::unix::fs::symlink(repository::root(), PLACE).map_err(failed(PLACE))?;
+        Ok(Self(PathBuf::from(PLACE), lock))
+    }
 }
 
 /// What the contract, built for the host, prints of itself.
