@@ -223,9 +223,9 @@ fn exported_job() -> Result<Vec<u8>, SeedError> {
         // Parameters are sure; one treasury; a worker.
         (false, vec![account], 1u8, account).encode(),
         record("WorkerRecord"),
-        // One juror; its measurement, never revoked; a time; no event that cannot be read.
-        (vec![(account, account)], Some((block, None::<BlockNumber>)), Some(1_795_348_800u64), 0u32, blobs.to_vec())
-            .encode(),
+        // One juror; code and machine, never revoked; a time; no event that cannot be read.
+        (vec![(account, account)], [Some((block, None::<BlockNumber>)); 2]).encode(),
+        (Some(1_795_348_800u64), 0u32, blobs.to_vec()).encode(),
     ]
     .concat())
 }
