@@ -295,8 +295,8 @@ fn a_worker_that_registers_other_code_after_it_committed_does_not_hide_what_ran(
     let job = world.committed();
     let account = WORKERS[0];
     world.call(account, BeginRegistration {}).unwrap();
-    let mut message = world.registration(0, world.block + 9_000);
-    message.measurement = MEASUREMENTS[1];
+    let message = world.registration_of(1, 0, world.block + 9_000);
+    assert_ne!(message.measurement, MEASUREMENTS[0]);
     world.call(account, message).unwrap();
     world.call(GOVERNOR, RevokeMeasurement { measurement: MEASUREMENTS[0] }).unwrap();
     world.open_dispute(USERS[0], job, DisputeKind::Attestation).unwrap();
