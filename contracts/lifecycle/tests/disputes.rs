@@ -3,46 +3,22 @@
 
 mod world;
 
-use encompute_lifecycle::{Ledger, ReadState, Refusal, dispute::Heard, price};
+use encompute_lifecycle::{Refusal, dispute::Heard, price};
 use encompute_protocol::{
-    Address, Blocks, DisputeKind, JobId, Params, Plancks, PolicyId, Reason, SplitIndex, Stage, VersionId, call::*,
+    Blocks, DisputeKind, JobId, Params, Plancks, PolicyId, Reason, SplitIndex, Stage, VersionId, call::*,
     dispute::Proceeding, event::Event,
 };
 use std::collections::BTreeSet;
 use world::{disputes::*, *};
 
-/// As in `stages.rs`.
-const HEAD: u128 = 1_703;
-const TAIL: u128 = 2_001;
-const ESCROW: u128 = HEAD + TAIL + 124 + 13;
+/// With the tip.
+const ESCROW: u128 = HEAD + TAIL + PROTOCOL + 13;
 const STAKE: u128 = 3_406;
 /// ⌊7.07 %⌋ and ⌊33.31 %⌋ of the stake, and a half, a fifth and the rest of each.
 const SILENT: u128 = 240;
 const SILENT_PARTS: [u128; 3] = [120, 48, 72];
 const MINORITY: u128 = 1_134;
 const MINORITY_PARTS: [u128; 3] = [567, 226, 341];
-
-type Owed = Vec<(Address, u128)>;
-
-fn sorted(mut credits: Owed) -> Owed {
-    credits.sort();
-    credits
-}
-
-fn stage(world: &World, job: JobId) -> (Stage, Option<Reason>) {
-    let progress = world.progress(job);
-    (progress.stage, progress.reason)
-}
-
-/// Books, sums and locked stakes are whole after a dispute.
-fn is_over(world: &World, job: JobId) {
-    assert_eq!(world.market.dispute(job), None);
-    assert_eq!(world.market.totals().deposits, Plancks::ZERO);
-    let ledger = Ledger::replay(world.market.events()).unwrap();
-    assert_eq!(ledger.imbalances().count(), 0);
-    assert_eq!(ledger.totals().unwrap(), world.market.totals());
-    assert_eq!(ledger.balance().unwrap(), world.market.balance());
-}
 
 /// What a dispute of a committed head credits, given what its committee says, and the job behind it.
 fn ruled(verdicts: [encompute_protocol::Verdict; 3]) -> (World, JobId, Vec<usize>, Owed) {

@@ -3,39 +3,15 @@
 
 mod world;
 
-use encompute_lifecycle::{Ledger, ReadState, Refusal};
-use encompute_protocol::{Address, DisputeKind, JobId, Plancks, Reason, Stage, call::*};
-use world::*;
+use encompute_lifecycle::{ReadState, Refusal};
+use encompute_protocol::{DisputeKind, Plancks, Reason, Stage, call::*};
+use world::{disputes::*, *};
 
-/// As in `stages.rs`.
-const HEAD: u128 = 1_703;
-const TAIL: u128 = 2_001;
-const ESCROW: u128 = HEAD + TAIL + 124 + 13;
+/// With the tip.
+const ESCROW: u128 = HEAD + TAIL + PROTOCOL + 13;
 /// ⌊33.31 %⌋ of the stake, and a half, a fifth and the rest of it.
 const MINORITY: u128 = 1_134;
 const MINORITY_PARTS: [u128; 3] = [567, 226, 341];
-
-type Owed = Vec<(Address, u128)>;
-
-fn sorted(mut credits: Owed) -> Owed {
-    credits.sort();
-    credits
-}
-
-fn stage(world: &World, job: JobId) -> (Stage, Option<Reason>) {
-    let progress = world.progress(job);
-    (progress.stage, progress.reason)
-}
-
-/// Books, sums and locked stakes are whole after a dispute.
-fn is_over(world: &World, job: JobId) {
-    assert_eq!(world.market.dispute(job), None);
-    assert_eq!(world.market.totals().deposits, Plancks::ZERO);
-    let ledger = Ledger::replay(world.market.events()).unwrap();
-    assert_eq!(ledger.imbalances().count(), 0);
-    assert_eq!(ledger.totals().unwrap(), world.market.totals());
-    assert_eq!(ledger.balance().unwrap(), world.market.balance());
-}
 
 #[test]
 fn a_transcript_that_is_not_posted_ends_as_if_the_worker_had_been_late() {

@@ -12,20 +12,12 @@ use encompute_protocol::{
 use world::*;
 
 /// What a job of the world's first split costs: head 1003 + 7·100, tail 2001, ⌈3.33 %⌉, tip 13.
-const HEAD: u128 = 1_703;
-const TAIL: u128 = 2_001;
-const PROTOCOL: u128 = 124;
 const TIP_PAID: u128 = 13;
 const ESCROW: u128 = HEAD + TAIL + PROTOCOL + TIP_PAID;
 /// Twice the head fee, above the floor.
 const STAKE: u128 = 3_406;
 /// Head fee and ⌈49.99 %⌉ of it.
 const BOND: u128 = 2_555;
-
-fn stage(world: &World, job: JobId) -> (Stage, Option<Reason>) {
-    let progress = world.progress(job);
-    (progress.stage, progress.reason)
-}
 
 fn moves(world: &World, job: JobId) -> Vec<JobStageChanged> {
     let all = world.market.events().iter();
@@ -312,36 +304,15 @@ fn every_window_ends_with_its_deadline_and_not_a_block_earlier() {
         let early = world.call(STRANGER, PokeJob { job });
         assert_eq!(early, Err(Refusal::NotYetLate { deadline, block: deadline }), "{at:?}");
         let mut on_time = world.clone();
-        act(&mut on_time, job, at).unwrap_or_else(|refusal| panic!("{at:?} on time: {refusal}"));
+        on_time.act(job, at, 0).unwrap_or_else(|refusal| panic!("{at:?} on time: {refusal}"));
         world.block += 1;
-        let late = act(&mut world, job, at);
+        let late = world.act(job, at, 0);
         if at == Stage::ResultCommitted {
             assert_eq!(late, Ok(()), "accepting late does what a poke does");
         } else {
             assert_eq!(late, Err(Refusal::TooLate { deadline, block: BlockNumber(world.block) }), "{at:?}");
             world.call(STRANGER, PokeJob { job }).unwrap();
         }
-    }
-}
-
-/// What the actor of a stage does.
-fn act(world: &mut World, job: JobId, at: Stage) -> Result<(), Refusal> {
-    match at {
-        Stage::Requested => world.call(WORKERS[0], ClaimJob { job }),
-        Stage::Claimed => {
-            let message = world.commitment(0, job);
-            world.call(WORKERS[0], message)
-        }
-        Stage::HeadCommitted => {
-            let features = world.digest();
-            world.call(USERS[0], SendFeatures { job, policy: PolicyId(1), features })
-        }
-        Stage::FeaturesSent => {
-            let result = world.digest();
-            world.call(CREATORS[0], CommitResult { job, result })
-        }
-        Stage::ResultCommitted => world.call(USERS[0], AcceptResult { job }),
-        Stage::Settled | Stage::Failed | Stage::Cancelled | Stage::Disputed(_) => panic!("nobody acts at {at:?}"),
     }
 }
 

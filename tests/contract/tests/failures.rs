@@ -8,8 +8,7 @@ use encompute_contract_tests::{ALTERATIONS, Chain, everything, world::*};
 use encompute_devchain::runtime::EXISTENTIAL_DEPOSIT;
 use encompute_lifecycle::{ReceiptFacts, Refusal};
 use encompute_protocol::{
-    Address, BlockNumber, ContractAddress, JobId, Plancks, PolicyId, Reason, Receipt, SplitIndex, Stage, VersionId,
-    call::*,
+    Address, BlockNumber, ContractAddress, JobId, Plancks, Reason, Receipt, SplitIndex, Stage, VersionId, call::*,
 };
 use std::sync::LazyLock;
 
@@ -122,28 +121,7 @@ fn balances(chain: &mut Chain) {
 fn finish(world: &mut World, job: JobId, from: Stage) {
     let at = STAGES.iter().position(|stage| *stage == from).unwrap();
     for stage in &STAGES[at..5] {
-        act(world, job, *stage, 0).unwrap_or_else(|refusal| panic!("{stage:?}: {refusal}"));
-    }
-}
-
-/// What the actor of a stage does.
-fn act(world: &mut World, job: JobId, at: Stage, worker: usize) -> Result<(), Refusal> {
-    match at {
-        Stage::Requested => world.call(WORKERS[worker], ClaimJob { job }),
-        Stage::Claimed => {
-            let message = world.commitment(worker, job);
-            world.call(WORKERS[worker], message)
-        }
-        Stage::HeadCommitted => {
-            let features = world.digest();
-            world.call(USER, SendFeatures { job, policy: PolicyId(1), features })
-        }
-        Stage::FeaturesSent => {
-            let result = world.digest();
-            world.call(CREATORS[0], CommitResult { job, result })
-        }
-        Stage::ResultCommitted => world.call(USER, AcceptResult { job }),
-        Stage::Settled | Stage::Failed | Stage::Cancelled | Stage::Disputed(_) => panic!("nobody acts at {at:?}"),
+        world.act(job, *stage, 0).unwrap_or_else(|refusal| panic!("{stage:?}: {refusal}"));
     }
 }
 
@@ -197,8 +175,8 @@ fn another_worker_takes_over_from_a_silent_one_and_the_job_settles() {
     let job = world.claimed();
     world.past_deadline(job);
     world.call(STRANGER, PokeJob { job }).unwrap();
-    act(&mut world, job, Stage::Requested, 1).unwrap();
-    act(&mut world, job, Stage::Claimed, 1).unwrap();
+    world.act(job, Stage::Requested, 1).unwrap();
+    world.act(job, Stage::Claimed, 1).unwrap();
     finish(&mut world, job, Stage::HeadCommitted);
     let mut owed = vec![(PAYOUTS[1], HEAD + TIP.0), (CREATORS[0], TAIL), (TREASURY, PROTOCOL + RETRY[2])];
     owed.extend([(USER, RETRY[0]), (STRANGER, RETRY[1])]);
@@ -298,7 +276,7 @@ fn a_revoked_version_refunds_before_the_head_and_settles_after_it() {
         let job = world.at_stage(at);
         world.call(GOVERNOR, RevokeVersion { version: VersionId(1) }).unwrap();
         if matches!(at, Stage::Requested | Stage::Claimed) {
-            let refused = act(&mut world, job, at, 0);
+            let refused = world.act(job, at, 0);
             assert!(matches!(refused, Err(Refusal::VersionRevoked { .. })), "{at:?}: {refused:?}");
             world.call(STRANGER, PokeJob { job }).unwrap();
             ends(&world, job, Stage::Failed, Some(Reason::VersionRevoked), refunded());
@@ -321,7 +299,7 @@ fn code_or_machine_revoked_after_the_claim_refunds_and_slashes_nobody() {
             Reason::PlatformRevoked => world.call(GOVERNOR, RevokePlatform { platform: PLATFORMS[0] }).unwrap(),
             _ => world.call(GOVERNOR, RevokeMeasurement { measurement: MEASUREMENTS[0] }).unwrap(),
         }
-        let refused = act(&mut world, job, Stage::Claimed, 0).unwrap_err();
+        let refused = world.act(job, Stage::Claimed, 0).unwrap_err();
         assert!(matches!(refused, Refusal::MeasurementRevoked { .. } | Refusal::PlatformRevoked { .. }), "{refused:?}");
         match caller {
             USER => world.call(caller, CancelJob { job }).unwrap(),
@@ -340,11 +318,11 @@ fn a_measurement_revoked_at_any_other_stage_stops_no_job() {
         world.call(GOVERNOR, RevokeMeasurement { measurement: MEASUREMENTS[0] }).unwrap();
         let mut owed = settled();
         if at == Stage::Requested {
-            let refused = act(&mut world, job, at, 0);
+            let refused = world.act(job, at, 0);
             assert!(matches!(refused, Err(Refusal::MeasurementRevoked { .. })), "{refused:?}");
             // A worker with other code takes it.
-            act(&mut world, job, Stage::Requested, 1).unwrap();
-            act(&mut world, job, Stage::Claimed, 1).unwrap();
+            world.act(job, Stage::Requested, 1).unwrap();
+            world.act(job, Stage::Claimed, 1).unwrap();
             finish(&mut world, job, Stage::HeadCommitted);
             owed[0].0 = PAYOUTS[1];
         } else {
@@ -473,7 +451,7 @@ fn a_pause_stops_new_jobs_and_nobody_elses_way_out() {
         let (to, _, more) = poked(at);
         if !to.is_terminal() {
             // Offered again: taken by another worker while the pause lasts.
-            act(&mut world, other, Stage::Requested, 0).unwrap();
+            world.act(other, Stage::Requested, 0).unwrap();
             finish(&mut world, other, Stage::Claimed);
         }
         let rest = if to.is_terminal() { more } else { [more, settled()].concat() };

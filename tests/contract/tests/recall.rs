@@ -3,7 +3,7 @@
 
 use encompute_contract_tests::{Chain, world::*};
 use encompute_lifecycle::{ReadState, Refusal};
-use encompute_protocol::{JobId, ModelId, Plancks, PolicyId, Reason, SplitIndex, Stage, VersionId, call::*};
+use encompute_protocol::{JobId, ModelId, Plancks, Reason, SplitIndex, Stage, VersionId, call::*};
 
 const JOBS: usize = 100;
 const OPEN: [Stage; 5] =
@@ -12,31 +12,7 @@ const OPEN: [Stage; 5] =
 const RECALLED: [usize; 2] = [0, 1];
 const UNTOUCHED: usize = 2;
 /// As in `failures.rs`: head fee, tail fee, protocol fee, and all of it with the tip.
-const HEAD: u128 = 1_703;
-const TAIL: u128 = 2_001;
-const PROTOCOL: u128 = 124;
 const ESCROW: u128 = HEAD + TAIL + PROTOCOL + TIP.0;
-
-/// What the actor of a stage does, with `worker` as the job's.
-fn act(world: &mut World, job: JobId, worker: usize) -> Result<(), Refusal> {
-    match world.progress(job).stage {
-        Stage::Requested => world.call(WORKERS[worker], ClaimJob { job }),
-        Stage::Claimed => {
-            let message = world.commitment(worker, job);
-            world.call(WORKERS[worker], message)
-        }
-        Stage::HeadCommitted => {
-            let features = world.digest();
-            world.call(USERS[0], SendFeatures { job, policy: PolicyId(1), features })
-        }
-        Stage::FeaturesSent => {
-            let result = world.digest();
-            world.call(CREATORS[0], CommitResult { job, result })
-        }
-        Stage::ResultCommitted => world.call(USERS[0], AcceptResult { job }),
-        ended => panic!("job {job} has ended: {ended:?}"),
-    }
-}
 
 /// A world with a hundred open jobs: each stage twenty times, spread over the three workers.
 fn busy(chain: &Chain) -> (World, Vec<(JobId, usize)>) {
@@ -51,7 +27,8 @@ fn busy(chain: &Chain) -> (World, Vec<(JobId, usize)>) {
         let message = world.request_message(VersionId(1), SplitIndex(0));
         let job = world.send_request(USERS[0], message).unwrap();
         while world.progress(job).stage != stage {
-            act(&mut world, job, worker).unwrap();
+            let at = world.progress(job).stage;
+            world.act(job, at, worker).unwrap();
         }
         (job, worker)
     });
@@ -71,7 +48,7 @@ fn a_machine_and_a_code_revoked_under_a_hundred_open_jobs_lose_none_and_pay_none
         let recalled = RECALLED.contains(&worker);
         let worker = match (world.progress(job).stage, recalled) {
             (Stage::Claimed, true) => {
-                let refusal = act(&mut world, job, worker).unwrap_err();
+                let refusal = world.act(job, Stage::Claimed, worker).unwrap_err();
                 let by_machine = matches!(refusal, Refusal::PlatformRevoked { .. });
                 assert!(by_machine || matches!(refusal, Refusal::MeasurementRevoked { .. }), "{refusal:?}");
                 world.call(STRANGER, PokeJob { job }).unwrap();
@@ -82,13 +59,14 @@ fn a_machine_and_a_code_revoked_under_a_hundred_open_jobs_lose_none_and_pay_none
                 continue;
             }
             (Stage::Requested, true) => {
-                act(&mut world, job, worker).unwrap_err();
+                world.act(job, Stage::Requested, worker).unwrap_err();
                 UNTOUCHED
             }
             _ => worker,
         };
         while world.progress(job).stage != Stage::Settled {
-            act(&mut world, job, worker).unwrap();
+            let at = world.progress(job).stage;
+            world.act(job, at, worker).unwrap();
         }
         settled[worker] += 1;
     }

@@ -1,7 +1,7 @@
 //! Disputes of the world's jobs, and how its workers judge them.
 
 use super::*;
-use encompute_lifecycle::dispute;
+use encompute_lifecycle::{Ledger, dispute};
 use encompute_protocol::{
     DisputeRecord, Signed, Verdict,
     call::{OpenDispute, PostBlob, RevealVerdict, SealVerdict},
@@ -18,6 +18,25 @@ pub const WRONG: Verdict = Verdict { wrong: true, output: BlobDigest([0x22; 32])
 /// Another verdict that it is wrong, for another reason.
 pub const WRONG_OTHERWISE: Verdict = Verdict { wrong: true, output: BlobDigest([0x23; 32]) };
 pub const VERDICTS: [Verdict; 3] = [RIGHT, WRONG, WRONG_OTHERWISE];
+
+/// What accounts are credited.
+pub type Owed = Vec<(Address, u128)>;
+
+/// In order of address.
+pub fn sorted(mut credits: Owed) -> Owed {
+    credits.sort();
+    credits
+}
+
+/// Books, sums and locked stakes are whole after a dispute.
+pub fn is_over(world: &World, job: JobId) {
+    assert_eq!(world.market.dispute(job), None);
+    assert_eq!(world.market.totals().deposits, Plancks::ZERO);
+    let ledger = Ledger::replay(world.market.events()).unwrap();
+    assert_eq!(ledger.imbalances().count(), 0);
+    assert_eq!(ledger.totals().unwrap(), world.market.totals());
+    assert_eq!(ledger.balance().unwrap(), world.market.balance());
+}
 
 impl World {
     pub fn deposit(&self, job: JobId, kind: DisputeKind) -> Plancks {

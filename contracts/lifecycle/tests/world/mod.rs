@@ -10,7 +10,7 @@ use encompute_lifecycle::{Command, Context, Decide, Memory, ReadState, ReceiptFa
 use encompute_protocol::{
     Address, BasisPoints, BlobDigest, BlockNumber, Blocks, ContractAddress, CostUnits, DisputeKind, GenesisHash,
     HeadDigest, JobId, JobProgress, JobTerms, KeyDigest, MeasurementId, Mode, ModelId, Offer, Params, Plancks,
-    PolicyId, RegistrationStatement, Signature, SplitIndex, Stage, TailDigest, Text, VersionHash, VersionId,
+    PolicyId, Reason, RegistrationStatement, Signature, SplitIndex, Stage, TailDigest, Text, VersionHash, VersionId,
     WorkerRecord,
     call::{
         AcceptResult, ActivateVersion, AllowMeasurement, AllowPlatform, BeginRegistration, CertifyKey, ClaimJob,
@@ -339,6 +339,27 @@ impl World {
         (1..=self.market.counts().jobs).map(JobId)
     }
 
+    /// What the actor of a stage does, with `worker` as the job's.
+    pub fn act(&mut self, job: JobId, at: Stage, worker: usize) -> Result<(), Refusal> {
+        match at {
+            Stage::Requested => self.call(WORKERS[worker], ClaimJob { job }),
+            Stage::Claimed => {
+                let message = self.commitment(worker, job);
+                self.call(WORKERS[worker], message)
+            }
+            Stage::HeadCommitted => {
+                let features = self.digest();
+                self.call(USERS[0], SendFeatures { job, policy: PolicyId(1), features })
+            }
+            Stage::FeaturesSent => {
+                let result = self.digest();
+                self.call(CREATORS[0], CommitResult { job, result })
+            }
+            Stage::ResultCommitted => self.call(USERS[0], AcceptResult { job }),
+            Stage::Settled | Stage::Failed | Stage::Cancelled | Stage::Disputed(_) => panic!("nobody acts at {at:?}"),
+        }
+    }
+
     /// Credits that `act` gives, by account, in order of address.
     pub fn credits_of(&mut self, act: impl FnOnce(&mut Self)) -> Vec<(Address, u128)> {
         let before: Vec<_> = self.market.credits().collect();
@@ -350,6 +371,17 @@ impl World {
             .filter(|(_, gained)| *gained > 0)
             .collect()
     }
+}
+
+/// What the world's first split costs, at its governor's prices.
+pub const HEAD: u128 = 1_703;
+pub const TAIL: u128 = 2_001;
+pub const PROTOCOL: u128 = 124;
+
+/// Where a job stands, and why.
+pub fn stage(world: &World, job: JobId) -> (Stage, Option<Reason>) {
+    let progress = world.progress(job);
+    (progress.stage, progress.reason)
 }
 
 /// Every stage in order.
