@@ -9,8 +9,8 @@ use encompute_attest::{RegistrationFacts, appraise_registration, network::Judge}
 use encompute_head::HeadPlan;
 use encompute_lifecycle::ReceiptFacts;
 use encompute_protocol::{
-    Address, BlobDigest, JobRequest, ReceiptDigest, RoundIndex, RoundReceipt, RoundReceiptDigest, Signed, Transcript,
-    WorkerRecord,
+    Address, BlobDigest, BlockNumber, JobRequest, ReceiptDigest, RoundIndex, RoundReceipt, RoundReceiptDigest, Signed,
+    Transcript, WorkerRecord,
     event::Event,
     market::{MeasurementRecord, PlatformRecord},
     wire::Message,
@@ -28,26 +28,22 @@ pub(crate) fn worker(bundle: &JobBundle, judge: &Judge, checks: &mut Checks) -> 
         return None;
     };
     let (from, at) = (bundle.progress.claimed_at, counted.block);
-    let allowed = bundle
-        .measurement
-        .is_some_and(|entry| entry.valid_from <= from && entry.revoked_at.is_none_or(|revoked| revoked > at));
+    let code = bundle.measurement.map(Entry::from);
     checks.holds(
         "worker-measurement-allowed",
-        allowed,
+        Entry::held(code, from, at),
         format!("on the allow-list from block {from} to {at}"),
-        measurement_words(bundle.measurement, record),
+        Entry::words(code, record.measurement),
         "chain: measurements",
     );
     // The chain registered the worker only because this machine's key vouched for the quote's attestation key, which
     // signed the quote.
-    let allowed = bundle
-        .platform
-        .is_some_and(|entry| entry.valid_from <= from && entry.revoked_at.is_none_or(|revoked| revoked > at));
+    let machine = bundle.platform.map(Entry::from);
     checks.holds(
         "worker-platform-allowed",
-        allowed,
+        Entry::held(machine, from, at),
         format!("a machine listed from block {from} to {at}, under whose key the chain verified the quote"),
-        platform_words(bundle, record),
+        Entry::words(machine, record.platform),
         "chain: platforms",
     );
     let valid = record.registered_at <= from && at < record.expires_at;
@@ -75,24 +71,39 @@ pub(crate) fn worker(bundle: &JobBundle, judge: &Judge, checks: &mut Checks) -> 
     Some(Judged { counted, time, collateral_expires_at })
 }
 
-pub(crate) fn measurement_words(entry: Option<MeasurementRecord>, record: &WorkerRecord) -> String {
-    let id = record.measurement;
-    match entry {
-        None => format!("{id}, never listed"),
-        Some(MeasurementRecord { valid_from, revoked_at: None }) => format!("{id}, from block {valid_from}"),
-        Some(MeasurementRecord { valid_from, revoked_at: Some(revoked) }) => {
-            format!("{id}, from block {valid_from}, revoked in block {revoked}")
-        }
+/// What the contract's list says of a measurement or of a platform.
+#[derive(Clone, Copy)]
+pub(crate) struct Entry {
+    valid_from: BlockNumber,
+    revoked_at: Option<BlockNumber>,
+}
+
+impl From<MeasurementRecord> for Entry {
+    fn from(MeasurementRecord { valid_from, revoked_at }: MeasurementRecord) -> Self {
+        Self { valid_from, revoked_at }
     }
 }
 
-fn platform_words(bundle: &JobBundle, record: &WorkerRecord) -> String {
-    let id = record.platform;
-    match bundle.platform {
-        None => format!("{id}, never listed"),
-        Some(PlatformRecord { valid_from, revoked_at: None }) => format!("{id}, from block {valid_from}"),
-        Some(PlatformRecord { valid_from, revoked_at: Some(revoked) }) => {
-            format!("{id}, from block {valid_from}, revoked in block {revoked}")
+impl From<PlatformRecord> for Entry {
+    fn from(PlatformRecord { valid_from, revoked_at }: PlatformRecord) -> Self {
+        Self { valid_from, revoked_at }
+    }
+}
+
+impl Entry {
+    /// Whether it was listed, and not revoked, from one block to another.
+    pub fn held(entry: Option<Self>, from: BlockNumber, to: BlockNumber) -> bool {
+        entry.is_some_and(|entry| entry.valid_from <= from && entry.revoked_at.is_none_or(|revoked| revoked > to))
+    }
+
+    /// What was found of `id`.
+    pub fn words(entry: Option<Self>, id: impl std::fmt::Display) -> String {
+        match entry {
+            None => format!("{id}, never listed"),
+            Some(Self { valid_from, revoked_at: None }) => format!("{id}, from block {valid_from}"),
+            Some(Self { valid_from, revoked_at: Some(revoked) }) => {
+                format!("{id}, from block {valid_from}, revoked in block {revoked}")
+            }
         }
     }
 }

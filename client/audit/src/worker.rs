@@ -1,6 +1,9 @@
 //! The audit of a worker: its registration as of now, before anybody gives it a job.
 
-use crate::report::{Checks, JudgedLine, Report, simulated};
+use crate::{
+    proof::Entry,
+    report::{Checks, JudgedLine, Report, simulated},
+};
 use encompute_attest::{RegistrationFacts, UnixSeconds, appraise_registration, network::Judge};
 use encompute_protocol::{Address, BlockNumber, ContractAddress, GenesisHash, WorkerRecord, market::MeasurementRecord};
 
@@ -29,14 +32,12 @@ pub struct WorkerBundle {
 pub fn audit_worker(bundle: &WorkerBundle, judge: &Judge) -> Report {
     let mut checks = Checks::default();
     let (record, at) = (&bundle.record, bundle.at);
-    let allowed = bundle
-        .measurement
-        .is_some_and(|entry| entry.valid_from <= at && entry.revoked_at.is_none_or(|revoked| revoked > at));
+    let code = bundle.measurement.map(Entry::from);
     checks.holds(
         "worker-measurement-allowed",
-        allowed,
+        Entry::held(code, at, at),
         format!("on the allow-list in block {at}"),
-        crate::proof::measurement_words(bundle.measurement, record),
+        Entry::words(code, record.measurement),
         "chain: measurements",
     );
     let staked = record.stake.0.saturating_sub(record.stake_leaving.0);
