@@ -3,13 +3,13 @@
 use super::creator_jobs::Jobs;
 use crate::{
     args::{Common, Identity, Leash},
-    commands::{credit::Withdraw, deposits::Bond, market},
+    commands::{credit::Withdraw, deposits::Bond, market, versions::models_of},
     context::{Context, stopped, under},
     failure::{Doing, Exit, Outcome},
     output,
 };
 use clap::{Args, Subcommand};
-use encompute_protocol::call::{ReadCounts, ReadCredit, ReadModel};
+use encompute_protocol::call::ReadCredit;
 use serde_json::json;
 use std::{net::SocketAddr, path::PathBuf};
 
@@ -98,21 +98,12 @@ async fn earnings(context: &Context, identity: &Identity, common: &Common) -> Ou
     let account = context.signer(identity)?.address();
     let client = context.chain().await?;
     let credit = market::read(&client, ReadCredit { account }).await?;
-    let counts = market::read(&client, ReadCounts {}).await?;
-    let mut models = Vec::new();
-    for id in 1..=counts.models {
-        let model = encompute_protocol::ModelId(id);
-        if let Some((record, name)) = market::read(&client, ReadModel { model }).await?
-            && record.creator == account
-        {
-            models.push((id, name, record));
-        }
-    }
+    let models = models_of(&client, account).await?;
     if common.json {
         let models: Vec<_> = models
             .iter()
-            .map(|(id, name, record)| {
-                json!({ "id": id, "name": name.as_str(), "bond": market::plancks(record.bond), "bond_locked": market::plancks(record.bond_locked), "open_jobs": record.open_jobs })
+            .map(|(model, record, name)| {
+                json!({ "id": model.0, "name": name.as_str(), "bond": market::plancks(record.bond), "bond_locked": market::plancks(record.bond_locked), "open_jobs": record.open_jobs })
             })
             .collect();
         return output::json(
@@ -121,9 +112,9 @@ async fn earnings(context: &Context, identity: &Identity, common: &Common) -> Ou
     }
     let token = context.token();
     output::text(&format!("{account} may withdraw {}", token.show(credit)))?;
-    models.iter().try_for_each(|(id, name, record)| {
+    models.iter().try_for_each(|(model, record, name)| {
         output::text(&format!(
-            "  model {id} {name}: bond {}, {} of it held by {} open jobs",
+            "  model {model} {name}: bond {}, {} of it held by {} open jobs",
             token.show(record.bond),
             token.show(record.bond_locked),
             record.open_jobs

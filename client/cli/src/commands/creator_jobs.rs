@@ -1,6 +1,6 @@
 //! `encompute creator jobs`: who runs a creator's models, where it stands, what it brings.
 
-use super::market;
+use super::{market, versions::models_of};
 use crate::{
     args::{Common, Identity},
     context::{Context, stop_signal},
@@ -10,8 +10,8 @@ use crate::{
 use clap::Args;
 use encompute_chain::Client;
 use encompute_protocol::{
-    Address, JobId, JobProgress, JobTerms, ModelId, Plancks, Stage,
-    call::{ReadCounts, ReadCredit, ReadJob, ReadModel},
+    Address, JobId, JobProgress, JobTerms, Plancks, Stage,
+    call::{ReadCounts, ReadCredit, ReadJob},
 };
 use serde_json::{Value, json};
 use std::{collections::BTreeMap, io::IsTerminal};
@@ -68,15 +68,8 @@ impl Jobs {
 
     async fn table(&self, client: &Client, creator: Address) -> Outcome<Table> {
         let counts = market::read(client, ReadCounts {}).await?;
-        let mut names = BTreeMap::new();
-        for id in 1..=counts.models {
-            let model = ModelId(id);
-            if let Some((record, name)) = market::read(client, ReadModel { model }).await?
-                && record.creator == creator
-            {
-                names.insert(id, name.to_string());
-            }
-        }
+        let models = models_of(client, creator).await?;
+        let names: BTreeMap<_, _> = models.into_iter().map(|(model, _, name)| (model, name.to_string())).collect();
         let mut jobs = Vec::new();
         for id in (1..=counts.jobs).rev() {
             if jobs.len() >= self.limit || names.is_empty() {
@@ -84,7 +77,7 @@ impl Jobs {
             }
             let job = JobId(id);
             let Some((terms, progress)) = market::read(client, ReadJob { job }).await? else { continue };
-            if let Some(name) = names.get(&terms.model.0) {
+            if let Some(name) = names.get(&terms.model) {
                 jobs.push((job, name.clone(), terms, progress));
             }
         }

@@ -8,9 +8,9 @@ use crate::{
     output,
 };
 use clap::Args;
-use encompute_chain::Account;
+use encompute_chain::{Account, Client};
 use encompute_protocol::{
-    ModelId, Plancks, VersionId, VersionStatus,
+    Address, ModelId, ModelRecord, Plancks, Text, VersionId, VersionStatus,
     call::{DeprecateVersion, ReadCounts, ReadModel, ReadVersion, RevokeVersion},
 };
 use serde_json::json;
@@ -121,15 +121,24 @@ pub async fn own_model(account: &Account, wanted: &str) -> Outcome<ModelId> {
 /// # Errors
 /// When the chain cannot be read.
 pub async fn find_own_model(account: &Account, name: &str) -> Outcome<Option<ModelId>> {
-    let counts = market::read(account.client(), ReadCounts {}).await?;
-    for id in (1..=counts.models).rev() {
+    let models = models_of(account.client(), account.address()).await?;
+    Ok(models.into_iter().rev().find(|(_, _, found)| found.as_str() == name).map(|(model, _, _)| model))
+}
+
+/// Every model of a creator, the first first.
+///
+/// # Errors
+/// When the chain cannot be read.
+pub async fn models_of(client: &Client, creator: Address) -> Outcome<Vec<(ModelId, ModelRecord, Text<64>)>> {
+    let counts = market::read(client, ReadCounts {}).await?;
+    let mut models = Vec::new();
+    for id in 1..=counts.models {
         let model = ModelId(id);
-        if let Some((record, found)) = market::read(account.client(), ReadModel { model }).await?
-            && record.creator == account.address()
-            && found.as_str() == name
+        if let Some((record, name)) = market::read(client, ReadModel { model }).await?
+            && record.creator == creator
         {
-            return Ok(Some(model));
+            models.push((model, record, name));
         }
     }
-    Ok(None)
+    Ok(models)
 }
