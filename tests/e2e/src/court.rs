@@ -15,7 +15,11 @@ use encompute_protocol::{
     signing::SigningKey,
 };
 use encompute_store::GatewayClient;
-use std::{path::PathBuf, process::Command, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+    time::Duration,
+};
 
 /// Short enough to be let pass at once: blocks come with transactions, and when the test seals some.
 const WINDOWS: Windows = Windows {
@@ -50,8 +54,16 @@ impl Court {
     /// # Panics
     /// If it does not start.
     pub async fn over_with(model: &'static str, input: &'static str, workers: u16) -> Self {
+        Self::over_folder(Path::new(&format!("scripts/models/{model}")), model, input, workers).await
+    }
+
+    /// The same with the model in a folder.
+    ///
+    /// # Panics
+    /// If it does not start.
+    pub async fn over_folder(folder: &Path, model: &'static str, input: &'static str, workers: u16) -> Self {
         let habits = Habits { heartbeat_ms: 0, liars: true, workers, ..Habits::default() };
-        let folder = format!("scripts/models/{model}");
+        let folder = folder.display().to_string();
         let services = Services::start(habits, &[&folder], |params| params.windows = WINDOWS).await.unwrap();
         Self { services, model, input }
     }

@@ -3,10 +3,12 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests fail loudly")]
 
 mod court;
+mod inside;
 mod secrets;
 
 pub use court::Court;
 use encompute_kit::{Market, Ran, Running};
+pub use inside::{INSIDE, INSIDE_ROW, segmented_model};
 pub use secrets::{Secrets, files};
 
 /// A handwritten seven.

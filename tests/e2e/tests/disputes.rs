@@ -2,7 +2,7 @@
 //! transcript and a result that are lost from the store.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-use encompute_e2e::{Court, DIGIT};
+use encompute_e2e::{Court, DIGIT, INSIDE_ROW, segmented_model};
 use encompute_kit::{
     Asked,
     Between::{GatewayAndClient, WorkerAndClient},
@@ -57,8 +57,7 @@ fn is_audited(court: &Court, job: JobId) {
 
 /// An honest job, to its end, and what the worker answered in it.
 fn an_honest_job(court: &Court) -> Vec<RoundAnswer> {
-    let done = court.submit().finish().done();
-    assert!(done.stdout.contains('7'), "{done:?}");
+    court.submit().finish().done();
     let heard = court.liar(WorkerAndClient).heard();
     let answers = heard.iter().filter(|(asked, _)| round_of(asked).is_some());
     answers.filter_map(|(_, told)| RoundAnswer::from_wire(&told.as_ref()?.body).ok()).collect()
@@ -114,7 +113,17 @@ async fn lets_judge(court: &Court, job: JobId) -> (JobTerms, JobProgress) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_wrong_head_is_found_by_three_who_run_it_again_and_costs_the_worker_its_stake() {
-    let court = Court::over_with("digits", DIGIT, WORKERS).await;
+    finds_the_wrong_head(Court::over_with("digits", DIGIT, WORKERS).await).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wrong_head_behind_look_ups_under_encryption_is_found_as_well() {
+    let model = segmented_model();
+    finds_the_wrong_head(Court::over_folder(model.path(), "inside", INSIDE_ROW, WORKERS).await).await;
+}
+
+/// A job of three receipts, the last of which is for what the head does not give.
+async fn finds_the_wrong_head(court: Court) {
     others_take(&court, 0).await;
     let earlier = an_honest_job(&court);
     let response = earlier[2].response.clone();

@@ -1,19 +1,16 @@
 //! A model whose first layers and their activations stay encrypted, bought end to end under one case's keys.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-use encompute_e2e::{refusal, submit};
+use encompute_e2e::{INSIDE, INSIDE_ROW, refusal, submit};
 use encompute_kit::{Habits, Running, Services};
 use std::{collections::BTreeSet, path::Path, process::Command};
 
-const MODEL: &str = "tests/fixtures/inside-model";
-const SAMPLE: &str = "tests/fixtures/inside-model/sample.csv";
-
 #[tokio::test(flavor = "multi_thread")]
 async fn jobs_of_a_case_share_an_evaluation_key_that_is_sent_once() {
-    let services = Services::start(Habits::default(), &[MODEL], |_| {}).await.unwrap();
+    let services = Services::start(Habits::default(), &[INSIDE], |_| {}).await.unwrap();
     let run = |command: Command| Running::of(command).finish();
     let buy = |case: &[&str]| {
-        let words = [&submit("inside", SAMPLE, "//Dave")[..], case].concat();
+        let words = [&submit("inside", INSIDE_ROW, "//Dave")[..], case].concat();
         run(services.encompute("user", &words))
     };
     let (case, blobs) = (services.home().join("user/cases/anna"), services.home().join("blobs"));

@@ -1,7 +1,7 @@
 //! A head that is cut into segments: whoever dies in one, the job goes on behind the last that was answered.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-use encompute_e2e::submit;
+use encompute_e2e::{INSIDE_ROW, segmented_model, submit};
 use encompute_kit::{Between, Habits, Lie, Running, Services};
 use encompute_protocol::{
     Blocks, JobId, JobProgress, Stage, Transcript, Windows,
@@ -9,28 +9,9 @@ use encompute_protocol::{
     wire::Message,
 };
 use encompute_store::{Blobs, ByteLimit, GatewayClient, http_client};
-use std::path::Path;
 
-const FIXTURE: &str = "tests/fixtures/inside-model";
-const SAMPLE: &str = "tests/fixtures/inside-model/sample.csv";
 /// Short enough to be let pass at once: blocks come with transactions, and when the test seals some.
 const SHORT: Blocks = Blocks(60);
-
-/// The fixture, its sixteen and eight bootstraps a segment each; a round follows them.
-fn model() -> tempfile::TempDir {
-    let folder = tempfile::tempdir().unwrap();
-    let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(FIXTURE);
-    for entry in std::fs::read_dir(fixture).unwrap() {
-        let path = entry.unwrap().path();
-        std::fs::copy(&path, folder.path().join(path.file_name().unwrap())).unwrap();
-    }
-    let card = folder.path().join("model.toml");
-    let text = std::fs::read_to_string(&card).unwrap();
-    let inside = "inside = \"head.1.relu\"\n";
-    assert!(text.contains(inside));
-    std::fs::write(card, text.replace(inside, &format!("{inside}bootstraps_per_segment = 16\n"))).unwrap();
-    folder
-}
 
 async fn market(workers: u16) -> Services {
     let habits = Habits { heartbeat_ms: 0, liars: true, workers, ..Habits::default() };
@@ -43,7 +24,7 @@ async fn market(workers: u16) -> Services {
         accept: SHORT,
         dispute: SHORT,
     };
-    let model = model();
+    let model = segmented_model();
     let folder = model.path().display().to_string();
     Services::start(habits, &[&folder], |params| params.windows = windows).await.unwrap()
 }
@@ -54,7 +35,7 @@ fn stopped_behind_the_first_segment(services: &Services) {
         true => Lie::Silence,
         false => Lie::Truth,
     });
-    let mut client = Running::of(services.encompute("user", &submit("inside", SAMPLE, "//Dave")));
+    let mut client = Running::of(services.encompute("user", &submit("inside", INSIDE_ROW, "//Dave")));
     client.until(&["round 1 of 3"]);
     client.kill();
     services.liar(Between::WorkerAndClient).repent();

@@ -30,6 +30,7 @@
 //! ```
 
 mod backend;
+mod blinding;
 mod chain;
 mod compile;
 mod cost;
@@ -47,6 +48,7 @@ mod stepwise;
 mod weights;
 
 pub use backend::{Backend, ClearBackend, EncryptedBackend, EvaluateError, evaluate_round, evaluate_unblinded};
+pub use blinding::BlindedFor;
 pub use chain::{Chain, ChainError, ChainIndex, Function, Link, LookupProof, Step};
 pub use compile::{CompileError, CompileOptions, CompiledHead, compile};
 pub use cost::{BOOTSTRAP_MICROSECONDS, Cost, REFERENCE_MACHINE};

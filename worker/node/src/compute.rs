@@ -7,43 +7,19 @@ use crate::pool::PoolError;
 use crate::request::OpenedRequest;
 use crate::rounds::OrderRefused;
 use crate::state::sealed;
-use encompute_fhe::{BlindingSeed, EncryptedTensor, PreparedEvaluationKey};
-use encompute_head::{EvaluateError, Given, RoundRun, Segment, SegmentState, evaluate_round};
-use encompute_protocol::digest::keccak_256;
+use encompute_fhe::{EncryptedTensor, PreparedEvaluationKey};
+use encompute_head::{BlindedFor, EvaluateError, Given, RoundRun, Segment, SegmentState, evaluate_round};
 use encompute_protocol::{BlobDigest, RoundIndex};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use zeroize::Zeroizing;
 
 /// Bootstraps of one call on the pool: some eight seconds of one core. Between two calls others have their turn.
 const BOOTSTRAPS_PER_CALL: usize = 1_024;
 /// Pause before a round under way asks for its turn again where too many wait.
 const TURN_AGAIN: Duration = Duration::from_millis(100);
 
-/// What a response is blinded for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum BlindedFor {
-    /// The user.
-    Job,
-    /// Nobody: its digest shows a verdict's juror to have computed it.
-    Dispute,
-}
-
-impl BlindedFor {
-    /// The seed that blinds one response. It follows from the head's secret, the job's input, the round and that
-    /// round's request: a repeat gives the same bytes, two requests never share one, and every worker that has the head
-    /// gives what every other does, so that a response can be judged. Who has not the weights cannot tell it from noise.
-    fn seed(self, head: &LoadedHead, input: &BlobDigest, round: RoundIndex, request: &BlobDigest) -> BlindingSeed {
-        let tag: &[u8] = match self {
-            Self::Job => b"encompute/blinding-seed/v2",
-            Self::Dispute => b"encompute/dispute-blinding-seed/v1",
-        };
-        let parts: [&[u8]; 5] = [tag, head.secret.as_slice(), &input.0, &round.0.to_le_bytes(), &request.0];
-        BlindingSeed::new(*Zeroizing::new(keccak_256(&parts)))
-    }
-}
-
 /// What a segment is computed on.
+#[derive(Clone)]
 pub(crate) enum Input {
     /// The user's ciphertexts.
     Tensor(EncryptedTensor),
@@ -102,7 +78,7 @@ impl Desk {
         input: Input,
         digest: BlobDigest,
     ) -> Result<Vec<u8>, ServeError> {
-        let seed = blinded.seed(&prepared.head, &prepared.request.input, receipt, &digest);
+        let seed = blinded.seed(&prepared.head.secret, &prepared.request.input, receipt, &digest);
         let segment = segment_of(&prepared, receipt)?;
         let evaluation = self.evaluation_key(&prepared.head, &prepared.request).await?;
         let began = Instant::now();

@@ -1,11 +1,14 @@
 //! Disputes that concern this worker: its own commitment, which it posts when it is said to be missing, and others',
 //! which it judges when it is drawn.
 
-use crate::compute::{BlindedFor, Input};
+use crate::compute::{Input, segment_of};
 use crate::desk::{Desk, Prepared, ServeError};
+use crate::evaluation::KeyRefused;
+use crate::state::opened;
 use crate::verdict::{DisputedHead, Fault};
 use encompute_chain::{ReadError, SubmitError};
 use encompute_fhe::EncryptedTensor;
+use encompute_head::BlindedFor;
 use encompute_protocol::call::{PokeJob, PostBlob, ReadDispute, ReadJob, ReadWorker, RevealVerdict, SealVerdict};
 use encompute_protocol::dispute::{Juror, PART_LIMIT_BYTES, Proceeding, VerdictStatement};
 use encompute_protocol::wire::Message;
@@ -172,14 +175,10 @@ impl Desk {
         let (Some(transcript), Some(prepared), None) = (transcript, prepared, fault) else {
             return Ok(disputed.verdict(fault, &[]));
         };
-        // Look-ups under encryption reckon in floating point: another machine may give other bytes, and judges none.
-        if head.compiled.plan().mode().bootstrap_set().is_some() {
-            return Ok(disputed.verdict(None, &[]));
-        }
         self.compare(&disputed, prepared, &transcript).await
     }
 
-    /// Compares every response with what the head gives.
+    /// Compares every response, and everything between two segments, with what the head gives.
     async fn compare(
         self: &Arc<Self>,
         disputed: &DisputedHead,
@@ -187,32 +186,48 @@ impl Desk {
         transcript: &Transcript,
     ) -> Result<Verdict, DisputeError> {
         let mut computed = Vec::with_capacity(transcript.rounds.len());
-        for (round, (receipt, _)) in (0..).map(RoundIndex).zip(&transcript.rounds) {
-            let wrong = Some((Fault::Response, round));
-            let tensor = match round {
-                RoundIndex(0) => prepared.request.tensor.clone(),
-                _ => match self.shown(receipt.request).await? {
+        let mut before = Vec::new();
+        for (number, (receipt, _)) in (0..).map(RoundIndex).zip(&transcript.rounds) {
+            let wrong = Some((Fault::Response, number));
+            let segment = segment_of(&prepared, number).map_err(ServeError::from)?;
+            let input = match (segment.is_first(), number) {
+                (true, RoundIndex(0)) => Input::Tensor(prepared.request.tensor.clone()),
+                (true, _) => match self.shown(receipt.request).await? {
                     Shown::Nothing => return Ok(disputed.verdict(None, &computed)),
                     // An honest worker answers no request that is none.
                     Shown::Bytes(bytes) => match EncryptedTensor::from_bytes(&bytes) {
-                        Ok(tensor) => tensor,
+                        Ok(tensor) => Input::Tensor(tensor),
                         Err(_) => return Ok(disputed.verdict(wrong, &computed)),
                     },
                 },
+                (false, _) if receipt.request != BlobDigest::of(&before) => {
+                    return Ok(disputed.verdict(Some((Fault::Receipt, number)), &computed));
+                }
+                (false, _) => Input::State(opened(&prepared.head, &before).map_err(ServeError::from)?),
             };
-            let run = |blinded| {
-                let input = Input::Tensor(tensor.clone());
-                self.evaluate_for(blinded, prepared.clone(), round, input, receipt.request)
-            };
-            let given = match run(BlindedFor::Job).await {
+            let run = |blinded, input| self.evaluate_for(blinded, prepared.clone(), number, input, receipt.request);
+            let given = match run(BlindedFor::Job, input.clone()).await {
                 Ok(given) => given,
-                Err(ServeError::Evaluate(_)) => return Ok(disputed.verdict(wrong, &computed)),
+                Err(ServeError::EvaluationKey(KeyRefused::Fetch { source: GetError::NotFound { .. }, .. })) => {
+                    return Ok(disputed.verdict(None, &computed));
+                }
+                Err(
+                    ServeError::Evaluate(_)
+                    | ServeError::EvaluationKey(
+                        KeyRefused::Parts { .. } | KeyRefused::Malformed(_) | KeyRefused::Set { .. },
+                    ),
+                ) => return Ok(disputed.verdict(wrong, &computed)),
                 Err(error) => return Err(error.into()),
             };
-            computed.push(BlobDigest::of(&run(BlindedFor::Dispute).await?));
+            // What lies between two segments is blinded for nobody: every juror gives what the worker gave.
+            computed.push(match segment.is_last() {
+                true => BlobDigest::of(&run(BlindedFor::Dispute, input).await?),
+                false => BlobDigest::of(&given),
+            });
             if BlobDigest::of(&given) != receipt.response {
                 return Ok(disputed.verdict(wrong, &computed));
             }
+            before = given;
         }
         Ok(disputed.verdict(None, &computed))
     }
