@@ -3,6 +3,7 @@
 use crate::{
     money, path, proof,
     report::{Checks, JudgedLine, Report, simulated},
+    rerun::WITHOUT_WEIGHTS,
     version,
 };
 use codec::{Decode, Encode};
@@ -102,9 +103,7 @@ fn limits(bundle: &JobBundle, judge: &Judge) -> Vec<String> {
         "cannot check: what the image shows, or whether the prediction is right".to_owned(),
         "cannot check: that the features were released as the policy says; only the user saw them".to_owned(),
         "cannot check: that the tail which ran is the one committed to; its inputs and outputs are sealed".to_owned(),
-        "cannot check: the head's arithmetic without its weights; their holder can re-run the first round bit for \
-         bit, and each later one with its request, which only the user and the worker have seen"
-            .to_owned(),
+        format!("{WITHOUT_WEIGHTS}; their holder can re-run, bit for bit, every round whose request is in the store"),
     ];
     limits.splice(0..0, simulated(&judge.root));
     if bundle.params_unsure {

@@ -6,6 +6,7 @@
 //!   Quotes are judged as of the block in which they [`Counted`].
 //! * [`export`] writes such a bundle into a file, [`import`] reads it, and [`audit_exported`] judges it: without network,
 //!   or against what the auditor's own node says.
+//! * [`rerun`] adds what the head gives when whoever holds it runs it again.
 //! * [`audit_worker`], [`audit_version`]: a registration and an offer as of now, before a job is bought.
 //! * [`audit_ledger`]: events alone rebuild every balance, which must be what the contract holds.
 //!
@@ -20,6 +21,7 @@ mod path;
 pub mod preflight;
 mod proof;
 pub mod report;
+pub mod rerun;
 pub mod version;
 pub mod when;
 pub mod worker;
@@ -31,6 +33,7 @@ pub use job::{JobBundle, ReadAt, audit_job};
 pub use ledger::{LedgerReport, audit_ledger};
 pub use preflight::{CommitmentRefused, JobFacts, RoundRefused, VerifiedRound, verify_commitment, verify_round};
 pub use report::{CheckLine, JudgedLine, MISSING, Report, RootLine, Severity};
+pub use rerun::rerun;
 pub use version::{VersionBundle, audit_version};
 pub use when::{Counted, Why};
 pub use worker::{WorkerBundle, audit_worker};

@@ -5,7 +5,10 @@ use crate::{
     report::{Checks, JudgedLine, Report, simulated},
 };
 use encompute_attest::{RegistrationFacts, UnixSeconds, appraise_registration, network::Judge};
-use encompute_protocol::{Address, BlockNumber, ContractAddress, GenesisHash, WorkerRecord, market::MeasurementRecord};
+use encompute_protocol::{
+    Address, BlockNumber, ContractAddress, GenesisHash, WorkerRecord,
+    market::{MeasurementRecord, PlatformRecord},
+};
 
 /// Everything that an audit of a worker reads, as of one block.
 #[derive(Clone, Debug)]
@@ -20,6 +23,8 @@ pub struct WorkerBundle {
     pub record: WorkerRecord,
     /// Its measurement's entry on the allow-list.
     pub measurement: Option<MeasurementRecord>,
+    /// Its machine's entry on the list of platforms.
+    pub platform: Option<PlatformRecord>,
     /// The block.
     pub at: BlockNumber,
     /// Its time by the chain's clock.
@@ -39,6 +44,14 @@ pub fn audit_worker(bundle: &WorkerBundle, judge: &Judge) -> Report {
         format!("on the allow-list in block {at}"),
         Entry::words(code, record.measurement),
         "chain: measurements",
+    );
+    let machine = bundle.platform.map(Entry::from);
+    checks.holds(
+        "worker-platform-allowed",
+        Entry::held(machine, at, at),
+        format!("a machine listed in block {at}, under whose key the chain verified the quote"),
+        Entry::words(machine, record.platform),
+        "chain: platforms",
     );
     let staked = record.stake.0.saturating_sub(record.stake_leaving.0);
     checks.holds(

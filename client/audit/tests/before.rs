@@ -7,7 +7,8 @@ use encompute_attest::TrustRoot;
 use encompute_audit::{Judge, Report, VersionBundle, WorkerBundle, audit_version, audit_worker};
 use encompute_lifecycle::ReadState;
 use encompute_protocol::{
-    Address, BlobDigest, BlockNumber, Plancks, SplitIndex, VersionId, VersionManifest, market::MeasurementRecord,
+    Address, BlobDigest, BlockNumber, Plancks, SplitIndex, VersionId, VersionManifest,
+    market::{MeasurementRecord, PlatformRecord},
     wire::Message,
 };
 use market::*;
@@ -20,6 +21,7 @@ fn worker(market: &Market) -> WorkerBundle {
         account: WORKER,
         record,
         measurement: market.memory.measurement(measurement_id()),
+        platform: market.memory.platform(record.platform),
         at: BlockNumber(market.block),
         time: time_of(BlockNumber(market.block)),
         evidence: market.blobs.get(&record.evidence).cloned(),
@@ -45,7 +47,7 @@ fn an_honest_worker_passes_and_the_report_says_as_of_when() {
 #[test]
 fn every_lie_of_a_worker_fails_by_its_own_check() {
     let market = Market::with_request();
-    let cases: [(&str, fn(&mut WorkerBundle)); 9] = [
+    let cases: [(&str, fn(&mut WorkerBundle)); 10] = [
         ("worker-evidence-digest", |bundle| bundle.evidence.as_mut().unwrap()[9] ^= 1),
         ("worker-evidence", |bundle| bundle.evidence = None),
         ("worker-statement-account", |bundle| bundle.account = Address([0xee; 20])),
@@ -54,6 +56,7 @@ fn every_lie_of_a_worker_fails_by_its_own_check() {
         ("worker-nonce", |bundle| bundle.record.nonce.0[0] ^= 1),
         ("worker-registration-holds", |bundle| bundle.at = bundle.record.expires_at),
         ("worker-measurement-allowed", |bundle| bundle.measurement = None),
+        ("worker-platform-allowed", |bundle| bundle.platform = None),
         ("worker-stake-covers", |bundle| bundle.record.stake_locked = Plancks(bundle.record.stake.0 + 1)),
     ];
     for (expected, alter) in cases {
@@ -64,14 +67,22 @@ fn every_lie_of_a_worker_fails_by_its_own_check() {
 }
 
 #[test]
-fn a_revoked_measurement_counts_from_its_block() {
+fn a_revoked_measurement_or_machine_counts_from_its_block() {
     let market = Market::with_request();
-    let revoked = |block| {
-        let entry = MeasurementRecord { valid_from: BlockNumber(0), revoked_at: Some(BlockNumber(block)) };
-        judged(&market, |bundle| bundle.measurement = Some(entry))
+    let valid_from = BlockNumber(0);
+    let code = |block| {
+        let revoked_at = Some(BlockNumber(block));
+        judged(&market, |bundle| bundle.measurement = Some(MeasurementRecord { valid_from, revoked_at }))
     };
-    assert_eq!(failed(&revoked(market.block)), ["worker-measurement-allowed"]);
-    assert_eq!(failed(&revoked(market.block + 1)), Vec::<&str>::new());
+    let machine = |block| {
+        let revoked_at = Some(BlockNumber(block));
+        judged(&market, |bundle| bundle.platform = Some(PlatformRecord { valid_from, revoked_at }))
+    };
+    assert_eq!(failed(&code(market.block)), ["worker-measurement-allowed"]);
+    assert_eq!(failed(&machine(market.block)), ["worker-platform-allowed"]);
+    for report in [code(market.block + 1), machine(market.block + 1)] {
+        assert_eq!(failed(&report), Vec::<&str>::new());
+    }
 }
 
 #[test]

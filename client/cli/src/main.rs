@@ -4,6 +4,7 @@ mod args;
 mod commands;
 mod context;
 mod deployment;
+mod ear;
 mod encrypted;
 mod failure;
 mod input;

@@ -202,6 +202,7 @@ pub async fn gather_worker(
     let found = read_in(client, head.hash, ReadWorker { worker: account }).await?;
     let (record, _) = found.ok_or_else(|| GatherError::NotFound(format!("worker {account}")))?;
     let measurement = read_in(client, head.hash, ReadMeasurement { measurement: record.measurement }).await?;
+    let platform = read_in(client, head.hash, ReadPlatform { platform: record.platform }).await?;
     let time = client.time_of(head.hash).await.map_err(reading("read the time of a block"))?;
     Ok(WorkerBundle {
         genesis: client.genesis(),
@@ -209,6 +210,7 @@ pub async fn gather_worker(
         account,
         record,
         measurement,
+        platform,
         at: head.number,
         time: time.into(),
         evidence: whole(blobs, record.evidence, ByteLimit(BLOB_LIMIT_BYTES)).await?,
@@ -258,11 +260,12 @@ async fn fetch(bundle: &mut JobBundle, blobs: &GatewayClient) -> Result<(), Gath
         }
         let Some(bytes) = whole(blobs, digest, ByteLimit(left.min(BLOB_LIMIT_BYTES))).await? else { continue };
         left = left.saturating_sub(bytes.len() as u64);
-        // Responses are named by the transcript alone.
+        // Responses are named by the transcript alone, as are the later rounds' requests, which a dispute puts there.
         if Some(digest) == bundle.progress.output
             && let Ok(transcript) = Transcript::from_wire(&bytes)
         {
             wanted.extend(transcript.rounds.iter().map(|(receipt, _)| receipt.response));
+            wanted.extend(transcript.rounds.iter().skip(1).map(|(receipt, _)| receipt.request));
         }
         bundle.blobs.insert(digest, bytes);
     }

@@ -2,7 +2,9 @@
 //! gone, roots that are not trusted.
 #![allow(clippy::unwrap_used)]
 
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use encompute_kit::{Market, Ran};
+use p256::{ecdsa::SigningKey, pkcs8::EncodePrivateKey};
 use serde_json::Value;
 use std::process::Command;
 
@@ -139,6 +141,33 @@ fn an_auditor_elsewhere_judges_worker_version_and_a_job_in_a_file_and_twice_in_t
     assert_eq!((worker.code, failed(&worker.json())), (0, vec![]), "{worker:?}");
     assert_eq!(market.encompute(&["audit", "worker", account, "--trust-root", "intel"]).code, 5);
     assert_eq!(market.encompute(&["audit", "worker", &format!("0x{}", "ee".repeat(20))]).code, 3);
+    // Under a development root nobody takes the machine for one.
+    let (key, token) = (folder.join("auditor.pem"), folder.join("verdict.jwt"));
+    let auditors = SigningKey::from_slice(&[7; 32]).unwrap().to_pkcs8_pem(Default::default()).unwrap();
+    std::fs::write(&key, &*auditors).unwrap();
+    let (key, token) = (key.to_str().unwrap(), token.to_str().unwrap());
+    market.encompute(&["audit", "job", "1", "--ear", token, "--ear-key", key]).done();
+    let said = std::fs::read_to_string(token).unwrap();
+    let claims = URL_SAFE_NO_PAD.decode(said.split('.').nth(1).unwrap()).unwrap();
+    let claims: Value = serde_json::from_slice(&claims).unwrap();
+    assert_eq!(claims["submods"]["record"]["ear_status"], "affirming", "{claims}");
+    assert_eq!(claims["submods"]["worker"]["ear_status"], "contraindicated", "{claims}");
+    assert_eq!(claims["ear_status"], "contraindicated", "{claims}");
+    let refused = market.encompute(&["audit", "job", "1", "--ear", token, "--ear-key", "README.md"]);
+    assert!(refused.code == 2 && refused.stderr.contains("no P-256 key"), "{refused:?}");
+
+    // Whoever holds the head runs it again: its creator, and anybody where its model is open.
+    let vault = market.home().join("creator");
+    for folder in [vault.to_str().unwrap(), "scripts/models/digits"] {
+        let again = market.encompute(&["audit", "job", "1", "--rerun", folder, "--json"]);
+        let report = again.json();
+        let line = report["checks"].as_array().unwrap().iter().find(|check| check["id"] == "rerun-0-response");
+        assert_eq!((again.code, &line.unwrap()["pass"]), (0, &Value::Bool(true)), "{folder}: {again:?}");
+    }
+    let other = market.encompute(&["audit", "job", "1", "--rerun", "scripts/models/breast-cancer", "--json"]);
+    assert_eq!((other.code, failed(&other.json())), (5, vec!["rerun-head"]), "{other:?}");
+    let none = market.encompute(&["audit", "job", "1", "--rerun", "README.md"]);
+    assert!(none.code == 3 && none.stderr.contains("holds neither a model"), "{none:?}");
     let version = market.encompute(&["audit", "version", "1", "--json"]);
     assert_eq!((version.code, failed(&version.json())), (0, vec![]), "{version:?}");
     assert_eq!(market.encompute(&["audit", "version", "99"]).code, 3);

@@ -55,6 +55,18 @@ fn is_audited(court: &Court, job: JobId) {
     assert_eq!(books["balanced"], true, "{books}");
 }
 
+/// What the creator finds who runs the head again: exit code, and which lines fail of how many.
+fn run_again(court: &Court, job: JobId) -> (i32, Vec<String>, usize) {
+    let vault = court.services.home().join("creator-1");
+    let words = ["audit", "job", &job.to_string(), "--rerun", vault.to_str().unwrap(), "--json"];
+    let ran = Running::of(court.services.encompute("creator", &words)).finish();
+    let report = ran.json();
+    let lines = report["checks"].as_array().unwrap().iter();
+    let lines: Vec<_> = lines.filter(|line| line["id"].as_str().unwrap().starts_with("rerun-")).collect();
+    let failed = lines.iter().filter(|line| line["pass"] == false).map(|line| line["id"].as_str().unwrap().to_owned());
+    (ran.code, failed.collect(), lines.len())
+}
+
 /// An honest job, to its end, and what the worker answered in it.
 fn an_honest_job(court: &Court) -> Vec<RoundAnswer> {
     court.submit().finish().done();
@@ -167,6 +179,8 @@ async fn finds_the_wrong_head(court: Court) {
         assert_eq!(credit(&court, juror).await, terms.fees.head.0 / 3, "juror {number}");
     }
     is_audited(&court, job);
+    // The user put his requests into the store, so whoever holds the head sees which answer is not its own.
+    assert_eq!(run_again(&court, job), (5, vec!["rerun-2-response".to_owned()], 4));
     court.repent();
 }
 
@@ -202,6 +216,7 @@ async fn a_right_head_is_found_right_and_the_job_goes_on_to_its_answer() {
     assert!(done.stdout.contains('7'), "{done:?}");
     assert_eq!(court.job(job).await.1.stage, Stage::Settled);
     is_audited(&court, job);
+    assert_eq!(run_again(&court, job), (0, vec![], 4));
 
     // Who has paid may say what it was like, once.
     let id = job.to_string();

@@ -44,6 +44,20 @@ pub struct Market {
     pub pki: DevelopmentPki,
     pub job: JobId,
     pub plan: HeadPlan,
+    pub ask: Ask,
+}
+
+/// Which head is asked what.
+pub struct Ask {
+    pub head: HeadDigest,
+    pub tensor: Vec<u8>,
+    pub blinding: Vec<u8>,
+}
+
+impl Default for Ask {
+    fn default() -> Self {
+        Self { head: HEAD, tensor: b"an encrypted tensor".to_vec(), blinding: vec![4] }
+    }
 }
 
 /// A small layer, for the rounds of plans.
@@ -92,10 +106,10 @@ fn params() -> Params {
 }
 
 pub fn manifest() -> VersionManifest {
-    manifest_of(&two_rounds())
+    manifest_of(&two_rounds(), HEAD)
 }
 
-fn manifest_of(plan: &HeadPlan) -> VersionManifest {
+fn manifest_of(plan: &HeadPlan, head: HeadDigest) -> VersionManifest {
     fn text<const LIMIT: u32>(words: &str) -> Text<LIMIT> {
         Text::new(words).unwrap()
     }
@@ -122,7 +136,7 @@ fn manifest_of(plan: &HeadPlan) -> VersionManifest {
             name: Text::new("last").unwrap(),
             mode: Mode::Rounds,
             plan: Bytes::new(plan.to_bytes()).unwrap(),
-            head: HEAD,
+            head,
             sealed_weights: BlobDigest([1; 32]),
             sealed_weights_bytes: 1,
             tail: TailDigest([8; 32]),
@@ -143,16 +157,21 @@ impl Market {
 
     /// The same for a head with this plan.
     pub fn with_request_for(plan: HeadPlan) -> Self {
+        Self::with_request_of(plan, Ask::default())
+    }
+
+    /// The same for a head and ciphertexts that are some.
+    pub fn with_request_of(plan: HeadPlan, ask: Ask) -> Self {
         let pki = DevelopmentPki::from_seed(DevelopmentSeed::from_label("audit")).unwrap();
         let memory = Memory::new(GOVERNOR, params(), Software).unwrap();
-        let mut market = Self { memory, block: 1, blobs: BTreeMap::new(), pki, job: JobId(1), plan };
+        let mut market = Self { memory, block: 1, blobs: BTreeMap::new(), pki, job: JobId(1), plan, ask };
         market.call(GOVERNOR, 0, AllowMeasurement { measurement: measurement_id() }).unwrap();
         let platform = market.machine().platform_id().unwrap();
         market.call(GOVERNOR, 0, AllowPlatform { platform }).unwrap();
         market.register();
         let floor = params().model_bond_floor.0;
         let model = market.call(CREATOR, floor, ListModel { name: Text::new("digits").unwrap() }).unwrap();
-        let manifest = manifest_of(&market.plan);
+        let manifest = manifest_of(&market.plan, market.ask.head);
         let split = &manifest.splits[0];
         let offer = SplitOffer {
             mode: split.mode,
@@ -222,15 +241,15 @@ impl Market {
             genesis: GENESIS,
             contract: CONTRACT,
             user: USER,
-            manifest: manifest_of(&self.plan).hash(),
+            manifest: manifest_of(&self.plan, self.ask.head).hash(),
             split: SplitIndex(0),
             policy: PolicyId(1),
             session_key: [2; 33],
             result_key: Bytes::new(vec![3; 1_216]).unwrap(),
-            rerandomisation: Bytes::new(vec![4]).unwrap(),
+            rerandomisation: Bytes::new(self.ask.blinding.clone()).unwrap(),
             salt: [5; 32],
             evaluation_key: Vec::new(),
-            tensor: Bytes::new(b"an encrypted tensor".to_vec()).unwrap(),
+            tensor: Bytes::new(self.ask.tensor.clone()).unwrap(),
         };
         let input = self.keep(request.to_wire());
         let (version, split) = (encompute_protocol::VersionId(1), SplitIndex(0));
@@ -248,18 +267,22 @@ impl Market {
     /// Two rounds, chained and signed; the second's request is the client's own business, that of a second segment what
     /// the first gave.
     pub fn transcript(&self) -> Transcript {
-        let record = self.memory.worker(WORKER).unwrap();
-        let mut previous = RoundReceiptDigest::default();
         let goes_on = self.plan.segments().get(1).is_some_and(|segment| !segment.is_first());
         let second = if goes_on { &b"first answer"[..] } else { b"second" };
-        let rounds = [(&b"an encrypted tensor"[..], &b"first answer"[..]), (second, b"second answer")];
+        self.transcript_of([(&self.ask.tensor[..], &b"first answer"[..]), (second, &b"second answer"[..])])
+    }
+
+    /// The same of these requests and responses.
+    pub fn transcript_of<'a>(&self, rounds: impl IntoIterator<Item = (&'a [u8], &'a [u8])>) -> Transcript {
+        let record = self.memory.worker(WORKER).unwrap();
+        let mut previous = RoundReceiptDigest::default();
         let rounds = (0..).zip(rounds).map(|(round, (request, response))| {
             let receipt = RoundReceipt {
                 genesis: GENESIS,
                 contract: CONTRACT,
                 job: self.job,
                 round: RoundIndex(round),
-                head: HEAD,
+                head: self.ask.head,
                 request: BlobDigest::of(request),
                 response: BlobDigest::of(response),
                 previous,

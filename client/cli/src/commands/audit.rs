@@ -2,16 +2,18 @@
 
 use crate::{
     args::Common,
+    commands::rerun,
     context::Context,
     deployment::parse_address,
+    ear,
     failure::{Doing, Exit, Failure, Outcome, exit_of_chain},
     output,
 };
 use clap::{Args, Subcommand};
 use encompute_attest::{TrustRoot, UnixSeconds};
 use encompute_audit::{
-    EXPORT_LIMIT_BYTES, Judge, LedgerReport, Report, Severity, audit_exported, audit_job, audit_ledger, audit_version,
-    audit_worker, export, import,
+    EXPORT_LIMIT_BYTES, JobBundle, Judge, LedgerReport, Report, Severity, audit_exported, audit_job, audit_ledger,
+    audit_version, audit_worker, export, import,
 };
 use encompute_chain::{Client, ReadError};
 use encompute_job::{GatherError, Said, block_of, facts, gather, gather_version, gather_worker, said};
@@ -22,6 +24,7 @@ use std::{
     io::Read,
     path::{Path, PathBuf},
 };
+use zeroize::Zeroizing;
 
 /// What audits take.
 #[derive(Args)]
@@ -33,6 +36,12 @@ pub struct Judging {
     /// Also write the verdict as one page for people into this file
     #[arg(long, value_name = "FILE")]
     html: Option<PathBuf>,
+    /// Also write the verdict as an attestation result (EAR), a signed token that other verifiers' relying parties read
+    #[arg(long, value_name = "FILE", requires = "ear_key")]
+    ear: Option<PathBuf>,
+    /// The auditor's own P-256 key, PKCS#8 in PEM, that signs it: openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256
+    #[arg(long, value_name = "FILE", requires = "ear")]
+    ear_key: Option<PathBuf>,
 }
 
 /// Check what others say they did
@@ -40,11 +49,14 @@ pub struct Judging {
 pub enum Audit {
     /// One job: chain, blobs and quotes held against each other; exit code 5 if anything does not hold
     #[command(
-        after_help = "Examples:\n  encompute audit job 7\n  encompute audit job 7 --json\n  encompute audit job 7 --trust-root intel\n  encompute audit job 7 --html verdict.html"
+        after_help = "Examples:\n  encompute audit job 7\n  encompute audit job 7 --json\n  encompute audit job 7 --trust-root intel\n  encompute audit job 7 --html verdict.html\n  encompute audit job 7 --ear verdict.jwt --ear-key auditor.pem\n  encompute audit job 7 --rerun creator/vault\n  encompute audit job 7 --rerun scripts/models/digits"
     )]
     Job {
         /// The job
         id: u64,
+        /// Also run its head again: from a creator's vault, or the folder of a model whose head is open
+        #[arg(long, value_name = "FOLDER")]
+        rerun: Option<PathBuf>,
         #[command(flatten)]
         judging: Judging,
     },
@@ -98,9 +110,15 @@ impl Audit {
     pub async fn run(self, common: &Common) -> Outcome {
         let context = Context::load(common)?;
         match self {
-            Self::Job { id, judging } => {
-                let report =
-                    judge_job(&context, &context.chain().await?, JobId(id), judging.trust_root.as_deref()).await?;
+            Self::Job { id, rerun, judging } => {
+                let (client, root) = (context.chain().await?, judging.trust_root.as_deref());
+                let (bundle, mut report) = gather_and_judge(&context, &client, JobId(id), root).await?;
+                if let Some(folder) = &rerun {
+                    let blobs = context.gateway()?;
+                    let head = rerun::open(folder, &bundle, &blobs).await?;
+                    let key = rerun::evaluation_key(&bundle, &blobs).await?;
+                    report = encompute_audit::rerun(report, &bundle, &head, key.as_ref());
+                }
                 finish(&report, &judging, common)
             }
             Self::Worker { address, judging } => {
@@ -143,6 +161,13 @@ impl Audit {
 
 /// Shows a report, and makes its verdict the command's outcome.
 fn finish(report: &Report, judging: &Judging, common: &Common) -> Outcome {
+    if let (Some(file), Some(key)) = (&judging.ear, &judging.ear_key) {
+        let key_pem = std::fs::read_to_string(key).map(Zeroizing::new);
+        let key_pem = key_pem.doing(Exit::NotFound, &format!("read {}", key.display()))?;
+        let token = ear::sign(&ear::claims(report, UnixSeconds::now()), &key_pem);
+        let token = token.doing(Exit::Usage, "sign the attestation result")?;
+        output::file(file, token.as_bytes())?;
+    }
     if let Some(file) = &judging.html {
         output::file(file, encompute_audit::html::page(report).as_bytes())?;
     }
@@ -174,9 +199,19 @@ fn verdict(report: &Report) -> Outcome {
 /// # Errors
 /// [`Exit::NotFound`] without such a job; a check that fails is no error here but in the report.
 pub async fn judge_job(context: &Context, client: &Client, job: JobId, trust_root: Option<&str>) -> Outcome<Report> {
+    gather_and_judge(context, client, job, trust_root).await.map(|(_, report)| report)
+}
+
+async fn gather_and_judge(
+    context: &Context,
+    client: &Client,
+    job: JobId,
+    trust_root: Option<&str>,
+) -> Outcome<(JobBundle, Report)> {
     let bundle = gather(client, &context.gateway()?, job).await.map_err(gathering("gather the job"))?;
     let judge = judge(context, bundle.worker.iter().map(|(_, record)| record.measurement), trust_root)?;
-    Ok(audit_job(&bundle, &judge, UnixSeconds::now()))
+    let report = audit_job(&bundle, &judge, UnixSeconds::now());
+    Ok((bundle, report))
 }
 
 /// The network's judge, or one under another root.

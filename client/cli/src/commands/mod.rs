@@ -22,6 +22,7 @@ pub mod job;
 pub mod market;
 pub mod model;
 pub mod rate;
+mod rerun;
 mod sentences;
 mod split_report;
 pub mod versions;
