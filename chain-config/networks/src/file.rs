@@ -5,7 +5,7 @@ use crate::network::{Chain, Deployment, Network, Root, Token, Trust};
 use crate::words::{DEVELOPMENT_WORDS, NetworkName, ParameterName, QuoteKindName, RpcUrl, ServiceUrl, TcbStatusName};
 use core::fmt::Display;
 use core::str::FromStr;
-use encompute_protocol::{Address, BasisPoints, Blocks, Params, Plancks, Windows};
+use encompute_protocol::{Address, BasisPoints, Blocks, Params, Plancks, StoragePrice, Windows};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
@@ -405,6 +405,8 @@ impl Keys<'_> {
                 accept: window("deployment.accept_window_blocks", found.accept_window_blocks)?,
                 dispute: window("deployment.dispute_window_blocks", found.dispute_window_blocks)?,
             },
+            // The chain says what it takes, to whoever deploys.
+            storage: StoragePrice::default(),
         })
     }
 

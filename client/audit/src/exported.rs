@@ -11,7 +11,7 @@ use codec::{Decode, Encode};
 use encompute_attest::{UnixSeconds, network::Judge};
 use encompute_protocol::{
     Address, BlobDigest, BlockNumber, Bytes, ContractAddress, GenesisHash, JobId, JobProgress, JobTerms, Params,
-    SplitRecord, Text, VersionRecord, WorkerRecord,
+    PrunedRecord, SplitRecord, Text, VersionRecord, WorkerRecord,
     event::Event,
     market::{MeasurementRecord, PlatformRecord},
     wire::{self, DecodeError, Message},
@@ -77,7 +77,7 @@ struct File {
 }
 
 impl Message for File {
-    const VERSION: u8 = 1;
+    const VERSION: u8 = 2;
     const LIMIT_BYTES: usize = EXPORT_LIMIT_BYTES;
 
     fn check_counts(mut value: &[u8]) -> Result<(), DecodeError> {
@@ -176,25 +176,50 @@ pub fn import(bytes: &[u8]) -> Result<JobBundle, ExportError> {
         platform: file.platform,
         counted_at: file.counted_at.map(UnixSeconds),
         unread_events: file.unread_events,
+        pruned: None,
         blobs: blobs.into_iter().collect::<BTreeMap<_, _>>(),
     })
 }
 
-/// Audits a job out of a file. `own` is what the auditor's node says of the same job as of the same block; without it
-/// every fact of the chain is the file's word, and the report says so first.
-pub fn audit_exported(bundle: &JobBundle, own: Option<&JobBundle>, judge: &Judge, now: UnixSeconds) -> Report {
-    let mut report = audit_job(bundle, judge, now);
+/// What an auditor's own node says of a job that is in a file.
+#[derive(Clone, Debug)]
+#[allow(clippy::large_enum_variant, reason = "there is one for each file")]
+pub enum Own {
+    /// Nobody was asked.
+    Nothing,
+    /// Everything, as of the file's block.
+    Facts(JobBundle),
+    /// The digest of records that were removed since; what the chain said before, this node keeps no longer.
+    Digest(PrunedRecord),
+}
+
+/// Audits a job out of a file, held against what the auditor's own node says of it. Facts of the chain that it does not
+/// say are the file's word, and the report says so first.
+pub fn audit_exported(bundle: &JobBundle, own: &Own, judge: &Judge, now: UnixSeconds) -> Report {
+    let pruned = match own {
+        Own::Digest(record) => Some(*record),
+        Own::Nothing | Own::Facts(_) => None,
+    };
+    let mut report = audit_job(&JobBundle { pruned, ..bundle.clone() }, judge, now);
     let ReadAt { block, hash } = bundle.read_at;
     report.subject.push_str(", from a file");
     match own {
-        None => report.limits.insert(
+        Own::Nothing => report.limits.insert(
             0,
             format!(
                 "cannot check: that the chain says what the file says of it; it was asked as of block {block}, {}",
                 BlobDigest(hash)
             ),
         ),
-        Some(own) => {
+        Own::Digest(record) => report.limits.insert(
+            0,
+            format!(
+                "cannot check: facts of the chain beside the job's terms and end, whose digest it keeps; its records were \
+                 removed in block {}, and your node does not keep the blocks before",
+                record.pruned_at
+            ),
+        ),
+        Own::Facts(own) => {
             let mut checks = Checks::default();
             facts(bundle, own, &mut checks);
             checks.0.append(&mut report.checks);

@@ -11,8 +11,8 @@ use encompute_attest::{UnixSeconds, network::Judge};
 use encompute_head::HeadPlan;
 use encompute_lifecycle::price::Price;
 use encompute_protocol::{
-    Address, BlobDigest, BlockNumber, ContractAddress, GenesisHash, JobId, JobProgress, JobRequest, JobTerms, Params,
-    SplitRecord, VersionManifest, VersionRecord, WorkerRecord,
+    Address, BlobDigest, BlockNumber, ContractAddress, GenesisHash, JobId, JobProgress, JobRecords, JobRequest,
+    JobTerms, Params, PrunedRecord, SplitRecord, VersionManifest, VersionRecord, WorkerRecord,
     event::Event,
     market::{MeasurementRecord, PlatformRecord},
     wire::Message,
@@ -72,6 +72,9 @@ pub struct JobBundle {
     pub counted_at: Option<UnixSeconds>,
     /// Events of the contract, in the same blocks, that this program cannot read.
     pub unread_events: u32,
+    /// What the chain keeps of the job where its records were removed since; none while they are there. The other facts
+    /// are then those of the block before.
+    pub pruned: Option<PrunedRecord>,
     /// Blobs that could be fetched.
     pub blobs: BTreeMap<BlobDigest, Vec<u8>>,
 }
@@ -84,6 +87,7 @@ pub fn audit_job(bundle: &JobBundle, judge: &Judge, now: UnixSeconds) -> Report 
     let plan = manifest.as_ref().and_then(|manifest| plan(bundle, manifest, &mut checks));
     let request = request(bundle, &mut checks);
     price(bundle, &mut checks);
+    pruned(bundle, &mut checks);
     checks.same("events-read", 0, bundle.unread_events, "protocol: every event of the contract can be read");
     path::stages(bundle, &mut checks);
     let judged = proof::worker(bundle, judge, &mut checks);
@@ -110,6 +114,14 @@ fn limits(bundle: &JobBundle, judge: &Judge) -> Vec<String> {
         limits.push("cannot check: the price, parameters changed in the block of the request".to_owned());
     }
     limits
+}
+
+/// A pruned job's terms and progress are those whose digest the chain keeps.
+fn pruned(bundle: &JobBundle, checks: &mut Checks) {
+    let Some(record) = bundle.pruned else { return };
+    let JobBundle { genesis, contract, job, terms, progress, .. } = *bundle;
+    let found = JobRecords { genesis, contract, job, terms, progress }.records_digest();
+    checks.same("pruned-digest", record.digest, found, &format!("chain: pruned in block {}", record.pruned_at));
 }
 
 fn manifest(bundle: &JobBundle, checks: &mut Checks) -> Option<VersionManifest> {

@@ -27,8 +27,11 @@ pub mod when;
 pub mod worker;
 
 pub use encompute_attest::network::{Judge, TrustError};
-pub use encompute_lifecycle::dispute::{Heard, deposit};
-pub use exported::{EXPORT_LIMIT_BYTES, ExportError, audit_exported, export, import};
+pub use encompute_lifecycle::{
+    dispute::{Heard, deposit},
+    prune::{Paid, Parties, kept_until},
+};
+pub use exported::{EXPORT_LIMIT_BYTES, ExportError, Own, audit_exported, export, import};
 pub use job::{JobBundle, ReadAt, audit_job};
 pub use ledger::{LedgerReport, audit_ledger};
 pub use preflight::{CommitmentRefused, JobFacts, RoundRefused, VerifiedRound, verify_commitment, verify_round};

@@ -4,7 +4,10 @@
 mod market;
 
 use encompute_attest::{TrustRoot, UnixSeconds};
-use encompute_audit::{ExportError, JobBundle, Judge, Severity, audit_exported, audit_job, export, html, import};
+use encompute_audit::{
+    ExportError, JobBundle, Judge, Own, Severity, audit_exported, audit_job, audit_ledger, export, html, import,
+};
+use encompute_lifecycle::ReadState;
 use encompute_protocol::{BlobDigest, BlockNumber, Plancks, event::Event, wire::DecodeError};
 use market::*;
 
@@ -15,7 +18,7 @@ fn file() -> (Market, Vec<u8>) {
 }
 
 fn offline(bundle: &JobBundle, judge: &Judge) -> encompute_audit::Report {
-    audit_exported(bundle, None, judge, NOW)
+    audit_exported(bundle, &Own::Nothing, judge, NOW)
 }
 
 #[test]
@@ -77,14 +80,53 @@ fn facts_that_the_auditors_node_does_not_confirm_are_named() {
         let mut told = own.clone();
         alter(&mut told);
         let told = import(&export(&told).unwrap()).unwrap();
-        let report = audit_exported(&told, Some(&own), &market.judge(), NOW);
+        let report = audit_exported(&told, &Own::Facts(own.clone()), &market.judge(), NOW);
         assert_eq!(report.verdict, "fail");
         assert!(failed(&report).contains(&expected), "{expected}: {:?}", failed(&report));
         assert!(failed(&report).iter().filter(|id| id.starts_with("facts-")).count() == 1, "{:?}", failed(&report));
     }
-    let confirmed = audit_exported(&own, Some(&own), &market.judge(), NOW);
+    let confirmed = audit_exported(&own, &Own::Facts(own.clone()), &market.judge(), NOW);
     assert_eq!((confirmed.verdict, failed(&confirmed)), ("pass", vec![]));
     assert!(!confirmed.limits[0].contains("what the file says"), "{:?}", confirmed.limits);
+}
+
+#[test]
+fn a_file_of_a_pruned_job_is_held_against_the_digest_that_the_chain_keeps() {
+    let mut market = Market::settled();
+    let told = import(&export(&market.bundle()).unwrap()).unwrap();
+    let record = market.prune();
+    let report = audit_exported(&told, &Own::Digest(record), &market.judge(), NOW);
+    assert_eq!((report.verdict, failed(&report)), ("pass", vec![]));
+    assert!(report.checks.iter().any(|check| check.id == "pruned-digest"), "{report:?}");
+    assert!(report.limits[0].contains("your node does not keep the blocks before"), "{:?}", report.limits);
+    let alterations: [fn(&mut JobBundle); 4] = [
+        |bundle| bundle.terms.job_stake = Plancks(bundle.terms.job_stake.0 + 1),
+        |bundle| bundle.progress.timeouts += 1,
+        |bundle| bundle.job.0 += 1,
+        |bundle| bundle.contract.0[0] ^= 1,
+    ];
+    for alter in alterations {
+        let mut altered = told.clone();
+        alter(&mut altered);
+        let report = audit_exported(&altered, &Own::Digest(record), &market.judge(), NOW);
+        assert!(failed(&report).contains(&"pruned-digest"), "{:?}", failed(&report));
+    }
+}
+
+#[test]
+fn a_pruned_job_is_audited_from_the_block_before_and_the_books_still_balance() {
+    let mut market = Market::settled();
+    let mut bundle = market.bundle();
+    bundle.pruned = Some(market.prune());
+    let report = audit_job(&bundle, &market.judge(), NOW);
+    assert_eq!((report.verdict, failed(&report)), ("pass", vec![]));
+    let (totals, balance) = (market.memory.totals(), market.memory.balance());
+    let books = audit_ledger(market.memory.events(), 0, BlockNumber(market.block), &totals, balance);
+    assert!(books.balanced, "{books:?}");
+    let mut lost: Vec<_> = market.memory.events().to_vec();
+    let at = lost.iter().rposition(|(_, event)| event.name() == "Credited").unwrap();
+    lost.remove(at);
+    assert!(!audit_ledger(&lost, 0, BlockNumber(market.block), &totals, balance).balanced);
 }
 
 /// An alteration of the file's writer: what is signed or named by a digest still catches it without a node.
@@ -118,8 +160,8 @@ fn bytes_that_are_no_exported_job_are_refused() {
     let (_, bytes) = file();
     assert_eq!(import(&[]), Err(ExportError::Bytes(DecodeError::Malformed)));
     assert_eq!(import(&bytes[..bytes.len() - 1]), Err(ExportError::Bytes(DecodeError::Malformed)));
-    let version = [&[2], &bytes[1..]].concat();
-    assert_eq!(import(&version), Err(ExportError::Bytes(DecodeError::Version { found: 2, known: 1 })));
+    let version = [&[1], &bytes[1..]].concat();
+    assert_eq!(import(&version), Err(ExportError::Bytes(DecodeError::Version { found: 1, known: 2 })));
     let trailing = [bytes.as_slice(), &[0]].concat();
     assert_eq!(import(&trailing), Err(ExportError::Bytes(DecodeError::Trailing { bytes: 1 })));
 }

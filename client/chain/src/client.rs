@@ -14,7 +14,7 @@ use crate::{
 use core::{fmt, future::Future, ops::RangeInclusive, time::Duration};
 use encompute_host::clock;
 use encompute_networks::Network;
-use encompute_protocol::{BlockNumber, ContractAddress, GenesisHash, Plancks};
+use encompute_protocol::{BlockNumber, ContractAddress, GenesisHash, Plancks, StoragePrice};
 use std::sync::Arc;
 use std::time::SystemTime;
 use subxt::{
@@ -87,6 +87,8 @@ pub struct ChainFacts {
     pub existential_deposit: Plancks,
     /// Parts of a planck that contracts count.
     pub parts_of_planck: u32,
+    /// What it holds for what a contract stores.
+    pub storage: StoragePrice,
     /// Decimals of its token, if its node says them.
     pub token_decimals: Option<u8>,
     /// Symbol of its token, if its node says it.
@@ -284,6 +286,11 @@ impl Client {
             let deposit = at.constants().entry(deposit).map_err(|error| self.misread("describe its chain", error))?;
             let parts = dynamic::constant::<u32>("Revive", "NativeToEthRatio");
             let parts = at.constants().entry(parts).map_err(|error| self.misread("describe its chain", error))?;
+            let held = |name| {
+                let held = at.constants().entry(dynamic::constant::<u128>("Revive", name));
+                held.map(Plancks).map_err(|error| self.misread("describe its chain", error))
+            };
+            let storage = StoragePrice { item: held("DepositPerChildTrieItem")?, byte: held("DepositPerByte")? };
             let said = match self.shared.legacy.system_properties().await {
                 Ok(said) => said,
                 Err(error) => return Err(self.fault("describe its chain", error).await.into()),
@@ -295,6 +302,7 @@ impl Client {
                 spec_version: at.spec_version(),
                 existential_deposit: Plancks(deposit),
                 parts_of_planck: parts,
+                storage,
                 token_decimals: decimals,
                 token_symbol: first("tokenSymbol").and_then(|value| value.as_str()).map(str::to_owned),
             })

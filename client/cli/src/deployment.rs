@@ -19,15 +19,11 @@ pub fn constructor(params: &Params, governor: Address, genesis: GenesisHash) -> 
     (encompute_protocol::call::CONSTRUCTOR.0, params, governor, genesis).encode()
 }
 
-/// Instantiates the contract with `account` as governor.
+/// Instantiates the contract with `account` as governor, and with the chain's own price of storage.
 ///
 /// # Errors
 /// As the chain refuses.
 pub async fn deploy(account: &Account, params: Params) -> Outcome<ContractAddress> {
-    let params = Params {
-        treasury: if params.treasury == Address::default() { account.address() } else { params.treasury },
-        ..params
-    };
     let facts = account.client().constants().await;
     let facts = facts.map_err(|error| Failure::of(exit_of_chain(error.class()), "read the chain", &error))?;
     if facts.parts_of_planck != PARTS_OF_PLANCK {
@@ -39,6 +35,11 @@ pub async fn deploy(account: &Account, params: Params) -> Outcome<ContractAddres
             Failure::new(Exit::Failed, text).hint("build it for this chain: worker/node/OPERATIONS.md, \"Contract\"")
         );
     }
+    let params = Params {
+        treasury: if params.treasury == Address::default() { account.address() } else { params.treasury },
+        storage: facts.storage,
+        ..params
+    };
     let data = constructor(&params, account.address(), account.client().genesis());
     let deployed: Submitted<ContractAddress> = account
         .deploy(CODE.to_vec(), data, Plancks::ZERO, None)

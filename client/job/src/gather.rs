@@ -1,10 +1,13 @@
 //! Everything that an audit of a job reads, gathered from chain and store.
 
-use encompute_audit::{Counted, Heard, JobBundle, ReadAt, VersionBundle, WorkerBundle};
+use encompute_audit::{Counted, Heard, JobBundle, Own, ReadAt, VersionBundle, WorkerBundle};
 use encompute_chain::{Block, BlockEvents, BlockHash, Client, Fact, ReadError};
 use encompute_protocol::{
-    Address, BlobDigest, BlockNumber, JobId, Params, SplitIndex, Transcript, VersionId,
-    call::{ReadJob, ReadMeasurement, ReadModel, ReadParams, ReadPlatform, ReadSplit, ReadVersion, ReadWorker},
+    Address, BlobDigest, BlockNumber, JobId, Params, PrunedRecord, SplitIndex, Transcript, VersionId,
+    call::{
+        ReadJob, ReadMeasurement, ReadModel, ReadParams, ReadPlatform, ReadPrunedJob, ReadSplit, ReadVersion,
+        ReadWorker,
+    },
     event::Event,
     wire::Message,
 };
@@ -36,6 +39,17 @@ pub enum GatherError {
     /// The chain does not know it.
     #[error("there is no {0}")]
     NotFound(String),
+    /// Its records were removed, and this node does not keep the state in which they were.
+    #[error("job {job} was pruned in block {pruned_at}, and this node keeps no state of the block before")]
+    Forgotten {
+        /// The job.
+        job: JobId,
+        /// When they were removed.
+        pruned_at: BlockNumber,
+        /// Why the state cannot be read.
+        #[source]
+        source: Box<GatherError>,
+    },
     /// The store could not be read; a blob that it does not have is none.
     #[error("fetch the job's blobs")]
     Fetch(#[source] GetError),
@@ -108,16 +122,50 @@ async fn read_in<C: Fact>(client: &Client, block: BlockHash, call: C) -> Result<
 pub async fn gather(client: &Client, blobs: &GatewayClient, job: JobId) -> Result<JobBundle, GatherError> {
     // Facts and events up to one block: a job that runs goes on meanwhile.
     let head = client.head().await.map_err(reading("read the chain"))?;
-    let mut bundle = facts(client, job, head).await?;
+    let mut bundle = match facts(client, job, head).await {
+        Err(GatherError::NotFound(what)) => match read_in(client, head.hash, ReadPrunedJob { job }).await? {
+            Some(record) => before_pruning(client, job, record).await?,
+            None => return Err(GatherError::NotFound(what)),
+        },
+        found => found?,
+    };
     fetch(&mut bundle, blobs).await?;
     Ok(bundle)
+}
+
+/// What the chain said about a job in the last block in which it had its records.
+async fn before_pruning(client: &Client, job: JobId, record: PrunedRecord) -> Result<JobBundle, GatherError> {
+    let pruned_at = record.pruned_at;
+    let forgotten = |source| GatherError::Forgotten { job, pruned_at, source: Box::new(source) };
+    // The first block has no contract in it, so no job is pruned there.
+    let before = block_of(client, BlockNumber(pruned_at.0.saturating_sub(1))).await?;
+    let bundle = facts(client, job, before).await.map_err(forgotten)?;
+    Ok(JobBundle { pruned: Some(record), ..bundle })
+}
+
+/// What the auditor's own node says of a job in a file: everything as of the file's block, or what is left of a job that
+/// was pruned since, where the node keeps no state of that block.
+///
+/// # Errors
+/// [`GatherError`].
+pub async fn own_of(client: &Client, bundle: &JobBundle) -> Result<Own, GatherError> {
+    let job = bundle.job;
+    let block = block_of(client, bundle.read_at.block).await?;
+    match facts(client, job, block).await {
+        Ok(own) => Ok(Own::Facts(own)),
+        Err(error) => {
+            let head = client.head().await.map_err(reading("read the chain"))?;
+            let record = read_in(client, head.hash, ReadPrunedJob { job }).await?;
+            record.map(Own::Digest).ok_or(error)
+        }
+    }
 }
 
 /// What the chain says about a job as of a block; no blobs.
 ///
 /// # Errors
 /// [`GatherError`]; [`GatherError::Read`], too, where the node no longer keeps the block's state.
-pub async fn facts(client: &Client, job: JobId, head: Block) -> Result<JobBundle, GatherError> {
+async fn facts(client: &Client, job: JobId, head: Block) -> Result<JobBundle, GatherError> {
     let missing = |what: &str| GatherError::NotFound(what.to_owned());
     let found = read_in(client, head.hash, ReadJob { job }).await?;
     let (terms, progress) = found.ok_or_else(|| missing(&format!("job {job}")))?;
@@ -177,6 +225,7 @@ pub async fn facts(client: &Client, job: JobId, head: Block) -> Result<JobBundle
         juror_payouts,
         counted_at,
         unread_events: unread,
+        pruned: None,
         blobs: BTreeMap::new(),
     })
 }
@@ -185,7 +234,7 @@ pub async fn facts(client: &Client, job: JobId, head: Block) -> Result<JobBundle
 ///
 /// # Errors
 /// [`GatherError::Read`].
-pub async fn block_of(client: &Client, number: BlockNumber) -> Result<Block, GatherError> {
+async fn block_of(client: &Client, number: BlockNumber) -> Result<Block, GatherError> {
     client.block(number).await.map_err(reading("look a block up"))
 }
 

@@ -54,12 +54,12 @@ pub async fn checked_worker<M: ReadMarket>(
     let found = market.read(ReadWorker { worker: account }).await.map_err(JobError::Read)?;
     let (record, url) = found.ok_or_else(|| refused("registration", "a registered worker", "none".into()))?;
     let measurement = market.read(ReadMeasurement { measurement: record.measurement }).await.map_err(JobError::Read)?;
-    let allowed = measurement.is_some_and(|entry| entry.valid_from <= at && entry.revoked_at.is_none());
+    let allowed = measurement.is_some_and(|entry| entry.is_usable_at(at));
     if !allowed {
         return Err(refused("measurement", "on the contract's allow-list", record.measurement.to_string()));
     }
     let platform = market.read(ReadPlatform { platform: record.platform }).await.map_err(JobError::Read)?;
-    let allowed = platform.is_some_and(|entry| entry.valid_from <= at && entry.revoked_at.is_none());
+    let allowed = platform.is_some_and(|entry| entry.is_usable_at(at));
     if !allowed {
         return Err(refused(
             "platform",

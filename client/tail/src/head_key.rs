@@ -149,7 +149,7 @@ impl HeadKeys {
         }
         let platform = record.platform;
         match client.read(ReadPlatform { platform }).await? {
-            Some(entry) if entry.valid_from <= now && entry.revoked_at.is_none() => Ok(record),
+            Some(entry) if entry.is_usable_at(now) => Ok(record),
             _ => Err(ReleaseRefused::Platform { platform }),
         }
     }

@@ -46,6 +46,10 @@ pub struct JobAccount {
     pub staked: Plancks,
     /// Credited from what was staked so far.
     pub from_staked: Plancks,
+    /// What was sent along when its records were removed, for those who paid for them; none while they are there.
+    pub pruned: Option<Plancks>,
+    /// Credited from that.
+    pub from_pruned: Plancks,
 }
 
 /// The books after some events.
@@ -97,6 +101,8 @@ pub enum LedgerError {
     CreditBeforeEnd(JobId),
     /// More was credited than the job's escrow or slashes held.
     Overdrawn(JobId),
+    /// It removes the records of a job that has not ended, or once more.
+    Pruned(JobId),
     /// A worker's stake would hold less than nothing, or less than jobs hold.
     StakeOverdrawn(Address),
     /// A model's bond would hold less than nothing, or less than jobs hold.
@@ -125,6 +131,7 @@ impl fmt::Display for LedgerError {
             }
             Self::MovesAfterEnd(job) => write!(f, "job {job} moves after it has ended"),
             Self::CreditBeforeEnd(job) => write!(f, "the escrow of job {job} is credited before it has ended"),
+            Self::Pruned(job) => write!(f, "the records of job {job} are removed before its end, or twice"),
             Self::Overdrawn(job) => write!(f, "job {job} credits more than it holds"),
             Self::StakeOverdrawn(worker) => write!(f, "the stake of {worker} is overdrawn"),
             Self::BondOverdrawn(model) => write!(f, "the bond of model {model} is overdrawn"),
@@ -207,6 +214,13 @@ impl Ledger {
                 add(&mut job.staked, opened.deposit)?;
                 add(&mut self.deposited, opened.deposit)
             }
+            Event::JobPruned(pruned) => {
+                let job = self.jobs.get_mut(&pruned.job).ok_or(LedgerError::UnknownJob(pruned.job))?;
+                if !job.has_ended() || job.pruned.replace(pruned.returned).is_some() {
+                    return Err(LedgerError::Pruned(pruned.job));
+                }
+                add(&mut self.deposited, pruned.returned)
+            }
             // No money moves by any of these.
             Event::JurorDrawn(_)
             | Event::VerdictSealed(_)
@@ -261,8 +275,8 @@ impl Ledger {
     }
 
     /// Jobs whose books are open where they should be closed: ended jobs whose credits are not their
-    /// escrow or that still hold stake or bond, and any whose slashes, or deposits of disputes that are over, were not
-    /// all credited.
+    /// escrow or that still hold stake or bond, and any whose slashes, deposits of disputes that are over, or money for
+    /// removed records were not all credited.
     pub fn imbalances(&self) -> impl Iterator<Item = Imbalance> {
         self.jobs.iter().filter_map(|(id, job)| {
             let escrow = job.fees.total().unwrap_or_default();
@@ -275,6 +289,10 @@ impl Ledger {
             let is_disputed = matches!(job.stage, Some(Stage::Disputed(_)));
             if !is_disputed && job.from_staked != job.staked {
                 return Some(Imbalance { job: *id, found: job.from_staked, wanted: job.staked });
+            }
+            let pruned = job.pruned.unwrap_or_default();
+            if job.from_pruned != pruned {
+                return Some(Imbalance { job: *id, found: job.from_pruned, wanted: pruned });
             }
             let (found, wanted) = (job.from_slashes, job.slashed);
             (found != wanted).then_some(Imbalance { job: *id, found, wanted })
@@ -300,6 +318,8 @@ impl Ledger {
             held: Plancks::ZERO,
             staked: Plancks::ZERO,
             from_staked: Plancks::ZERO,
+            pruned: None,
+            from_pruned: Plancks::ZERO,
         };
         match self.jobs.insert(job, account) {
             None => Ok(()),
@@ -325,6 +345,8 @@ impl Ledger {
             (&mut job.from_slashes, job.slashed)
         } else if event.cause == Cause::Deposit {
             (&mut job.from_staked, job.staked)
+        } else if event.cause == Cause::Storage {
+            (&mut job.from_pruned, job.pruned.unwrap_or_default())
         } else if job.stage.is_some_and(Stage::is_terminal) {
             (&mut job.from_escrow, job.fees.total().ok_or(LedgerError::TooLarge)?)
         } else {

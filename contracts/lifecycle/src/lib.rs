@@ -41,6 +41,7 @@ pub mod memory;
 mod model;
 pub mod outcome;
 pub mod price;
+pub mod prune;
 mod rating;
 pub mod refusal;
 #[cfg(feature = "recover")]

@@ -10,8 +10,8 @@ use crate::{
 use alloc::{collections::BTreeMap, vec::Vec};
 use encompute_protocol::{
     Address, BlobDigest, BlockNumber, DisputeRecord, JobId, JobProgress, JobTerms, KeyDigest, MeasurementId, ModelId,
-    ModelRecord, Nonce, Params, Plancks, PlatformId, Rating, SplitIndex, SplitRecord, Text, VersionId, VersionRecord,
-    WorkerRecord,
+    ModelRecord, Nonce, Params, Plancks, PlatformId, PrunedRecord, Rating, SplitIndex, SplitRecord, Text, VersionId,
+    VersionRecord, WorkerRecord,
     event::Event,
     market::{AttestationKeyRecord, Counts, MeasurementRecord, PlatformRecord, Totals},
 };
@@ -42,6 +42,7 @@ pub struct Memory<H> {
     credits: BTreeMap<Address, Plancks>,
     disputes: BTreeMap<JobId, DisputeRecord>,
     ratings: BTreeMap<JobId, Rating>,
+    pruned: BTreeMap<JobId, PrunedRecord>,
     nonces: BTreeMap<Address, Nonce>,
     inputs: BTreeMap<(Address, BlobDigest), JobId>,
 }
@@ -80,6 +81,7 @@ impl<H: Host> Memory<H> {
             credits: BTreeMap::new(),
             disputes: BTreeMap::new(),
             ratings: BTreeMap::new(),
+            pruned: BTreeMap::new(),
             nonces: BTreeMap::new(),
             inputs: BTreeMap::new(),
         })
@@ -132,13 +134,17 @@ impl<H: Host> Memory<H> {
             Write::Measurement(id, value) => drop(self.measurements.insert(id, value)),
             Write::Platform(id, value) => drop(self.platforms.insert(id, value)),
             Write::AttestationKey(key, value) => drop(self.attestation_keys.insert(key, value)),
-            Write::JobTerms(id, value) => drop(self.job_terms.insert(id, value)),
-            Write::JobProgress(id, value) => drop(self.job_progress.insert(id, value)),
+            Write::JobTerms(id, None) => drop(self.job_terms.remove(&id)),
+            Write::JobTerms(id, Some(value)) => drop(self.job_terms.insert(id, value)),
+            Write::JobProgress(id, None) => drop(self.job_progress.remove(&id)),
+            Write::JobProgress(id, Some(value)) => drop(self.job_progress.insert(id, value)),
             Write::Credit(account, Plancks::ZERO) => drop(self.credits.remove(&account)),
             Write::Credit(account, value) => drop(self.credits.insert(account, value)),
             Write::Dispute(job, None) => drop(self.disputes.remove(&job)),
             Write::Dispute(job, Some(value)) => drop(self.disputes.insert(job, value)),
-            Write::Rating(job, value) => drop(self.ratings.insert(job, value)),
+            Write::Rating(job, None) => drop(self.ratings.remove(&job)),
+            Write::Rating(job, Some(value)) => drop(self.ratings.insert(job, value)),
+            Write::Pruned(job, value) => drop(self.pruned.insert(job, value)),
             Write::RegistrationNonce(account, None) => drop(self.nonces.remove(&account)),
             Write::RegistrationNonce(account, Some(value)) => drop(self.nonces.insert(account, value)),
             Write::InputUsed(user, input, job) => drop(self.inputs.insert((user, input), job)),
@@ -242,6 +248,10 @@ impl<H> ReadState for Memory<H> {
 
     fn rating(&self, job: JobId) -> Option<Rating> {
         self.ratings.get(&job).copied()
+    }
+
+    fn pruned(&self, job: JobId) -> Option<PrunedRecord> {
+        self.pruned.get(&job).copied()
     }
 
     fn registration_nonce(&self, account: Address) -> Option<Nonce> {

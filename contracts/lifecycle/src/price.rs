@@ -2,7 +2,7 @@
 
 use crate::refusal::{Field, Param, Refusal};
 use encompute_protocol::{
-    Address, BasisPoints, Blocks, Fees, Params, Plancks, SplitRecord, Windows,
+    Address, BasisPoints, Blocks, Fees, Params, Plancks, SplitRecord, StoragePrice, Windows,
     market::{LONGEST_REGISTRATION, LONGEST_WINDOW, SHORTEST_WINDOW},
 };
 
@@ -48,7 +48,7 @@ impl Price {
 }
 
 /// Parameters with the windows of a chain of 6-second blocks: a job's head has two minutes, its user
-/// an hour, its creator half an hour.
+/// an hour, its creator half an hour. What the chain takes for storage is for whoever deploys to ask of it.
 pub fn default_params(treasury: Address) -> Params {
     const MILLI_UNIT: u128 = 1_000_000_000;
     Params {
@@ -75,6 +75,7 @@ pub fn default_params(treasury: Address) -> Params {
             accept: Blocks(600),
             dispute: Blocks(600),
         },
+        storage: StoragePrice::default(),
     }
 }
 
@@ -129,6 +130,8 @@ pub fn check_params(params: &Params) -> Result<(), Refusal> {
         (Param::HeadFeeBase, params.head_fee_base),
         (Param::HeadFeePerUnit, params.head_fee_per_unit),
         (Param::JobStakeFloor, params.job_stake_floor),
+        (Param::StorageItem, params.storage.item),
+        (Param::StorageByte, params.storage.byte),
     ] {
         // A head fee of zero would make heads free to request and workers free to fail.
         within(param, found.0, u128::from(param == Param::HeadFeeBase), LARGEST_PRICE.0)?;

@@ -37,7 +37,7 @@ impl Decide for RateJob {
         let mut draft = Draft::new(scene.state);
         draft.emit(Rated { job: job.id, model: id, rating: self.rating, weight });
         draft.write(Write::Model(id, model));
-        draft.write(Write::Rating(job.id, self.rating));
+        draft.write(Write::Rating(job.id, Some(self.rating)));
         Ok(Decision { changes: draft.finish(), answer: () })
     }
 }

@@ -119,6 +119,10 @@ pub enum Param {
     JobStakeFloor,
     #[codec(index = 17)]
     DisputeWindow,
+    #[codec(index = 18)]
+    StorageItem,
+    #[codec(index = 19)]
+    StorageByte,
 }
 
 /// A check on a quote that did not hold.
@@ -330,6 +334,14 @@ refusals! {
     GradeOutOfBounds { found: u8 } => "grade {found}, from 1 to 5 there are";
     111 /// The job was rated before.
     RatedBefore { job: JobId } => "job {job} was rated before";
+    112 /// The job's records were removed.
+    JobPruned { job: JobId } => "job {job} ended long ago, its records were removed";
+    113 /// The job has not ended.
+    JobRunning { found: Stage } => "the job has not ended: {found:?}";
+    114 /// The job has not been over for long enough.
+    KeptUntil { until: BlockNumber, block: BlockNumber } => "the job's records are kept until block {until} is over, this is {block}";
+    115 /// The money sent is not what others paid for the job's records.
+    StorageMismatch { found: Plancks, wanted: Plancks } => "{found} was sent, others paid {wanted} for the job's records";
     109 /// Another blob than the one that was committed.
     WrongBlob { found: BlobDigest, wanted: BlobDigest } => "the blob is {found}, {wanted} was committed";
 

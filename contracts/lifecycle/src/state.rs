@@ -3,7 +3,8 @@
 use alloc::vec::Vec;
 use encompute_protocol::{
     Address, BlobDigest, DisputeRecord, JobId, JobProgress, JobTerms, KeyDigest, MeasurementId, ModelId, ModelRecord,
-    Nonce, Params, Plancks, PlatformId, Rating, SplitIndex, SplitRecord, Text, VersionId, VersionRecord, WorkerRecord,
+    Nonce, Params, Plancks, PlatformId, PrunedRecord, Rating, SplitIndex, SplitRecord, Text, VersionId, VersionRecord,
+    WorkerRecord,
     event::Event,
     market::{AttestationKeyRecord, Counts, MeasurementRecord, PlatformRecord, Totals},
 };
@@ -50,6 +51,8 @@ pub trait ReadState {
     fn dispute(&self, job: JobId) -> Option<DisputeRecord>;
     /// What a job's user thought of it.
     fn rating(&self, job: JobId) -> Option<Rating>;
+    /// What is left of a job that was pruned.
+    fn pruned(&self, job: JobId) -> Option<PrunedRecord>;
     /// The nonce that an account's registration must answer.
     fn registration_nonce(&self, account: Address) -> Option<Nonce>;
     /// The job for which this user has used this request blob. Per user, so that nobody can spend
@@ -91,16 +94,18 @@ pub enum Write {
     Platform(PlatformId, PlatformRecord),
     /// [`ReadState::attestation_key`].
     AttestationKey(KeyDigest, AttestationKeyRecord),
-    /// [`ReadState::job_terms`].
-    JobTerms(JobId, JobTerms),
-    /// [`ReadState::job_progress`].
-    JobProgress(JobId, JobProgress),
+    /// [`ReadState::job_terms`]; none removes the item.
+    JobTerms(JobId, Option<JobTerms>),
+    /// [`ReadState::job_progress`]; none removes the item.
+    JobProgress(JobId, Option<JobProgress>),
     /// [`ReadState::credit`]; zero removes the item.
     Credit(Address, Plancks),
     /// [`ReadState::dispute`]; none removes the item.
     Dispute(JobId, Option<DisputeRecord>),
-    /// [`ReadState::rating`].
-    Rating(JobId, Rating),
+    /// [`ReadState::rating`]; none removes the item.
+    Rating(JobId, Option<Rating>),
+    /// [`ReadState::pruned`].
+    Pruned(JobId, PrunedRecord),
     /// [`ReadState::registration_nonce`]; none removes the item.
     RegistrationNonce(Address, Option<Nonce>),
     /// [`ReadState::input_used`].

@@ -5,8 +5,8 @@ use encompute_protocol::{
     Plancks, VersionStatus,
     call::{
         Call, QuoteJob, ReadAttestationKey, ReadCounts, ReadCredit, ReadDispute, ReadGovernance, ReadJob,
-        ReadMeasurement, ReadModel, ReadNonce, ReadParams, ReadPlatform, ReadRating, ReadSplit, ReadTotals,
-        ReadVersion, ReadWorker, ReadWorkerAt,
+        ReadMeasurement, ReadModel, ReadNonce, ReadParams, ReadPlatform, ReadPrunedJob, ReadRating, ReadSplit,
+        ReadTotals, ReadVersion, ReadWorker, ReadWorkerAt,
     },
 };
 
@@ -44,6 +44,7 @@ views! {
     ReadJob: |message, state| state.job_terms(message.job).zip(state.job_progress(message.job));
     ReadCredit: |message, state| state.credit(message.account);
     ReadDispute: |message, state| state.dispute(message.job);
+    ReadPrunedJob: |message, state| state.pruned(message.job);
     ReadRating: |message, state| state.rating(message.job);
     ReadNonce: |message, state| state.registration_nonce(message.account);
     // Only what is for sale has a price.

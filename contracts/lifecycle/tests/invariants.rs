@@ -4,19 +4,23 @@
 //!
 //! | invariants | file |
 //! |---|---|
-//! | 1 to 5, 8, 10 to 15, 17, 24 | here |
+//! | 1 to 5, 8, 10 to 15, 17, 21, 24 | here |
 //! | 5, from every state that one job can reach | `exhaustive.rs` |
 //! | 6, 7, 9, 14, 16, 23 | `roles.rs` |
 //! | 18, 19 | `disputes.rs` |
 //! | 22 | `deposits.rs` |
-//! | 20, 21 | nowhere: they speak of upgrades and of pruning, which this version of the market does not have |
+//! | 21, to the planck | `pruning.rs` |
+//! | 20 | nowhere: it speaks of upgrades, which this version of the market does not have |
 #![allow(clippy::unwrap_used, clippy::panic, clippy::needless_range_loop)]
 
 mod world;
 
 use encompute_lifecycle::{Ledger, ReadState};
 use encompute_protocol::{
-    Address, DisputeKind, JobProgress, JobTerms, ModelId, Plancks, Stage, call::*, event::Event, market::Totals,
+    Address, DisputeKind, JobId, JobProgress, JobRecords, JobTerms, ModelId, Plancks, Stage,
+    call::*,
+    event::{Cause, Event},
+    market::Totals,
 };
 use proptest::{prelude::*, test_runner::TestCaseResult};
 use std::collections::BTreeMap;
@@ -113,6 +117,10 @@ fn invariant_3_credits_come_only_with_an_end_a_slash_or_a_ruling() {
     always(|before, world| {
         for (_, event) in &world.market.events()[before.market.events().len()..] {
             if let Event::Credited(credited) = event {
+                if credited.cause == Cause::Storage {
+                    prop_assert!(before.market.pruned(credited.job) != world.market.pruned(credited.job));
+                    continue;
+                }
                 let progress = world.progress(credited.job);
                 let slashed = progress.timeouts > before.progress(credited.job).timeouts;
                 let ruled =
@@ -128,7 +136,7 @@ fn invariant_3_credits_come_only_with_an_end_a_slash_or_a_ruling() {
 fn invariant_4_a_job_ends_once() {
     always(|before, world| {
         for (job, (_, was)) in progress(before) {
-            if was.stage.is_terminal() {
+            if was.stage.is_terminal() && world.market.pruned(JobId(job)).is_none() {
                 prop_assert_eq!(progress(world)[&job].1, was);
             }
         }
@@ -219,7 +227,9 @@ fn invariant_8_nothing_is_ever_negative_and_rounding_favours_the_treasury() {
 fn invariant_10_what_a_job_was_bought_for_never_changes() {
     always(|before, world| {
         for (job, (terms, _)) in progress(before) {
-            prop_assert_eq!(progress(world)[&job].0, terms);
+            if world.market.pruned(JobId(job)).is_none() {
+                prop_assert_eq!(progress(world)[&job].0, terms);
+            }
         }
         Ok(())
     });
@@ -282,7 +292,7 @@ fn invariant_12_a_workers_places_are_its_claimed_jobs() {
 fn invariant_13_a_commitment_is_written_once() {
     always(|before, world| {
         for (job, (_, was)) in progress(before) {
-            let (_, is) = progress(world)[&job];
+            let Some((_, is)) = progress(world).remove(&job) else { continue };
             for (was, is) in [(was.output, is.output), (was.features, is.features), (was.result, is.result)] {
                 prop_assert!(was.is_none() || was == is, "job {job}");
             }
@@ -295,7 +305,7 @@ fn invariant_13_a_commitment_is_written_once() {
 fn invariant_14_a_head_is_committed_only_under_the_registration_and_version_of_the_claim() {
     always(|before, world| {
         for (job, (terms, was)) in progress(before) {
-            let (_, is) = progress(world)[&job];
+            let Some((_, is)) = progress(world).remove(&job) else { continue };
             if was.stage == Stage::Claimed && is.stage == Stage::HeadCommitted {
                 let worker = world.market.worker(was.worker.unwrap()).unwrap();
                 // Invariant 15 with it: the registration holds in the block of the commitment.
@@ -333,7 +343,8 @@ fn invariant_24_a_step_moves_a_job_along_one_edge_whatever_the_block() {
     };
     always(|before, world| {
         for (job, (_, was)) in progress(before) {
-            let (_, is) = progress(world)[&job];
+            // A job whose records go was over before: invariant 21.
+            let Some((_, is)) = progress(world).remove(&job) else { continue };
             prop_assert!(edges(was.stage, is.stage), "job {job}: {:?} to {:?}", was.stage, is.stage);
         }
         let moved = |event: &Event| matches!(event, Event::JobStageChanged(moved) if moved.from.is_some());
@@ -367,11 +378,28 @@ fn invariant_17_a_pause_stops_requests_and_nothing_else() {
 }
 
 #[test]
+fn invariant_21_only_what_is_long_over_is_forgotten_and_its_digest_stays() {
+    always(|before, world| {
+        for (job, (terms, was)) in progress(before) {
+            let Some(record) = world.market.pruned(JobId(job)) else { continue };
+            prop_assert!(was.stage.is_terminal());
+            let lived = encompute_lifecycle::price::longest_job(&terms.windows);
+            prop_assert!(u64::from(world.block) > u64::from(was.changed_at.0) + lived);
+            let records = JobRecords { genesis: GENESIS, contract: CONTRACT, job: JobId(job), terms, progress: was };
+            prop_assert_eq!(record.digest, records.records_digest());
+            prop_assert_eq!(record.pruned_at.0, world.block);
+        }
+        Ok(())
+    });
+}
+
+#[test]
 fn the_random_steps_reach_every_stage_and_every_ending() {
     // Without this, a generator that never gets anywhere would prove everything.
     use proptest::{strategy::ValueTree, test_runner::TestRunner};
     let mut runner = TestRunner::deterministic();
     let mut reached = BTreeMap::<(Stage, Option<u8>), u32>::new();
+    let mut pruned = 0;
     for _ in 0..600 {
         let steps = prop::collection::vec(step(), 90).new_tree(&mut runner).unwrap().current();
         let mut world = World::new();
@@ -379,6 +407,7 @@ fn the_random_steps_reach_every_stage_and_every_ending() {
             world.take(step);
         }
         for (_, event) in world.market.events() {
+            pruned += u32::from(matches!(event, Event::JobPruned(_)));
             if let Event::JobStageChanged(moved) = event {
                 *reached.entry((moved.to, moved.reason.map(|reason| reason.number()))).or_default() += 1;
             }
@@ -412,4 +441,5 @@ fn the_random_steps_reach_every_stage_and_every_ending() {
     for state in wanted {
         assert!(reached.contains_key(&state), "{state:?} is never reached; reached: {reached:?}");
     }
+    assert!(pruned > 50, "{pruned} jobs pruned");
 }

@@ -5,7 +5,7 @@
 
 use encompute_protocol::{
     Address, BlobDigest, BlockNumber, DisputeKind, Fees, JobId, KeyDigest, MeasurementId, ModelId, Nonce, Params,
-    Plancks, PlatformId, PolicyId, QuoteIdentity, Rating, Reason, ReceiptDigest, Signature, SplitIndex, Stage, Verdict,
+    Plancks, PlatformId, PolicyId, QuoteIdentity, Rating, Reason, ReceiptDigest, RecordsDigest, Signature, SplitIndex, Stage, Verdict,
     VersionHash, VersionId, VersionStatus,
     event::{self, Cause, Event, Movement},
 };
@@ -172,6 +172,21 @@ pub struct BlobPosted {
     pub bytes: u32,
     /// The whole blob, if this was the last part of it.
     pub blob: Option<BlobDigest>,
+}
+
+/// The records of an ended job were removed.
+#[ink::event]
+pub struct JobPruned {
+    /// The job.
+    #[ink(topic)]
+    pub job: JobId,
+    /// Who removed them.
+    #[ink(topic)]
+    pub by: Address,
+    /// Of what was removed.
+    pub digest: RecordsDigest,
+    /// What was sent along for those who paid for them.
+    pub returned: Plancks,
 }
 
 /// An account is owed more.
@@ -399,6 +414,7 @@ pub fn emit(event: Event) {
         VerdictRevealed { job, juror, verdict }
         BlobPosted { job, at, bytes, blob }
         Rated { job, model, rating, weight }
+        JobPruned { job, by, digest, returned }
         Credited { account, job, amount, cause }
         Withdrawn { account, to, amount }
         StakeMoved { worker, job, movement, amount }

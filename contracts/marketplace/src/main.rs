@@ -21,7 +21,7 @@ mod marketplace {
     // Not `Address`: ink! gives this module one of its own.
     use encompute_protocol::{
         DisputeRecord, Fees, GenesisHash, JobId, JobProgress, JobTerms, ModelId, ModelRecord, Nonce, Params, Plancks,
-        PlatformId, Rating, SplitRecord, Text, VersionId, VersionRecord, Windows, WorkerRecord,
+        PlatformId, PrunedRecord, Rating, SplitRecord, Text, VersionId, VersionRecord, Windows, WorkerRecord,
         call::*,
         ids,
         market::{AttestationKeyRecord, Counts, MeasurementRecord, PlatformRecord, Totals},
@@ -132,6 +132,13 @@ mod marketplace {
         /// The user of a settled job says what it thinks of the model.
         #[ink(message, selector = 0x0000001e)]
         pub fn rate_job(&mut self, call: RateJob) -> Result<(), Refusal> {
+            self.execute(&call)
+        }
+
+        /// Anybody removes the records of a job that ended long ago. The value sent must be exactly what others paid for
+        /// them.
+        #[ink(message, payable, selector = 0x0000001f)]
+        pub fn prune_job(&mut self, call: PruneJob) -> Result<(), Refusal> {
             self.execute(&call)
         }
 
@@ -372,6 +379,12 @@ mod marketplace {
         /// One certified attestation key.
         #[ink(message, selector = 0x00000091)]
         pub fn attestation_key(&self, call: ReadAttestationKey) -> Result<Option<AttestationKeyRecord>, Refusal> {
+            self.answer(&call)
+        }
+
+        /// What is left of a job that was pruned.
+        #[ink(message, selector = 0x00000092)]
+        pub fn pruned_job(&self, call: ReadPrunedJob) -> Result<Option<PrunedRecord>, Refusal> {
             self.answer(&call)
         }
     }

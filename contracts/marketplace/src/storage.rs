@@ -3,7 +3,7 @@
 use encompute_lifecycle::{ReadState, Refusal, Write, price, refusal::Field};
 use encompute_protocol::{
     Address, BlobDigest, DisputeRecord, GenesisHash, JobId, JobProgress, JobTerms, KeyDigest, MeasurementId, ModelId,
-    ModelRecord, Nonce, Params, Plancks, PlatformId, Rating, SplitIndex, SplitRecord, Text, VersionId, VersionRecord,
+    ModelRecord, Nonce, Params, Plancks, PlatformId, PrunedRecord, Rating, SplitIndex, SplitRecord, Text, VersionId, VersionRecord,
     WorkerRecord,
     market::{AttestationKeyRecord, Counts, MeasurementRecord, PlatformRecord, Totals},
 };
@@ -59,6 +59,7 @@ pub struct Market {
     registration_nonces: Mapping<Address, Stored<Nonce>>,
     disputes: Mapping<JobId, Stored<DisputeRecord>>,
     ratings: Mapping<JobId, Stored<Rating>>,
+    pruned: Mapping<JobId, Stored<PrunedRecord>>,
     inputs_used: Mapping<(Address, BlobDigest), Stored<JobId>>,
 }
 
@@ -96,6 +97,7 @@ impl Market {
             registration_nonces: Mapping::new(),
             disputes: Mapping::new(),
             ratings: Mapping::new(),
+            pruned: Mapping::new(),
             inputs_used: Mapping::new(),
         };
         market.params.set(&Stored(params));
@@ -127,13 +129,17 @@ impl Market {
             Write::Measurement(id, measurement) => insert(&mut self.measurements, id, measurement),
             Write::Platform(id, platform) => insert(&mut self.platforms, id, platform),
             Write::AttestationKey(key, record) => insert(&mut self.attestation_keys, key, record),
-            Write::JobTerms(id, terms) => insert(&mut self.job_terms, id, terms),
-            Write::JobProgress(id, progress) => insert(&mut self.job_progress, id, progress),
+            Write::JobTerms(id, None) => self.job_terms.remove(id),
+            Write::JobTerms(id, Some(terms)) => insert(&mut self.job_terms, id, terms),
+            Write::JobProgress(id, None) => self.job_progress.remove(id),
+            Write::JobProgress(id, Some(progress)) => insert(&mut self.job_progress, id, progress),
             Write::Credit(account, Plancks::ZERO) => self.credits.remove(account),
             Write::Credit(account, amount) => insert(&mut self.credits, account, amount),
             Write::Dispute(job, None) => self.disputes.remove(job),
             Write::Dispute(job, Some(dispute)) => insert(&mut self.disputes, job, dispute),
-            Write::Rating(job, rating) => insert(&mut self.ratings, job, rating),
+            Write::Rating(job, None) => self.ratings.remove(job),
+            Write::Rating(job, Some(rating)) => insert(&mut self.ratings, job, rating),
+            Write::Pruned(job, record) => insert(&mut self.pruned, job, record),
             Write::RegistrationNonce(account, None) => self.registration_nonces.remove(account),
             Write::RegistrationNonce(account, Some(nonce)) => insert(&mut self.registration_nonces, account, nonce),
             Write::InputUsed(user, input, job) => insert(&mut self.inputs_used, (user, input), job),
@@ -232,6 +238,10 @@ impl ReadState for Market {
 
     fn rating(&self, job: JobId) -> Option<Rating> {
         self.ratings.get(job).map(record)
+    }
+
+    fn pruned(&self, job: JobId) -> Option<PrunedRecord> {
+        self.pruned.get(job).map(record)
     }
 
     fn registration_nonce(&self, account: Address) -> Option<Nonce> {

@@ -183,6 +183,13 @@ calls! {
         rating: crate::Rating,
     } -> ();
 
+    /// Anybody removes the records of a job that ended long ago. The platform gives their deposit to the caller, so the
+    /// value sent must be exactly the part of it that others paid, to whom it is credited.
+    0x1f prune_job (payable) => PruneJob {
+        /// The job.
+        job: JobId,
+    } -> ();
+
     /// Lists a model; the value sent is its bond.
     0x20 list_model (payable) => ListModel {
         /// Its name: 1 ..= 64 bytes; not unique, ids are.
@@ -397,6 +404,11 @@ calls! {
         /// Keccak-256 of its 64 bytes.
         key: KeyDigest,
     } -> Option<crate::market::AttestationKeyRecord>;
+    /// What is left of a job that was pruned.
+    0x92 pruned_job => ReadPrunedJob {
+        /// Which job.
+        job: JobId,
+    } -> Option<crate::PrunedRecord>;
 }
 
 /// One split as its creator publishes it.

@@ -87,6 +87,10 @@ digest!(
     RoundReceiptDigest[32]
 );
 digest!(
+    /// Keccak-256 of tagged [`crate::JobRecords`]: what stays on chain of a job that was pruned.
+    RecordsDigest[32]
+);
+digest!(
     /// The contract's address.
     ContractAddress[20]
 );

@@ -5,8 +5,8 @@
 
 use crate::{
     Address, BlobDigest, BlockNumber, DisputeKind, Fees, JobId, KeyDigest, MeasurementId, ModelId, Nonce, Params,
-    Plancks, PlatformId, PolicyId, QuoteIdentity, Rating, Reason, ReceiptDigest, Signature, SplitIndex, Stage, Verdict,
-    VersionHash, VersionId, VersionStatus,
+    Plancks, PlatformId, PolicyId, QuoteIdentity, Rating, Reason, ReceiptDigest, RecordsDigest, Signature, SplitIndex,
+    Stage, Verdict, VersionHash, VersionId, VersionStatus,
 };
 use codec::{Decode, Encode};
 use scale_info::TypeInfo;
@@ -38,6 +38,9 @@ pub enum Cause {
     /// What was staked on a dispute, or part of it.
     #[codec(index = 7)]
     Deposit,
+    /// What the platform held for records that were pruned.
+    #[codec(index = 8)]
+    Storage,
 }
 
 /// What happened to a stake or bond.
@@ -381,6 +384,17 @@ events! {
         /// The whole blob, if this was the last part of it.
         blob: Option<BlobDigest>,
     }
+    /// The records of an ended job were removed.
+    JobPruned [job, by] {
+        /// The job.
+        job: JobId,
+        /// Who removed them.
+        by: Address,
+        /// Of what was removed.
+        digest: RecordsDigest,
+        /// What was sent along for those who paid for them.
+        returned: Plancks,
+    }
 }
 
 impl Event {
@@ -399,6 +413,7 @@ impl Event {
             Self::VerdictRevealed(event) => Some(event.job),
             Self::BlobPosted(event) => Some(event.job),
             Self::Rated(event) => Some(event.job),
+            Self::JobPruned(event) => Some(event.job),
             Self::StakeMoved(event) => event.job,
             Self::BondMoved(event) => event.job,
             // All of them by name: a new event must say whether a job is its subject.

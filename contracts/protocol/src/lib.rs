@@ -31,6 +31,7 @@ pub mod headkey;
 pub mod ids;
 pub mod manifest;
 pub mod market;
+pub mod pruned;
 pub mod quote;
 pub mod rating;
 pub mod receipt;
@@ -43,16 +44,17 @@ pub mod wire;
 pub use amount::{BasisPoints, CostUnits, Plancks};
 pub use digest::{
     BlobDigest, ContractAddress, GenesisHash, HeadDigest, KeyDigest, MeasurementId, Nonce, PlatformId, QuoteIdentity,
-    ReceiptDigest, RoundReceiptDigest, SigningAddress, TailDigest, VersionHash,
+    ReceiptDigest, RecordsDigest, RoundReceiptDigest, SigningAddress, TailDigest, VersionHash,
 };
 pub use dispute::{DisputeKind, DisputeRecord, Verdict};
 pub use headkey::{HeadKeyAnswer, HeadKeyCall};
 pub use ids::{Address, BlockNumber, Blocks, JobId, ModelId, PolicyId, RoundIndex, SplitIndex, VersionId};
 pub use manifest::{JobRequest, ReleasePolicy, SplitManifest, VersionManifest};
 pub use market::{
-    Fees, JobProgress, JobTerms, Mode, ModelRecord, Params, Reason, SplitRecord, Stage, VersionRecord, VersionStatus,
-    Windows, WorkerRecord,
+    Fees, JobProgress, JobTerms, Mode, ModelRecord, Params, Reason, SplitRecord, Stage, StoragePrice, VersionRecord,
+    VersionStatus, Windows, WorkerRecord,
 };
+pub use pruned::{JobRecords, PrunedRecord};
 pub use quote::{KeyParts, QuoteParts};
 pub use rating::{Rating, RatingReason, Ratings};
 pub use receipt::{Offer, Receipt, RoundReceipt, Signature, Signed, Transcript};

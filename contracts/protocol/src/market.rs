@@ -139,6 +139,16 @@ pub struct Windows {
     pub dispute: Blocks,
 }
 
+/// What the platform holds for what a contract stores: whoever writes pays, whoever removes is paid. The contract
+/// cannot ask for it, so parameters say it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Encode, Decode, MaxEncodedLen, TypeInfo)]
+pub struct StoragePrice {
+    /// For each item.
+    pub item: Plancks,
+    /// For each byte of an item and of its key.
+    pub byte: Plancks,
+}
+
 /// Shortest window that parameters may set.
 pub const SHORTEST_WINDOW: Blocks = Blocks(2);
 /// Longest window that parameters may set: a week of 6-second blocks.
@@ -181,6 +191,8 @@ pub struct Params {
     pub measurement_delay: Blocks,
     /// Windows of new jobs.
     pub windows: Windows,
+    /// What who prunes a job gives back to those who paid for its records.
+    pub storage: StoragePrice,
 }
 
 impl Params {
@@ -326,6 +338,13 @@ pub struct MeasurementRecord {
     pub revoked_at: Option<BlockNumber>,
 }
 
+impl MeasurementRecord {
+    /// True where it may be used in `block`: announced for then or before, and never revoked.
+    pub fn is_usable_at(&self, block: BlockNumber) -> bool {
+        self.valid_from <= block && self.revoked_at.is_none()
+    }
+}
+
 /// A machine whose quotes registrations may show.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, MaxEncodedLen, TypeInfo)]
 pub struct PlatformRecord {
@@ -333,6 +352,13 @@ pub struct PlatformRecord {
     pub valid_from: BlockNumber,
     /// When it was revoked, if it was.
     pub revoked_at: Option<BlockNumber>,
+}
+
+impl PlatformRecord {
+    /// True where it may be used in `block`: announced for then or before, and never revoked.
+    pub fn is_usable_at(&self, block: BlockNumber) -> bool {
+        self.valid_from <= block && self.revoked_at.is_none()
+    }
 }
 
 /// An attestation key that a platform's PCK key vouches for.

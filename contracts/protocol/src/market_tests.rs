@@ -12,6 +12,7 @@ fn every_record_fits_one_storage_item() {
         ("worker", WorkerRecord::max_encoded_len()),
         ("terms", JobTerms::max_encoded_len()),
         ("progress", JobProgress::max_encoded_len()),
+        ("pruned", crate::PrunedRecord::max_encoded_len()),
         ("platform", PlatformRecord::max_encoded_len()),
         ("attestation key", AttestationKeyRecord::max_encoded_len()),
     ];

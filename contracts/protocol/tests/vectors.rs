@@ -105,6 +105,7 @@ fn signed_statements_have_the_digests_and_signatures_of_their_vectors() {
                 statement("RegistrationStatement", &registration()),
                 statement("HeadKeyStatement", &head_key()),
                 statement("VerdictStatement", &verdict_statement()),
+                statement("JobRecords", &records()),
             ],
             "report_data": {
                 "nonce": hex::encode(nonce.0),
@@ -125,6 +126,7 @@ fn no_two_kinds_of_statement_share_a_tag() {
         RegistrationStatement::TAG,
         HeadKeyStatement::TAG,
         dispute::VerdictStatement::TAG,
+        JobRecords::TAG,
     ];
     for (at, tag) in tags.iter().enumerate() {
         assert!(tags[at + 1..].iter().all(|other| !other.starts_with(tag) && !tag.starts_with(other)));
@@ -189,6 +191,7 @@ fn records_have_the_bytes_of_their_vectors() {
             record("DisputeRecord", &posting()),
             record("PlatformRecord", &platform()),
             record("AttestationKeyRecord", &attestation_key()),
+            record("PrunedRecord", &pruned()),
         ]),
     );
 }
@@ -376,6 +379,7 @@ fn the_specification_names_every_message_event_tag_and_limit() {
         RegistrationStatement::TAG,
         HeadKeyStatement::TAG,
         dispute::VerdictStatement::TAG,
+        JobRecords::TAG,
     ] {
         wants(&format!("`{}`", std::str::from_utf8(tag).unwrap()));
     }

@@ -45,6 +45,9 @@ pub fn everything(contract: ContractAddress) -> World {
     let rating = Rating { grade: 5, why: RatingReason::Answer };
     world.call(USERS[0], RateJob { job: rated, rating }).unwrap();
     let model = ModelId(2);
+    world.past_keeping(rated);
+    world.prune(STRANGER, rated).unwrap();
+    world.prune(USERS[0], stopped).unwrap();
     world.pay(CREATORS[1], Plancks(77), AddBond { model }).unwrap();
     world.call(CREATORS[1], AskBond { model, amount: Plancks(50) }).unwrap();
     world.pay(WORKERS[2], Plancks(99), AddStake {}).unwrap();

@@ -9,7 +9,8 @@ use encompute_protocol::{
     Address, JobId, KeyDigest, ModelId, SplitIndex, VersionId,
     call::{
         ReadAttestationKey, ReadCounts, ReadCredit, ReadDispute, ReadGovernance, ReadJob, ReadMeasurement, ReadModel,
-        ReadNonce, ReadParams, ReadPlatform, ReadRating, ReadSplit, ReadTotals, ReadVersion, ReadWorker, ReadWorkerAt,
+        ReadNonce, ReadParams, ReadPlatform, ReadPrunedJob, ReadRating, ReadSplit, ReadTotals, ReadVersion, ReadWorker,
+        ReadWorkerAt,
     },
     event::Event,
 };
@@ -75,6 +76,7 @@ impl Chain {
             self.ask(rules, &ReadJob { job: JobId(job) })?;
             self.ask(rules, &ReadDispute { job: JobId(job) })?;
             self.ask(rules, &ReadRating { job: JobId(job) })?;
+            self.ask(rules, &ReadPrunedJob { job: JobId(job) })?;
         }
         for model in 1..=counts.models + 1 {
             self.ask(rules, &ReadModel { model: ModelId(model) })?;

@@ -12,8 +12,8 @@ use encompute_protocol::{
     JobId, KeyDigest, ModelId, SplitIndex, VersionId,
     call::{
         Call, CertifyKey, MESSAGES, QuoteJob, ReadAttestationKey, ReadCounts, ReadCredit, ReadDispute, ReadGovernance,
-        ReadJob, ReadMeasurement, ReadModel, ReadNonce, ReadParams, ReadPlatform, ReadRating, ReadSplit, ReadTotals,
-        ReadVersion, ReadWorker, ReadWorkerAt, RegisterWorker,
+        ReadJob, ReadMeasurement, ReadModel, ReadNonce, ReadParams, ReadPlatform, ReadPrunedJob, ReadRating, ReadSplit,
+        ReadTotals, ReadVersion, ReadWorker, ReadWorkerAt, RegisterWorker,
     },
 };
 use serde_json::{Map, Value, json};
@@ -75,6 +75,7 @@ fn measure() -> Weights {
     read(&mut chain, &mut weights, &ReadNonce { account });
     read(&mut chain, &mut weights, &ReadDispute { job: JobId(1) });
     read(&mut chain, &mut weights, &ReadRating { job: JobId(1) });
+    read(&mut chain, &mut weights, &ReadPrunedJob { job: JobId(1) });
     read(&mut chain, &mut weights, &QuoteJob { version, split });
     read(&mut chain, &mut weights, &ReadPlatform { platform: PLATFORMS[0] });
     let key = KeyDigest::of(&MACHINES[0].parts.attestation_key.0);

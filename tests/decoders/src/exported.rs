@@ -1,7 +1,7 @@
 //! Jobs in files, for auditors elsewhere.
 
 use encompute_attest::{Permission, Policy, QuoteKind, TcbEvaluationNumber, TcbStatus, TrustRoot, UnixSeconds};
-use encompute_audit::{Judge, audit_exported, export, html, import};
+use encompute_audit::{Judge, Own, audit_exported, export, html, import};
 use std::{collections::BTreeSet, sync::LazyLock};
 
 static JUDGE: LazyLock<Judge> = LazyLock::new(|| Judge {
@@ -30,8 +30,8 @@ pub(crate) fn jobs(bytes: &[u8]) -> bool {
 /// Whatever a file says, its audit ends in a verdict; against its own word in one that confirms every fact.
 pub(crate) fn audited(bytes: &[u8]) {
     let Ok(job) = import(bytes) else { return };
-    let alone = audit_exported(&job, None, &JUDGE, UnixSeconds(1_795_348_800));
-    let confirmed = audit_exported(&job, Some(&job), &JUDGE, UnixSeconds(1_795_348_800));
+    let alone = audit_exported(&job, &Own::Nothing, &JUDGE, UnixSeconds(1_795_348_800));
+    let confirmed = audit_exported(&job, &Own::Facts(job.clone()), &JUDGE, UnixSeconds(1_795_348_800));
     assert_eq!(alone.holds(), confirmed.holds());
     assert_eq!(alone.holds(), alone.verdict == "pass");
     assert!(html::page(&alone).ends_with("</body></html>\n"));

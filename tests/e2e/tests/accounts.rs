@@ -5,8 +5,9 @@ use encompute_chain::Account;
 use encompute_e2e::refusal;
 use encompute_kit::{Chain, Ran, encompute};
 use encompute_protocol::{
-    Blocks, CostUnits, HeadDigest, Mode, Plancks, TailDigest, Text, VersionHash, VersionId, Windows,
-    call::{ActivateVersion, ListModel, PublishVersion, SplitOffer},
+    BlobDigest, Blocks, CostUnits, HeadDigest, JobId, Mode, Plancks, PolicyId, SplitIndex, TailDigest, Text,
+    VersionHash, VersionId, Windows,
+    call::{ActivateVersion, CancelJob, ListModel, PublishVersion, QuoteJob, RequestJob, SplitOffer},
 };
 use serde_json::Value;
 use std::path::Path;
@@ -86,6 +87,75 @@ async fn amounts_follow_the_network_file_and_one_that_the_chain_contradicts_is_f
     let bond = ["model", "publish", "scripts/models/digits", "--creator-url", "http://127.0.0.1:1", "--dry-run"];
     let other = run(wrong.path(), &[&bond[..], &["--suri", &nobody]].concat());
     assert!(refusal(&other) == (2, true) && other.stderr.contains("0.25 UNIT"), "a fee in another token: {other:?}");
+}
+
+/// Serves blobs to the chain's network file: there are none.
+async fn empty_gateway(chain: &mut Chain) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    chain.network.gateway = Some(format!("http://{}", listener.local_addr().unwrap()).parse().unwrap());
+    let store = encompute_store::BlobStore::in_folder(folder.path()).unwrap();
+    let served = encompute_store::serve(listener, store, Default::default(), std::future::pending());
+    tokio::spawn(async move { served.await.unwrap() });
+    folder
+}
+
+/// A job of //Dave's that nobody claims, cancelled.
+async fn cancelled(chain: &Chain, version: VersionId) -> JobId {
+    let (dave, split) = (chain.account("//Dave"), SplitIndex(0));
+    let (fees, _) = dave.client().read(QuoteJob { version, split }).await.unwrap().unwrap();
+    let input = BlobDigest([9; 32]);
+    let request = RequestJob { version, split, policy: PolicyId(1), input, tip: Plancks::ZERO, offer: None };
+    let job = dave.submit(request, fees.total().unwrap()).await.unwrap().answer;
+    dave.submit(CancelJob { job }, Plancks::ZERO).await.unwrap();
+    job
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_that_is_long_over_is_pruned_by_a_stranger_and_audited_from_what_is_left() {
+    let chain = Chain::start_with(|params| {
+        let [claim, head, challenge, features, creator, accept, dispute] = [Blocks(2); 7];
+        params.windows = Windows { claim, head, challenge, features, creator, accept, dispute };
+        params.unbonding = UNBONDING;
+    });
+    let mut chain = chain.await.unwrap();
+    let _blobs = empty_gateway(&mut chain).await;
+    let home = home(&chain, "UNIT", 12);
+    let version = on_sale(&chain.account("//Charlie")).await;
+    let job = cancelled(&chain, version).await.to_string();
+    let prune =
+        |more: &[&str]| run(home.path(), &[&["job", "prune", &job, "--suri", "//Eve", "--json"], more].concat());
+
+    let early = prune(&[]);
+    assert!(refusal(&early) == (1, true) && early.stderr.contains("records are kept until"), "{early:?}");
+    let told = prune(&["--dry-run"]).done().json();
+    assert!(told["sent"] == false && told["digest"].is_null(), "{told}");
+    let ends = run(home.path(), &["job", "list", "--json"]).done().json()["jobs"][0]["changed_at"].as_u64().unwrap();
+    let from = told["from_block"].as_u64().unwrap();
+    chain.seal(Blocks(u32::try_from(from - ends).unwrap())).await.unwrap();
+    let credit = |suri: &str| {
+        let said = run(home.path(), &["wallet", "balance", "--suri", suri, "--json"]).done().json();
+        said["credit"].as_str().unwrap().parse::<u128>().unwrap()
+    };
+    let before = credit("//Dave");
+    let pruned = prune(&[]).done().json();
+    let value: u128 = pruned["value"].as_str().unwrap().parse().unwrap();
+    assert!(value > 0 && credit("//Dave") - before == value, "what the records held is the payer's: {pruned}");
+
+    for verb in [&["job", "watch"][..], &["job", "prune", "--suri", "//Eve"]] {
+        let gone = run(home.path(), &[verb, &[&job]].concat());
+        assert!(refusal(&gone) == (3, true) && gone.stderr.contains("was pruned in block"), "{gone:?}");
+    }
+    let listed = run(home.path(), &["job", "list", "--json"]).done().json();
+    assert_eq!(listed["jobs"].as_array().map(Vec::len), Some(0), "{listed}");
+    let audited = run(home.path(), &["audit", "job", &job, "--json"]);
+    let report = audited.json();
+    let checks = report["checks"].as_array().unwrap();
+    let digest = checks.iter().find(|check| check["id"] == "pruned-digest").unwrap();
+    assert!(digest["pass"] == true && digest["expected"] == pruned["digest"], "{digest}");
+    assert!(checks.iter().all(|check| check["severity"] != "contradiction"), "only its blobs are missing: {report}");
+    let ledger = run(home.path(), &["audit", "ledger", "--json"]).done().json();
+    assert!(ledger["balanced"] == true && ledger["jobs"] == 1, "{ledger}");
 }
 
 /// A little longer than the longest job.

@@ -130,7 +130,11 @@ pub(crate) async fn deploy(
     adjust: impl FnOnce(&mut Params),
 ) -> Result<ContractAddress, KitError> {
     let governor = signed(client, GOVERNOR);
-    let mut params = Params { treasury: governor.address(), ..params };
+    let facts = client.constants().await.map_err(|error| KitError::Command {
+        what: "reading the chain's constants".to_owned(),
+        why: error.to_string(),
+    })?;
+    let mut params = Params { treasury: governor.address(), storage: facts.storage, ..params };
     adjust(&mut params);
     let constructor = (CONSTRUCTOR.0, params, governor.address(), client.genesis()).encode();
     Ok(governor.deploy(CODE.to_vec(), constructor, Plancks::ZERO, None).await?.answer)

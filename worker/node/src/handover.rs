@@ -164,11 +164,11 @@ impl Desk {
         let (record, _) = client.read(ReadWorker { worker }).await?.ok_or(HandoverRefused::Unknown { worker })?;
         let unattested = |check: &str| HandoverRefused::Unattested { worker, check: check.to_owned() };
         let listed = client.read(ReadMeasurement { measurement: record.measurement }).await?;
-        if !listed.is_some_and(|entry| entry.valid_from <= at && entry.revoked_at.is_none()) {
+        if !listed.is_some_and(|entry| entry.is_usable_at(at)) {
             return Err(unattested("its measurement is not on the contract's list"));
         }
         let listed = client.read(ReadPlatform { platform: record.platform }).await?;
-        if !listed.is_some_and(|entry| entry.valid_from <= at && entry.revoked_at.is_none()) {
+        if !listed.is_some_and(|entry| entry.is_usable_at(at)) {
             return Err(unattested("its platform is not on the contract's list"));
         }
         let evidence = self.world.gateway.get(record.evidence, EVIDENCE_LIMIT).await;

@@ -11,7 +11,9 @@ mod configs;
 
 pub(crate) use configs::EXPLICIT_MAPPING_KEY;
 
-pub use amounts::{DEPOSIT_PER_BYTE, DEPOSIT_PER_ITEM, EXISTENTIAL_DEPOSIT, NATIVE_TO_ETH_RATIO, UNIT};
+pub use amounts::{
+    DEPOSIT_PER_BYTE, DEPOSIT_PER_CONTRACT_ITEM, DEPOSIT_PER_ITEM, EXISTENTIAL_DEPOSIT, NATIVE_TO_ETH_RATIO, UNIT,
+};
 
 use alloc::{borrow::Cow, vec::Vec};
 use frame_support::{genesis_builder_helper, weights::Weight};

@@ -10,11 +10,15 @@ use encompute_attest::{
 use encompute_audit::{Counted, Heard, JobBundle, JobFacts, Judge, ReadAt, Report, audit_job};
 use encompute_fhe::BootstrapSet;
 use encompute_head::{ChainIndex, Domain, Draft, HeadPlan, Layer, Link, Program, RoundPlan};
-use encompute_lifecycle::{Context, Decide, Memory, ReadState, ReceiptFacts, Refusal, Software, View, price};
+use encompute_lifecycle::{
+    Context, Decide, Memory, ReadState, ReceiptFacts, Refusal, Software, View, price,
+    prune::{Paid, Parties, kept_until},
+};
 use encompute_protocol::{
     Address, BasisPoints, BlobDigest, BlockNumber, Bytes, ContractAddress, CostUnits, GenesisHash, HeadDigest, JobId,
-    JobRequest, MeasurementId, Mode, Params, Plancks, PolicyId, RegistrationStatement, ReleasePolicy, RoundIndex,
-    RoundReceipt, RoundReceiptDigest, SplitIndex, SplitManifest, TailDigest, Text, Transcript, VersionManifest,
+    JobRequest, MeasurementId, Mode, Params, Plancks, PolicyId, PrunedRecord, RegistrationStatement, ReleasePolicy,
+    RoundIndex, RoundReceipt, RoundReceiptDigest, SplitIndex, SplitManifest, TailDigest, Text, Transcript,
+    VersionManifest,
     call::*,
     manifest::{Accuracy, Cost},
     signing::SigningKey,
@@ -102,7 +106,8 @@ pub fn measurement_id() -> MeasurementId {
 }
 
 fn params() -> Params {
-    Params { measurement_delay: encompute_protocol::Blocks(0), ..price::default_params(TREASURY) }
+    let storage = encompute_protocol::StoragePrice { item: Plancks(100), byte: Plancks(1) };
+    Params { measurement_delay: encompute_protocol::Blocks(0), storage, ..price::default_params(TREASURY) }
 }
 
 pub fn manifest() -> VersionManifest {
@@ -398,8 +403,20 @@ impl Market {
             platform: memory.platform(self.machine().platform_id().unwrap()),
             counted_at,
             unread_events: 0,
+            pruned: None,
             blobs: self.blobs.clone(),
         }
+    }
+
+    /// Removes the job's records, as a stranger once it may. Gives what is left of them.
+    pub fn prune(&mut self) -> PrunedRecord {
+        let (terms, progress) = (self.memory.job_terms(self.job).unwrap(), self.memory.job_progress(self.job).unwrap());
+        let paid = Paid::of(&self.memory.params().storage, &terms, &progress, None).unwrap();
+        let parties = Parties::of(&terms, &progress, CREATOR);
+        let owed = paid.owed(STRANGER, parties, |account| self.memory.credit(account)).unwrap();
+        self.block = kept_until(&terms, &progress).0 + 1;
+        self.call(STRANGER, owed.sum.0, PruneJob { job: self.job }).unwrap();
+        self.memory.pruned(self.job).unwrap()
     }
 
     pub fn facts(&self) -> JobFacts {

@@ -12,11 +12,11 @@ use crate::{
 use clap::{Args, Subcommand};
 use encompute_attest::{TrustRoot, UnixSeconds};
 use encompute_audit::{
-    EXPORT_LIMIT_BYTES, JobBundle, Judge, LedgerReport, Report, Severity, audit_exported, audit_job, audit_ledger,
+    EXPORT_LIMIT_BYTES, JobBundle, Judge, LedgerReport, Own, Report, Severity, audit_exported, audit_job, audit_ledger,
     audit_version, audit_worker, export, import,
 };
 use encompute_chain::{Client, ReadError};
-use encompute_job::{GatherError, Said, block_of, facts, gather, gather_version, gather_worker, said};
+use encompute_job::{GatherError, Said, gather, gather_version, gather_worker, own_of, said};
 use encompute_networks::Token;
 use encompute_protocol::{BlobDigest, BlockNumber, JobId, MeasurementId, VersionId, call::ReadTotals};
 use serde_json::json;
@@ -266,21 +266,21 @@ async fn judge_file(context: &Context, file: &Path, offline: bool, trust_root: O
     opened.take(EXPORT_LIMIT_BYTES as u64 + 1).read_to_end(&mut bytes).doing(Exit::Failed, &doing)?;
     let bundle = import(&bytes).doing(Exit::Verification, &doing)?;
     let own = match offline {
-        true => None,
+        true => Own::Nothing,
         false => {
-            let client = context.chain().await?;
-            let asking = "ask the node about the job in the file";
-            let block = block_of(&client, bundle.read_at.block).await.map_err(gathering(asking))?;
-            Some(facts(&client, bundle.job, block).await.map_err(gathering(asking))?)
+            let asked = own_of(&context.chain().await?, &bundle).await;
+            asked.map_err(gathering("ask the node about the job in the file"))?
         }
     };
     let judge = judge(context, bundle.worker.iter().map(|(_, record)| record.measurement), trust_root)?;
-    Ok(audit_exported(&bundle, own.as_ref(), &judge, UnixSeconds::now()))
+    Ok(audit_exported(&bundle, &own, &judge, UnixSeconds::now()))
 }
 
 fn gathering(doing: &'static str) -> impl Fn(GatherError) -> Failure {
     move |error| match &error {
         GatherError::Read { source, .. } => Failure::of(exit_of_chain(source.class()), doing, &error),
+        GatherError::Forgotten { .. } => Failure::of(Exit::NotFound, doing, &error)
+            .hint("ask a node that keeps old states (--rpc URL), or audit a file: encompute audit bundle FILE"),
         GatherError::NotFound(_) => Failure::new(Exit::NotFound, error.to_string()),
         GatherError::Fetch(source) => crate::context::blob_failure("fetch blobs", source),
         _ => Failure::of(Exit::Failed, doing, &error),

@@ -3,7 +3,9 @@
 use crate::{
     args::{Common, Identity},
     commands::dispute::{DISPUTE_HELP, Dispute},
+    commands::job_list::List,
     commands::market::{self, Listing},
+    commands::prune::{PRUNE_HELP, Prune},
     commands::rate::Rate,
     context::{Context, under},
     failure::{Doing, Exit, Failure, Outcome, exit_of_chain},
@@ -16,7 +18,7 @@ use encompute_job::{CaseName, Ending, JobError, Journal, Order, Record, Runner, 
 use encompute_keys::MachineSecret;
 use encompute_protocol::{
     JobId, Plancks, PolicyId, Stage,
-    call::{CancelJob, PokeJob, ReadCounts, ReadJob},
+    call::{CancelJob, PokeJob, ReadJob},
 };
 use encompute_release::{Ledger, ReleaseSecret, Releaser};
 use serde_json::{Value, json};
@@ -59,6 +61,9 @@ pub enum Job {
         after_help = "Examples:\n  encompute job rate 7 --grade 5 --suri //Dave\n  encompute job rate 7 --grade 2 --why time --suri //Dave"
     )]
     Rate(Rate),
+    /// Remove the records of a job that ended long ago, and give their deposit back; anybody may
+    #[command(after_help = PRUNE_HELP)]
+    Prune(Prune),
     /// Go on with a job after a crash or Ctrl-C; without an id, with every job of this home that has not ended
     #[command(after_help = "Examples:\n  encompute job resume 7 --suri //Dave\n  encompute job resume --suri //Dave")]
     Resume(Resume),
@@ -143,17 +148,6 @@ pub struct Resume {
     patience: u64,
 }
 
-/// Which jobs to list.
-#[derive(Args)]
-pub struct List {
-    /// Only jobs of this account: an address, an account id or //Name
-    #[arg(long, value_name = "ACCOUNT")]
-    user: Option<String>,
-    /// At most so many
-    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u64).range(1..=1000))]
-    limit: u64,
-}
-
 impl Job {
     /// Runs it.
     pub async fn run(self, common: &Common) -> Outcome {
@@ -177,6 +171,7 @@ impl Job {
                 market::state_of(account.client(), job, common).await
             }
             Self::Dispute(dispute) => dispute.run(&context, common).await,
+            Self::Prune(prune) => prune.run(&context, common).await,
             Self::Rate(rate) => rate.run(&context, common).await,
             Self::Poke(signed) => {
                 let account = context.account(&signed.identity).await?;
@@ -369,45 +364,6 @@ async fn has_ended(runner: &Runner<Account>, record: &Record) -> Outcome<bool> {
     }))
 }
 
-impl List {
-    async fn run(self, context: &Context, common: &Common) -> Outcome {
-        let client = context.chain().await?;
-        let user = self.user.as_deref().map(crate::deployment::parse_address).transpose()?;
-        let counts = market::read(&client, ReadCounts {}).await?;
-        let mut jobs = Vec::new();
-        for id in (1..=counts.jobs).rev() {
-            if jobs.len() as u64 >= self.limit {
-                break;
-            }
-            let Some((terms, progress)) = market::read(&client, ReadJob { job: JobId(id) }).await? else { continue };
-            if user.is_none_or(|user| user == terms.user) {
-                jobs.push(market::job_json(JobId(id), &terms, &progress));
-            }
-        }
-        if common.json {
-            return output::json(&json!({ "jobs": jobs }));
-        }
-        if jobs.is_empty() {
-            output::say("no jobs yet; buy a run: encompute job submit --model digits --input FILE --suri //Dave");
-            return Ok(());
-        }
-        let head = ["id", "version", "stage", "reason", "escrow", "changed at"].map(String::from).to_vec();
-        let cell = |value: &Value| {
-            value
-                .as_str()
-                .map_or_else(|| if value.is_null() { String::new() } else { value.to_string() }, str::to_owned)
-        };
-        let rows = jobs.iter().map(|job| {
-            let escrow = job["escrow"].as_str().and_then(|plancks| plancks.parse().ok()).map(Plancks);
-            let escrow = escrow.map(|escrow| context.token().show(escrow)).unwrap_or_default();
-            let [id, version, stage, reason, changed_at] =
-                ["id", "version", "stage", "reason", "changed_at"].map(|key| cell(&job[key]));
-            vec![id, version, stage, reason, escrow, changed_at]
-        });
-        output::text(&output::table(&std::iter::once(head).chain(rows).collect::<Vec<_>>()))
-    }
-}
-
 async fn quote(context: &Context, choice: &Choice, common: &Common) -> Outcome {
     let client = context.chain().await?;
     let listing = market::find(&client, &context.gateway()?, &choice.model).await?;
@@ -427,8 +383,7 @@ async fn watch(context: &Context, one: One, common: &Common) -> Outcome {
         client.head().await.map_err(|error| Failure::of(exit_of_chain(error.class()), "read the chain", &error))?;
     let mut follow = client.follow(head.number);
     loop {
-        let found = market::read(&client, ReadJob { job }).await?;
-        let (_, progress) = found.ok_or_else(|| Failure::new(Exit::NotFound, format!("there is no job {job}")))?;
+        let (_, progress) = market::job_of(&client, job).await?;
         rail.stands(job, progress.stage, progress.changed_at, progress.deadline);
         if progress.stage.is_terminal() {
             return market::state_of(&client, job, common).await;

@@ -12,7 +12,10 @@ pub use encompute_job::market::{
     Listing, Quote, accuracy_json, job_json, mode_name, plancks, reason_words, stage_name,
 };
 use encompute_networks::Token;
-use encompute_protocol::{JobId, ReleasePolicy, SplitIndex, VersionId, call::ReadJob};
+use encompute_protocol::{
+    JobId, JobProgress, JobTerms, ReleasePolicy, SplitIndex, VersionId,
+    call::{ReadJob, ReadPrunedJob},
+};
 use encompute_store::GatewayClient;
 
 /// One fact of the chain.
@@ -113,13 +116,30 @@ pub fn quote_words(quote: &Quote, token: &Token) -> String {
     )
 }
 
+/// A job's records.
+///
+/// # Errors
+/// [`Exit::NotFound`] without such a job, and where its records were removed.
+pub async fn job_of(client: &Client, job: JobId) -> Outcome<(JobTerms, JobProgress)> {
+    if let Some(found) = read(client, ReadJob { job }).await? {
+        return Ok(found);
+    }
+    Err(match read(client, ReadPrunedJob { job }).await? {
+        Some(record) => Failure::new(
+            Exit::NotFound,
+            format!("job {job} ended long ago and was pruned in block {}", record.pruned_at),
+        )
+        .hint(format!("its digest is on chain, and so are its events: encompute audit job {job}")),
+        None => Failure::new(Exit::NotFound, format!("there is no job {job}")),
+    })
+}
+
 /// Prints where a job stands.
 ///
 /// # Errors
 /// [`Exit::NotFound`] without such a job.
 pub async fn state_of(client: &Client, job: JobId, common: &Common) -> Outcome {
-    let found = read(client, ReadJob { job }).await?;
-    let (terms, progress) = found.ok_or_else(|| Failure::new(Exit::NotFound, format!("there is no job {job}")))?;
+    let (terms, progress) = job_of(client, job).await?;
     let value = job_json(job, &terms, &progress);
     if common.json {
         return output::json(&value);

@@ -29,6 +29,7 @@ impl Job {
     pub(crate) fn load<S: ReadState>(state: &S, id: JobId) -> Result<Self, Refusal> {
         match (state.job_terms(id), state.job_progress(id)) {
             (Some(terms), Some(progress)) => Ok(Self { id, terms, progress }),
+            _ if state.pruned(id).is_some() => Err(Refusal::JobPruned { job: id }),
             _ => Err(Refusal::UnknownJob { job: id }),
         }
     }
@@ -84,7 +85,7 @@ impl Job {
     }
 
     pub(crate) fn write_progress<S: ReadState>(&self, draft: &mut Draft<'_, S>) {
-        draft.write(Write::JobProgress(self.id, self.progress));
+        draft.write(Write::JobProgress(self.id, Some(self.progress)));
     }
 
     pub(crate) fn version<S: ReadState>(&self, state: &S) -> Result<VersionRecord, Refusal> {

@@ -49,7 +49,7 @@ impl Decide for RequestJob {
         }
         draft.write(Write::Counts(counts));
         draft.write(Write::Model(terms.model, model));
-        draft.write(Write::JobTerms(id, terms));
+        draft.write(Write::JobTerms(id, Some(terms)));
         draft.write(Write::InputUsed(user, input, id));
         job.write_progress(&mut draft);
         Ok(Decision { changes: draft.finish(), answer: id })

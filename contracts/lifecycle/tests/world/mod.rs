@@ -6,15 +6,18 @@ pub mod disputes;
 pub mod quotes;
 pub mod random;
 
-use encompute_lifecycle::{Command, Context, Decide, Memory, ReadState, ReceiptFacts, Refusal, Software, price};
+use encompute_lifecycle::{
+    Command, Context, Decide, Memory, ReadState, ReceiptFacts, Refusal, Software, price,
+    prune::{Paid, Parties, kept_until},
+};
 use encompute_protocol::{
     Address, BasisPoints, BlobDigest, BlockNumber, Blocks, ContractAddress, CostUnits, DisputeKind, GenesisHash,
     HeadDigest, JobId, JobProgress, JobTerms, KeyDigest, MeasurementId, Mode, ModelId, Offer, Params, Plancks,
-    PolicyId, Reason, RegistrationStatement, Signature, SplitIndex, Stage, TailDigest, Text, VersionHash, VersionId,
-    WorkerRecord,
+    PolicyId, Reason, RegistrationStatement, Signature, SplitIndex, Stage, StoragePrice, TailDigest, Text, VersionHash,
+    VersionId, WorkerRecord,
     call::{
         AcceptResult, ActivateVersion, AllowMeasurement, AllowPlatform, BeginRegistration, CertifyKey, ClaimJob,
-        CommitHead, CommitResult, ListModel, PokeJob, PublishVersion, QuoteJob, RegisterWorker, RequestJob,
+        CommitHead, CommitResult, ListModel, PokeJob, PruneJob, PublishVersion, QuoteJob, RegisterWorker, RequestJob,
         SendFeatures, SplitOffer,
     },
     receipt::SignedOffer,
@@ -51,6 +54,7 @@ pub fn params() -> Params {
         worker_stake_floor: Plancks(10_007),
         model_bond_floor: Plancks(5_003),
         measurement_delay: Blocks(3),
+        storage: StoragePrice { item: Plancks(101), byte: Plancks(3) },
         ..price::default_params(TREASURY)
     }
 }
@@ -335,8 +339,29 @@ impl World {
         self.market.worker(WORKERS[worker]).unwrap()
     }
 
+    /// Every job whose records are there.
     pub fn jobs(&self) -> impl Iterator<Item = JobId> + use<> {
-        (1..=self.market.counts().jobs).map(JobId)
+        let jobs = (1..=self.market.counts().jobs).map(JobId);
+        jobs.filter(|job| self.market.pruned(*job).is_none()).collect::<Vec<_>>().into_iter()
+    }
+
+    /// What it takes of `caller` to prune a job now.
+    pub fn owed_for_pruning(&self, caller: Address, job: JobId) -> Option<Plancks> {
+        let (terms, progress) = self.market.job_terms(job).zip(self.market.job_progress(job))?;
+        let paid = Paid::of(&self.market.params().storage, &terms, &progress, self.market.rating(job).as_ref())?;
+        let parties = Parties::of(&terms, &progress, self.market.model(terms.model)?.creator);
+        paid.owed(caller, parties, |account| self.market.credit(account)).map(|owed| owed.sum)
+    }
+
+    /// Moves to the first block in which an ended job may be pruned.
+    pub fn past_keeping(&mut self, job: JobId) {
+        self.block = kept_until(&self.terms(job), &self.progress(job)).0 + 1;
+    }
+
+    /// Removes a job's records, as `caller`.
+    pub fn prune(&mut self, caller: Address, job: JobId) -> Result<(), Refusal> {
+        let value = self.owed_for_pruning(caller, job).unwrap_or_default();
+        self.pay(caller, value, PruneJob { job })
     }
 
     /// What the actor of a stage does, with `worker` as the job's.

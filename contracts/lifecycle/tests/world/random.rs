@@ -23,6 +23,7 @@ pub enum Step {
     Post { who: u8, job: u8, part: u8 },
     Hear { job: u8, verdict: u8 },
     Rate { user: u8, job: u8, grade: u8 },
+    Prune { who: u8, job: u8, short: bool },
     Withdraw { who: u8 },
     Stake { worker: u8, what: u8, amount: u16 },
     Bond { creator: u8, what: u8, amount: u16 },
@@ -54,6 +55,7 @@ pub fn step() -> impl Strategy<Value = Step> {
         7 => (n, job, prop::bool::weighted(0.1)).prop_map(|(worker, job, forged)| Step::Reveal { worker, job, forged }),
         2 => (n, job, 0..6_u8).prop_map(|(who, job, part)| Step::Post { who, job, part }),
         1 => (n, job, 0..7_u8).prop_map(|(user, job, grade)| Step::Rate { user, job, grade }),
+        3 => (n, job, prop::bool::weighted(0.1)).prop_map(|(who, job, short)| Step::Prune { who, job, short }),
         9 => (job, 0..6_u8).prop_map(|(job, verdict)| Step::Hear { job, verdict }),
         2 => n.prop_map(|who| Step::Withdraw { who }),
         2 => (n, 0..3_u8, any::<u16>()).prop_map(|(worker, what, amount)| Step::Stake { worker, what, amount }),
@@ -159,6 +161,20 @@ impl World {
                 let owner = self.market.job_terms(job).map(|terms| terms.user);
                 let rating = Rating { grade, why: RatingReason::General };
                 free(self.role(owner, &USERS, user), RateJob { job, rating }.into())
+            }
+            Step::Prune { who, job, short } => {
+                // Mostly one that has ended.
+                let ended: Vec<_> = self.jobs().filter(|job| self.progress(*job).stage.is_terminal()).collect();
+                let job = if ended.is_empty() || job.is_multiple_of(8) { self.a_job(job) } else { pick(&ended, job) };
+                let caller = pick(&[USERS[0], USERS[1], WORKERS[0], CREATORS[0], STRANGER], who);
+                // Records are kept for far longer than steps wait: every fourth attempt is one that comes late enough.
+                let over = self.market.job_progress(job).is_some_and(|progress| progress.stage.is_terminal());
+                if over && who.is_multiple_of(4) {
+                    let until = kept_until(&self.terms(job), &self.progress(job));
+                    self.block = self.block.max(until.0 + 1);
+                }
+                let owed = self.owed_for_pruning(caller, job).unwrap_or_default();
+                Some((caller, Plancks(owed.0 - u128::from(short && owed.0 > 0)), PruneJob { job }.into()))
             }
             _ => self.deposit_or_rule(step),
         }

@@ -1,8 +1,11 @@
-//! Values of disputes and ratings.
+//! Values of disputes, ratings and what is left of jobs.
 
-use super::{b20, b32};
+use super::{b20, b32, progress, terms};
 use encompute_protocol::{
-    call::{Call, OpenDispute, PostBlob, RateJob, ReadDispute, ReadRating, RevealVerdict, SealVerdict},
+    call::{
+        Call, OpenDispute, PostBlob, PruneJob, RateJob, ReadDispute, ReadPrunedJob, ReadRating, RevealVerdict,
+        SealVerdict,
+    },
     dispute::{Juror, Proceeding, VerdictStatement},
     event::*,
     *,
@@ -46,6 +49,20 @@ pub fn posting() -> DisputeRecord {
     DisputeRecord { kind: DisputeKind::Missing, proceeding: Proceeding::Posting(posted), ..dispute() }
 }
 
+pub fn records() -> JobRecords {
+    JobRecords {
+        genesis: GenesisHash(b32(1)),
+        contract: ContractAddress(b20(2)),
+        job: JobId(7),
+        terms: terms(),
+        progress: progress(),
+    }
+}
+
+pub fn pruned() -> PrunedRecord {
+    PrunedRecord { digest: records().records_digest(), pruned_at: BlockNumber(9_001) }
+}
+
 pub fn dispute_calls() -> Vec<(&'static str, Vec<u8>)> {
     fn one<C: Call>(call: C) -> (&'static str, Vec<u8>) {
         (C::NAME, call.calldata())
@@ -60,6 +77,8 @@ pub fn dispute_calls() -> Vec<(&'static str, Vec<u8>)> {
         one(ReadDispute { job }),
         one(RateJob { job, rating: rating() }),
         one(ReadRating { job }),
+        one(PruneJob { job }),
+        one(ReadPrunedJob { job }),
     ]
 }
 
@@ -78,6 +97,7 @@ pub fn dispute_events() -> Vec<Event> {
         JurorDrawn { job, juror: worker }.into(),
         VerdictSealed { job, juror: worker }.into(),
         VerdictRevealed { job, juror: worker, verdict: verdict() }.into(),
+        JobPruned { job, by: worker, digest: RecordsDigest(b32(40)), returned: Plancks(615_000_000) }.into(),
         BlobPosted { job, at: 128, bytes: 3, blob: Some(BlobDigest(b32(10))) }.into(),
     ]
 }

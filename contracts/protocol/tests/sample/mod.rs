@@ -194,6 +194,7 @@ pub fn params() -> Params {
         unbonding: Blocks(28_800),
         measurement_delay: Blocks(600),
         windows: windows(),
+        storage: StoragePrice { item: Plancks(100_000_000), byte: Plancks(1_000_000) },
     }
 }
 
