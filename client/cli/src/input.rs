@@ -8,7 +8,7 @@ use crate::{
 };
 use encompute_model::{
     Preamble, Reading,
-    preamble::{FILE_LIMIT_BYTES, WantedBlob},
+    preamble::{ChosenSlice, FILE_LIMIT_BYTES, SliceNumber, WantedBlob},
 };
 use encompute_protocol::{BlobDigest, wire::Message};
 use encompute_store::{Blobs, ByteLimit};
@@ -18,12 +18,13 @@ use zeroize::Zeroizing;
 /// Stands for standard input.
 const STDIN: &str = "-";
 
-/// The tensor that the model's preamble makes of a file, or of what comes on standard input where it is named `-`.
+/// The tensor that the model's preamble makes of a file, or of what comes on standard input where it is named `-`; of a
+/// scan, of the slice that is wanted or the middle one.
 ///
 /// # Errors
 /// [`Exit::NotFound`] for a file that is not there, [`Exit::Usage`] for one that the preamble refuses, the store's for a
 /// lexicon that cannot be fetched.
-pub async fn read(context: &Context, listing: &Listing, path: &Path) -> Outcome<Vec<u8>> {
+pub async fn read(context: &Context, listing: &Listing, path: &Path, wanted: Option<SliceNumber>) -> Outcome<Vec<u8>> {
     let preamble = Preamble::from_wire(listing.manifest.preamble.as_slice())
         .doing(Exit::Verification, "read the model's preamble")?;
     let named = if is_stdin(path) { "standard input".to_owned() } else { path.display().to_string() };
@@ -33,7 +34,15 @@ pub async fn read(context: &Context, listing: &Listing, path: &Path) -> Outcome<
         None => None,
     };
     let reader = preamble.reader(blob.as_deref()).doing(Exit::Verification, "prepare to read")?;
-    let Reading { tensor, left_out } = reader.read(&file).doing(Exit::Usage, &format!("read {named}"))?;
+    let reading = match wanted {
+        Some(slice) => reader.read_slice(&file, slice),
+        None => reader.read(&file),
+    };
+    let Reading { tensor, left_out, slice } = reading.doing(Exit::Usage, &format!("read {named}"))?;
+    if let Some(ChosenSlice { number, slices }) = slice {
+        let which = if wanted.is_some() { "" } else { ", its middle; another with --slice" };
+        output::say(&format!("{named}: slice {number} of {slices}{which}"));
+    }
     if left_out > 0 {
         let kept = tensor.shape()[1].saturating_sub(2);
         output::say(&format!(

@@ -262,7 +262,7 @@ fn text_preamble() -> TextPreamble {
 fn a_text_becomes_a_vector_for_each_token_and_a_mark_that_it_is_there() {
     let (preamble, lexicon) = texts();
     let reader = preamble.reader(Some(&lexicon)).unwrap();
-    let Reading { tensor, left_out } = reader.read("The heart is clear.\n".as_bytes()).unwrap();
+    let Reading { tensor, left_out, .. } = reader.read("The heart is clear.\n".as_bytes()).unwrap();
     assert_eq!((tensor.shape(), left_out), ([17, 12, 1], 0));
     let marks: Vec<bool> = tensor.values()[16 * 12..].iter().map(|byte| *byte > 128).collect();
     assert_eq!(marks.iter().filter(|mark| **mark).count(), 7, "five pieces and two ends");

@@ -2,7 +2,7 @@
 
 use crate::{messages::canonical, target::is_one_in};
 use encompute_head::{HeadPlan, HeadWeights, SegmentState};
-use encompute_model::preamble::{Fit, ImagePreamble, TextPreamble};
+use encompute_model::preamble::{Fit, ImagePreamble, SliceNumber, TextPreamble};
 use encompute_model::{Lexicon, OnnxModel, Preamble, TailError, TailLimits, TailModel};
 use encompute_protocol::wire::Message;
 use encompute_protocol::{BlobDigest, VersionManifest};
@@ -23,6 +23,16 @@ const DIGITS: Preamble = Preamble::Image(ImagePreamble {
     height: 28,
     width: 28,
     fit: Fit::InkCentred { box_pixels: 20 },
+    scale_numerator: 1,
+    scale_denominator: 255,
+});
+
+/// A model of grey pictures that are not looked into.
+const SCANS: Preamble = Preamble::Image(ImagePreamble {
+    channels: 1,
+    height: 32,
+    width: 32,
+    fit: Fit::Whole,
     scale_numerator: 1,
     scale_denominator: 255,
 });
@@ -124,6 +134,20 @@ pub(crate) fn pictures(bytes: &[u8]) -> bool {
         assert_eq!(tensor.values().len(), 28 * 28);
     }
     tensor.is_ok()
+}
+
+/// Users' scans, the middle slice or the one that the first byte says, if there is one.
+pub(crate) fn scans(bytes: &[u8]) -> bool {
+    let Some((slice, bytes)) = bytes.split_first() else { return false };
+    let Ok(reader) = SCANS.reader(None) else { return false };
+    let read = match slice {
+        0 => reader.read(bytes),
+        slice => reader.read_slice(bytes, SliceNumber((*slice).into())),
+    };
+    if let Ok(read) = &read {
+        assert_eq!(read.tensor.values().len(), 32 * 32);
+    }
+    read.is_ok()
 }
 
 /// A picture that says it has a side above [`SIDE_PIXELS`].

@@ -100,6 +100,8 @@ pub const LEXICONS: Target =
     Target::new("lexicons", 4 << 10, 512, models::lexicons).judged(4, 1 << 10, models::lookups);
 /// Users' pictures, as the digits model reads them.
 pub const PICTURES: Target = Target::new("pictures", 4 << 10, 512 << 10, models::pictures);
+/// Users' scans: a byte that chooses the slice, and a file, which may unpack to 256 MiB, all of it one slice.
+pub const SCANS: Target = Target::new("scans", 16 << 10, 640 << 10, models::scans);
 /// Users' table rows, as the breast-cancer model reads them.
 pub const TABLES: Target = Target::new("tables", 2 << 10, 256, models::tables);
 /// Creators' models. Judged: cut after every node that may be one.
@@ -126,6 +128,7 @@ pub const TARGETS: &[Target] = &[
     PREAMBLES,
     LEXICONS,
     PICTURES,
+    SCANS,
     TABLES,
     ONNX,
     TAILS,

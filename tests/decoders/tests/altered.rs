@@ -109,6 +109,7 @@ withstand! {
     altered_preambles_are_refused_or_accepted_within_their_limits: PREAMBLES,
     altered_lexicons_are_refused_or_accepted_within_their_limits: LEXICONS,
     altered_pictures_are_refused_or_accepted_within_their_limits: PICTURES,
+    altered_scans_are_refused_or_accepted_within_their_limits: SCANS,
     altered_tables_are_refused_or_accepted_within_their_limits: TABLES,
     altered_onnx_are_refused_or_accepted_within_their_limits: ONNX,
     altered_tails_are_refused_or_accepted_within_their_limits: TAILS,

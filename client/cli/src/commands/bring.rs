@@ -30,7 +30,7 @@ pub struct Import {
     /// What its answer does not say: on what it was trained, what it takes for what
     #[arg(long)]
     limits: String,
-    /// Samples with their classes: a folder of pictures (PNG, JPEG) for each class, or a CSV file with a header
+    /// Samples with their classes: a folder of pictures (PNG, JPEG) or scans (DICOM, NIfTI) for each class, or a CSV file with a header
     #[arg(long, value_name = "PATH")]
     samples: PathBuf,
     /// The same of samples that training never saw; every fifth of the samples if not given

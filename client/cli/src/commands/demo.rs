@@ -194,6 +194,7 @@ impl Demo {
             tip: "0".into(),
             case: None,
             dry_run: false,
+            slice: None,
             no_accept: false,
             patience: 600,
         };

@@ -16,6 +16,7 @@ use clap::{Args, Subcommand};
 use encompute_chain::{Account, Class};
 use encompute_job::{CaseName, Ending, JobError, Journal, Order, Record, Runner, Services};
 use encompute_keys::MachineSecret;
+use encompute_model::preamble::SliceNumber;
 use encompute_protocol::{
     JobId, Plancks, PolicyId, Stage,
     call::{CancelJob, PokeJob, ReadJob},
@@ -38,7 +39,7 @@ pub enum Job {
     Quote(Choice),
     /// Encrypt a file, pay for one run, and take it to its result
     #[command(
-        after_help = "Examples:\n  encompute job submit --model digits --input 7.png --suri //Dave\n  encompute job submit --model breast-cancer --input row.csv --wallet anna --dry-run\n  encompute job submit --model diagnoses --input diagnosis.txt --suri //Dave"
+        after_help = "Examples:\n  encompute job submit --model digits --input 7.png --suri //Dave\n  encompute job submit --model brain-regions --input scan.nii.gz --slice 90 --suri //Dave\n  encompute job submit --model breast-cancer --input row.csv --wallet anna --dry-run\n  encompute job submit --model diagnoses --input diagnosis.txt --suri //Dave"
     )]
     Submit(Submit),
     /// Follow a job until it ends
@@ -92,9 +93,13 @@ pub struct Submit {
     /// What to buy
     #[command(flatten)]
     pub choice: Choice,
-    /// The file: a picture (PNG, JPEG), a table row (CSV) or a text (UTF-8), as the model says; - for standard input
+    /// The file: a picture (PNG, JPEG), a scan (DICOM, NIfTI), a table row (CSV) or a text (UTF-8), as the model says; - for
+    /// standard input
     #[arg(long, value_name = "FILE")]
     pub input: PathBuf,
+    /// Of a scan: which slice or frame, from 1; the middle one if not given
+    #[arg(long, value_name = "N")]
+    pub slice: Option<u32>,
     /// Who pays
     #[command(flatten)]
     pub identity: Identity,
@@ -263,7 +268,7 @@ impl Submit {
         let client = context.chain().await?;
         let listing = market::find(&client, &context.gateway()?, &self.choice.model).await?;
         let (split, policy) = market::choose(&listing, self.choice.split.as_deref(), self.choice.policy.as_deref())?;
-        let tensor = input::read(context, &listing, &self.input).await?;
+        let tensor = input::read(context, &listing, &self.input, self.slice.map(SliceNumber)).await?;
         if self.dry_run {
             return Ok((None, listing));
         }

@@ -80,7 +80,7 @@ fn read(folder: &Path, preamble: &ImagePreamble) -> Result<Vec<Picture>, DraftEr
         files.extend(entries(&class)?.into_iter().filter(|path| path.is_file()).map(|path| (path, name.clone())));
     }
     if files.is_empty() {
-        let wanted = "a folder of pictures (PNG or JPEG) for each class is needed there".to_owned();
+        let wanted = "a folder of pictures (PNG, JPEG, DICOM or NIfTI) for each class is needed there".to_owned();
         return Err(DraftError::NoSamples { path: folder.to_owned(), wanted });
     }
     let picture = |(path, class): &(PathBuf, String)| {

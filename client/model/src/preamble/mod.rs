@@ -1,10 +1,12 @@
 //! How a user's file becomes the tensor that is encrypted. Open, deterministic, part of the version.
 //!
-//! Metadata (EXIF and the like) goes no further than the orientation flag: only samples enter the tensor.
+//! Metadata (EXIF, a scan's fields and the like) goes no further than what samples cannot be read without, the orientation
+//! flag or a window: only samples enter the tensor.
 
 mod ink;
 mod picture;
 mod plane;
+mod scan;
 pub(crate) mod table;
 mod text;
 
@@ -12,6 +14,7 @@ pub use ink::InkError;
 pub use picture::{Fit, ImageError, ImagePreamble, inside_decoder};
 #[cfg(feature = "bench")]
 pub(crate) use picture::{SIDE_LIMIT_PIXELS, sheet_file, sheet_tiles};
+pub use scan::{ChosenSlice, ScanError, SliceNumber};
 pub use table::{Column, TableError, TablePreamble};
 pub use text::{LexiconBlobError, TEXT_LIMIT_BYTES, TOKENS, TextError, TextPreamble};
 
@@ -51,7 +54,7 @@ impl Tensor {
 /// What a version's manifest says about reading an input.
 #[derive(Clone, Debug, PartialEq, Encode, Decode)]
 pub enum Preamble {
-    /// A PNG or JPEG picture.
+    /// A picture (PNG, JPEG) or a slice of a scan (DICOM, NIfTI).
     #[codec(index = 0)]
     Image(ImagePreamble),
     /// One row of a CSV file with named columns.
@@ -82,6 +85,9 @@ pub enum PreambleError {
     /// Not a picture that this model reads.
     #[error("read the picture")]
     Image(#[from] ImageError),
+    /// A slice was chosen where there are none.
+    #[error("a slice can be chosen of a scan alone, and this model reads none")]
+    NoScans,
     /// Not a table row that this model reads.
     #[error("read the table")]
     Table(#[from] TableError),
@@ -117,6 +123,8 @@ pub struct Reading {
     pub tensor: Tensor,
     /// Of a text: word pieces beyond those that the model takes, which are left out.
     pub left_out: usize,
+    /// Of a scan of several slices: the one that was read.
+    pub slice: Option<ChosenSlice>,
 }
 
 /// Where the bytes of a tensor lie on the float model's axis: `x = offset + step · byte`, per value.
@@ -135,17 +143,27 @@ impl Preamble {
     /// [`PreambleError`]: the length is checked before anything is decoded; the reason names what was
     /// found and what is allowed. [`PreambleError::Lexicon`] for a preamble that needs a [`Reader`].
     pub fn read(&self, file: &[u8]) -> Result<Tensor, PreambleError> {
-        Ok(self.read_with(file, None)?.tensor)
+        Ok(self.read_with(file, None, None)?.tensor)
     }
 
-    fn read_with(&self, file: &[u8], lexicon: Option<&Lexicon>) -> Result<Reading, PreambleError> {
+    fn read_with(
+        &self,
+        file: &[u8],
+        lexicon: Option<&Lexicon>,
+        slice: Option<SliceNumber>,
+    ) -> Result<Reading, PreambleError> {
         if file.len() > FILE_LIMIT_BYTES {
             return Err(PreambleError::TooLong { found_bytes: file.len(), limit_bytes: FILE_LIMIT_BYTES });
         }
-        let whole = |tensor| Reading { tensor, left_out: 0 };
+        if slice.is_some() && !matches!(self, Self::Image(_)) {
+            return Err(PreambleError::NoScans);
+        }
         Ok(match (self, lexicon) {
-            (Self::Image(image), _) => whole(image.read(file)?),
-            (Self::Table(table), _) => whole(table.read(file)?),
+            (Self::Image(image), _) => {
+                let (tensor, slice) = image.read_slice(file, slice)?;
+                Reading { tensor, left_out: 0, slice }
+            }
+            (Self::Table(table), _) => Reading { tensor: table.read(file)?, left_out: 0, slice: None },
             (Self::Text(text), Some(lexicon)) => text.read(file, lexicon)?,
             (Self::Text(text), None) => return Err(LexiconBlobError::Missing { wanted: text.lexicon }.into()),
         })
@@ -211,12 +229,21 @@ impl Preamble {
 }
 
 impl Reader {
-    /// Reads a user's file.
+    /// Reads a user's file; of a scan the middle slice.
     ///
     /// # Errors
     /// As [`Preamble::read`].
     pub fn read(&self, file: &[u8]) -> Result<Reading, PreambleError> {
-        self.preamble.read_with(file, self.lexicon.as_ref())
+        self.preamble.read_with(file, self.lexicon.as_ref(), None)
+    }
+
+    /// Reads that slice of a scan.
+    ///
+    /// # Errors
+    /// As [`Preamble::read`]; [`ScanError::NoSlice`], [`ImageError::NotAScan`] and [`PreambleError::NoScans`] where there
+    /// is no such slice.
+    pub fn read_slice(&self, file: &[u8], slice: SliceNumber) -> Result<Reading, PreambleError> {
+        self.preamble.read_with(file, self.lexicon.as_ref(), Some(slice))
     }
 
     /// What the manifest says.

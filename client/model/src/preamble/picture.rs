@@ -1,6 +1,11 @@
-//! Pictures: decoded under limits, turned upright, made grey or cut into their colours, fitted.
+//! Pictures and slices of scans: decoded under limits, turned upright, made grey or cut into their colours, fitted.
 
-use super::{Tensor, ink, ink::InkError, plane::Plane};
+use super::{
+    Tensor, ink,
+    ink::InkError,
+    plane::Plane,
+    scan::{self, ChosenSlice, Scan, ScanError, SliceNumber},
+};
 use codec::{Decode, Encode};
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits};
 use std::{
@@ -21,7 +26,7 @@ pub const SIDE_LIMIT_PIXELS: u32 = 8_192;
 /// Most memory a decoder may take.
 const DECODER_LIMIT_BYTES: u64 = 256 * 1024 * 1024;
 /// Shortest side from which a mark can be told from its ground, in pixels.
-const SIDE_LEAST_PIXELS: u32 = 8;
+pub(super) const SIDE_LEAST_PIXELS: u32 = 8;
 
 /// How a picture becomes `[channels, height, width]`.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
@@ -60,9 +65,15 @@ pub enum Fit {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ImageError {
-    /// Neither PNG nor JPEG by its first bytes.
-    #[error("neither a PNG nor a JPEG file")]
+    /// Neither PNG nor JPEG by its first bytes, nor a scan.
+    #[error("neither a PNG, a JPEG, a DICOM nor a NIfTI file")]
     Format,
+    /// A scan that cannot be read.
+    #[error("read the scan")]
+    Scan(#[from] ScanError),
+    /// A slice was asked for.
+    #[error("it is a picture, which has no slices to choose from")]
+    NotAScan,
     /// The header promises more pixels than are decoded.
     #[error("{width}×{height} pixels, at most {limit}×{limit} are read")]
     TooLarge {
@@ -85,7 +96,7 @@ pub enum ImageError {
     },
     /// The decoder gave up.
     #[error("the file is damaged")]
-    Damaged(#[source] image::ImageError),
+    Damaged(#[from] image::ImageError),
     /// The decoder panicked, and was stopped there.
     #[error("the file is damaged in a way that its decoder does not know")]
     Undecodable,
@@ -128,10 +139,29 @@ impl ImagePreamble {
             && self.scale_denominator > 0
     }
 
+    /// A picture, or the middle slice of a scan.
+    #[cfg(feature = "bench")]
     pub(crate) fn read(&self, file: &[u8]) -> Result<Tensor, ImageError> {
+        Ok(self.read_slice(file, None)?.0)
+    }
+
+    /// A picture, or a slice of a scan; which one, where there was a choice.
+    pub(super) fn read_slice(
+        &self,
+        file: &[u8],
+        slice: Option<SliceNumber>,
+    ) -> Result<(Tensor, Option<ChosenSlice>), ImageError> {
         let (height, width) = (usize::from(self.height), usize::from(self.width));
         let mut values = Vec::with_capacity(usize::from(self.channels) * height * width);
-        for plane in decode(file, self.channels.into())? {
+        let (planes, slice) = match scan::is_scan(file) {
+            true => {
+                let Scan { planes, slice } = contained(|| scan::read(file, slice))?;
+                (in_channels(planes, self.channels.into()), slice)
+            }
+            false if slice.is_some() => return Err(ImageError::NotAScan),
+            false => (decode(file, self.channels.into())?, None),
+        };
+        for plane in planes {
             let fitted = match self.fit {
                 Fit::Whole => plane.fit_whole(width, height),
                 Fit::InkCentred { .. } if is_ready(&plane, width, height) => plane,
@@ -140,7 +170,7 @@ impl ImagePreamble {
             values.extend(fitted.into_values());
         }
         let tensor = Tensor::new([self.channels.into(), height, width], values);
-        Ok(tensor.expect("a plane a channel, and every branch gives width · height values; qed"))
+        Ok((tensor.expect("a plane a channel, and every branch gives width · height values; qed"), slice))
     }
 }
 
@@ -222,7 +252,7 @@ fn decode(file: &[u8], channels: usize) -> Result<Vec<Plane>, ImageError> {
         let orientation = decoder.orientation()?;
         let mut picture = DynamicImage::from_decoder(decoder)?;
         picture.apply_orientation(orientation);
-        Ok(picture)
+        Ok::<_, image::ImageError>(picture)
     })?;
     Ok(if channels == 1 { vec![grey(&picture)] } else { colours(&picture) })
 }
@@ -239,20 +269,34 @@ pub fn inside_decoder() -> bool {
 
 /// Runs a decoder of somebody else's, which refuses a file by panicking where it forgot to refuse it otherwise:
 /// zune-jpeg 0.5.15 unwraps a row of a block that is not there.
-fn contained<T>(decode: impl FnOnce() -> Result<T, image::ImageError>) -> Result<T, ImageError> {
+fn contained<T, E: Into<ImageError>>(decode: impl FnOnce() -> Result<T, E>) -> Result<T, ImageError> {
     let before = DECODING.replace(true);
     // Unwind safety: what was being decoded is dropped with the panic, and nothing else was touched.
     let decoded = catch_unwind(AssertUnwindSafe(decode));
     DECODING.set(before);
-    decoded.map_err(|_| ImageError::Undecodable)?.map_err(ImageError::Damaged)
+    decoded.map_err(|_| ImageError::Undecodable)?.map_err(Into::into)
+}
+
+/// A plane for each of `channels`, of one of grey or three of colours.
+fn in_channels(planes: Vec<Plane>, channels: usize) -> Vec<Plane> {
+    match (planes.as_slice(), channels) {
+        ([red, green, blue], 1) => {
+            let colours = red.values().iter().zip(green.values()).zip(blue.values());
+            vec![Plane::new(red.width(), colours.map(|((red, green), blue)| luma(*red, *green, *blue) as u8).collect())]
+        }
+        ([grey], 3) => vec![grey.clone(); 3],
+        _ => planes,
+    }
+}
+
+/// By Rec. 601 in integers.
+fn luma(red: u8, green: u8, blue: u8) -> u32 {
+    (299 * u32::from(red) + 587 * u32::from(green) + 114 * u32::from(blue) + 500) / 1000
 }
 
 /// Grey by Rec. 601 in integers, over white where the picture is transparent.
 fn grey(picture: &DynamicImage) -> Plane {
     let width = picture.width() as usize;
-    let luma = |red: u8, green: u8, blue: u8| {
-        (299 * u32::from(red) + 587 * u32::from(green) + 114 * u32::from(blue) + 500) / 1000
-    };
     let values = match picture {
         DynamicImage::ImageLuma8(pixels) => pixels.as_raw().clone(),
         // The common case of a photograph, without a copy four times as large.
@@ -296,9 +340,9 @@ mod tests {
 
     #[test]
     fn a_decoder_that_panics_has_refused_the_file() {
-        let found = contained::<()>(|| panic!("a row that is not there"));
+        let found = contained::<(), ImageError>(|| panic!("a row that is not there"));
         assert!(matches!(found, Err(ImageError::Undecodable)));
         assert!(!inside_decoder());
-        assert!(matches!(contained(|| Ok(inside_decoder())), Ok(true)));
+        assert!(matches!(contained(|| Ok::<_, ImageError>(inside_decoder())), Ok(true)));
     }
 }

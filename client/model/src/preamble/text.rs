@@ -134,7 +134,7 @@ impl TextPreamble {
         let tokens = usize::from(self.tokens);
         let cut = lexicon.cut(text, tokens).ok_or(TextError::Empty)?;
         let tensor = self.on_grid(&lexicon.sentence(&cut, tokens));
-        Ok(Reading { tensor, left_out: cut.left_out })
+        Ok(Reading { tensor, left_out: cut.left_out, slice: None })
     }
 
     /// A sentence's bytes: `round(x / step) + 128`, held to 0 ..= 255.
