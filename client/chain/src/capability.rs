@@ -13,11 +13,11 @@ use core::{future::Future, ops::RangeInclusive};
 use encompute_protocol::{
     Address, BlockNumber, ContractAddress, GenesisHash, Plancks,
     call::{
-        AcceptResult, ActivateVersion, AddBond, AddStake, AllowMeasurement, AllowPlatform, AskBond, AskStake,
-        BeginRegistration, CancelJob, CertifyKey, ClaimJob, CommitHead, CommitResult, DeprecateVersion, ListModel,
-        OpenDispute, PokeJob, PostBlob, PublishVersion, RefuseFeatures, RegisterWorker, RequestJob, RevealVerdict,
-        RevokeMeasurement, RevokePlatform, RevokeVersion, SealVerdict, SendFeatures, SetCapacity, SetGovernor,
-        SetParams, SetPaused, TakeBond, TakeStake, WithdrawCredit,
+        AcceptResult, ActivateVersion, AddBond, AddStake, AllowMeasurement, AllowPlatform, AnnounceParams, AskBond,
+        AskStake, BeginRegistration, CancelJob, CertifyKey, ClaimJob, CommitHead, CommitResult, DeprecateVersion,
+        EnactParams, ListModel, OpenDispute, PokeJob, PostBlob, PublishVersion, RefuseFeatures, RegisterWorker,
+        RequestJob, RevealVerdict, RevokeMeasurement, RevokePlatform, RevokeVersion, SealVerdict, SendFeatures,
+        SetCapacity, SetGovernor, SetPaused, TakeBond, TakeStake, WithdrawCredit, WithdrawParams,
     },
 };
 
@@ -118,7 +118,7 @@ capabilities! {
     /// Lists models, answers for them, finishes jobs, takes what it is owed.
     ServeTail: ListModel PublishVersion ActivateVersion DeprecateVersion RevokeVersion AddBond AskBond TakeBond CommitResult RefuseFeatures PostBlob PokeJob WithdrawCredit;
     /// Allows code, sets parameters, stops new jobs.
-    Govern: AllowMeasurement RevokeMeasurement AllowPlatform RevokePlatform SetParams SetPaused SetGovernor RevokeVersion;
+    Govern: AllowMeasurement RevokeMeasurement AllowPlatform RevokePlatform AnnounceParams WithdrawParams EnactParams SetPaused SetGovernor RevokeVersion;
 }
 
 macro_rules! read_market {

@@ -95,5 +95,5 @@ macro_rules! commands {
 
 commands! {
     RequestJob, ClaimJob, CommitHead, SendFeatures, CommitResult, AcceptResult, CancelJob, RefuseFeatures, PokeJob,
-        WithdrawCredit, OpenDispute, SealVerdict, RevealVerdict, PostBlob, RateJob, PruneJob, ListModel, PublishVersion, ActivateVersion, DeprecateVersion, RevokeVersion, AddBond, AskBond, TakeBond, BeginRegistration, RegisterWorker, AddStake, AskStake, TakeStake, SetCapacity, AllowMeasurement, RevokeMeasurement, SetParams, SetPaused, SetGovernor, CertifyKey, AllowPlatform, RevokePlatform,
+        WithdrawCredit, OpenDispute, SealVerdict, RevealVerdict, PostBlob, RateJob, PruneJob, ListModel, PublishVersion, ActivateVersion, DeprecateVersion, RevokeVersion, AddBond, AskBond, TakeBond, BeginRegistration, RegisterWorker, AddStake, AskStake, TakeStake, SetCapacity, AllowMeasurement, RevokeMeasurement, AnnounceParams, WithdrawParams, EnactParams, SetPaused, SetGovernor, CertifyKey, AllowPlatform, RevokePlatform,
 }

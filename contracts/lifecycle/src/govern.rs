@@ -11,12 +11,15 @@ use crate::{
 };
 use encompute_protocol::{
     Address,
-    call::{AllowMeasurement, AllowPlatform, RevokeMeasurement, RevokePlatform, SetGovernor, SetParams, SetPaused},
-    event::{
-        GovernorChanged, MeasurementAllowed, MeasurementRevoked, ParamsChanged, PausedChanged, PlatformAllowed,
-        PlatformRevoked,
+    call::{
+        AllowMeasurement, AllowPlatform, AnnounceParams, EnactParams, RevokeMeasurement, RevokePlatform, SetGovernor,
+        SetPaused, WithdrawParams,
     },
-    market::{MeasurementRecord, PlatformRecord},
+    event::{
+        GovernorChanged, MeasurementAllowed, MeasurementRevoked, ParamsAnnounced, ParamsChanged, ParamsWithdrawn,
+        PausedChanged, PlatformAllowed, PlatformRevoked,
+    },
+    market::{self, MeasurementRecord, PlatformRecord},
 };
 
 fn must_govern<S: ReadState, H>(scene: &Scene<'_, S, H>) -> Result<(), Refusal> {
@@ -38,7 +41,7 @@ impl Decide for AllowMeasurement {
                 None => Refusal::MeasurementKnown { valid_from },
             });
         }
-        let delay = scene.state.params().measurement_delay;
+        let delay = scene.state.params().notice;
         let valid_from = scene.at.block.checked_add(delay).ok_or(Refusal::NumbersExhausted)?;
         let mut draft = Draft::new(scene.state);
         draft.emit(MeasurementAllowed { measurement: self.measurement, valid_from });
@@ -76,7 +79,7 @@ impl Decide for AllowPlatform {
                 None => Refusal::PlatformKnown { valid_from },
             });
         }
-        let delay = scene.state.params().measurement_delay;
+        let delay = scene.state.params().notice;
         let valid_from = scene.at.block.checked_add(delay).ok_or(Refusal::NumbersExhausted)?;
         let mut draft = Draft::new(scene.state);
         draft.emit(PlatformAllowed { platform: self.platform, valid_from });
@@ -102,14 +105,44 @@ impl Decide for RevokePlatform {
     }
 }
 
-impl Decide for SetParams {
-    /// The governor, within [`check_params`].
+impl Decide for AnnounceParams {
+    /// The governor, within [`check_params`]. What was announced before is gone, and the notice begins anew.
     fn decide<S: ReadState, H: Host>(&self, scene: &Scene<'_, S, H>) -> Result<Decision<()>, Refusal> {
         must_govern(scene)?;
         check_params(&self.params)?;
+        let (params, notice) = (self.params, scene.state.params().notice);
+        let valid_from = scene.at.block.checked_add(notice).ok_or(Refusal::NumbersExhausted)?;
         let mut draft = Draft::new(scene.state);
-        draft.emit(ParamsChanged { params: self.params });
-        draft.write(Write::Params(self.params));
+        draft.emit(ParamsAnnounced { params, valid_from });
+        draft.write(Write::AnnouncedParams(Some(market::AnnouncedParams { params, valid_from })));
+        Ok(Decision { changes: draft.finish(), answer: () })
+    }
+}
+
+impl Decide for WithdrawParams {
+    /// The governor.
+    fn decide<S: ReadState, H: Host>(&self, scene: &Scene<'_, S, H>) -> Result<Decision<()>, Refusal> {
+        must_govern(scene)?;
+        let announced = scene.state.announced_params().ok_or(Refusal::NothingAnnounced)?;
+        let mut draft = Draft::new(scene.state);
+        draft.emit(ParamsWithdrawn { valid_from: announced.valid_from });
+        draft.write(Write::AnnouncedParams(None));
+        Ok(Decision { changes: draft.finish(), answer: () })
+    }
+}
+
+impl Decide for EnactParams {
+    /// Anybody: what everybody has been told comes, whether or not the governor still wants it. New jobs alone have them.
+    fn decide<S: ReadState, H: Host>(&self, scene: &Scene<'_, S, H>) -> Result<Decision<()>, Refusal> {
+        let (announced, block) = (scene.state.announced_params().ok_or(Refusal::NothingAnnounced)?, scene.at.block);
+        let valid_from = announced.valid_from;
+        if block < valid_from {
+            return Err(Refusal::NoticeRuns { valid_from, block });
+        }
+        let mut draft = Draft::new(scene.state);
+        draft.emit(ParamsChanged { params: announced.params });
+        draft.write(Write::Params(announced.params));
+        draft.write(Write::AnnouncedParams(None));
         Ok(Decision { changes: draft.finish(), answer: () })
     }
 }

@@ -241,6 +241,8 @@ impl Ledger {
             | Event::PlatformAllowed(_)
             | Event::PlatformRevoked(_)
             | Event::KeyCertified(_)
+            | Event::ParamsAnnounced(_)
+            | Event::ParamsWithdrawn(_)
             | Event::ParamsChanged(_)
             | Event::PausedChanged(_)
             | Event::GovernorChanged(_) => Ok(()),

@@ -9,9 +9,9 @@ use crate::{
 };
 use alloc::{collections::BTreeMap, vec::Vec};
 use encompute_protocol::{
-    Address, BlobDigest, BlockNumber, DisputeRecord, JobId, JobProgress, JobTerms, KeyDigest, MeasurementId, ModelId,
-    ModelRecord, Nonce, Params, Plancks, PlatformId, PrunedRecord, Rating, SplitIndex, SplitRecord, Text, VersionId,
-    VersionRecord, WorkerRecord,
+    Address, AnnouncedParams, BlobDigest, BlockNumber, DisputeRecord, JobId, JobProgress, JobTerms, KeyDigest,
+    MeasurementId, ModelId, ModelRecord, Nonce, Params, Plancks, PlatformId, PrunedRecord, Rating, SplitIndex,
+    SplitRecord, Text, VersionId, VersionRecord, WorkerRecord,
     event::Event,
     market::{AttestationKeyRecord, Counts, MeasurementRecord, PlatformRecord, Totals},
 };
@@ -23,6 +23,7 @@ pub struct Memory<H> {
     balance: Plancks,
     events: Vec<(BlockNumber, Event)>,
     params: Params,
+    announced: Option<AnnouncedParams>,
     totals: Totals,
     counts: Counts,
     governor: Address,
@@ -62,6 +63,7 @@ impl<H: Host> Memory<H> {
             balance: Plancks::ZERO,
             events: Vec::new(),
             params,
+            announced: None,
             totals: Totals::default(),
             counts: Counts::default(),
             governor,
@@ -120,6 +122,7 @@ impl<H: Host> Memory<H> {
     fn write(&mut self, write: Write) {
         match write {
             Write::Params(value) => self.params = value,
+            Write::AnnouncedParams(value) => self.announced = value,
             Write::Totals(value) => self.totals = value,
             Write::Counts(value) => self.counts = value,
             Write::Governor(value) => self.governor = value,
@@ -172,6 +175,10 @@ impl<H> Memory<H> {
 impl<H> ReadState for Memory<H> {
     fn params(&self) -> Params {
         self.params
+    }
+
+    fn announced_params(&self) -> Option<AnnouncedParams> {
+        self.announced
     }
 
     fn totals(&self) -> Totals {

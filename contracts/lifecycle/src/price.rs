@@ -65,7 +65,7 @@ pub fn default_params(treasury: Address) -> Params {
         model_bond_floor: Plancks(10_000 * MILLI_UNIT),
         registration_limit: Blocks(14_400),
         unbonding: Blocks(28_800),
-        measurement_delay: Blocks(600),
+        notice: Blocks(600),
         windows: Windows {
             claim: Blocks(5),
             head: Blocks(20),
@@ -158,5 +158,5 @@ pub fn check_params(params: &Params) -> Result<(), Refusal> {
     )?;
     // Longer than any job, so that nobody leaves under work that may still be judged.
     within(Param::Unbonding, params.unbonding.0.into(), u128::from(longest_job(windows)) + 1, longest)?;
-    within(Param::MeasurementDelay, params.measurement_delay.0.into(), 0, LONGEST_WINDOW.0.into())
+    within(Param::Notice, params.notice.0.into(), 0, LONGEST_WINDOW.0.into())
 }

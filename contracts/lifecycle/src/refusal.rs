@@ -98,7 +98,7 @@ pub enum Param {
     #[codec(index = 6)]
     Unbonding,
     #[codec(index = 7)]
-    MeasurementDelay,
+    Notice,
     #[codec(index = 8)]
     ClaimWindow,
     #[codec(index = 9)]
@@ -342,6 +342,10 @@ refusals! {
     KeptUntil { until: BlockNumber, block: BlockNumber } => "the job's records are kept until block {until} is over, this is {block}";
     115 /// The money sent is not what others paid for the job's records.
     StorageMismatch { found: Plancks, wanted: Plancks } => "{found} was sent, others paid {wanted} for the job's records";
+    116 /// No parameters are announced.
+    NothingAnnounced => "no parameters are announced";
+    117 /// The notice of announced parameters is not over.
+    NoticeRuns { valid_from: BlockNumber, block: BlockNumber } => "the announced parameters may be put in force from block {valid_from}, this is {block}";
     109 /// Another blob than the one that was committed.
     WrongBlob { found: BlobDigest, wanted: BlobDigest } => "the blob is {found}, {wanted} was committed";
 

@@ -2,9 +2,9 @@
 
 use alloc::vec::Vec;
 use encompute_protocol::{
-    Address, BlobDigest, DisputeRecord, JobId, JobProgress, JobTerms, KeyDigest, MeasurementId, ModelId, ModelRecord,
-    Nonce, Params, Plancks, PlatformId, PrunedRecord, Rating, SplitIndex, SplitRecord, Text, VersionId, VersionRecord,
-    WorkerRecord,
+    Address, AnnouncedParams, BlobDigest, DisputeRecord, JobId, JobProgress, JobTerms, KeyDigest, MeasurementId,
+    ModelId, ModelRecord, Nonce, Params, Plancks, PlatformId, PrunedRecord, Rating, SplitIndex, SplitRecord, Text,
+    VersionId, VersionRecord, WorkerRecord,
     event::Event,
     market::{AttestationKeyRecord, Counts, MeasurementRecord, PlatformRecord, Totals},
 };
@@ -13,6 +13,8 @@ use encompute_protocol::{
 pub trait ReadState {
     /// Parameters of new jobs.
     fn params(&self) -> Params;
+    /// Parameters that are announced.
+    fn announced_params(&self) -> Option<AnnouncedParams>;
     /// The sums that the balance covers.
     fn totals(&self) -> Totals;
     /// How many of each there are.
@@ -66,6 +68,8 @@ pub trait ReadState {
 pub enum Write {
     /// [`ReadState::params`].
     Params(Params),
+    /// [`ReadState::announced_params`].
+    AnnouncedParams(Option<AnnouncedParams>),
     /// [`ReadState::totals`].
     Totals(Totals),
     /// [`ReadState::counts`].

@@ -4,8 +4,8 @@ use crate::{price::Price, state::ReadState};
 use encompute_protocol::{
     Plancks, VersionStatus,
     call::{
-        Call, QuoteJob, ReadAttestationKey, ReadCounts, ReadCredit, ReadDispute, ReadGovernance, ReadJob,
-        ReadMeasurement, ReadModel, ReadNonce, ReadParams, ReadPlatform, ReadPrunedJob, ReadRating, ReadSplit,
+        Call, QuoteJob, ReadAnnouncedParams, ReadAttestationKey, ReadCounts, ReadCredit, ReadDispute, ReadGovernance,
+        ReadJob, ReadMeasurement, ReadModel, ReadNonce, ReadParams, ReadPlatform, ReadPrunedJob, ReadRating, ReadSplit,
         ReadTotals, ReadVersion, ReadWorker, ReadWorkerAt,
     },
 };
@@ -30,6 +30,7 @@ macro_rules! views {
 
 views! {
     ReadParams: |message, state| state.params();
+    ReadAnnouncedParams: |message, state| state.announced_params();
     ReadTotals: |message, state| state.totals();
     ReadCounts: |message, state| state.counts();
     ReadGovernance: |message, state| (state.governor(), state.paused());

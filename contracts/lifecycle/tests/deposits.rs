@@ -183,7 +183,7 @@ fn new_parameters_govern_new_jobs_only() {
     let mut params = params();
     params.head_fee_base = Plancks(5_000);
     params.windows.head = Blocks(40);
-    world.call(GOVERNOR, SetParams { params }).unwrap();
+    world.govern(params);
     world.call(WORKERS[0], ClaimJob { job: old }).unwrap();
     assert_eq!(world.progress(old).deadline, BlockNumber(world.block + 20));
     let new = world.requested();

@@ -10,7 +10,7 @@
 //! | 18, 19 | `disputes.rs` |
 //! | 22 | `deposits.rs` |
 //! | 21, to the planck | `pruning.rs` |
-//! | 20 | nowhere: it speaks of upgrades, which this version of the market does not have |
+//! | 20 | `tests/contract/tests/succession.rs`: an upgrade is another contract |
 #![allow(clippy::unwrap_used, clippy::panic, clippy::needless_range_loop)]
 
 mod world;
@@ -165,40 +165,9 @@ fn invariant_5_pokes_alone_end_every_job_and_everybody_gets_everything_out() {
             prop_assert!(world.progress(job).stage.is_terminal());
         }
         prop_assert_eq!(world.market.totals().escrow, Plancks::ZERO);
-        empty(&mut world);
+        world.everybody_leaves();
         prop_assert_eq!(world.market.balance(), Plancks::ZERO);
     });
-}
-
-/// Everybody leaves with everything.
-fn empty(world: &mut World) {
-    for worker in 0..WORKERS.len() {
-        assert_eq!(world.worker(worker).stake_locked, Plancks::ZERO);
-        let amount = world.worker(worker).stake;
-        world.call(WORKERS[worker], AskStake { amount }).unwrap();
-    }
-    for (at, creator) in CREATORS.into_iter().enumerate() {
-        let model = ModelId(at as u32 + 1);
-        let record = world.market.model(model).unwrap();
-        assert_eq!((record.bond_locked, record.open_jobs), (Plancks::ZERO, 0));
-        world.call(creator, AskBond { model, amount: record.bond }).unwrap();
-    }
-    world.block += params().unbonding.0;
-    for worker in WORKERS {
-        if world.market.worker(worker).unwrap().stake_leaving > Plancks::ZERO {
-            world.call(worker, TakeStake {}).unwrap();
-        }
-    }
-    for (at, creator) in CREATORS.into_iter().enumerate() {
-        let model = ModelId(at as u32 + 1);
-        if world.market.model(model).unwrap().bond_leaving > Plancks::ZERO {
-            world.call(creator, TakeBond { model }).unwrap();
-        }
-    }
-    let creditors: Vec<_> = world.market.credits().collect();
-    for (account, amount) in creditors {
-        assert_eq!(world.call(account, WithdrawCredit { to: None }), Ok(amount));
-    }
 }
 
 #[test]

@@ -139,7 +139,7 @@ fn a_platform_that_takes_nothing_for_storage_gives_nothing_back() {
     let mut world = World::new();
     let mut params = params();
     params.storage = Default::default();
-    world.call(GOVERNOR, encompute_protocol::call::SetParams { params }).unwrap();
+    world.govern(params);
     let job = world.settled();
     world.past_keeping(job);
     let gained = world.credits_of(|world| world.pay(STRANGER, Plancks::ZERO, PruneJob { job }).unwrap());

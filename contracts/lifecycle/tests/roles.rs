@@ -94,7 +94,8 @@ fn only_creators_touch_their_models_and_only_the_governor_governs() {
         assert_eq!(world.call(caller, RevokeMeasurement { measurement: MEASUREMENTS[0] }), Err(refused));
         assert_eq!(world.call(caller, AllowPlatform { platform: PLATFORMS[0] }), Err(refused));
         assert_eq!(world.call(caller, RevokePlatform { platform: PLATFORMS[0] }), Err(refused));
-        assert_eq!(world.call(caller, SetParams { params: params() }), Err(refused));
+        assert_eq!(world.call(caller, AnnounceParams { params: params() }), Err(refused));
+        assert_eq!(world.call(caller, WithdrawParams {}), Err(refused));
         assert_eq!(world.call(caller, SetPaused { paused: true }), Err(refused));
         assert_eq!(world.call(caller, SetGovernor { governor: caller }), Err(refused));
     }

@@ -367,6 +367,22 @@ pub struct KeyCertified {
     pub platform: PlatformId,
 }
 
+/// Parameters of new jobs were announced.
+#[ink::event]
+pub struct ParamsAnnounced {
+    /// All of them.
+    pub params: Params,
+    /// First block in which they may be put in force.
+    pub valid_from: BlockNumber,
+}
+
+/// Announced parameters were taken back.
+#[ink::event]
+pub struct ParamsWithdrawn {
+    /// When they could have been put in force.
+    pub valid_from: BlockNumber,
+}
+
 /// Parameters of new jobs changed.
 #[ink::event]
 pub struct ParamsChanged {
@@ -430,6 +446,8 @@ pub fn emit(event: Event) {
         PlatformAllowed { platform, valid_from }
         PlatformRevoked { platform }
         KeyCertified { key, platform }
+        ParamsAnnounced { params, valid_from }
+        ParamsWithdrawn { valid_from }
         ParamsChanged { params }
         PausedChanged { paused }
         GovernorChanged { governor }

@@ -20,7 +20,7 @@ mod marketplace {
     use encompute_lifecycle::{Decide, Refusal, View};
     // Not `Address`: ink! gives this module one of its own.
     use encompute_protocol::{
-        DisputeRecord, Fees, GenesisHash, JobId, JobProgress, JobTerms, ModelId, ModelRecord, Nonce, Params, Plancks,
+        AnnouncedParams, DisputeRecord, Fees, GenesisHash, JobId, JobProgress, JobTerms, ModelId, ModelRecord, Nonce, Params, Plancks,
         PlatformId, PrunedRecord, Rating, SplitRecord, Text, VersionId, VersionRecord, Windows, WorkerRecord,
         call::*,
         ids,
@@ -256,9 +256,21 @@ mod marketplace {
             self.execute(&call)
         }
 
-        /// The governor sets the parameters of new jobs, within their bounds.
+        /// The governor announces parameters of new jobs, within their bounds.
         #[ink(message, selector = 0x00000042)]
-        pub fn set_params(&mut self, call: SetParams) -> Result<(), Refusal> {
+        pub fn announce_params(&mut self, call: AnnounceParams) -> Result<(), Refusal> {
+            self.execute(&call)
+        }
+
+        /// The governor takes an announcement back.
+        #[ink(message, selector = 0x00000047)]
+        pub fn withdraw_params(&mut self, call: WithdrawParams) -> Result<(), Refusal> {
+            self.execute(&call)
+        }
+
+        /// Anybody puts announced parameters in force, once their notice is over.
+        #[ink(message, selector = 0x00000048)]
+        pub fn enact_params(&mut self, call: EnactParams) -> Result<(), Refusal> {
             self.execute(&call)
         }
 
@@ -379,6 +391,12 @@ mod marketplace {
         /// One certified attestation key.
         #[ink(message, selector = 0x00000091)]
         pub fn attestation_key(&self, call: ReadAttestationKey) -> Result<Option<AttestationKeyRecord>, Refusal> {
+            self.answer(&call)
+        }
+
+        /// Parameters that are announced.
+        #[ink(message, selector = 0x00000093)]
+        pub fn announced_params(&self, call: ReadAnnouncedParams) -> Result<Option<AnnouncedParams>, Refusal> {
             self.answer(&call)
         }
 

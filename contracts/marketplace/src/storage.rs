@@ -2,7 +2,7 @@
 
 use encompute_lifecycle::{ReadState, Refusal, Write, price, refusal::Field};
 use encompute_protocol::{
-    Address, BlobDigest, DisputeRecord, GenesisHash, JobId, JobProgress, JobTerms, KeyDigest, MeasurementId, ModelId,
+    Address, AnnouncedParams, BlobDigest, DisputeRecord, GenesisHash, JobId, JobProgress, JobTerms, KeyDigest, MeasurementId, ModelId,
     ModelRecord, Nonce, Params, Plancks, PlatformId, PrunedRecord, Rating, SplitIndex, SplitRecord, Text, VersionId, VersionRecord,
     WorkerRecord,
     market::{AttestationKeyRecord, Counts, MeasurementRecord, PlatformRecord, Totals},
@@ -41,6 +41,7 @@ pub struct Root {
 pub struct Market {
     root: Stored<Root>,
     params: Lazy<Stored<Params>>,
+    announced: Lazy<Stored<Option<AnnouncedParams>>>,
     totals: Lazy<Stored<Totals>>,
     counts: Lazy<Stored<Counts>>,
     models: Mapping<ModelId, Stored<ModelRecord>>,
@@ -79,6 +80,7 @@ impl Market {
         let mut market = Self {
             root: Stored(Root { governor, paused: false, genesis }),
             params: Lazy::new(),
+            announced: Lazy::new(),
             totals: Lazy::new(),
             counts: Lazy::new(),
             models: Mapping::new(),
@@ -101,6 +103,7 @@ impl Market {
             inputs_used: Mapping::new(),
         };
         market.params.set(&Stored(params));
+        market.announced.set(&Stored(None));
         market.totals.set(&Stored(Totals::default()));
         market.counts.set(&Stored(Counts::default()));
         Ok(market)
@@ -115,6 +118,7 @@ impl Market {
     pub fn write(&mut self, write: Write) {
         match write {
             Write::Params(params) => self.params.set(&Stored(params)),
+            Write::AnnouncedParams(announced) => self.announced.set(&Stored(announced)),
             Write::Totals(totals) => self.totals.set(&Stored(totals)),
             Write::Counts(counts) => self.counts.set(&Stored(counts)),
             Write::Governor(governor) => self.root.0.governor = governor,
@@ -156,12 +160,16 @@ where
     items.insert(key, &Stored(value));
 }
 
-/// The constructor writes the three items that always exist, and nothing removes them.
+/// The constructor writes the four items that always exist, and nothing removes them.
 const WRITTEN: &str = "written by the constructor and never removed; qed";
 
 impl ReadState for Market {
     fn params(&self) -> Params {
         self.params.get().expect(WRITTEN).0
+    }
+
+    fn announced_params(&self) -> Option<AnnouncedParams> {
+        self.announced.get().expect(WRITTEN).0
     }
 
     fn totals(&self) -> Totals {

@@ -306,11 +306,15 @@ calls! {
         /// Identity of a machine.
         platform: PlatformId,
     } -> ();
-    /// The governor sets the parameters of new jobs, within their bounds.
-    0x42 set_params => SetParams {
+    /// The governor announces parameters of new jobs, within their bounds; they replace those announced before.
+    0x42 announce_params => AnnounceParams {
         /// All of them.
         params: Params,
     } -> ();
+    /// The governor takes an announcement back.
+    0x47 withdraw_params => WithdrawParams {} -> ();
+    /// Anybody puts announced parameters in force, once their notice is over.
+    0x48 enact_params => EnactParams {} -> ();
     /// The governor stops or resumes new jobs; exits always work.
     0x43 set_paused => SetPaused {
         /// True stops new jobs.
@@ -404,6 +408,8 @@ calls! {
         /// Keccak-256 of its 64 bytes.
         key: KeyDigest,
     } -> Option<crate::market::AttestationKeyRecord>;
+    /// Parameters that are announced.
+    0x93 announced_params => ReadAnnouncedParams {} -> Option<crate::AnnouncedParams>;
     /// What is left of a job that was pruned.
     0x92 pruned_job => ReadPrunedJob {
         /// Which job.

@@ -51,8 +51,8 @@ pub use headkey::{HeadKeyAnswer, HeadKeyCall};
 pub use ids::{Address, BlockNumber, Blocks, JobId, ModelId, PolicyId, RoundIndex, SplitIndex, VersionId};
 pub use manifest::{JobRequest, ReleasePolicy, SplitManifest, VersionManifest};
 pub use market::{
-    Fees, JobProgress, JobTerms, Mode, ModelRecord, Params, Reason, SplitRecord, Stage, StoragePrice, VersionRecord,
-    VersionStatus, Windows, WorkerRecord,
+    AnnouncedParams, Fees, JobProgress, JobTerms, Mode, ModelRecord, Params, Reason, SplitRecord, Stage, StoragePrice,
+    VersionRecord, VersionStatus, Windows, WorkerRecord,
 };
 pub use pruned::{JobRecords, PrunedRecord};
 pub use quote::{KeyParts, QuoteParts};

@@ -187,8 +187,8 @@ pub struct Params {
     pub registration_limit: Blocks,
     /// From asking for a stake or bond back to having it.
     pub unbonding: Blocks,
-    /// From announcing a measurement or a platform to its first registration.
-    pub measurement_delay: Blocks,
+    /// From announcing a measurement, a platform or parameters to their first use.
+    pub notice: Blocks,
     /// Windows of new jobs.
     pub windows: Windows,
     /// What who prunes a job gives back to those who paid for its records.
@@ -200,6 +200,15 @@ impl Params {
     pub const PROTOCOL_FEE_CAP: BasisPoints = BasisPoints(1_000);
     /// How often a job may go back to be claimed again.
     pub const RETRIES: u8 = 2;
+}
+
+/// Parameters that the governor has announced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, MaxEncodedLen, TypeInfo)]
+pub struct AnnouncedParams {
+    /// All of them.
+    pub params: Params,
+    /// First block in which they may be put in force.
+    pub valid_from: BlockNumber,
 }
 
 /// How a head with activations runs.

@@ -6,6 +6,7 @@ use super::*;
 fn every_record_fits_one_storage_item() {
     let lengths = [
         ("params", Params::max_encoded_len()),
+        ("announced params", AnnouncedParams::max_encoded_len()),
         ("model", ModelRecord::max_encoded_len()),
         ("version", VersionRecord::max_encoded_len()),
         ("split", SplitRecord::max_encoded_len()),

@@ -181,6 +181,7 @@ fn records_have_the_bytes_of_their_vectors() {
         "records.json",
         &json!([
             record("Params", &params()),
+            record("AnnouncedParams", &AnnouncedParams { params: params(), valid_from: BlockNumber(900) }),
             record("ModelRecord", &model()),
             record("VersionRecord", &version()),
             record("SplitRecord", &split()),

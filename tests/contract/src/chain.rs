@@ -24,6 +24,7 @@ use sp_io::{
     hashing::{twox_64, twox_128},
 };
 use sp_runtime::{AccountId32, BuildStorage, DispatchError};
+use std::collections::BTreeMap;
 
 /// What every account has at first, far above what tests spend.
 const ENDOWMENT: u128 = 1_000_000 * UNIT;
@@ -37,8 +38,8 @@ const BLOCKS_KNOWN: u32 = 250;
 pub struct Chain {
     externalities: TestExternalities,
     contract: H160,
-    /// Everything that the contract has said, with its block.
-    history: Vec<(BlockNumber, Event)>,
+    /// Everything that each contract has said, with its block.
+    history: BTreeMap<H160, Vec<(BlockNumber, Event)>>,
 }
 
 /// How the platform answered a call.
@@ -87,7 +88,7 @@ impl Chain {
         let genesis =
             RuntimeGenesisConfig { balances: BalancesConfig { balances, ..Default::default() }, ..Default::default() };
         let externalities = TestExternalities::new(genesis.build_storage().unwrap());
-        let mut chain = Self { externalities, contract: H160::zero(), history: Vec::new() };
+        let mut chain = Self { externalities, contract: H160::zero(), history: BTreeMap::new() };
         chain.at_block(1);
         chain.contract = chain.create(GOVERNOR, argument)?;
         Ok(chain)
@@ -113,6 +114,17 @@ impl Chain {
     pub fn somebody_who_takes_nothing(&mut self) -> Address {
         let argument = (world::params(), STRANGER, GENESIS).encode();
         Address(self.create(STRANGER, &argument).unwrap_or_else(|said| panic!("{said:?}")).0)
+    }
+
+    /// One more market beside the one that is called; governed by the same account, and empty.
+    pub fn another(&mut self) -> ContractAddress {
+        let argument = (world::params(), GOVERNOR, GENESIS).encode();
+        ContractAddress(self.create(TREASURY, &argument).unwrap_or_else(|said| panic!("{said:?}")).0)
+    }
+
+    /// Calls go to this contract from now on.
+    pub fn turn_to(&mut self, contract: ContractAddress) {
+        self.contract = H160(contract.0);
     }
 
     /// The contract's address.
@@ -157,7 +169,7 @@ impl Chain {
             .unwrap();
             (BlockNumber(System::block_number()), Outcome { said, events: emitted(contract), weight })
         });
-        self.history.extend(outcome.events.iter().map(|event| (block, event.clone())));
+        self.history.entry(contract).or_default().extend(outcome.events.iter().map(|event| (block, event.clone())));
         outcome
     }
 
@@ -177,8 +189,9 @@ impl Chain {
     /// What an auditor finds who has the contract's events, its own sums and its balance, nothing else.
     pub fn audit(&mut self) -> LedgerReport {
         let (stated, balance) = (self.read(&ReadTotals {}), self.balance());
-        let last = self.history.last().map_or(BlockNumber(1), |(block, _)| *block);
-        audit_ledger(&self.history, 0, last, &stated, balance)
+        let history = self.history.get(&self.contract).map_or(&[][..], Vec::as_slice);
+        let last = history.last().map_or(BlockNumber(1), |(block, _)| *block);
+        audit_ledger(history, 0, last, &stated, balance)
     }
 
     /// Makes a call of the protocol, with money in plancks.

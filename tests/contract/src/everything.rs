@@ -4,9 +4,9 @@ use crate::world::*;
 use encompute_protocol::{
     ContractAddress, DisputeKind, ModelId, Plancks, Rating, RatingReason, SplitIndex, VersionId,
     call::{
-        AddBond, AddStake, AskBond, AskStake, CancelJob, DeprecateVersion, PokeJob, PostBlob, RateJob, RefuseFeatures,
-        RevokeMeasurement, RevokePlatform, RevokeVersion, SetCapacity, SetGovernor, SetParams, SetPaused, TakeBond,
-        TakeStake, WithdrawCredit,
+        AddBond, AddStake, AnnounceParams, AskBond, AskStake, CancelJob, DeprecateVersion, PokeJob, PostBlob, RateJob,
+        RefuseFeatures, RevokeMeasurement, RevokePlatform, RevokeVersion, SetCapacity, SetGovernor, SetPaused,
+        TakeBond, TakeStake, WithdrawCredit, WithdrawParams,
     },
     dispute::PART_LIMIT_BYTES,
 };
@@ -61,7 +61,9 @@ pub fn everything(contract: ContractAddress) -> World {
     world.call(GOVERNOR, RevokeVersion { version: VersionId(2) }).unwrap();
     world.call(GOVERNOR, RevokeMeasurement { measurement: MEASUREMENTS[1] }).unwrap();
     world.call(GOVERNOR, RevokePlatform { platform: PLATFORMS[1] }).unwrap();
-    world.call(GOVERNOR, SetParams { params: params() }).unwrap();
+    world.call(GOVERNOR, AnnounceParams { params: params() }).unwrap();
+    world.call(GOVERNOR, WithdrawParams {}).unwrap();
+    world.govern(params());
     world.call(GOVERNOR, SetPaused { paused: true }).unwrap();
     world.call(GOVERNOR, SetPaused { paused: false }).unwrap();
     world.call(GOVERNOR, SetGovernor { governor: STRANGER }).unwrap();

@@ -8,9 +8,9 @@ use encompute_lifecycle::{Command, Context, Memory, ReadState, Refusal, Software
 use encompute_protocol::{
     Address, JobId, KeyDigest, ModelId, SplitIndex, VersionId,
     call::{
-        ReadAttestationKey, ReadCounts, ReadCredit, ReadDispute, ReadGovernance, ReadJob, ReadMeasurement, ReadModel,
-        ReadNonce, ReadParams, ReadPlatform, ReadPrunedJob, ReadRating, ReadSplit, ReadTotals, ReadVersion, ReadWorker,
-        ReadWorkerAt,
+        ReadAnnouncedParams, ReadAttestationKey, ReadCounts, ReadCredit, ReadDispute, ReadGovernance, ReadJob,
+        ReadMeasurement, ReadModel, ReadNonce, ReadParams, ReadPlatform, ReadPrunedJob, ReadRating, ReadSplit,
+        ReadTotals, ReadVersion, ReadWorker, ReadWorkerAt,
     },
     event::Event,
 };
@@ -35,13 +35,21 @@ impl Chain {
     /// The first [`Difference`].
     pub fn repeat(&mut self, world: &World) -> Result<usize, Difference> {
         let mut rules = Memory::new(GOVERNOR, world::params(), Software).unwrap();
+        self.go_on(&mut rules, world, 0)
+    }
+
+    /// The same for the calls of `world` from one on; `rules` are where they were before it.
+    ///
+    /// # Errors
+    /// The first [`Difference`].
+    pub fn go_on(&mut self, rules: &mut Memory<Software>, world: &World, from: usize) -> Result<usize, Difference> {
         let mut done = 0;
-        for (at, (context, command)) in world.calls.iter().enumerate() {
+        for (at, (context, command)) in world.calls.iter().enumerate().skip(from) {
             let differs = |words| Difference { at, call: Some((*context, command.clone())), words };
-            done += usize::from(self.repeat_one(&mut rules, context, command).map_err(differs)?);
+            done += usize::from(self.repeat_one(rules, context, command).map_err(differs)?);
         }
         let all = world.calls.len();
-        self.compare(&rules, world).map_err(|words| Difference { at: all, call: None, words })?;
+        self.compare(rules, world).map_err(|words| Difference { at: all, call: None, words })?;
         Ok(done)
     }
 
@@ -68,6 +76,7 @@ impl Chain {
     /// Every record, asked for as a client would.
     fn compare(&mut self, rules: &Memory<Software>, world: &World) -> Result<(), String> {
         self.ask(rules, &ReadParams {})?;
+        self.ask(rules, &ReadAnnouncedParams {})?;
         self.ask(rules, &ReadTotals {})?;
         self.ask(rules, &ReadCounts {})?;
         self.ask(rules, &ReadGovernance {})?;

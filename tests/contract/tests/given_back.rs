@@ -14,7 +14,7 @@ fn long_over() -> (Chain, World, JobId) {
     let mut chain = Chain::new();
     let mut world = World::at_contract(chain.contract());
     let storage = StoragePrice { item: Plancks(DEPOSIT_PER_CONTRACT_ITEM), byte: Plancks(DEPOSIT_PER_BYTE) };
-    world.call(GOVERNOR, SetParams { params: Params { storage, ..params() } }).unwrap();
+    world.govern(Params { storage, ..params() });
     let job = world.settled();
     world.call(USERS[0], RateJob { job, rating: Rating { grade: 4, why: RatingReason::Price } }).unwrap();
     world.past_keeping(job);

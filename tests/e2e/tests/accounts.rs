@@ -100,14 +100,26 @@ async fn empty_gateway(chain: &mut Chain) -> tempfile::TempDir {
     folder
 }
 
-/// A job of //Dave's that nobody claims, cancelled.
+/// What buys a run of the first split, and its escrow.
+async fn request(user: &Account, version: VersionId, input: u8) -> (RequestJob, Plancks) {
+    let split = SplitIndex(0);
+    let (fees, _) = user.client().read(QuoteJob { version, split }).await.unwrap().unwrap();
+    let input = BlobDigest([input; 32]);
+    let message = RequestJob { version, split, policy: PolicyId(1), input, tip: Plancks::ZERO, offer: None };
+    (message, fees.total().unwrap())
+}
+
+/// A job of //Dave's that nobody claims.
+async fn requested(chain: &Chain, version: VersionId, input: u8) -> JobId {
+    let dave = chain.account("//Dave");
+    let (message, escrow) = request(&dave, version, input).await;
+    dave.submit(message, escrow).await.unwrap().answer
+}
+
+/// One that is cancelled.
 async fn cancelled(chain: &Chain, version: VersionId) -> JobId {
-    let (dave, split) = (chain.account("//Dave"), SplitIndex(0));
-    let (fees, _) = dave.client().read(QuoteJob { version, split }).await.unwrap().unwrap();
-    let input = BlobDigest([9; 32]);
-    let request = RequestJob { version, split, policy: PolicyId(1), input, tip: Plancks::ZERO, offer: None };
-    let job = dave.submit(request, fees.total().unwrap()).await.unwrap().answer;
-    dave.submit(CancelJob { job }, Plancks::ZERO).await.unwrap();
+    let job = requested(chain, version, 9).await;
+    chain.account("//Dave").submit(CancelJob { job }, Plancks::ZERO).await.unwrap();
     job
 }
 
@@ -156,6 +168,46 @@ async fn a_job_that_is_long_over_is_pruned_by_a_stranger_and_audited_from_what_i
     assert!(checks.iter().all(|check| check["severity"] != "contradiction"), "only its blobs are missing: {report}");
     let ledger = run(home.path(), &["audit", "ledger", "--json"]).done().json();
     assert!(ledger["balanced"] == true && ledger["jobs"] == 1, "{ledger}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn parameters_are_announced_waited_for_and_put_in_force_and_a_pause_stops_new_jobs_alone() {
+    let chain = Chain::start_with(|params| params.notice = Blocks(5)).await.unwrap();
+    let home = home(&chain, "UNIT", 12);
+    let version = on_sale(&chain.account("//Charlie")).await;
+    let mut network = chain.network.clone();
+    network.deployment.params.head_fee_base = Plancks(30_000_000_000);
+    network.deployment.params.notice = Blocks(5);
+    network.write(&home.path().join("networks/local.toml")).unwrap();
+    let params = |verb: &[&str]| run(home.path(), &[&["govern", "params"], verb, &["--json"]].concat());
+    let fee = |said: &Value| said["in_force"]["head_fee_base"].as_str().map(str::to_owned);
+
+    let stranger = params(&["announce", "--suri", "//Dave"]);
+    assert!(refusal(&stranger) == (1, true) && stranger.stderr.contains("the governor"), "{stranger:?}");
+    let dry = params(&["announce", "--suri", "//Alice", "--dry-run"]).done().json();
+    assert!(dry["announced"] == false && dry["next"]["head_fee_base"] == "0.03", "{dry}");
+    let said = params(&["announce", "--suri", "//Alice"]).done().json();
+    assert!(said["announced"] == true && fee(&said).as_deref() == Some("0.01"), "{said}");
+    let early = params(&["enact", "--suri", "//Alice"]);
+    assert!(refusal(&early) == (1, true) && early.stderr.contains("from block"), "{early:?}");
+    params(&["withdraw", "--suri", "//Alice"]).done();
+    params(&["announce", "--suri", "//Alice"]).done();
+    chain.seal(Blocks(5)).await.unwrap();
+    let said = params(&["enact", "--suri", "//Dave"]).done().json();
+    assert!(said["announced"] == false && fee(&said).as_deref() == Some("0.03"), "{said}");
+
+    let govern = |verb: &str| run(home.path(), &["govern", verb, "--suri", "//Alice", "--json"]).done().json();
+    let job = requested(&chain, version, 1).await;
+    assert_eq!(govern("pause")["paused"], true);
+    let dave = chain.account("//Dave");
+    dave.submit(CancelJob { job }, Plancks::ZERO).await.unwrap();
+    run(home.path(), &["wallet", "withdraw", "--suri", "//Dave"]).done();
+    let stopped = dave.submit(request(&dave, version, 2).await.0, Plancks(1)).await;
+    assert!(stopped.is_err_and(|error| error.to_string().contains("stopped")), "no new jobs");
+    assert_eq!(govern("resume")["paused"], false);
+    requested(&chain, version, 3).await;
+    let handed = run(home.path(), &["govern", "hand-over", "//Bob", "--suri", "//Alice", "--json"]).done().json();
+    assert_eq!(handed["governor"], chain.account("//Bob").address().to_string());
 }
 
 /// A little longer than the longest job.

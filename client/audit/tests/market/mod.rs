@@ -107,7 +107,7 @@ pub fn measurement_id() -> MeasurementId {
 
 fn params() -> Params {
     let storage = encompute_protocol::StoragePrice { item: Plancks(100), byte: Plancks(1) };
-    Params { measurement_delay: encompute_protocol::Blocks(0), storage, ..price::default_params(TREASURY) }
+    Params { notice: encompute_protocol::Blocks(0), storage, ..price::default_params(TREASURY) }
 }
 
 pub fn manifest() -> VersionManifest {

@@ -2,7 +2,7 @@
 
 use crate::{
     args::{Common, Identity},
-    commands::inspect::Inspect,
+    commands::{inspect::Inspect, params::Parameters},
     context::Context,
     deployment,
     failure::{Doing, Exit, Failure, Outcome, exit_of_chain},
@@ -11,7 +11,7 @@ use crate::{
 use clap::{Args, Subcommand};
 use encompute_protocol::{
     BlockNumber, MeasurementId, Plancks, PlatformId,
-    call::{ReadMeasurement, ReadPlatform, RevokeMeasurement, RevokePlatform},
+    call::{ReadGovernance, ReadMeasurement, ReadPlatform, RevokeMeasurement, RevokePlatform, SetGovernor, SetPaused},
 };
 use serde_json::json;
 
@@ -27,13 +27,13 @@ pub enum Govern {
         #[command(flatten)]
         identity: Identity,
     },
-    /// Announce a measurement: from `measurement_delay_blocks` on, workers with that code may register
+    /// Announce a measurement: from `notice_blocks` on, workers with that code may register
     #[command(after_help = "Examples:\n  encompute govern allow 0xae9e…7a87 --wallet governor")]
     Allow(Measured),
     /// Revoke a measurement at once: its workers take no new jobs
     #[command(after_help = "Examples:\n  encompute govern revoke 0xae9e…7a87 --wallet governor")]
     Revoke(Measured),
-    /// Announce a platform: from `measurement_delay_blocks` on, that machine's quotes may register workers
+    /// Announce a platform: from `notice_blocks` on, that machine's quotes may register workers
     #[command(
         after_help = "Examples:\n  encompute govern inspect quote.json\n  encompute govern allow-platform 0x51c0…9e0d --wallet governor"
     )]
@@ -43,9 +43,35 @@ pub enum Govern {
         after_help = "Examples:\n  encompute govern inspect quote.json\n  encompute govern inspect quote.bin --network mine.toml --json"
     )]
     Inspect(Inspect),
+    /// Parameters of new jobs, and how they change; jobs that exist keep theirs
+    #[command(subcommand)]
+    Params(Parameters),
+    /// Stop new jobs; those that exist go on, and everybody gets everything out
+    #[command(after_help = "Examples:\n  encompute govern pause --wallet governor")]
+    Pause(Governing),
+    /// Let new jobs come again
+    #[command(after_help = "Examples:\n  encompute govern resume --wallet governor")]
+    Resume(Governing),
+    /// Hand the governor's role to another account, for good
+    #[command(after_help = "Examples:\n  encompute govern hand-over 5Grw…utQY --wallet governor")]
+    HandOver {
+        /// Who governs then: an address, an account id or //Name
+        to: String,
+        /// Who signs: the governor
+        #[command(flatten)]
+        identity: Identity,
+    },
     /// Revoke a platform at once: its workers take no new jobs, and jobs without a head are given back
     #[command(after_help = "Examples:\n  encompute govern revoke-platform 0x51c0…9e0d --wallet governor")]
     RevokePlatform(Machine),
+}
+
+/// Who governs.
+#[derive(Args)]
+pub struct Governing {
+    /// Who signs: the governor
+    #[command(flatten)]
+    identity: Identity,
 }
 
 /// One measurement.
@@ -76,6 +102,18 @@ impl Govern {
             Self::Deploy { identity } => deploy(&context, &identity, common).await,
             Self::Allow(measured) => measured.allow(&context, common).await,
             Self::Revoke(measured) => measured.revoke(&context, common).await,
+            Self::Params(params) => params.run(&context, common).await,
+            Self::Pause(governing) => governing.pause(&context, true, common).await,
+            Self::Resume(governing) => governing.pause(&context, false, common).await,
+            Self::HandOver { to, identity } => {
+                let governor = deployment::parse_address(&to)?;
+                let account = context.account(&identity).await?;
+                let sent = account.submit(SetGovernor { governor }, Plancks::ZERO).await;
+                sent.map_err(|error| {
+                    Failure::of(exit_of_chain(error.class()), "hand the governor's role over", &error)
+                })?;
+                show_governance(&account, common).await
+            }
             Self::Inspect(inspect) => return inspect.run(common).await,
             Self::AllowPlatform(machine) => machine.allow(&context, common).await,
             Self::RevokePlatform(machine) => machine.revoke(&context, common).await,
@@ -99,6 +137,25 @@ async fn deploy(context: &Context, identity: &Identity, common: &Common) -> Outc
     output::text(&format!("contract {contract} on genesis {genesis}, governed by {governor}"))?;
     output::text("write both into [chain] of the network file, for everybody who uses it:")?;
     output::text(&format!("genesis = \"{genesis}\"\ncontract = \"{contract}\""))
+}
+
+impl Governing {
+    async fn pause(self, context: &Context, paused: bool, common: &Common) -> Outcome {
+        let account = context.account(&self.identity).await?;
+        let sent = account.submit(SetPaused { paused }, Plancks::ZERO).await;
+        sent.map_err(|error| Failure::of(exit_of_chain(error.class()), "stop or resume new jobs", &error))?;
+        show_governance(&account, common).await
+    }
+}
+
+/// Who governs, and whether new jobs are stopped.
+async fn show_governance(account: &encompute_chain::Account, common: &Common) -> Outcome {
+    let (governor, paused) = crate::commands::market::read(account.client(), ReadGovernance {}).await?;
+    if common.json {
+        return output::json(&json!({ "governor": governor.to_string(), "paused": paused }));
+    }
+    let jobs = if paused { "new jobs are stopped" } else { "new jobs are taken" };
+    output::text(&format!("governed by {governor}; {jobs}"))
 }
 
 impl Measured {

@@ -22,6 +22,7 @@ pub mod job;
 mod job_list;
 pub mod market;
 pub mod model;
+mod params;
 mod prune;
 pub mod rate;
 mod rerun;

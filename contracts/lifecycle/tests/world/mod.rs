@@ -16,9 +16,10 @@ use encompute_protocol::{
     PolicyId, Reason, RegistrationStatement, Signature, SplitIndex, Stage, StoragePrice, TailDigest, Text, VersionHash,
     VersionId, WorkerRecord,
     call::{
-        AcceptResult, ActivateVersion, AllowMeasurement, AllowPlatform, BeginRegistration, CertifyKey, ClaimJob,
-        CommitHead, CommitResult, ListModel, PokeJob, PruneJob, PublishVersion, QuoteJob, RegisterWorker, RequestJob,
-        SendFeatures, SplitOffer,
+        AcceptResult, ActivateVersion, AllowMeasurement, AllowPlatform, AnnounceParams, AskBond, AskStake,
+        BeginRegistration, CertifyKey, ClaimJob, CommitHead, CommitResult, EnactParams, ListModel, PokeJob, PruneJob,
+        PublishVersion, QuoteJob, RegisterWorker, RequestJob, SendFeatures, SplitOffer, TakeBond, TakeStake,
+        WithdrawCredit,
     },
     receipt::SignedOffer,
     signing::SigningKey,
@@ -53,7 +54,7 @@ pub fn params() -> Params {
         bond_margin: BasisPoints(4_999),
         worker_stake_floor: Plancks(10_007),
         model_bond_floor: Plancks(5_003),
-        measurement_delay: Blocks(3),
+        notice: Blocks(3),
         storage: StoragePrice { item: Plancks(101), byte: Plancks(3) },
         ..price::default_params(TREASURY)
     }
@@ -105,7 +106,12 @@ impl World {
     }
 
     pub fn at_contract(contract: ContractAddress) -> Self {
-        let mut world = Self::empty_at(contract);
+        Self::since(contract, 1)
+    }
+
+    /// The same, begun in a later block.
+    pub fn since(contract: ContractAddress, block: u32) -> Self {
+        let mut world = Self { block, ..Self::empty_at(contract) };
         for measurement in *MEASUREMENTS {
             world.call(GOVERNOR, AllowMeasurement { measurement }).unwrap();
         }
@@ -337,6 +343,43 @@ impl World {
 
     pub fn worker(&self, worker: usize) -> WorkerRecord {
         self.market.worker(WORKERS[worker]).unwrap()
+    }
+
+    /// The governor's parameters, in force as soon as their notice is over.
+    pub fn govern(&mut self, params: Params) {
+        self.call(GOVERNOR, AnnounceParams { params }).unwrap();
+        self.block += self.market.params().notice.0;
+        self.call(STRANGER, EnactParams {}).unwrap();
+    }
+
+    /// Once no job runs: everybody leaves with everything.
+    pub fn everybody_leaves(&mut self) {
+        for worker in 0..WORKERS.len() {
+            assert_eq!(self.worker(worker).stake_locked, Plancks::ZERO);
+            let amount = self.worker(worker).stake;
+            self.call(WORKERS[worker], AskStake { amount }).unwrap();
+        }
+        let models = CREATORS.into_iter().zip((1..).map(ModelId));
+        for (creator, model) in models.clone() {
+            let record = self.market.model(model).unwrap();
+            assert_eq!((record.bond_locked, record.open_jobs), (Plancks::ZERO, 0));
+            self.call(creator, AskBond { model, amount: record.bond }).unwrap();
+        }
+        self.block += self.market.params().unbonding.0;
+        for worker in WORKERS {
+            if self.market.worker(worker).unwrap().stake_leaving > Plancks::ZERO {
+                self.call(worker, TakeStake {}).unwrap();
+            }
+        }
+        for (creator, model) in models {
+            if self.market.model(model).unwrap().bond_leaving > Plancks::ZERO {
+                self.call(creator, TakeBond { model }).unwrap();
+            }
+        }
+        let creditors: Vec<_> = self.market.credits().collect();
+        for (account, amount) in creditors {
+            assert_eq!(self.call(account, WithdrawCredit { to: None }), Ok(amount));
+        }
     }
 
     /// Every job whose records are there.

@@ -332,13 +332,15 @@ impl World {
                     match what {
                         0 => SetPaused { paused: true }.into(),
                         1..=3 => SetPaused { paused: false }.into(),
-                        4 | 5 => SetParams { params }.into(),
+                        4 => AnnounceParams { params }.into(),
+                        5 if number.is_multiple_of(8) => WithdrawParams {}.into(),
+                        5 => EnactParams {}.into(),
                         6 => AllowMeasurement { measurement: MeasurementId([number; 32]) }.into(),
                         7 if number < 32 => RevokePlatform { platform: pick(&*PLATFORMS, number) }.into(),
                         7 if number < 128 => AllowPlatform { platform: PlatformId([number; 32]) }.into(),
                         7 => CertifyKey { key: MACHINES[number as usize % MACHINES.len()].parts.clone() }.into(),
                         _ if number < 128 => RevokeMeasurement { measurement: pick(&*MEASUREMENTS, number) }.into(),
-                        _ => SetParams { params: super::params() }.into(),
+                        _ => AnnounceParams { params: super::params() }.into(),
                     },
                 )
             }
