@@ -44,6 +44,7 @@ struct ContractEmitted {
 }
 
 /// What one event of the chain is to the contract.
+#[allow(clippy::large_enum_variant, reason = "one at a time, and never kept")]
 pub(crate) enum Said {
     /// Nothing: somebody else's.
     Nothing,

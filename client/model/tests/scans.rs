@@ -228,7 +228,7 @@ fn a_window_is_the_first_one_stated_and_counts_in_scaled_numbers() {
 
 #[test]
 fn numbers_may_be_signed_and_shorter_than_their_words() {
-    let words: Vec<u8> = (0..64u16).flat_map(|at| (0xf000 | (at * 64 & 0x0fff)).to_le_bytes()).collect();
+    let words: Vec<u8> = (0..64u16).flat_map(|at| (0xf000 | ((at * 64) & 0x0fff)).to_le_bytes()).collect();
     let twelve = [short(0x0028_0101, 12), short(0x0028_0102, 11), short(0x0028_0103, 1), (0x7fe0_0010, "OW", words)];
     // Twelve bits with a sign: 32 · 64 = 2048 is the least, 31 · 64 the largest, whatever stands in the four above.
     let shown = greys(&counting(16, &twelve));

@@ -25,6 +25,7 @@ mod appraisal;
 mod claims;
 mod collateral;
 mod compact;
+mod event_log;
 mod evidence;
 mod kind;
 mod measurement;
@@ -50,6 +51,7 @@ pub use claims::{
 };
 pub use collateral::{COLLATERAL_LIMIT_BYTES, Collateral, CollateralError};
 pub use compact::compact;
+pub use event_log::{EVENT_LOG_LIMIT_BYTES, EventLog, EventLogError, Launch};
 pub use evidence::{Evidence, HPKE_KEY_BYTES, HeadKeyEvidence, HpkeKey, RegistrationEvidence, bound};
 pub use kind::{ParseQuoteKindError, QuoteKind};
 pub use measurement::{ComposeHash, Measurement, MrConfigId, Register, SgxMeasurement, TdxMeasurement};

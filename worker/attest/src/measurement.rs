@@ -67,6 +67,14 @@ pub enum Measurement {
     Sgx(SgxMeasurement),
 }
 
+impl Register {
+    /// What it becomes when something of this digest is measured into it.
+    pub fn extended(&self, digest: &[u8; 48]) -> Self {
+        use sha2::{Digest, Sha384};
+        Self(Sha384::new().chain_update(self.0).chain_update(digest).finalize().into())
+    }
+}
+
 impl ComposeHash {
     /// The hash of an `app-compose.json` as deployed, byte for byte.
     pub fn of_file(app_compose: &[u8]) -> Self {

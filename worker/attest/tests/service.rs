@@ -4,10 +4,10 @@
 mod common;
 
 use common::{NOW, measurement, pki, policy};
-use encompute_attest::client::{AskError, CollateralService, FetchError, GuestAgent, GuestError};
+use encompute_attest::client::{AskError, CollateralService, FetchError, GuestAgent, GuestError, GuestQuote};
 use encompute_attest::devservice::{DevServiceConfig, serve};
 use encompute_attest::pki::{CollateralTerms, DevelopmentSeed, PckAuthority, PlatformTraits};
-use encompute_attest::{ComposeHash, Refusal, ReportData, TcbStatus, UnixSeconds, quote_identity, verify};
+use encompute_attest::{ComposeHash, EventLog, Refusal, ReportData, TcbStatus, UnixSeconds, quote_identity, verify};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -54,7 +54,9 @@ impl Running {
 async fn a_quote_and_its_collateral_travel_from_the_service_to_a_verdict() {
     let service = running(config()).await;
     let report_data = ReportData(core::array::from_fn(|at| at as u8));
-    let quote = GuestAgent::at(&service.url).unwrap().quote(report_data).await.unwrap().quote;
+    let GuestQuote { quote, event_log } = GuestAgent::at(&service.url).unwrap().quote(report_data).await.unwrap();
+    let launch = EventLog::from_json(event_log.as_bytes()).unwrap().launch(&quote).unwrap();
+    assert_eq!(launch.compose_hash, Some(ComposeHash([5; 32])));
     let collateral = CollateralService::at(&service.url).unwrap().fetch(&quote).await.unwrap();
     let verdict = verify(&quote, &collateral, pki().trust_root(), &policy(), NOW).unwrap();
     assert_eq!(verdict.claims.report_data, report_data);

@@ -40,7 +40,7 @@ pub enum Govern {
     AllowPlatform(Machine),
     /// Say what a quote attests: the platform and the measurement to announce, verified up to the network's root
     #[command(
-        after_help = "Examples:\n  encompute govern inspect quote.json\n  encompute govern inspect quote.bin --network mine.toml --json"
+        after_help = "Examples:\n  encompute govern inspect quote.json\n  encompute govern inspect quote.json --compose app-compose.json\n  encompute govern inspect quote.bin --network mine.toml --json"
     )]
     Inspect(Inspect),
     /// Parameters of new jobs, and how they change; jobs that exist keep theirs

@@ -354,10 +354,10 @@ impl World {
 
     /// Once no job runs: everybody leaves with everything.
     pub fn everybody_leaves(&mut self) {
-        for worker in 0..WORKERS.len() {
+        for (worker, account) in WORKERS.into_iter().enumerate() {
             assert_eq!(self.worker(worker).stake_locked, Plancks::ZERO);
             let amount = self.worker(worker).stake;
-            self.call(WORKERS[worker], AskStake { amount }).unwrap();
+            self.call(account, AskStake { amount }).unwrap();
         }
         let models = CREATORS.into_iter().zip((1..).map(ModelId));
         for (creator, model) in models.clone() {

@@ -2,8 +2,9 @@
 
 use super::{DEFAULT_MACHINE, Service};
 use crate::claims::ReportData;
+use crate::event_log::{EventLog, EventLogError, RUNTIME_EVENT};
 use crate::measurement::Register;
-use crate::pki::{PkiError, Platform};
+use crate::pki::{MEASURED, PkiError, Platform};
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
@@ -14,6 +15,8 @@ use sha2::{Digest, Sha384};
 use std::sync::Arc;
 
 const MACHINE_NAME_LIMIT_BYTES: usize = 64;
+/// Type of an event of the firmware's: separates two measurements (`EV_SEPARATOR`).
+const FIRMWARE_EVENT: u32 = 4;
 
 #[derive(Deserialize)]
 pub(super) struct QuoteRequest {
@@ -25,6 +28,7 @@ pub(super) enum CallError {
     ReportData,
     MachineName,
     Pki(PkiError),
+    Log(EventLogError),
 }
 
 impl IntoResponse for CallError {
@@ -35,6 +39,7 @@ impl IntoResponse for CallError {
             }
             Self::MachineName => (StatusCode::BAD_REQUEST, "machine name is too long".to_owned()),
             Self::Pki(reason) => (StatusCode::INTERNAL_SERVER_ERROR, reason.to_string()),
+            Self::Log(reason) => (StatusCode::INTERNAL_SERVER_ERROR, reason.to_string()),
         };
         (status, Json(json!({ "error": text }))).into_response()
     }
@@ -76,34 +81,66 @@ impl Service {
 
     fn quote(&self, name: &str, request: &QuoteRequest) -> Answer {
         let report_data = report_data(&request.report_data).ok_or(CallError::ReportData)?;
-        let quote = self.machine(name)?.quote(&self.config.measurement, launch_events(name), report_data);
+        let log = Value::from(self.launch(name)).to_string();
+        let quote = self.machine(name)?.quote(&self.config.measurement, rtmr3(&log)?, report_data);
         Ok(Json(json!({
             "quote": hex::encode(quote),
-            "event_log": "[]",
+            "event_log": log,
             "report_data": hex::encode(report_data.0),
             "vm_config": "{}",
         })))
     }
 
+    fn compose_hash(&self) -> String {
+        self.config.measurement.mr_config_id.compose_hash().map(|hash| hash.to_string()).unwrap_or_default()
+    }
+
+    /// The events of a machine's launch, in the order and under the names of real ones.
+    fn launch(&self, name: &str) -> Vec<Value> {
+        let measured = MEASURED.iter().enumerate().map(|(register, label)| {
+            json!({
+                "imr": register, "event_type": FIRMWARE_EVENT, "event": "", "event_payload": "",
+                "digest": hex::encode(Sha384::digest(label)),
+            })
+        });
+        let compose_hash = self.compose_hash();
+        // By default the app id is the start of the compose hash.
+        let app_id = compose_hash.get(..40).unwrap_or_default().to_owned();
+        let written = [
+            ("system-preparing", String::new()),
+            ("app-id", app_id),
+            ("compose-hash", compose_hash),
+            ("instance-id", instance_id(name)),
+            ("boot-mr-done", String::new()),
+            ("key-provider", hex::encode(r#"{"name":"none","id":""}"#)),
+            ("system-ready", String::new()),
+        ];
+        let written = written.map(|(event, payload)| {
+            json!({ "imr": 3, "event_type": RUNTIME_EVENT, "event": event, "event_payload": payload, "digest": "" })
+        });
+        measured.chain(written).collect()
+    }
+
     fn info(&self, name: &str) -> Answer {
         let machine = self.machine(name)?;
         let measurement = &self.config.measurement;
-        let compose_hash = measurement.mr_config_id.compose_hash().map(|hash| hash.to_string()).unwrap_or_default();
+        let compose_hash = self.compose_hash();
+        let launch = self.launch(name);
         let tcb_info = json!({
             "mrtd": measurement.mr_td.to_string(),
             "rtmr0": measurement.rtmr0.to_string(),
             "rtmr1": measurement.rtmr1.to_string(),
             "rtmr2": measurement.rtmr2.to_string(),
-            "rtmr3": launch_events(name).to_string(),
+            "rtmr3": rtmr3(&Value::from(launch.clone()).to_string())?.to_string(),
             "compose_hash": compose_hash,
             "device_id": machine.ppid().to_string(),
             "app_compose": "",
-            "event_log": [],
+            "event_log": launch,
         });
         Ok(Json(json!({
             // By default the app id is the start of the compose hash.
             "app_id": compose_hash.get(..40).unwrap_or_default(),
-            "instance_id": hex::encode(&Sha384::digest(name)[..20]),
+            "instance_id": instance_id(name),
             "app_cert": "",
             "tcb_info": tcb_info.to_string(),
             "app_name": self.config.app_name,
@@ -116,13 +153,15 @@ impl Service {
     }
 }
 
-/// RTMR3 of a pretended machine: differs from one to the next, as the instance id makes it on
-/// real ones.
-fn launch_events(name: &str) -> Register {
-    let mut hasher = Sha384::new();
-    hasher.update(b"development launch events");
-    hasher.update(name);
-    Register(hasher.finalize().into())
+/// RTMR3 behind a log: differs from one machine to the next, for the instance id does.
+fn rtmr3(log: &str) -> Result<Register, CallError> {
+    let log = EventLog::from_json(log.as_bytes()).map_err(CallError::Log)?;
+    let [.., rtmr3] = log.registers();
+    Ok(rtmr3)
+}
+
+fn instance_id(name: &str) -> String {
+    hex::encode(&Sha384::digest(name)[..20])
 }
 
 /// Hexadecimal report data, padded with zeros to 64 bytes, as the agent does it.

@@ -16,6 +16,8 @@ pub use certificates::PckSerial;
 pub use collateral::{CollateralDraft, DocumentSigner};
 pub use draft::{QuoteDraft, TdxForm};
 pub use keys::DevelopmentSeed;
+#[cfg(feature = "development")]
+pub(crate) use platform::MEASURED;
 pub use platform::{PckAuthority, Platform, PlatformTraits, development_enclave, development_measurement};
 pub use terms::{Authority, CollateralTerms, LevelStatus, ModuleTerms, SvnLevel, TcbLevelTerms};
 

@@ -155,15 +155,20 @@ impl Platform {
     }
 }
 
+/// What a pretended machine measures into RTMR0, RTMR1 and RTMR2, one thing each.
+pub(crate) const MEASURED: [&[u8]; 3] =
+    [b"encompute development hardware", b"encompute development kernel", b"encompute development command line"];
+
 /// What a pretended machine measures when it runs the app of this compose hash: registers that no
 /// real image has, attributes and CPU state as on today's TDX machines.
 pub fn development_measurement(compose_hash: ComposeHash) -> TdxMeasurement {
-    let register = |label: &[u8]| Register(Sha384::digest(label).into());
+    let digest = |label: &[u8]| Sha384::digest(label).into();
+    let [rtmr0, rtmr1, rtmr2] = MEASURED.map(|label| Register([0; 48]).extended(&digest(label)));
     TdxMeasurement {
-        mr_td: register(b"encompute development firmware"),
-        rtmr0: register(b"encompute development hardware"),
-        rtmr1: register(b"encompute development kernel"),
-        rtmr2: register(b"encompute development command line"),
+        mr_td: Register(digest(b"encompute development firmware")),
+        rtmr0,
+        rtmr1,
+        rtmr2,
         mr_config_id: compose_hash.config_id_v1(),
         // SEPT_VE_DISABLE alone, which the verifier demands.
         td_attributes: [0, 0, 0, 0x10, 0, 0, 0, 0],
