@@ -1,79 +1,16 @@
-//! Who may do what, what is refused and how: the role matrix, escrow, forged receipts and offers.
+//! What is refused and how: who is no creator or governor, escrow, forged receipts and offers. Who may do what: `matrix.rs`.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::type_complexity)]
 
 mod world;
 
 use encompute_lifecycle::{
-    Command, Host, ReadState, ReceiptFacts, Refusal, Software,
+    Host, ReadState, ReceiptFacts, Refusal, Software,
     refusal::{Field, OfferField},
 };
 use encompute_protocol::{
-    Address, BlockNumber, DisputeKind, Plancks, PolicyId, Receipt, SplitIndex, Stage, VersionId, VersionStatus,
-    call::*, event::Event,
+    Address, BlockNumber, Plancks, Receipt, SplitIndex, Stage, VersionId, VersionStatus, call::*, event::Event,
 };
 use world::*;
-
-#[test]
-fn invariant_16_no_one_but_the_stages_actor_does_anything_at_any_stage() {
-    let callers = [GOVERNOR, TREASURY, USERS[0], USERS[1], CREATORS[0], CREATORS[1], WORKERS[0], WORKERS[1], STRANGER];
-    let mut allowed = Vec::new();
-    for stage in STAGES {
-        let mut world = World::new();
-        let job = world.at_stage(stage);
-        let commit = world.commitment(0, job);
-        let (features, result) = (world.digest(), world.digest());
-        let open = |kind| OpenDispute { job, kind, evidence: None }.into();
-        let commands: [Command; 14] = [
-            ClaimJob { job }.into(),
-            commit.into(),
-            SendFeatures { job, policy: PolicyId(1), features }.into(),
-            CommitResult { job, result }.into(),
-            AcceptResult { job }.into(),
-            CancelJob { job }.into(),
-            RefuseFeatures { job }.into(),
-            PokeJob { job }.into(),
-            open(DisputeKind::Head),
-            open(DisputeKind::Missing),
-            open(DisputeKind::Result),
-            world.seal_message(1, job, disputes::RIGHT).into(),
-            RevealVerdict { job, verdict: disputes::RIGHT, salt: disputes::SALT }.into(),
-            world.posting(job).into(),
-        ];
-        for command in &commands {
-            for caller in callers {
-                let value = match command {
-                    Command::OpenDispute(message) => world.deposit(job, message.kind),
-                    _ => Plancks::ZERO,
-                };
-                let at = world.at(caller, value);
-                if world.market.clone().execute_command(&at, command).is_ok() {
-                    allowed.push((stage, command.name(), caller));
-                }
-            }
-        }
-    }
-    // On time; what pokes do when somebody is late is in `stages.rs`, what a committee does in `disputes.rs`.
-    assert_eq!(
-        allowed,
-        [
-            (Stage::Requested, "claim_job", WORKERS[0]),
-            (Stage::Requested, "claim_job", WORKERS[1]),
-            (Stage::Requested, "cancel_job", USERS[0]),
-            (Stage::Claimed, "commit_head", WORKERS[0]),
-            (Stage::HeadCommitted, "send_features", USERS[0]),
-            (Stage::HeadCommitted, "cancel_job", USERS[0]),
-            (Stage::HeadCommitted, "open_dispute", USERS[0]),
-            (Stage::HeadCommitted, "open_dispute", USERS[0]),
-            (Stage::FeaturesSent, "commit_result", CREATORS[0]),
-            (Stage::FeaturesSent, "refuse_features", CREATORS[0]),
-            (Stage::ResultCommitted, "accept_result", USERS[0]),
-            (Stage::ResultCommitted, "open_dispute", USERS[0]),
-            (Stage::ResultCommitted, "open_dispute", USERS[0]),
-            (Stage::Disputed(DisputeKind::Missing), "post_blob", WORKERS[0]),
-            (Stage::Disputed(DisputeKind::Result), "post_blob", CREATORS[0]),
-        ]
-    );
-}
 
 #[test]
 fn only_creators_touch_their_models_and_only_the_governor_governs() {

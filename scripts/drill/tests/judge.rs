@@ -6,7 +6,7 @@ mod world;
 
 use encompute_drill::judge::{Judgement, Outcome, Parties, judge};
 use encompute_protocol::{
-    JobId, Plancks, Reason, Stage,
+    DisputeKind, JobId, Plancks, Reason, Stage,
     call::{CancelJob, ClaimJob, PokeJob, RefuseFeatures},
     event::{Credited, Event},
 };
@@ -66,6 +66,54 @@ fn every_ending_by_the_table_is_clean() {
     for (job, outcome, reason) in all {
         assert_eq!(judged(&world, job, |_| ()), clean(outcome, reason));
     }
+}
+
+#[test]
+fn every_ruling_of_every_dispute_is_clean_and_a_planck_that_a_juror_lacks_is_lost() {
+    use disputes::{RIGHT, WRONG, WRONG_OTHERWISE};
+    for verdicts in
+        [[WRONG; 3], [WRONG, RIGHT, WRONG], [RIGHT; 3], [RIGHT, WRONG, RIGHT], [RIGHT, WRONG, WRONG_OTHERWISE]]
+    {
+        let mut world = World::new();
+        let job = world.judged(verdicts).0;
+        let judgement = judged(&world, job, |_| ());
+        assert_eq!((judgement.lost, judgement.double_payments), (Plancks::ZERO, 0), "{verdicts:?}");
+        let robbed = judged(&world, job, |events| {
+            let at = events.iter().rposition(|event| matches!(event, Event::Credited(_))).unwrap();
+            events.remove(at);
+        });
+        assert!(robbed.lost > Plancks::ZERO, "{verdicts:?}");
+    }
+    for kind in [DisputeKind::Head, DisputeKind::Missing, DisputeKind::Result] {
+        let mut world = World::new();
+        let job = world.disputed(kind);
+        while !world.progress(job).stage.is_terminal() {
+            late(&mut world, job);
+        }
+        let judgement = judged(&world, job, |_| ());
+        assert_eq!((judgement.lost, judgement.double_payments), (Plancks::ZERO, 0), "{kind:?}");
+    }
+}
+
+#[test]
+fn what_is_sent_along_for_a_pruned_job_is_credited_whole() {
+    let mut world = World::new();
+    let job = world.settled();
+    let terms = world.terms(job);
+    world.past_keeping(job);
+    world.prune(STRANGER, job).unwrap();
+    let mut events: Vec<Event> = world.market.events().iter().map(|(_, event)| event.clone()).collect();
+    let own = |event: &mut Event| {
+        if let Event::Credited(credit) = event
+            && credit.account == PAYOUTS[0]
+        {
+            credit.account = WORKERS[0];
+        }
+    };
+    events.iter_mut().for_each(own);
+    assert_eq!(judge(job, &terms, &PARTIES, &events), clean(Outcome::Settled, None));
+    events.pop();
+    assert!(judge(job, &terms, &PARTIES, &events).lost > Plancks::ZERO);
 }
 
 #[test]

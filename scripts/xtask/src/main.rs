@@ -4,6 +4,7 @@
 mod contract;
 mod fuzz;
 mod repository;
+mod sequences;
 mod tidy;
 mod vectors;
 mod web;
@@ -33,6 +34,8 @@ enum Task {
     /// The page: builds it, runs its tests.
     #[command(subcommand)]
     Web(web::Task),
+    /// Runs random sequences over the market's rules, a million, and every invariant after each of their steps.
+    Sequences(sequences::Arguments),
     /// Runs jobs while processes are killed at every step; says where jobs and money end.
     Drill(encompute_drill::Arguments),
     /// Runs many jobs at once; says how fast, with how much memory, and where jobs and money end.
@@ -47,6 +50,7 @@ fn main() -> ExitCode {
         Task::Tidy(arguments) => tidy::run(arguments).map_err(Into::<Box<dyn Error>>::into),
         Task::Fuzz(arguments) => fuzz::run(&arguments).map_err(Into::into),
         Task::Vectors(arguments) => vectors::run(arguments).map_err(Into::into),
+        Task::Sequences(arguments) => sequences::run(&arguments).map_err(Into::into),
         Task::Web(task) => web::run(task).map_err(Into::into),
         Task::Drill(arguments) => encompute_drill::drill(&arguments).map_err(Into::into),
         Task::Soak(arguments) => encompute_drill::soak(&arguments).map_err(Into::into),

@@ -40,6 +40,7 @@ pub struct Chain {
     contract: H160,
     /// Everything that each contract has said, with its block.
     history: BTreeMap<H160, Vec<(BlockNumber, Event)>>,
+    weighed: u64,
 }
 
 /// How the platform answered a call.
@@ -88,7 +89,7 @@ impl Chain {
         let genesis =
             RuntimeGenesisConfig { balances: BalancesConfig { balances, ..Default::default() }, ..Default::default() };
         let externalities = TestExternalities::new(genesis.build_storage().unwrap());
-        let mut chain = Self { externalities, contract: H160::zero(), history: BTreeMap::new() };
+        let mut chain = Self { externalities, contract: H160::zero(), history: BTreeMap::new(), weighed: 0 };
         chain.at_block(1);
         chain.contract = chain.create(GOVERNOR, argument)?;
         Ok(chain)
@@ -169,6 +170,7 @@ impl Chain {
             .unwrap();
             (BlockNumber(System::block_number()), Outcome { said, events: emitted(contract), weight })
         });
+        self.weighed = self.weighed.saturating_add(outcome.weight.ref_time());
         self.history.entry(contract).or_default().extend(outcome.events.iter().map(|event| (block, event.clone())));
         outcome
     }
@@ -220,6 +222,17 @@ impl Chain {
         let contract = Address(self.contract.0);
         let found = self.externalities.execute_with(|| Balances::free_balance(account(contract)));
         Plancks(found - EXISTENTIAL_DEPOSIT)
+    }
+
+    /// What the platform holds for what the contract stores.
+    pub fn held(&mut self) -> Plancks {
+        let contract = Address(self.contract.0);
+        Plancks(self.externalities.execute_with(|| System::account(account(contract)).data.reserved))
+    }
+
+    /// What all calls so far weighed, in picoseconds of reference time.
+    pub fn weighed(&self) -> u64 {
+        self.weighed
     }
 
     /// Lengths of the contract's storage items, in bytes.

@@ -43,13 +43,22 @@ impl Chain {
     /// # Errors
     /// The first [`Difference`].
     pub fn go_on(&mut self, rules: &mut Memory<Software>, world: &World, from: usize) -> Result<usize, Difference> {
+        let done = self.follow(rules, world, from)?;
+        let all = world.calls.len();
+        self.compare(rules, world).map_err(|words| Difference { at: all, call: None, words })?;
+        Ok(done)
+    }
+
+    /// The same without the records at the end.
+    ///
+    /// # Errors
+    /// The first [`Difference`].
+    pub fn follow(&mut self, rules: &mut Memory<Software>, world: &World, from: usize) -> Result<usize, Difference> {
         let mut done = 0;
         for (at, (context, command)) in world.calls.iter().enumerate().skip(from) {
             let differs = |words| Difference { at, call: Some((*context, command.clone())), words };
             done += usize::from(self.repeat_one(rules, context, command).map_err(differs)?);
         }
-        let all = world.calls.len();
-        self.compare(rules, world).map_err(|words| Difference { at: all, call: None, words })?;
         Ok(done)
     }
 

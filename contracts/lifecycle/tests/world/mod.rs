@@ -2,6 +2,7 @@
 //! model each, five workers: one to run a head, three to judge it, one to spare.
 #![allow(dead_code, clippy::unwrap_used, clippy::panic, reason = "each test file uses its part")]
 
+pub mod always;
 pub mod disputes;
 pub mod quotes;
 pub mod random;

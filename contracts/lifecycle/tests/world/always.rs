@@ -1,0 +1,296 @@
+//! What holds after every step of any sequence: one function an invariant, for the tests that name them and for the long run.
+
+use super::*;
+use encompute_lifecycle::Ledger;
+use encompute_protocol::{
+    JobRecords,
+    event::{Cause, Event},
+    market::Totals,
+};
+use proptest::{prelude::*, test_runner::TestCaseResult};
+use std::collections::BTreeMap;
+
+/// Looks at the worlds before and after a step.
+pub type Check = fn(&World, &World) -> TestCaseResult;
+
+macro_rules! named {
+    ($($name:ident,)*) => { &[$((stringify!($name), $name)),*] };
+}
+
+/// All of them, by the names of their tests.
+pub const ALL: &[(&str, Check)] = named! {
+    invariant_1_the_balance_is_escrows_stakes_bonds_deposits_and_credits,
+    conservation_paid_and_held_is_what_was_deposited_and_events_alone_say_so,
+    invariant_2_a_job_credits_exactly_its_escrow_and_what_was_slashed_for_it,
+    invariant_3_credits_come_only_with_an_end_a_slash_or_a_ruling,
+    invariant_4_a_job_ends_once,
+    invariant_10_what_a_job_was_bought_for_never_changes,
+    invariant_11_jobs_hold_no_more_than_there_is_and_only_free_money_leaves,
+    invariant_12_a_workers_places_are_its_claimed_jobs,
+    invariant_13_a_commitment_is_written_once,
+    invariant_14_a_head_is_committed_only_under_the_registration_and_version_of_the_claim,
+    invariant_15_what_a_worker_attested_holds_in_the_block_in_which_it_commits,
+    invariant_21_only_what_is_long_over_is_forgotten_and_its_digest_stays,
+    invariant_24_a_step_moves_a_job_along_one_edge_whatever_the_block,
+};
+
+pub fn progress(world: &World) -> BTreeMap<u64, (JobTerms, JobProgress)> {
+    world.jobs().map(|job| (job.0, (world.terms(job), world.progress(job)))).collect()
+}
+
+/// Totals added up from the records themselves.
+fn added_up(world: &World) -> Totals {
+    let mut totals = Totals::default();
+    for (terms, progress) in progress(world).into_values() {
+        if !progress.stage.is_terminal() {
+            totals.escrow.0 += terms.fees.total().unwrap().0;
+        }
+    }
+    for worker in 0..WORKERS.len() {
+        totals.stakes.0 += world.worker(worker).stake.0;
+    }
+    for model in 1..=world.market.counts().models {
+        totals.bonds.0 += world.market.model(ModelId(model)).unwrap().bond.0;
+    }
+    totals.credits.0 = world.market.credits().map(|(_, amount)| amount.0).sum();
+    totals.deposits.0 = world.jobs().filter_map(|job| world.market.dispute(job)).map(|open| open.deposit.0).sum();
+    totals
+}
+
+pub fn invariant_1_the_balance_is_escrows_stakes_bonds_deposits_and_credits(
+    _: &World,
+    world: &World,
+) -> TestCaseResult {
+    let totals = world.market.totals();
+    prop_assert_eq!(totals, added_up(world));
+    let sum = totals.escrow.0 + totals.stakes.0 + totals.bonds.0 + totals.credits.0 + totals.deposits.0;
+    prop_assert_eq!(world.market.balance().0, sum);
+    Ok(())
+}
+
+pub fn conservation_paid_and_held_is_what_was_deposited_and_events_alone_say_so(
+    _: &World,
+    world: &World,
+) -> TestCaseResult {
+    let ledger = Ledger::replay(world.market.events())
+        .map_err(|(at, error)| TestCaseError::fail(format!("event {at}: {error}: {:?}", world.market.events()[at])))?;
+    prop_assert_eq!(ledger.totals().unwrap(), world.market.totals());
+    prop_assert_eq!(ledger.balance().unwrap(), world.market.balance());
+    let credits: BTreeMap<Address, Plancks> = world.market.credits().collect();
+    prop_assert_eq!(&ledger.credits, &credits);
+    for worker in 0..WORKERS.len() {
+        let (record, stake) = (world.worker(worker), ledger.stakes[&WORKERS[worker]]);
+        let found = (stake.amount, stake.locked, stake.leaving);
+        prop_assert_eq!(found, (record.stake, record.stake_locked, record.stake_leaving));
+    }
+    for (model, bond) in &ledger.bonds {
+        let record = world.market.model(*model).unwrap();
+        let found = (bond.amount, bond.locked, bond.leaving);
+        prop_assert_eq!(found, (record.bond, record.bond_locked, record.bond_leaving));
+    }
+    Ok(())
+}
+
+pub fn invariant_2_a_job_credits_exactly_its_escrow_and_what_was_slashed_for_it(
+    _: &World,
+    world: &World,
+) -> TestCaseResult {
+    let ledger = Ledger::replay(world.market.events()).unwrap();
+    prop_assert_eq!(ledger.imbalances().collect::<Vec<_>>(), vec![]);
+    Ok(())
+}
+
+pub fn invariant_3_credits_come_only_with_an_end_a_slash_or_a_ruling(before: &World, world: &World) -> TestCaseResult {
+    for (_, event) in &world.market.events()[before.market.events().len()..] {
+        if let Event::Credited(credited) = event {
+            if credited.cause == Cause::Storage {
+                prop_assert!(before.market.pruned(credited.job) != world.market.pruned(credited.job));
+                continue;
+            }
+            let progress = world.progress(credited.job);
+            let slashed = progress.timeouts > before.progress(credited.job).timeouts;
+            let ruled = before.market.dispute(credited.job).is_some() && world.market.dispute(credited.job).is_none();
+            prop_assert!(progress.stage.is_terminal() || slashed || ruled, "{credited:?}");
+        }
+    }
+    Ok(())
+}
+
+pub fn invariant_4_a_job_ends_once(before: &World, world: &World) -> TestCaseResult {
+    for (job, (_, was)) in progress(before) {
+        if was.stage.is_terminal() && world.market.pruned(JobId(job)).is_none() {
+            prop_assert_eq!(progress(world)[&job].1, was);
+        }
+    }
+    Ok(())
+}
+
+pub fn invariant_10_what_a_job_was_bought_for_never_changes(before: &World, world: &World) -> TestCaseResult {
+    for (job, (terms, _)) in progress(before) {
+        if world.market.pruned(JobId(job)).is_none() {
+            prop_assert_eq!(progress(world)[&job].0, terms);
+        }
+    }
+    Ok(())
+}
+
+pub fn invariant_11_jobs_hold_no_more_than_there_is_and_only_free_money_leaves(
+    _: &World,
+    world: &World,
+) -> TestCaseResult {
+    let held = |stage: fn(Stage) -> bool, of: fn(&JobTerms, &JobProgress) -> (u128, Address, ModelId)| {
+        let mut by_worker = BTreeMap::<Address, u128>::new();
+        let mut by_model = BTreeMap::<ModelId, u128>::new();
+        for (terms, progress) in progress(world).values().filter(|(_, progress)| stage(progress.stage)) {
+            let (amount, worker, model) = of(terms, progress);
+            *by_worker.entry(worker).or_default() += amount;
+            *by_model.entry(model).or_default() += amount;
+        }
+        (by_worker, by_model)
+    };
+    let (stakes, _) = held(
+        |stage| !stage.is_terminal(),
+        |terms, progress| (progress.stake_held.0, progress.worker.unwrap_or_default(), terms.model),
+    );
+    let mut stakes = stakes;
+    for job in world.jobs() {
+        for juror in world.market.dispute(job).iter().flat_map(|record| record.jurors()) {
+            *stakes.entry(juror.account).or_default() += world.terms(job).job_stake.0;
+        }
+    }
+    let (_, bonds) = held(|stage| !stage.is_terminal(), |terms, _| (terms.job_bond.0, Address::default(), terms.model));
+    for (worker, account) in WORKERS.into_iter().enumerate() {
+        let record = world.worker(worker);
+        prop_assert_eq!(record.stake_locked.0, stakes.get(&account).copied().unwrap_or(0));
+        prop_assert!(record.stake_locked.0 + record.stake_leaving.0 <= record.stake.0);
+    }
+    for model in 1..=world.market.counts().models {
+        let record = world.market.model(ModelId(model)).unwrap();
+        prop_assert_eq!(record.bond_locked.0, bonds.get(&ModelId(model)).copied().unwrap_or(0));
+        prop_assert!(record.bond_locked.0 + record.bond_leaving.0 <= record.bond.0);
+    }
+    Ok(())
+}
+
+pub fn invariant_12_a_workers_places_are_its_claimed_jobs(_: &World, world: &World) -> TestCaseResult {
+    for (worker, account) in WORKERS.into_iter().enumerate() {
+        let claimed = progress(world)
+            .values()
+            .filter(|(_, progress)| progress.stage == Stage::Claimed && progress.worker == Some(account))
+            .count();
+        prop_assert_eq!(usize::from(world.worker(worker).in_flight), claimed);
+    }
+    Ok(())
+}
+
+pub fn invariant_13_a_commitment_is_written_once(before: &World, world: &World) -> TestCaseResult {
+    for (job, (_, was)) in progress(before) {
+        let Some((_, is)) = progress(world).remove(&job) else { continue };
+        for (was, is) in [(was.output, is.output), (was.features, is.features), (was.result, is.result)] {
+            prop_assert!(was.is_none() || was == is, "job {job}");
+        }
+    }
+    Ok(())
+}
+
+pub fn invariant_14_a_head_is_committed_only_under_the_registration_and_version_of_the_claim(
+    before: &World,
+    world: &World,
+) -> TestCaseResult {
+    for (terms, was, is) in committed(before, world) {
+        let worker = world.market.worker(was.worker.unwrap()).unwrap();
+        prop_assert!(worker.registered_at <= was.claimed_at && is.measurement == Some(worker.measurement));
+        let version = world.market.version(terms.version).unwrap();
+        prop_assert!(version.status != encompute_protocol::VersionStatus::Revoked);
+        prop_assert!(was.claimed_at <= is.finished_at && is.finished_at.0 <= world.block);
+    }
+    Ok(())
+}
+
+pub fn invariant_15_what_a_worker_attested_holds_in_the_block_in_which_it_commits(
+    before: &World,
+    world: &World,
+) -> TestCaseResult {
+    for (_, was, _) in committed(before, world) {
+        let worker = world.market.worker(was.worker.unwrap()).unwrap();
+        let block = encompute_protocol::BlockNumber(world.block);
+        prop_assert!(worker.expires_at > block);
+        prop_assert!(world.market.measurement(worker.measurement).unwrap().is_usable_at(block));
+        prop_assert!(world.market.platform(worker.platform).unwrap().is_usable_at(block));
+    }
+    Ok(())
+}
+
+/// Jobs whose head this step committed: what was bought, and how far they were and are.
+fn committed(before: &World, world: &World) -> Vec<(JobTerms, JobProgress, JobProgress)> {
+    let mut after = progress(world);
+    let moved =
+        progress(before).into_iter().filter_map(|(job, (terms, was))| Some((terms, was, after.remove(&job)?.1)));
+    moved.filter(|(_, was, is)| was.stage == Stage::Claimed && is.stage == Stage::HeadCommitted).collect()
+}
+
+pub fn invariant_21_only_what_is_long_over_is_forgotten_and_its_digest_stays(
+    before: &World,
+    world: &World,
+) -> TestCaseResult {
+    for (job, (terms, was)) in progress(before) {
+        let Some(record) = world.market.pruned(JobId(job)) else { continue };
+        prop_assert!(was.stage.is_terminal());
+        let lived = encompute_lifecycle::price::longest_job(&terms.windows);
+        prop_assert!(u64::from(world.block) > u64::from(was.changed_at.0) + lived);
+        let records = JobRecords { genesis: GENESIS, contract: CONTRACT, job: JobId(job), terms, progress: was };
+        prop_assert_eq!(record.digest, records.records_digest());
+        prop_assert_eq!(record.pruned_at.0, world.block);
+    }
+    Ok(())
+}
+
+pub fn invariant_24_a_step_moves_a_job_along_one_edge_whatever_the_block(
+    before: &World,
+    world: &World,
+) -> TestCaseResult {
+    let edges = |from: Stage, to: Stage| {
+        use Stage::*;
+        from == to
+            || matches!(
+                (from, to),
+                (Requested, Claimed | Failed | Cancelled)
+                    | (Claimed, Requested | HeadCommitted | Failed)
+                    | (HeadCommitted, FeaturesSent | Settled | Failed | Cancelled)
+                    | (HeadCommitted, Disputed(DisputeKind::Head | DisputeKind::Missing))
+                    | (FeaturesSent, ResultCommitted | Failed)
+                    | (ResultCommitted, Settled | Disputed(DisputeKind::Missing | DisputeKind::Result))
+                    | (Disputed(DisputeKind::Head), HeadCommitted | Failed)
+                    | (Disputed(DisputeKind::Missing), HeadCommitted | ResultCommitted | Failed)
+                    | (Disputed(DisputeKind::Result), ResultCommitted | Failed)
+            )
+    };
+    for (job, (_, was)) in progress(before) {
+        // A job whose records go was over before: invariant 21.
+        let Some((_, is)) = progress(world).remove(&job) else { continue };
+        prop_assert!(edges(was.stage, is.stage), "job {job}: {:?} to {:?}", was.stage, is.stage);
+    }
+    let moved = |event: &Event| matches!(event, Event::JobStageChanged(moved) if moved.from.is_some());
+    let new = world.market.events()[before.market.events().len()..].iter();
+    prop_assert!(new.filter(|(_, event)| moved(event)).count() <= 1, "one edge, one event");
+    Ok(())
+}
+
+/// Invariant 5: pokes alone end every job, and then everybody gets everything out.
+pub fn drained(mut world: World) -> TestCaseResult {
+    for job in world.jobs() {
+        // A retry waits for a claim, which nobody makes; a dispute is sealed, revealed, and the job goes on: five pokes
+        // are enough for any stage.
+        for _ in 0..5 {
+            if !world.progress(job).stage.is_terminal() {
+                world.block = world.block.max(world.progress(job).deadline.0 + 1);
+                world.call(STRANGER, PokeJob { job }).unwrap();
+            }
+        }
+        prop_assert!(world.progress(job).stage.is_terminal());
+    }
+    prop_assert_eq!(world.market.totals().escrow, Plancks::ZERO);
+    world.everybody_leaves();
+    prop_assert_eq!(world.market.balance(), Plancks::ZERO);
+    Ok(())
+}

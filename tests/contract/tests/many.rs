@@ -1,0 +1,198 @@
+//! Many jobs on the chain's runtime, each hurt in its own way: the contract says what the rules say, nothing is stuck, the
+//! books balance from events alone, and pruning gives the deposits back.
+//!
+//! `ENCOMPUTE_JOBS=10000 cargo test --workspace --test many -- --nocapture` is the long run; the suite takes a sample.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout)]
+
+use encompute_contract_tests::{Chain, world::*};
+use encompute_lifecycle::{Memory, ReadState, Software};
+use encompute_protocol::{
+    DisputeKind, JobId, ModelId, Plancks, PolicyId, Reason, Stage, VersionId, call::*, event::Event,
+};
+use std::{collections::BTreeSet, time::Instant};
+
+/// Ways to go wrong, and to go right.
+const WAYS: u64 = 16;
+/// Every reason that a job can have which is not the last one's.
+const REASONS: [Reason; 11] = [
+    Reason::NoWorker,
+    Reason::WorkerTimeout,
+    Reason::HeadMismatch,
+    Reason::BlobMissing,
+    Reason::UserNoShow,
+    Reason::UserCancelled,
+    Reason::CreatorTimeout,
+    Reason::CreatorRefused,
+    Reason::ResultMismatch,
+    Reason::ResultWithheld,
+    Reason::DisputeRejected,
+];
+
+/// Pokes a job until it has ended.
+fn poked(world: &mut World, job: JobId) {
+    while !world.progress(job).stage.is_terminal() {
+        world.block = world.block.max(world.progress(job).deadline.0 + 1);
+        world.call(STRANGER, PokeJob { job }).unwrap();
+    }
+}
+
+/// One job, in the way that its number says.
+fn one(world: &mut World, way: u64) -> JobId {
+    use disputes::{RIGHT, WRONG};
+    let job = match way {
+        0..=2 => world.settled(),
+        3 => world.requested(),
+        4 => {
+            let job = world.claimed();
+            for _ in 0..2 {
+                world.past_deadline(job);
+                world.call(STRANGER, PokeJob { job }).unwrap();
+                world.call(WORKERS[1], ClaimJob { job }).unwrap();
+            }
+            job
+        }
+        5 => world.committed(),
+        6 => world.at_stage(Stage::Cancelled),
+        7 => world.sent(),
+        8 => {
+            let job = world.sent();
+            world.call(CREATORS[0], RefuseFeatures { job }).unwrap();
+            job
+        }
+        9 => world.judged([WRONG, RIGHT, WRONG]).0,
+        10 => world.judged([RIGHT, RIGHT, WRONG]).0,
+        11 => world.disputed(DisputeKind::Missing),
+        12 => world.disputed(DisputeKind::Result),
+        13 => {
+            let job = world.answered();
+            world.open_dispute(USERS[0], job, DisputeKind::Missing).unwrap();
+            job
+        }
+        14 => {
+            let job = world.disputed(DisputeKind::Missing);
+            let message = world.posting(job);
+            world.call(WORKERS[0], message).unwrap();
+            let features = world.digest();
+            world.call(USERS[0], SendFeatures { job, policy: PolicyId(1), features }).unwrap();
+            job
+        }
+        _ => world.disputed(DisputeKind::Head),
+    };
+    poked(world, job);
+    job
+}
+
+/// Workers and creators make good what they lost, and workers stay registered.
+fn tend(world: &mut World) {
+    for worker in 0..WORKERS.len() {
+        let record = world.worker(worker);
+        if record.stake < Plancks(30_000) {
+            world.pay(WORKERS[worker], Plancks(20_000), AddStake {}).unwrap();
+        }
+        if record.expires_at.0 < world.block + 4_000 {
+            world.register(worker, Plancks::ZERO).unwrap();
+        }
+    }
+    if world.market.model(ModelId(1)).unwrap().bond < Plancks(30_000) {
+        world.pay(CREATORS[0], Plancks(50_000), AddBond { model: ModelId(1) }).unwrap();
+    }
+}
+
+/// Version, code and machine revoked under jobs in hand: once, for nothing is sold there afterwards.
+fn withdrawn(world: &mut World) -> Vec<JobId> {
+    for worker in [WORKERS[0], WORKERS[1]] {
+        world.call(worker, SetCapacity { capacity: 4 }).unwrap();
+    }
+    let [version, machine, code] = [(); 3].map(|()| world.claimed_by_two());
+    let judged = world.committed();
+    world.call(GOVERNOR, RevokePlatform { platform: PLATFORMS[1] }).unwrap();
+    world.call(STRANGER, PokeJob { job: machine[1] }).unwrap();
+    world.call(GOVERNOR, RevokeMeasurement { measurement: MEASUREMENTS[0] }).unwrap();
+    world.call(STRANGER, PokeJob { job: code[0] }).unwrap();
+    let kind = DisputeKind::Attestation;
+    world.call(USERS[0], OpenDispute { job: judged, kind, evidence: None }).unwrap();
+    world.call(CREATORS[0], RevokeVersion { version: VersionId(1) }).unwrap();
+    let all: Vec<_> = [version, machine, code].into_iter().flatten().chain([judged]).collect();
+    all.iter().for_each(|job| poked(world, *job));
+    all
+}
+
+/// Two jobs, one in the hands of each of the first two workers.
+trait ClaimedByTwo {
+    fn claimed_by_two(&mut self) -> [JobId; 2];
+}
+
+impl ClaimedByTwo for World {
+    fn claimed_by_two(&mut self) -> [JobId; 2] {
+        [0, 1].map(|worker| {
+            let job = self.requested();
+            self.act(job, Stage::Requested, worker).unwrap();
+            job
+        })
+    }
+}
+
+#[test]
+fn jobs_that_go_wrong_in_every_way_end_on_the_chain_as_in_the_rules_and_no_planck_is_lost() {
+    let jobs: u64 = std::env::var("ENCOMPUTE_JOBS").map_or(2 * WAYS, |text| text.parse().unwrap());
+    let mut chain = Chain::new();
+    let mut world = World::at_contract(chain.contract());
+    let mut rules = Memory::new(GOVERNOR, params(), Software).unwrap();
+    let mut from = 0;
+    let mut step = |chain: &mut Chain, world: &World| {
+        chain.follow(&mut rules, world, from).unwrap_or_else(|difference| panic!("{difference:#?}"));
+        from = world.calls.len();
+    };
+    step(&mut chain, &world);
+    let (empty, weighed, began) = (chain.held(), chain.weighed(), Instant::now());
+    let mut ended = Vec::new();
+    for job in 0..jobs {
+        tend(&mut world);
+        ended.push(one(&mut world, job % WAYS));
+        step(&mut chain, &world);
+    }
+    let (calls, seconds) = (world.calls.len() as u64, began.elapsed().as_secs_f64());
+    let (full, weight) = (chain.held(), chain.weighed() - weighed);
+    let reasons: BTreeSet<Reason> = reasons(&world);
+    let missing: Vec<_> = REASONS.iter().filter(|reason| !reasons.contains(reason)).collect();
+    assert!(missing.is_empty() || jobs < WAYS, "{missing:?} never came: {reasons:?}");
+
+    let last = withdrawn(&mut world);
+    let revoked = [Reason::VersionRevoked, Reason::MeasurementRevoked, Reason::PlatformRevoked];
+    assert!(revoked.iter().all(|reason| crate::reasons(&world).contains(reason)), "{:?}", crate::reasons(&world));
+    step(&mut chain, &world);
+    assert!(chain.audit().balanced, "{:#?}", chain.audit());
+    let before = chain.held();
+
+    for job in ended.iter().chain(&last) {
+        world.block =
+            world.block.max(encompute_lifecycle::prune::kept_until(&world.terms(*job), &world.progress(*job)).0 + 1);
+    }
+    for job in ended.iter().chain(&last) {
+        world.prune(USERS[0], *job).unwrap();
+    }
+    step(&mut chain, &world);
+    let after = chain.held();
+    let report = chain.audit();
+    assert!(report.balanced, "{report:#?}");
+    assert_eq!(chain.read(&ReadTotals {}).escrow, Plancks::ZERO);
+    world.everybody_leaves();
+    step(&mut chain, &world);
+    assert_eq!((world.market.balance(), chain.balance()), (Plancks::ZERO, Plancks::ZERO), "nothing is stuck");
+    println!(
+        "{jobs} jobs, {calls} calls, {:.1} a second, {:.0} µs of reference time a job, {} µUNIT held a job, {} µUNIT after pruning",
+        jobs as f64 / seconds,
+        weight as f64 / 1e6 / jobs as f64,
+        (full.0 - empty.0) / 1_000_000 / u128::from(jobs),
+        (after.0.saturating_sub(empty.0)) / 1_000_000 / u128::from(jobs + last.len() as u64),
+    );
+    assert!(after < before);
+}
+
+fn reasons(world: &World) -> BTreeSet<Reason> {
+    let moved = world.market.events().iter().filter_map(|(_, event)| match event {
+        Event::JobStageChanged(moved) => moved.reason,
+        _ => None,
+    });
+    moved.collect()
+}
