@@ -2,19 +2,25 @@
 
 use crate::messages::canonical;
 use encompute_attest::{
-    Collateral, HeadKeyEvidence, RegistrationEvidence, TrustRoot, UnixSeconds, authenticate, compact, quote_identity,
-    unverified_measurement, unverified_report_data,
+    Collateral, EventLog, HeadKeyEvidence, RegistrationEvidence, TrustRoot, UnixSeconds, authenticate, compact,
+    quote_identity, unverified_measurement, unverified_report_data,
 };
 use encompute_protocol::wire::Message;
 use std::sync::LazyLock;
 
 const QUOTE: &[u8] = include_bytes!("../../../worker/attest/tests/vectors/intel/tdx_quote");
 const COLLATERAL: &[u8] = include_bytes!("../../../worker/attest/tests/vectors/intel/tdx_quote_collateral.json");
+/// What guest agents of real machines answered.
+pub(crate) const ANSWERS: [(&str, &[u8]); 2] = [
+    ("get-quote-0.5", include_bytes!("../../../worker/attest/tests/vectors/dstack/get-quote-0.5.json")),
+    ("get-quote-0.6-lite", include_bytes!("../../../worker/attest/tests/vectors/dstack/get-quote-0.6-lite.json")),
+];
 /// In the month of both.
 const THEN: UnixSeconds = UnixSeconds(1_750_000_000);
 
 static PUBLISHED: LazyLock<Collateral> =
     LazyLock::new(|| Collateral::from_json(COLLATERAL).expect("a published vector; qed"));
+static MACHINE: LazyLock<(Vec<u8>, String)> = LazyLock::new(|| machine(ANSWERS[0].1));
 static INTEL: LazyLock<TrustRoot> = LazyLock::new(TrustRoot::intel);
 
 pub(crate) fn quotes(bytes: &[u8]) -> bool {
@@ -59,6 +65,26 @@ pub(crate) fn quote_under(bytes: &[u8]) {
             }
         }
     }
+}
+
+pub(crate) fn event_logs(bytes: &[u8]) -> bool {
+    EventLog::from_json(bytes).is_ok()
+}
+
+/// Held against a real machine's quote, which takes its own events alone.
+pub(crate) fn replayed(bytes: &[u8]) {
+    if let Ok(log) = EventLog::from_json(bytes)
+        && let Ok(launch) = log.launch(&MACHINE.0)
+    {
+        assert_eq!(EventLog::from_json(MACHINE.1.as_bytes()).and_then(|own| own.launch(&MACHINE.0)).ok(), Some(launch));
+    }
+}
+
+/// The quote and the launch log in what a guest agent answered.
+pub(crate) fn machine(answer: &[u8]) -> (Vec<u8>, String) {
+    let answer: serde_json::Value = serde_json::from_slice(answer).expect("a published vector; qed");
+    let text = |field: &str| answer[field].as_str().expect("a published vector; qed").to_owned();
+    (hex::decode(text("quote")).expect("a published vector; qed"), text("event_log"))
 }
 
 /// An even first byte is followed by a registration's evidence, an odd one by a head key request's.

@@ -1,6 +1,7 @@
 //! Where a decoder's fuzzing begins: golden vectors, fixtures, models, network files, published quotes, and what
 //! `tests/fuzz/corpus` holds.
 
+use crate::evidence::{ANSWERS, machine};
 use crate::messages::CALLS;
 use crate::target::Target;
 use codec::Encode;
@@ -103,6 +104,9 @@ pub fn seeds(target: &Target) -> Result<Vec<Seed>, SeedError> {
     }
     match target.name {
         "calls" => seeds.extend(calls()?),
+        "event_logs" => seeds.extend(
+            ANSWERS.map(|(name, answer)| Seed { name: name.to_owned(), bytes: machine(answer).1.into_bytes() }),
+        ),
         "evidence" => seeds.extend(evidence()?),
         "exported_jobs" => seeds.push(Seed { name: "every-record".to_owned(), bytes: exported_job()? }),
         "networks" => {

@@ -72,6 +72,9 @@ pub const NETWORKS: Target = Target::new("networks", 8 << 10, 1 << 10, messages:
 /// Quotes. Judged: under Intel's root, with the published collateral of one.
 pub const QUOTES: Target =
     Target::new("quotes", 16 << 10, 1_280, evidence::quotes).judged(256, 4 << 10, evidence::authenticated);
+/// Launch logs of dstack machines. Judged: replayed to a real machine's quote.
+pub const EVENT_LOGS: Target =
+    Target::new("event_logs", 12 << 10, 512, evidence::event_logs).judged(16, 512, evidence::replayed);
 /// Collateral and roots. Judged: a published quote with them.
 pub const COLLATERAL: Target =
     Target::new("collateral", 32 << 10, 512, evidence::collateral).judged(256, 4 << 10, evidence::quote_under);
@@ -118,6 +121,7 @@ pub const TARGETS: &[Target] = &[
     NETWORKS,
     QUOTES,
     COLLATERAL,
+    EVENT_LOGS,
     EVIDENCE,
     EXPORTED_JOBS,
     TENSORS,

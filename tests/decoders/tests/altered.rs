@@ -99,6 +99,7 @@ withstand! {
     altered_networks_are_refused_or_accepted_within_their_limits: NETWORKS,
     altered_quotes_are_refused_or_accepted_within_their_limits: QUOTES,
     altered_collateral_are_refused_or_accepted_within_their_limits: COLLATERAL,
+    altered_event_logs_are_refused_or_accepted_within_their_limits: EVENT_LOGS,
     altered_evidence_are_refused_or_accepted_within_their_limits: EVIDENCE,
     altered_exported_jobs_are_refused_or_accepted_within_their_limits: EXPORTED_JOBS,
     altered_tensors_are_refused_or_accepted_within_their_limits: TENSORS,
