@@ -2,7 +2,7 @@
 //! books balance from events alone, and pruning gives the deposits back.
 //!
 //! `ENCOMPUTE_JOBS=10000 cargo test --workspace --test many -- --nocapture` is the long run; the suite takes a sample.
-#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout)]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout, clippy::needless_range_loop)]
 
 use encompute_contract_tests::{Chain, world::*};
 use encompute_lifecycle::{Memory, ReadState, Software};

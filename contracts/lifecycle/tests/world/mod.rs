@@ -1,6 +1,7 @@
 //! A small market with everybody in it: one governor, one treasury, two users, two creators with a
 //! model each, five workers: one to run a head, three to judge it, one to spare.
 #![allow(dead_code, clippy::unwrap_used, clippy::panic, reason = "each test file uses its part")]
+#![allow(clippy::needless_range_loop, reason = "workers are numbered")]
 
 pub mod always;
 pub mod disputes;
@@ -203,6 +204,16 @@ impl World {
     /// The same with a kind of code.
     pub fn registration_of(&mut self, code: usize, worker: usize, expires_at: u32) -> RegisterWorker {
         let statement = self.statement(worker, expires_at);
+        self.registration_over(code, worker, &statement)
+    }
+
+    /// The same for a worker that is paid elsewhere.
+    pub fn registration_paid_to(&mut self, worker: usize, payout: Address) -> RegisterWorker {
+        let statement = RegistrationStatement { payout, ..self.statement(worker, self.block + 10_000) };
+        self.registration_over(worker % 2, worker, &statement)
+    }
+
+    fn registration_over(&mut self, code: usize, worker: usize, statement: &RegistrationStatement) -> RegisterWorker {
         let nonce = self.market.registration_nonce(WORKERS[worker]).unwrap_or_default();
         RegisterWorker {
             signing: statement.signing,
@@ -210,12 +221,12 @@ impl World {
             payout: statement.payout,
             tee: statement.tee,
             measurement: quotes::measurement_of(code),
-            quote: MACHINES[worker].quote(code, &statement, &nonce),
+            quote: MACHINES[worker].quote(code, statement, &nonce),
             evidence: self.digest(),
             expires_at: statement.expires_at,
             capacity: 2,
             url: Text::new("http://127.0.0.1:4000").unwrap(),
-            signature: key(worker).sign(&statement),
+            signature: key(worker).sign(statement),
         }
     }
 
