@@ -98,7 +98,11 @@ impl Chain {
     /// Creates a contract. Its address follows from its creator's, so everybody creates one.
     fn create(&mut self, creator: Address, argument: &[u8]) -> Result<H160, Said> {
         let data = [&CONSTRUCTOR.0[..], argument].concat();
-        let code = Code::Upload(artifact("marketplace.polkavm"));
+        self.instantiate(creator, artifact("marketplace.polkavm"), data)
+    }
+
+    fn instantiate(&mut self, creator: Address, code: Vec<u8>, data: Vec<u8>) -> Result<H160, Said> {
+        let code = Code::Upload(code);
         let result = self.externalities.execute_with(|| {
             let origin = RuntimeOrigin::signed(account(creator));
             let config = ExecConfig::new_substrate_tx();
@@ -115,6 +119,12 @@ impl Chain {
     pub fn somebody_who_takes_nothing(&mut self) -> Address {
         let argument = (world::params(), STRANGER, GENESIS).encode();
         Address(self.create(STRANGER, &argument).unwrap_or_else(|said| panic!("{said:?}")).0)
+    }
+
+    /// The address of somebody else's program.
+    pub fn program(&mut self, code: &[u8]) -> Address {
+        let made = self.instantiate(USERS[1], code.to_vec(), Vec::new());
+        Address(made.unwrap_or_else(|said| panic!("{said:?}")).0)
     }
 
     /// One more market beside the one that is called; governed by the same account, and empty.
@@ -149,13 +159,18 @@ impl Chain {
 
     /// Sends `calldata` with money as the platform counts it. A call that is stopped or reverted leaves nothing behind.
     pub fn send(&mut self, caller: Address, value: U256, calldata: Vec<u8>) -> Outcome {
-        let contract = self.contract;
+        self.send_to(Address(self.contract.0), caller, value, calldata)
+    }
+
+    /// The same to any contract; the events are the market's.
+    pub fn send_to(&mut self, to: Address, caller: Address, value: U256, calldata: Vec<u8>) -> Outcome {
+        let (contract, to) = (self.contract, H160(to.0));
         let (block, outcome) = self.externalities.execute_with(|| {
             System::reset_events();
             let (said, weight) = with_transaction(|| {
                 let origin = RuntimeOrigin::signed(account(caller));
                 let config = ExecConfig::new_substrate_tx();
-                let result = Revive::bare_call(origin, contract, value, limits(), calldata, &config);
+                let result = Revive::bare_call(origin, to, value, limits(), calldata, &config);
                 let weight = result.weight_consumed;
                 let said = match result.result {
                     Ok(returned) if returned.did_revert() => Said::Reverted(returned.data),
