@@ -52,9 +52,15 @@ impl SigningKey {
 
     /// The signature over `value`; the same value always gives the same signature (RFC 6979).
     pub fn sign<S: Signed>(&self, value: &S) -> Signature {
+        self.sign_digest(&value.digest())
+    }
+
+    /// The signature over a digest that another protocol gives: an anchor's request is no [`Signed`] value. Whoever calls
+    /// this has made the digest himself, from words of his own.
+    pub fn sign_digest(&self, digest: &[u8; 32]) -> Signature {
         let (scalars, recovery) = self
             .0
-            .sign_prehash_recoverable(&value.digest())
+            .sign_prehash_recoverable(digest)
             .expect("a 32-byte prehash is never shorter than half the field; qed");
         let mut bytes = [0; 65];
         bytes[..64].copy_from_slice(&scalars.to_bytes());

@@ -69,8 +69,14 @@ pub fn artifact(name: &str) -> Vec<u8> {
     std::fs::read(&path).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
+/// The built anchor.
+pub fn anchor_code() -> Vec<u8> {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../contracts/anchor/artifacts/anchor.polkavm");
+    std::fs::read(path).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
 /// The account that the contract sees as `address`: the platform's own form for addresses.
-fn account(address: Address) -> AccountId32 {
+pub fn account(address: Address) -> AccountId32 {
     let mut id = [0xee; 32];
     id[..20].copy_from_slice(&address.0);
     AccountId32::new(id)
@@ -85,7 +91,8 @@ impl Chain {
     /// The contract created with `argument`, or how the platform refused it.
     pub fn deployed(argument: &[u8]) -> Result<Self, Said> {
         let everybody = [&USERS[..], &CREATORS, &WORKERS, &PAYOUTS, &[GOVERNOR, TREASURY, STRANGER]].concat();
-        let balances = everybody.into_iter().map(|address| (account(address), ENDOWMENT)).collect();
+        let everybody = everybody.into_iter().map(account).chain([AccountId32::new(crate::anchor::direct_account())]);
+        let balances = everybody.map(|account| (account, ENDOWMENT)).collect();
         let genesis =
             RuntimeGenesisConfig { balances: BalancesConfig { balances, ..Default::default() }, ..Default::default() };
         let externalities = TestExternalities::new(genesis.build_storage().unwrap());
@@ -98,15 +105,26 @@ impl Chain {
     /// Creates a contract. Its address follows from its creator's, so everybody creates one.
     fn create(&mut self, creator: Address, argument: &[u8]) -> Result<H160, Said> {
         let data = [&CONSTRUCTOR.0[..], argument].concat();
-        self.instantiate(creator, artifact("marketplace.polkavm"), data)
+        self.instantiate(creator, artifact("marketplace.polkavm"), Plancks::ZERO, data)
     }
 
-    fn instantiate(&mut self, creator: Address, code: Vec<u8>, data: Vec<u8>) -> Result<H160, Said> {
+    /// A contract of other code, made with money.
+    pub fn create_of(
+        &mut self,
+        code: Vec<u8>,
+        creator: Address,
+        value: Plancks,
+        argument: &[u8],
+    ) -> Result<H160, Said> {
+        self.instantiate(creator, code, value, [&CONSTRUCTOR.0[..], argument].concat())
+    }
+
+    fn instantiate(&mut self, creator: Address, code: Vec<u8>, value: Plancks, data: Vec<u8>) -> Result<H160, Said> {
         let code = Code::Upload(code);
         let result = self.externalities.execute_with(|| {
             let origin = RuntimeOrigin::signed(account(creator));
             let config = ExecConfig::new_substrate_tx();
-            Revive::bare_instantiate(origin, U256::zero(), limits(), code, data, None, &config).result
+            Revive::bare_instantiate(origin, parts(value), limits(), code, data, None, &config).result
         });
         match result {
             Ok(created) if created.result.did_revert() => Err(Said::Reverted(created.result.data)),
@@ -123,7 +141,7 @@ impl Chain {
 
     /// The address of somebody else's program.
     pub fn program(&mut self, code: &[u8]) -> Address {
-        let made = self.instantiate(USERS[1], code.to_vec(), Vec::new());
+        let made = self.instantiate(USERS[1], code.to_vec(), Plancks::ZERO, Vec::new());
         Address(made.unwrap_or_else(|said| panic!("{said:?}")).0)
     }
 
@@ -164,11 +182,16 @@ impl Chain {
 
     /// The same to any contract; the events are the market's.
     pub fn send_to(&mut self, to: Address, caller: Address, value: U256, calldata: Vec<u8>) -> Outcome {
-        let (contract, to) = (self.contract, H160(to.0));
+        self.send_as(H160(to.0), account(caller), value, calldata)
+    }
+
+    /// The same by any account, which need be none that the platform made of an address.
+    pub fn send_as(&mut self, to: H160, caller: AccountId32, value: U256, calldata: Vec<u8>) -> Outcome {
+        let contract = self.contract;
         let (block, outcome) = self.externalities.execute_with(|| {
             System::reset_events();
             let (said, weight) = with_transaction(|| {
-                let origin = RuntimeOrigin::signed(account(caller));
+                let origin = RuntimeOrigin::signed(caller);
                 let config = ExecConfig::new_substrate_tx();
                 let result = Revive::bare_call(origin, to, value, limits(), calldata, &config);
                 let weight = result.weight_consumed;
@@ -201,6 +224,11 @@ impl Chain {
                 Err(error) => stopped(error),
             }
         })
+    }
+
+    /// What another contract said in the last call.
+    pub fn said_by(&mut self, contract: H160) -> Vec<(Vec<[u8; 32]>, Vec<u8>)> {
+        self.externalities.execute_with(|| emitted_by(contract))
     }
 
     /// What an auditor finds who has the contract's events, its own sums and its balance, nothing else.
@@ -304,13 +332,29 @@ fn stopped(error: DispatchError) -> Said {
     Said::Stopped(name.to_owned())
 }
 
+/// Topics and data of what another contract said in the call that was just made.
+fn emitted_by(contract: H160) -> Vec<(Vec<[u8; 32]>, Vec<u8>)> {
+    System::events()
+        .into_iter()
+        .filter_map(|record| match record.event {
+            RuntimeEvent::Revive(pallet_revive::Event::ContractEmitted { contract: found, data, topics })
+                if found == contract =>
+            {
+                Some((topics.into_iter().map(|topic| topic.0).collect(), data))
+            }
+            _ => None,
+        })
+        .collect()
+}
+
 /// The contract's events of the call that was just made, decoded by their topics.
 fn emitted(contract: H160) -> Vec<Event> {
     System::events()
         .into_iter()
         .filter_map(|record| match record.event {
-            RuntimeEvent::Revive(pallet_revive::Event::ContractEmitted { contract: found, data, topics }) => {
-                assert_eq!(found, contract);
+            RuntimeEvent::Revive(pallet_revive::Event::ContractEmitted { contract: found, data, topics })
+                if found == contract =>
+            {
                 let topics: Vec<[u8; 32]> = topics.into_iter().map(|topic| topic.0).collect();
                 let decoded = event::decode_emitted(&topics, &data);
                 Some(decoded.unwrap_or_else(|| panic!("no event of the protocol: {topics:?} {data:?}")))

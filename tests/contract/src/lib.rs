@@ -7,7 +7,8 @@
 #![allow(missing_docs, clippy::unwrap_used, clippy::panic, reason = "a test's kit fails loudly")]
 
 mod alterations;
-mod chain;
+pub mod anchor;
+pub mod chain;
 mod everything;
 mod repeat;
 #[path = "../../../contracts/lifecycle/tests/world/mod.rs"]

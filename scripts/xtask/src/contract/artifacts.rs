@@ -1,13 +1,16 @@
 //! The checked-in results of a build, and how a rebuild is compared with them.
 
 use super::{
-    build::{self, Built, Record},
+    build::{Built, Contract, Record},
     imports,
     interface::{self, Interface},
 };
 use crate::repository;
 use serde_json::Value;
-use std::{io, path::PathBuf};
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
 
 /// Why artifacts could not be read or written, or differ from a rebuild.
 #[derive(Debug, thiserror::Error)]
@@ -29,8 +32,8 @@ pub enum ArtifactsError {
         "the sources have the digest {found}, the artifacts were built from {recorded}: build them again and commit them"
     )]
     Stale { found: String, recorded: String },
-    #[error("{0} names other code than marketplace.polkavm holds")]
-    Mixed(&'static str),
+    #[error("{0} names other code than lies beside it")]
+    Mixed(String),
     #[error(
         "the same compiler ({compiler}) builds other {what} from these sources: run `xtask contract build` and commit the artifacts"
     )]
@@ -43,39 +46,48 @@ pub enum ArtifactsError {
     OtherImports { found: String, imports: String, recorded: String, recorded_imports: String },
 }
 
-const CODE: &str = "marketplace.polkavm";
-const METADATA: &str = "marketplace.json";
-const RECORD: &str = "build.json";
+/// The three artifacts of a contract.
+#[derive(Clone, Copy)]
+enum Artifact {
+    Code,
+    Metadata,
+    Record,
+}
 
-/// Path of an artifact.
-pub fn path(name: &str) -> PathBuf {
-    build::folder().join("artifacts").join(name)
+fn path(contract: Contract, artifact: Artifact) -> PathBuf {
+    let name = match artifact {
+        Artifact::Code => format!("{}.polkavm", contract.name()),
+        Artifact::Metadata => format!("{}.json", contract.name()),
+        Artifact::Record => "build.json".to_owned(),
+    };
+    contract.folder().join("artifacts").join(name)
 }
 
 /// The checked-in code.
 ///
 /// # Errors
 /// [`ArtifactsError::File`]
-pub fn code() -> Result<Vec<u8>, ArtifactsError> {
-    read(CODE)
+pub fn code(contract: Contract) -> Result<Vec<u8>, ArtifactsError> {
+    read(&path(contract, Artifact::Code))
 }
 
 /// The checked-in metadata, or an empty object where there is none yet.
 ///
 /// # Errors
 /// [`ArtifactsError::Json`]
-pub fn metadata() -> Result<Value, ArtifactsError> {
-    if path(METADATA).exists() { json(METADATA) } else { Ok(Value::Object(serde_json::Map::new())) }
+pub fn metadata(contract: Contract) -> Result<Value, ArtifactsError> {
+    let path = path(contract, Artifact::Metadata);
+    if path.exists() { json(&path) } else { Ok(Value::Object(serde_json::Map::new())) }
 }
 
 /// Writes all three.
 ///
 /// # Errors
 /// [`ArtifactsError::File`]
-pub fn write(built: &Built) -> Result<(), ArtifactsError> {
-    put(CODE, &built.code)?;
-    put(METADATA, pretty(&built.metadata).as_bytes())?;
-    put(RECORD, pretty(&serde_json::json!(built.record)).as_bytes())?;
+pub fn write(contract: Contract, built: &Built) -> Result<(), ArtifactsError> {
+    put(&path(contract, Artifact::Code), &built.code)?;
+    put(&path(contract, Artifact::Metadata), pretty(&built.metadata).as_bytes())?;
+    put(&path(contract, Artifact::Record), pretty(&serde_json::json!(built.record)).as_bytes())?;
     eprintln!("xtask: {} bytes of code, hash {}", built.record.code_bytes, built.record.code_hash);
     Ok(())
 }
@@ -85,16 +97,17 @@ pub fn write(built: &Built) -> Result<(), ArtifactsError> {
 ///
 /// # Errors
 /// [`ArtifactsError`], by the first difference.
-pub fn compare(built: &Built) -> Result<(), ArtifactsError> {
-    let record: Record = json(RECORD)?;
-    let metadata: Value = json(METADATA)?;
-    let code = code()?;
+pub fn compare(contract: Contract, built: &Built) -> Result<(), ArtifactsError> {
+    let (described, recorded) = (path(contract, Artifact::Metadata), path(contract, Artifact::Record));
+    let record: Record = json(&recorded)?;
+    let metadata: Value = json(&described)?;
+    let code = code(contract)?;
     let hash = format!("0x{}", hex::encode(encompute_protocol::digest::keccak_256(&[&code])));
     if record.code_hash != hash || record.code_bytes != code.len() {
-        return Err(ArtifactsError::Mixed(RECORD));
+        return Err(ArtifactsError::Mixed(repository::name(&recorded)));
     }
     if metadata["source"]["hash"] != hash.as_str() {
-        return Err(ArtifactsError::Mixed(METADATA));
+        return Err(ArtifactsError::Mixed(repository::name(&described)));
     }
     if record.compiler == built.record.compiler && record.linker == built.record.linker {
         let compiler = record.compiler.clone();
@@ -138,21 +151,18 @@ fn pretty(value: &Value) -> String {
     format!("{value:#}\n")
 }
 
-fn put(name: &str, content: &[u8]) -> Result<(), ArtifactsError> {
-    let path = path(name);
+fn put(path: &Path, content: &[u8]) -> Result<(), ArtifactsError> {
     let write = || {
         path.parent().map_or(Ok(()), std::fs::create_dir_all)?;
-        std::fs::write(&path, content)
+        std::fs::write(path, content)
     };
-    write().map_err(|source| ArtifactsError::File { path: repository::name(&path), source })
+    write().map_err(|source| ArtifactsError::File { path: repository::name(path), source })
 }
 
-fn read(name: &str) -> Result<Vec<u8>, ArtifactsError> {
-    let path = path(name);
-    std::fs::read(&path).map_err(|source| ArtifactsError::File { path: repository::name(&path), source })
+fn read(path: &Path) -> Result<Vec<u8>, ArtifactsError> {
+    std::fs::read(path).map_err(|source| ArtifactsError::File { path: repository::name(path), source })
 }
 
-fn json<T: serde::de::DeserializeOwned>(name: &str) -> Result<T, ArtifactsError> {
-    serde_json::from_slice(&read(name)?)
-        .map_err(|source| ArtifactsError::Json { path: repository::name(&path(name)), source })
+fn json<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T, ArtifactsError> {
+    serde_json::from_slice(&read(path)?).map_err(|source| ArtifactsError::Json { path: repository::name(path), source })
 }

@@ -81,9 +81,46 @@ const FLAGS: &[&str] = &[
     "-Cpanic=immediate-abort",
 ];
 
-/// The contract's folder.
-pub fn folder() -> PathBuf {
-    repository::root().join("contracts/marketplace")
+/// A contract of this repository.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Contract {
+    /// The market.
+    Marketplace,
+    /// A worker's account that speaks the off-chain rollup protocol.
+    Anchor,
+}
+
+impl Contract {
+    /// Every one.
+    pub const ALL: [Self; 2] = [Self::Marketplace, Self::Anchor];
+
+    /// Its name: of its folder, its program, its artifacts.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Marketplace => "marketplace",
+            Self::Anchor => "anchor",
+        }
+    }
+
+    fn description(self) -> &'static str {
+        match self {
+            Self::Marketplace => "The marketplace as an ink! contract: a shell over encompute-lifecycle",
+            Self::Anchor => "A worker's account on chain as an ink! contract: a shell over encompute-rollup",
+        }
+    }
+
+    /// Folders of the crates that its code is made of.
+    fn sources(self) -> [&'static str; 3] {
+        match self {
+            Self::Marketplace => ["protocol", "lifecycle", "marketplace"],
+            Self::Anchor => ["protocol", "rollup", "anchor"],
+        }
+    }
+
+    /// Its folder.
+    pub fn folder(self) -> PathBuf {
+        repository::root().join("contracts").join(self.name())
+    }
 }
 
 /// Builds code and metadata; `metadata` stands in for the interface if it is known. The working
@@ -91,18 +128,18 @@ pub fn folder() -> PathBuf {
 ///
 /// # Errors
 /// [`BuildError`]
-pub fn build(toolchain: &Toolchain, metadata: Option<Value>) -> Result<Built, BuildError> {
+pub fn build(contract: Contract, toolchain: &Toolchain, metadata: Option<Value>) -> Result<Built, BuildError> {
     let output = output_folder();
-    let code = code(toolchain, &output)?;
+    let code = code(contract, toolchain, &output)?;
     let record = Record {
         compiler: toolchain.compiler.clone(),
         linker: LINKER.to_owned(),
-        sources: hex::encode(sources()?),
+        sources: hex::encode(sources(contract)?),
         code_hash: format!("0x{}", hex::encode(keccak_256(&[&code]))),
         code_bytes: code.len(),
     };
-    let mut metadata = metadata.map_or_else(|| interface(toolchain, &output), Ok)?;
-    describe(&mut metadata, toolchain, &record)?;
+    let mut metadata = metadata.map_or_else(|| interface(contract, toolchain, &output), Ok)?;
+    describe(contract, &mut metadata, toolchain, &record)?;
     Ok(Built { code, metadata, record })
 }
 
@@ -113,22 +150,22 @@ fn output_folder() -> PathBuf {
     repository::root().join(workspace).join("contract")
 }
 
-fn code(toolchain: &Toolchain, output: &Path) -> Result<Vec<u8>, BuildError> {
+fn code(contract: Contract, toolchain: &Toolchain, output: &Path) -> Result<Vec<u8>, BuildError> {
     let place = Place::take()?;
     let target = place.0.join(format!("target/contract/{TARGET}.json"));
     write_if_changed(&target, polkavm_linker::TARGET_JSON_64_BIT_NEW.as_bytes())?;
-    let mut cargo = toolchain.cargo();
+    let (mut cargo, name) = (toolchain.cargo(), contract.name());
     cargo
-        .current_dir(folder())
+        .current_dir(contract.folder())
         .env("CARGO_ENCODED_RUSTFLAGS", FLAGS.join("\x1f"))
-        .args(["build", "--locked", "--release", "--no-default-features", "--bin=marketplace"])
-        .arg(format!("--manifest-path={}", place.0.join("contracts/marketplace/Cargo.toml").display()))
+        .args(["build", "--locked", "--release", "--no-default-features", &format!("--bin={name}")])
+        .arg(format!("--manifest-path={}", place.0.join("contracts").join(name).join("Cargo.toml").display()))
         .args(["-Zbuild-std=core,alloc", "-Zbuild-std-features=compiler-builtins-mem"])
         .arg(format!("--target={}", target.display()))
         .arg(format!("--target-dir={}", output.display()));
     run(cargo, "the contract's code")?;
 
-    let elf = read(&output.join(TARGET).join("release/marketplace"))?;
+    let elf = read(&output.join(TARGET).join("release").join(name))?;
     let mut config = Config::default();
     config.set_strip(true);
     config.set_optimize(true);
@@ -162,11 +199,11 @@ impl Place {
 }
 
 /// What the contract, built for the host, prints of itself.
-fn interface(toolchain: &Toolchain, output: &Path) -> Result<Value, BuildError> {
+fn interface(contract: Contract, toolchain: &Toolchain, output: &Path) -> Result<Value, BuildError> {
     let mut cargo = toolchain.cargo();
     cargo
-        .current_dir(folder())
-        .args(["run", "--locked", "--quiet", "--features=std", "--bin=marketplace"])
+        .current_dir(contract.folder())
+        .args(["run", "--locked", "--quiet", "--features=std", &format!("--bin={}", contract.name())])
         .arg(format!("--target-dir={}", output.display()))
         .stdout(Stdio::piped());
     let printed = run(cargo, "the contract's metadata")?;
@@ -174,23 +211,28 @@ fn interface(toolchain: &Toolchain, output: &Path) -> Result<Value, BuildError> 
 }
 
 /// Adds what the code cannot know of itself.
-fn describe(metadata: &mut Value, toolchain: &Toolchain, record: &Record) -> Result<(), BuildError> {
+fn describe(
+    contract: Contract,
+    metadata: &mut Value,
+    toolchain: &Toolchain,
+    record: &Record,
+) -> Result<(), BuildError> {
     if let Some(fields) = metadata.as_object_mut() {
         fields.insert(
             "source".to_owned(),
             json!({
                 "hash": record.code_hash,
-                "language": format!("ink! {}", locked_version("ink")?),
+                "language": format!("ink! {}", locked_version(contract, "ink")?),
                 "compiler": format!("rustc {}", toolchain.version),
             }),
         );
         fields.insert(
             "contract".to_owned(),
             json!({
-                "name": "encompute-marketplace",
+                "name": format!("encompute-{}", contract.name()),
                 "version": env!("CARGO_PKG_VERSION"),
                 "authors": ["Encompute"],
-                "description": "The marketplace as an ink! contract: a shell over encompute-lifecycle",
+                "description": contract.description(),
                 "license": "Apache-2.0",
             }),
         );
@@ -203,9 +245,9 @@ fn describe(metadata: &mut Value, toolchain: &Toolchain, record: &Record) -> Res
 ///
 /// # Errors
 /// [`BuildError::File`]
-pub fn sources() -> Result<[u8; 32], BuildError> {
+fn sources(contract: Contract) -> Result<[u8; 32], BuildError> {
     let mut bytes = Vec::new();
-    for package in ["protocol", "lifecycle", "marketplace"] {
+    for package in contract.sources() {
         let folder = repository::root().join("contracts").join(package);
         let source = |path: &Path| path.extension().is_some_and(|extension| extension == "rs");
         let mut files = repository::files(&folder.join("src"), &source)
@@ -226,8 +268,8 @@ pub fn sources() -> Result<[u8; 32], BuildError> {
     Ok(blake2b_256(&bytes))
 }
 
-fn locked_version(package: &'static str) -> Result<String, BuildError> {
-    let lock = read(&folder().join("Cargo.lock"))?;
+fn locked_version(contract: Contract, package: &'static str) -> Result<String, BuildError> {
+    let lock = read(&contract.folder().join("Cargo.lock"))?;
     let lock = String::from_utf8_lossy(&lock).into_owned();
     lock.split("[[package]]")
         .find(|entry| entry.contains(&format!("name = \"{package}\"\n")))

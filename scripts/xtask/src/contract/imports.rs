@@ -1,9 +1,10 @@
 //! What the built code asks of the platform.
 
+use super::build::Contract;
 use polkavm_common::program::ProgramBlob;
 
-/// Functions that the contract may import: stable ones, each for a reason.
-const ALLOWED: &[(&str, &str)] = &[
+/// Functions that the market may import: stable ones, each for a reason.
+const MARKETPLACE: &[(&str, &str)] = &[
     ("address", "signatures name the contract"),
     ("block_hash", "draws of committees"),
     ("block_number", "windows"),
@@ -21,6 +22,32 @@ const ALLOWED: &[(&str, &str)] = &[
     ("value_transferred", "escrow, stakes, bonds"),
 ];
 
+/// Functions that an anchor may import.
+const ANCHOR: &[(&str, &str)] = &[
+    ("address", "requests name the contract, the market's records the worker"),
+    ("balance", "all that it holds becomes stake, or goes to its owner"),
+    ("block_number", "requests end"),
+    ("call", "the market, payments, signature recovery"),
+    ("call_data_copy", "arguments"),
+    ("call_data_size", "short and long arguments are refused"),
+    ("caller", "who acts"),
+    ("delegate_call", "ink! removes storage items through a precompile"),
+    ("deposit_event", "events"),
+    ("ecdsa_to_eth_address", "a key's owner names it whole, signatures recover its address"),
+    ("get_storage", "keys and values"),
+    ("hash_keccak_256", "the account that a key is"),
+    ("seal_return", "answers and refusals"),
+    ("set_storage", "keys and values"),
+    ("value_transferred", "stake on its way to the market"),
+];
+
+fn allowed(contract: Contract) -> &'static [(&'static str, &'static str)] {
+    match contract {
+        Contract::Marketplace => MARKETPLACE,
+        Contract::Anchor => ANCHOR,
+    }
+}
+
 /// Why the imports are not in order.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -29,8 +56,8 @@ pub enum ImportsError {
     Program(String),
     #[error("import {0} is a number, not a name")]
     Nameless(usize),
-    #[error("the code imports {found}; allowed are {}", ALLOWED.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", "))]
-    Forbidden { found: String },
+    #[error("the code imports {found}; allowed are {allowed}")]
+    Forbidden { found: String, allowed: String },
 }
 
 /// The names that `code` imports, sorted.
@@ -56,13 +83,14 @@ pub fn names(code: &[u8]) -> Result<Vec<String>, ImportsError> {
 ///
 /// # Errors
 /// [`ImportsError`], with the first import that is not allowed.
-pub fn check(code: &[u8]) -> Result<(), ImportsError> {
-    let names = names(code)?;
+pub fn check(contract: Contract, code: &[u8]) -> Result<(), ImportsError> {
+    let (names, allowed) = (names(code)?, allowed(contract));
     for name in &names {
-        let Some((_, reason)) = ALLOWED.iter().find(|(allowed, _)| allowed == name) else {
-            return Err(ImportsError::Forbidden { found: name.clone() });
+        let Some((_, reason)) = allowed.iter().find(|(allowed, _)| allowed == name) else {
+            let allowed = allowed.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ");
+            return Err(ImportsError::Forbidden { found: name.clone(), allowed });
         };
-        eprintln!("xtask: imports {name}: {reason}");
+        eprintln!("xtask: {} imports {name}: {reason}", contract.name());
     }
     Ok(())
 }

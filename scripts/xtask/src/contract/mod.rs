@@ -1,4 +1,4 @@
-//! The contract outside the workspace: from sources to artifacts, and back to be sure.
+//! The contracts outside the workspace: from sources to artifacts, and back to be sure.
 
 mod artifacts;
 mod build;
@@ -7,22 +7,26 @@ mod interface;
 mod snapshot;
 pub mod toolchain;
 
+use build::Contract;
 use clap::{Args, Subcommand};
 
-/// What can be done with the contract.
+/// What can be done with the contracts.
 #[derive(Subcommand)]
 pub enum Task {
-    /// Builds code and metadata into contracts/marketplace/artifacts.
+    /// Builds code and metadata into contracts/*/artifacts.
     Build(Build),
     /// Checks the functions that the built code imports against the allow-list.
     Imports,
-    /// Compares code size and the weight of every message on the embedded chain with artifacts/weights.json.
+    /// Compares code size and the weight of every message of the market on the embedded chain with its weights.json.
     Snapshot(Snapshot),
 }
 
 /// Arguments of `contract build`.
 #[derive(Args)]
 pub struct Build {
+    /// This contract alone.
+    #[arg(long, value_name = "CONTRACT")]
+    only: Option<build::Contract>,
     /// Changes nothing: builds elsewhere and compares. Byte for byte where the compiler is the one that built the
     /// artifacts, else by metadata and imports.
     #[arg(long)]
@@ -62,15 +66,21 @@ pub enum ContractError {
 /// [`ContractError`]; with `--check` a difference is an error too.
 pub fn run(task: Task) -> Result<(), ContractError> {
     match task {
-        Task::Build(Build { check, code_only }) => {
+        Task::Build(Build { only, check, code_only }) => {
             let toolchain = toolchain::find()?;
             eprintln!("xtask: building with {} in {}", toolchain.compiler, toolchain.folder.display());
-            let metadata = if code_only { Some(artifacts::metadata()?) } else { None };
-            let built = build::build(&toolchain, metadata)?;
-            imports::check(&built.code)?;
-            if check { artifacts::compare(&built)? } else { artifacts::write(&built)? }
+            for contract in Contract::ALL.into_iter().filter(|contract| only.is_none_or(|only| only == *contract)) {
+                let metadata = if code_only { Some(artifacts::metadata(contract)?) } else { None };
+                let built = build::build(contract, &toolchain, metadata)?;
+                imports::check(contract, &built.code)?;
+                if check { artifacts::compare(contract, &built)? } else { artifacts::write(contract, &built)? }
+            }
         }
-        Task::Imports => imports::check(&artifacts::code()?)?,
+        Task::Imports => {
+            for contract in Contract::ALL {
+                imports::check(contract, &artifacts::code(contract)?)?;
+            }
+        }
         Task::Snapshot(Snapshot { write }) => snapshot::run(write)?,
     }
     Ok(())

@@ -8,6 +8,7 @@ use serde::Deserialize;
 /// Crates that may hold unsafe code, outside the workspace all of them; with why.
 const MAY_BE_UNSAFE: &[(&str, &str)] = &[
     ("encompute-marketplace", "ink!'s metadata is had by calling a foreign function, on the machine that builds"),
+    ("encompute-anchor", "the same"),
     ("encompute-fuzz", "libFuzzer's entry point is one"),
     ("encompute-web", "what JavaScript calls is written as foreign functions, by wasm-bindgen's macro"),
     ("encompute-web-vectors", "the same"),

@@ -21,12 +21,17 @@ const NEVER: &[(&str, &[&str], &str)] = &[
     ),
     ("encompute-audit", &["encompute-chain", "encompute-store", "subxt"], "an audit has no network"),
     ("encompute-lifecycle", &["encompute-chain", "tokio"], "the rules are pure"),
+    (
+        "encompute-rollup",
+        &["encompute-chain", "encompute-lifecycle", "tokio"],
+        "an anchor's rules are pure, and not the market's",
+    ),
     ("encompute-protocol", &["encompute-lifecycle", "tokio"], "the protocol is words and bytes"),
 ];
 
 /// Crates that only some of ours may name: `(prefix of the name, who may, who may for its tests, why)`.
 const ONLY: &[(&str, &[&str], &[&str], &str)] = &[
-    ("ink", &[], &[], "ink! is in the contract alone, outside the workspace"),
+    ("ink", &[], &[], "ink! is in the contracts alone, outside the workspace"),
     ("subxt", &["encompute-chain"], &["encompute-devchain"], "one crate speaks to the chain"),
     ("tfhe", &["encompute-fhe", "encompute-keys"], &["encompute-head"], "few crates carry ciphertexts"),
     ("pallet-revive", &["encompute-devchain", "encompute-contract-tests"], &[], "the platform is in the chain"),
