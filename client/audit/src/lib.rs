@@ -20,6 +20,7 @@ mod money;
 mod path;
 pub mod preflight;
 mod proof;
+pub mod published;
 pub mod report;
 pub mod rerun;
 pub mod version;
@@ -35,6 +36,7 @@ pub use exported::{EXPORT_LIMIT_BYTES, ExportError, Own, audit_exported, export,
 pub use job::{JobBundle, ReadAt, audit_job};
 pub use ledger::{LedgerReport, audit_ledger};
 pub use preflight::{CommitmentRefused, JobFacts, RoundRefused, VerifiedRound, verify_commitment, verify_round};
+pub use published::{PublishedReport, PublishedReportError};
 pub use report::{CheckLine, JudgedLine, MISSING, Report, RootLine, Severity};
 pub use rerun::rerun;
 pub use version::{VersionBundle, audit_version};

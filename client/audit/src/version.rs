@@ -1,12 +1,15 @@
 //! The audit of a version: what its creator published, held against what the contract lists and prices.
 
-use crate::report::{Checks, Report, simulated};
+use crate::{
+    published::PublishedReport,
+    report::{Checks, Report, simulated},
+};
 use encompute_attest::TrustRoot;
 use encompute_head::HeadPlan;
 use encompute_lifecycle::price::Price;
 use encompute_protocol::{
-    Address, BlobDigest, Params, Plancks, SplitRecord, VersionId, VersionManifest, VersionRecord,
-    manifest::SplitManifest, wire::Message,
+    Address, BlobDigest, Disclosure, NamedBlob, Params, Plancks, SplitIndex, SplitRecord, VersionId, VersionManifest,
+    VersionRecord, manifest::SplitManifest, wire::Message,
 };
 
 /// Everything that an audit of a version reads.
@@ -26,6 +29,10 @@ pub struct VersionBundle {
     pub params: Params,
     /// The manifest, where the store has it.
     pub manifest: Option<Vec<u8>>,
+    /// The report that the manifest names, where it names one and the store has it.
+    pub report: Option<Vec<u8>>,
+    /// The same of the attack that buyers may try.
+    pub attack: Option<Vec<u8>>,
 }
 
 /// Audits a version: a buyer's questions before the first job.
@@ -82,6 +89,50 @@ fn manifest(bundle: &VersionBundle, checks: &mut Checks) {
         let words = plan.as_ref().map_or_else(ToString::to_string, |_| "a plan".to_owned());
         checks.holds(&format!("{prefix}-plan"), plan.is_ok(), "a plan", words, "manifest");
     }
+    if let Some(told) = &manifest.disclosure {
+        disclosed(bundle, &manifest, told, checks);
+    }
+}
+
+/// What the manifest states of its report and attack against the blobs themselves.
+fn disclosed(bundle: &VersionBundle, manifest: &VersionManifest, told: &Disclosure, checks: &mut Checks) {
+    if let Some(attack) = &told.attack {
+        named("attack", attack, bundle.attack.as_deref(), checks);
+    }
+    let Some(bytes) = named("report", &told.report, bundle.report.as_deref(), checks) else { return };
+    let report = match PublishedReport::from_json(bytes) {
+        Ok(report) => report,
+        Err(error) => return checks.holds("report-fields", false, "a split report", error, "store"),
+    };
+    for (index, split) in (0..).map(SplitIndex).zip(&manifest.splits) {
+        for policy in &split.policies {
+            let (split, policy_name) = (split.name.as_str(), policy.name.as_str());
+            let stated = manifest.graded(index, policy.id);
+            let stated = stated.map(|graded| format!("{}, {} millibits", graded.grade, graded.millibits));
+            let found = report.of(split, policy_name);
+            let found = found.map(|of| format!("{}, {} millibits", of.grade, (of.bits * 1_000.0).ceil() as u32));
+            let none = || "nothing said".to_owned();
+            let id = format!("split-{index}-grade-{}", policy.id);
+            checks.same(&id, stated.unwrap_or_else(none), found.unwrap_or_else(none), "store: report");
+        }
+    }
+}
+
+/// A blob that the manifest names, if the store has it and it is the one.
+fn named<'a, const LIMIT: u32>(
+    what: &str,
+    name: &NamedBlob<LIMIT>,
+    bytes: Option<&'a [u8]>,
+    checks: &mut Checks,
+) -> Option<&'a [u8]> {
+    let id = |check: &str| format!("{what}-{check}");
+    let Some(bytes) = bytes else {
+        checks.missing(&id("blob"), name.digest(), "manifest");
+        return None;
+    };
+    checks.same(&id("digest"), name.digest(), BlobDigest::of(bytes), "manifest");
+    checks.same(&id("bytes"), name.bytes(), bytes.len(), "manifest");
+    (BlobDigest::of(bytes) == name.digest()).then_some(bytes)
 }
 
 /// What the contract says of a split against what the manifest does.

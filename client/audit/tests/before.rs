@@ -7,11 +7,13 @@ use encompute_attest::TrustRoot;
 use encompute_audit::{Judge, Report, VersionBundle, WorkerBundle, audit_version, audit_worker};
 use encompute_lifecycle::ReadState;
 use encompute_protocol::{
-    Address, BlobDigest, BlockNumber, Plancks, SplitIndex, VersionId, VersionManifest,
+    Address, BlobDigest, BlockNumber, Disclosure, Grade, Graded, NamedBlob, Plancks, SplitIndex, VersionId,
+    VersionManifest,
     market::{MeasurementRecord, PlatformRecord},
     wire::Message,
 };
 use market::*;
+use serde_json::json;
 
 fn worker(market: &Market) -> WorkerBundle {
     let record = market.memory.worker(WORKER).unwrap();
@@ -106,7 +108,53 @@ fn version(market: &Market) -> VersionBundle {
         name: named.name.as_str().to_owned(),
         params: market.memory.params(),
         manifest,
+        report: None,
+        attack: None,
     }
+}
+
+/// The version with a report, in which its release has this letter and these bits, and an attack.
+fn graded(market: &Market, grade: Grade, bits: f64, alter: impl FnOnce(&mut Disclosure)) -> VersionBundle {
+    let mut bundle = version(market);
+    let mut manifest = VersionManifest::from_wire(bundle.manifest.as_ref().unwrap()).unwrap();
+    let release = json!({
+        "name": manifest.splits[0].name.as_str(), "policy": "balanced", "on_card": true, "depth": 2, "ms": 1.0,
+        "bytes_up": 1, "bytes_down": 1, "released_accuracy": 0.9, "bits": bits, "reid_10k": 0.1, "reid_at_most": true,
+        "grade": grade.to_string(), "reason": "as a test wants it", "leakage": { "above_floor": 0.01 },
+    });
+    let report =
+        json!({ "schema": 1, "population": "made up", "float": { "share": 1.0, "samples": 9 }, "splits": [release] });
+    let (report, attack) = (report.to_string().into_bytes(), b"a matrix".to_vec());
+    let mut told = Disclosure {
+        report: NamedBlob::of(&report).unwrap(),
+        attack: Some(NamedBlob::of(&attack).unwrap()),
+        grades: vec![Graded { grade: Grade::B, millibits: 4_322 }],
+    };
+    alter(&mut told);
+    manifest.disclosure = Some(told);
+    bundle.record.manifest = manifest.hash();
+    VersionBundle { manifest: Some(manifest.to_wire()), report: Some(report), attack: Some(attack), ..bundle }
+}
+
+#[test]
+fn a_version_whose_report_says_what_the_manifest_does_passes_and_every_other_fails_by_its_own_check() {
+    let market = Market::with_request();
+    let root = market.judge().root;
+    let failing = |bundle: VersionBundle| {
+        let report = audit_version(&bundle, &root);
+        failed(&report).into_iter().map(str::to_owned).collect::<Vec<_>>()
+    };
+    let honest = || graded(&market, Grade::B, 4.321_4, |_| {});
+    assert_eq!(failing(honest()), Vec::<String>::new());
+    assert_eq!(failing(graded(&market, Grade::C, 4.321_4, |_| {})), ["split-0-grade-1"]);
+    assert_eq!(failing(graded(&market, Grade::B, 4.5, |_| {})), ["split-0-grade-1"]);
+    assert_eq!(failing(VersionBundle { report: None, ..honest() }), ["report-blob"]);
+    assert_eq!(failing(VersionBundle { attack: None, ..honest() }), ["attack-blob"]);
+    assert_eq!(failing(VersionBundle { attack: Some(vec![7; 8]), ..honest() }), ["attack-digest"]);
+    let other = |bytes: &[u8]| VersionBundle { report: Some(bytes.to_vec()), ..honest() };
+    assert_eq!(failing(other(b"{}")), ["report-digest", "report-bytes"]);
+    let none = graded(&market, Grade::B, 4.321_4, |told| told.report = NamedBlob::of(b"{}").unwrap());
+    assert_eq!(failing(VersionBundle { report: Some(b"{}".to_vec()), ..none }), ["report-fields"]);
 }
 
 #[test]

@@ -11,7 +11,8 @@ use encompute_store::{BlobStore, Blobs, ByteLimit, GetError, Names};
 use std::{error::Error, sync::Arc};
 
 /// Reads every event from block `from` on, for ever, and names the blobs that they name: requests, transcripts and
-/// the rounds in them, features, results, evidence, manifests and the weights and lexicons that those name.
+/// the rounds in them, features, results, evidence, manifests and the weights, lexicons, reports and attacks that those
+/// name.
 /// `names` is whole as long as the newest block has been read and every event was understood.
 pub async fn follow(client: Client, store: BlobStore, names: Arc<Names>, from: BlockNumber) {
     let (mut follow, mut head, mut understood) = (client.follow(from), BlockNumber(0), true);
@@ -65,6 +66,10 @@ async fn name_all(block: &BlockEvents, store: &BlobStore, names: &Names) {
                     let preamble = Preamble::from_wire(manifest.preamble.as_slice()).ok();
                     let wanted = preamble.and_then(|preamble| preamble.wanted_blob());
                     wanted.into_iter().for_each(|wanted| names.name(wanted.digest));
+                    if let Some(told) = &manifest.disclosure {
+                        names.name(told.report.digest());
+                        told.attack.iter().for_each(|attack| names.name(attack.digest()));
+                    }
                 }
             }
             _ => {}

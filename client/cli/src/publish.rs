@@ -13,13 +13,11 @@ use crate::{
 use encompute_chain::{Account, Client, Signer};
 use encompute_envelope::{ContentKey, lock};
 use encompute_model::{
-    Bench, BenchError, BenchSplit, Package, Publication as Sealed,
-    card::PreambleCard,
-    report::{Verdict, Verdicts},
+    Bench, BenchError, BenchSplit, Package, Publication as Sealed, card::PreambleCard, report::Verdicts,
 };
 use encompute_networks::{Network, Token};
 use encompute_protocol::{
-    BlobDigest, Plancks, ReleasePolicy, SplitManifest, Text, VersionId, VersionManifest,
+    BlobDigest, Plancks, ReleasePolicy, SplitIndex, Text, VersionId, VersionManifest,
     call::{ActivateVersion, ListModel, PublishVersion, ReadModel, ReadVersion, SplitOffer},
     wire::Message,
 };
@@ -90,7 +88,7 @@ impl Publication {
 
     fn prepare_here(&self, creator: encompute_protocol::Address, token: &Token) -> Outcome<Prepared> {
         let doing = format!("package {}", self.folder.display());
-        let mut package = Package::build(&self.folder, &mut measuring()).doing(Exit::Failed, &doing)?;
+        let package = Package::build(&self.folder, &mut measuring()).doing(Exit::Failed, &doing)?;
         let verdicts = judged(&self.folder, self.list_grade_d, &doing)?;
         let tail_fee = token.price(&package.tail_fee.to_string()).doing(Exit::Usage, &format!("{doing}: fees.tail"))?;
         for split in &package.splits {
@@ -98,8 +96,6 @@ impl Publication {
                 CheckedPolicy::new(policy.clone()).doing(Exit::Privacy, &format!("split {}", split.name))?;
             }
         }
-        let told = format!("{} Leakage by its own report: {}.", package.limits, verdicts.words());
-        package.limits = Text::new(told).doing(Exit::Failed, &format!("{doing}: add the grades to `limits`"))?;
         let vault = Vault::open(&self.vault).doing(Exit::Failed, "open the vault")?;
         let key = vault.creator_key().doing(Exit::Failed, "open the vault")?;
         let mut sealed = Vec::new();
@@ -114,6 +110,7 @@ impl Publication {
             creator_key: key.public().to_bytes().to_vec(),
             creator_url: self.creator_url.clone(),
             sealed_weights: sealed.iter().map(|bytes| (BlobDigest::of(bytes), bytes.len() as u64)).collect(),
+            disclosure: Some(package.disclosure(&verdicts, None).doing(Exit::Failed, &doing)?),
         };
         let manifest = package.manifest(&publication).doing(Exit::Failed, &doing)?;
         Ok(Prepared { manifest, sealed, keys, package, verdicts, vault, tail_fee, bond: self.bond })
@@ -134,7 +131,9 @@ impl Prepared {
         self.vault
             .add(&VersionMaterial { manifest: self.manifest.clone(), splits })
             .doing(Exit::Failed, "keep the version's secrets")?;
-        for bytes in self.sealed.into_iter().chain(self.package.preamble_blob).chain([self.manifest.to_wire()]) {
+        // The manifest last: whoever finds it finds what it names.
+        let open = self.package.preamble_blob.into_iter().chain([self.verdicts.report, self.manifest.to_wire()]);
+        for bytes in self.sealed.into_iter().chain(open) {
             let put = blobs.put(bytes.into()).await;
             put.map_err(|error| Failure::of(exit_of_store(error.class()), "upload", &error))?;
         }
@@ -167,16 +166,14 @@ impl Prepared {
 
     /// What would be, or was, published.
     pub fn summary(&self, version: Option<VersionId>) -> Value {
-        let splits: Vec<Value> = self
-            .manifest
-            .splits
-            .iter()
-            .map(|split| {
+        let splits: Vec<Value> = (0..)
+            .map(SplitIndex)
+            .zip(&self.manifest.splits)
+            .map(|(index, split)| {
                 let policies: Vec<Value> = split
                     .policies
                     .iter()
-                    .map(|policy| json!({ "name": policy.name.as_str(), "information_bits": f64::from(policy.information_millibits) / 1000.0,
-                                          "grade": self.grade(split, policy), "accuracy": market::accuracy_json(split, policy) }))
+                    .map(|policy| market::policy_json(&self.manifest, index, split, policy))
                     .collect();
                 json!({ "name": split.name.as_str(), "mode": market::mode_name(split.mode), "cost_units": split.cost.units.0,
                         "failure_bits": split.failure_bits, "sealed_bytes": split.sealed_weights_bytes, "policies": policies })
@@ -186,12 +183,8 @@ impl Prepared {
             "name": self.manifest.name.as_str(), "hash": self.manifest.hash().to_string(), "version": version.map(|version| version.0),
             "creator": self.manifest.creator.to_string(), "creator_url": self.manifest.creator_url.as_str(),
             "tail_fee": plancks(self.tail_fee), "bond": plancks(self.bond), "splits": splits,
+            "leakage": market::disclosed_json(&self.manifest),
         })
-    }
-
-    fn grade(&self, split: &SplitManifest, policy: &ReleasePolicy) -> String {
-        let of = |verdict: &&Verdict| verdict.name == split.name.as_str() && verdict.policy == policy.name.as_str();
-        self.verdicts.splits.iter().find(of).map_or("none".to_owned(), |verdict| verdict.grade.to_string())
     }
 
     /// The same in words.
@@ -203,7 +196,7 @@ impl Prepared {
             token.show(self.tail_fee),
             token.show(self.bond)
         )];
-        for split in &self.manifest.splits {
+        for (index, split) in (0..).map(SplitIndex).zip(&self.manifest.splits) {
             lines.push(format!(
                 "  split {} ({}): {} cost units, wrong with probability at most 2^-{}",
                 split.name,
@@ -214,10 +207,10 @@ impl Prepared {
             for policy in &split.policies {
                 let accuracy = f64::from(policy.accuracy.0) / 100.0;
                 lines.push(format!(
-                    "    {}: grade {}, at most {:.1} bits, {accuracy:.2} % right",
+                    "    {}: at most {:.1} bits, {}, {accuracy:.2} % right",
                     policy.name,
-                    self.grade(split, policy),
-                    f64::from(policy.information_millibits) / 1000.0
+                    f64::from(policy.information_millibits) / 1000.0,
+                    market::judged_words(market::judged(&self.manifest, index, policy)),
                 ));
             }
         }

@@ -3,7 +3,7 @@
 use encompute_audit::{Counted, Heard, JobBundle, Own, ReadAt, VersionBundle, WorkerBundle};
 use encompute_chain::{Block, BlockEvents, BlockHash, Client, Fact, ReadError};
 use encompute_protocol::{
-    Address, BlobDigest, BlockNumber, JobId, Params, PrunedRecord, SplitIndex, Transcript, VersionId,
+    Address, BlobDigest, BlockNumber, JobId, Params, PrunedRecord, SplitIndex, Transcript, VersionId, VersionManifest,
     call::{
         ReadJob, ReadMeasurement, ReadModel, ReadParams, ReadPlatform, ReadPrunedJob, ReadSplit, ReadVersion,
         ReadWorker,
@@ -285,6 +285,17 @@ pub async fn gather_version(
         splits.push(read_in(client, head.hash, ReadSplit { version, split: SplitIndex(split) }).await?);
     }
     let manifest = whole(blobs, BlobDigest(record.manifest.0), ByteLimit(BLOB_LIMIT_BYTES)).await?;
+    let told = manifest.as_ref().and_then(|bytes| VersionManifest::from_wire(bytes).ok()?.disclosure);
+    let (report, attack) = match told {
+        None => (None, None),
+        Some(told) => {
+            let attack = match told.attack {
+                Some(attack) => whole(blobs, attack.digest(), ByteLimit(attack.bytes().into())).await?,
+                None => None,
+            };
+            (whole(blobs, told.report.digest(), ByteLimit(told.report.bytes().into())).await?, attack)
+        }
+    };
     Ok(VersionBundle {
         version,
         record,
@@ -293,6 +304,8 @@ pub async fn gather_version(
         name: name.as_str().to_owned(),
         params: read_in(client, head.hash, ReadParams {}).await?,
         manifest,
+        report,
+        attack,
     })
 }
 

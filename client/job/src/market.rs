@@ -3,8 +3,9 @@
 
 use encompute_chain::{ReadError, ReadMarket};
 use encompute_protocol::{
-    Address, BasisPoints, BlobDigest, BlockNumber, DisputeKind, Fees, JobId, JobProgress, JobTerms, ModelId, Plancks,
-    Reason, ReleasePolicy, SplitIndex, SplitManifest, Stage, VersionId, VersionManifest, VersionStatus, Windows,
+    Address, BasisPoints, BlobDigest, BlockNumber, DisputeKind, Fees, Grade, JobId, JobProgress, JobTerms, ModelId,
+    NamedBlob, Plancks, Reason, ReleasePolicy, SplitIndex, SplitManifest, Stage, VersionId, VersionManifest,
+    VersionStatus, Windows,
     call::{QuoteJob, ReadCounts, ReadModel, ReadParams, ReadVersion},
     event::Event,
     wire::{DecodeError, Message},
@@ -66,16 +67,35 @@ pub enum ListingError {
     },
 }
 
-/// In front of the letters of the creator's report, in what a version says of its limits.
+/// How a release was judged by its creator's report.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Judged {
+    /// One letter.
+    pub grade: Grade,
+    /// What it tells at most, in bits; none of a version that said its letters in words.
+    pub bits: Option<f64>,
+}
+
+/// How a split's release under a policy was judged; none where the version does not say.
+pub fn judged(manifest: &VersionManifest, split: SplitIndex, policy: &ReleasePolicy) -> Option<Judged> {
+    if manifest.disclosure.is_some() {
+        let graded = manifest.graded(split, policy.id)?;
+        return Some(Judged { grade: graded.grade, bits: Some(f64::from(graded.millibits) / 1000.0) });
+    }
+    let split = manifest.splits.get(usize::from(split.0))?;
+    let grade = grade_in_words(manifest.limits.as_str(), split.name.as_str(), policy.name.as_str())?;
+    Some(Judged { grade, bits: None })
+}
+
+/// In front of the letters, in what a version says of its limits that was published before manifests had a field for them.
 const GRADES: &str = " Leakage by its own report: ";
 
-/// The letter of a split under a policy, where a version's limits tell it.
-pub fn grade<'a>(limits: &'a str, split: &str, policy: &str) -> Option<&'a str> {
+fn grade_in_words(limits: &str, split: &str, policy: &str) -> Option<Grade> {
     let (_, grades) = limits.rsplit_once(GRADES)?;
     let of_split = grades.split("), ").find_map(|of| of.strip_prefix(split)?.strip_prefix(" ("))?;
     let letter =
         of_split.split(')').next()?.split(", ").find_map(|grade| grade.strip_prefix(policy)?.strip_prefix(' '))?;
-    ["A", "B", "C", "D", "F"].contains(&letter).then_some(letter)
+    [Grade::A, Grade::B, Grade::C, Grade::D, Grade::F].into_iter().find(|grade| grade.to_string() == letter)
 }
 
 /// A version on sale, with its verified manifest.
@@ -213,6 +233,8 @@ pub struct Quote {
     pub split: SplitManifest,
     /// The release policy.
     pub policy: ReleasePolicy,
+    /// How its creator's report judges such a release.
+    pub judged: Option<Judged>,
     /// What is paid, without a tip.
     pub fees: Fees,
     /// How long everybody has.
@@ -237,13 +259,23 @@ pub async fn quote(
     let params = market.read(ReadParams {}).await.map_err(ListingError::Read)?;
     let split = listing.split(index).cloned().ok_or(ListingError::NoSplits)?;
     let model = listing.manifest.name.as_str().to_owned();
-    Ok(Quote { model, split, policy, fees, windows, stop_fee: params.stop_fee, protocol_fee: params.protocol_fee })
+    let judged = judged(&listing.manifest, index, &policy);
+    Ok(Quote {
+        model,
+        split,
+        policy,
+        judged,
+        fees,
+        windows,
+        stop_fee: params.stop_fee,
+        protocol_fee: params.protocol_fee,
+    })
 }
 
 impl Quote {
     /// As `--json` has it.
     pub fn json(&self) -> Value {
-        let Self { split, policy, fees, windows, .. } = self;
+        let Self { split, policy, judged, fees, windows, .. } = self;
         json!({
             "model": self.model, "split": split.name.as_str(), "mode": mode_name(split.mode), "policy": policy.name.as_str(),
             "fee": { "head": plancks(fees.head), "tail": plancks(fees.tail), "protocol": plancks(fees.protocol),
@@ -252,6 +284,7 @@ impl Quote {
             "bytes": { "up": split.cost.bytes_up, "down": split.cost.bytes_down, "key": split.cost.key_bytes },
             "failure_bits": split.failure_bits,
             "information_bits": f64::from(policy.information_millibits) / 1000.0,
+            "grade": grade_json(*judged), "grade_bits": judged.and_then(|judged| judged.bits),
             "accuracy": accuracy_json(split, policy),
             "windows_blocks": { "claim": windows.claim.0, "head": windows.head.0, "features": windows.features.0,
                                 "creator": windows.creator.0, "accept": windows.accept.0, "dispute": windows.dispute.0 },
@@ -292,6 +325,44 @@ impl Quote {
 pub fn accuracy_json(split: &SplitManifest, policy: &ReleasePolicy) -> Value {
     let share = |points: BasisPoints| f64::from(points.0) / 10_000.0;
     json!({ "samples": split.accuracy.samples, "float": share(split.accuracy.float), "quantised": share(split.accuracy.quantised), "released": share(policy.accuracy) })
+}
+
+/// A policy of a split as `--json` and the page have it.
+pub fn policy_json(
+    manifest: &VersionManifest,
+    index: SplitIndex,
+    split: &SplitManifest,
+    policy: &ReleasePolicy,
+) -> Value {
+    let judged = judged(manifest, index, policy);
+    json!({
+        "name": policy.name.as_str(), "bits_per_code": policy.bits,
+        "information_bits": f64::from(policy.information_millibits) / 1000.0,
+        "grade": grade_json(judged), "grade_bits": judged.and_then(|judged| judged.bits),
+        "accuracy": accuracy_json(split, policy),
+    })
+}
+
+fn grade_json(judged: Option<Judged>) -> Value {
+    judged.map(|judged| judged.grade.to_string()).into()
+}
+
+/// How a release was judged, in words.
+pub fn judged_words(judged: Option<Judged>) -> String {
+    match judged {
+        None => "not graded".to_owned(),
+        Some(Judged { grade, bits: None }) => format!("grade {grade}"),
+        Some(Judged { grade, bits: Some(bits) }) => format!("grade {grade}, at most {bits:.1} bits by its report"),
+    }
+}
+
+/// The blobs that a version names of what it gives away, as `--json` has them: its report, and the attack to try.
+pub fn disclosed_json(manifest: &VersionManifest) -> Value {
+    fn named<const LIMIT: u32>(blob: &NamedBlob<LIMIT>) -> Value {
+        json!({ "digest": blob.digest().to_string(), "bytes": blob.bytes() })
+    }
+    let told = manifest.disclosure.as_ref();
+    json!({ "report": told.map(|told| named(&told.report)), "attack": told.and_then(|told| told.attack.as_ref()).map(named) })
 }
 
 /// An amount as `--json` has it: plancks, as text, because JSON numbers are floats to many readers.
@@ -410,7 +481,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_letter_is_that_of_split_and_policy_alone() {
+    fn a_letter_in_words_is_that_of_split_and_policy_alone() {
         let told = "Knows digits. Leakage by its own report: late (balanced B, private A), early (balanced F).";
         let asked = [
             ("late", "balanced"),
@@ -419,8 +490,8 @@ mod tests {
             ("early", "private"),
             ("ate", "balanced"),
         ];
-        let found = asked.map(|(split, policy)| grade(told, split, policy));
-        assert_eq!(found, [Some("B"), Some("A"), Some("F"), None, None]);
-        assert_eq!(grade("Knows digits.", "late", "balanced"), None);
+        let found = asked.map(|(split, policy)| grade_in_words(told, split, policy));
+        assert_eq!(found, [Some(Grade::B), Some(Grade::A), Some(Grade::F), None, None]);
+        assert_eq!(grade_in_words("Knows digits.", "late", "balanced"), None);
     }
 }

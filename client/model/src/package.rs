@@ -3,11 +3,13 @@
 use crate::{
     bench::{Bench, BenchError, BenchSplit, Obfuscate},
     card::Fee,
+    report::Verdicts,
 };
 use encompute_head::{HeadPlan, HeadWeights};
 use encompute_protocol::{
-    Address, BasisPoints, BlobDigest, Bytes, CostUnits, HeadDigest, Mode, ReleasePolicy, SplitManifest, TailDigest,
-    Text, VersionManifest,
+    Address, BasisPoints, BlobDigest, Bytes, CostUnits, Disclosure, HeadDigest, Mode, NamedBlob, ReleasePolicy,
+    SplitManifest, TailDigest, Text, VersionManifest,
+    disclosure::BlobLengthError,
     manifest::{Accuracy, Cost},
     text::BoundError,
     wire::Message,
@@ -64,6 +66,7 @@ pub struct PackagedSplit {
 }
 
 /// Who publishes, and what became of the sealed weights.
+#[derive(Clone)]
 pub struct Publication {
     /// Who publishes.
     pub creator: Address,
@@ -73,6 +76,8 @@ pub struct Publication {
     pub creator_url: String,
     /// The sealed weights of each split, in order: blob and length.
     pub sealed_weights: Vec<(BlobDigest, u64)>,
+    /// What was measured of what the version gives away; none where nothing is said of it.
+    pub disclosure: Option<Disclosure>,
 }
 
 /// Why a model was not packaged.
@@ -108,6 +113,23 @@ pub enum PackageError {
         found: usize,
         /// Wanted.
         wanted: usize,
+    },
+    /// A report or an attack that is none, or longer than others read.
+    #[error("{what} cannot be published")]
+    Length {
+        /// What it is.
+        what: &'static str,
+        /// Found and allowed.
+        #[source]
+        source: BlobLengthError,
+    },
+    /// A report that leaves a release out.
+    #[error("the report says nothing of split `{split}` under policy `{policy}`")]
+    Ungraded {
+        /// The split.
+        split: String,
+        /// The policy.
+        policy: String,
     },
 }
 
@@ -152,6 +174,26 @@ impl Package {
         })
     }
 
+    /// What the report says of every release of this version. `attack` is what buyers may try, where its creator gives
+    /// that away.
+    ///
+    /// # Errors
+    /// [`PackageError::Ungraded`], [`PackageError::Length`].
+    pub fn disclosure(&self, verdicts: &Verdicts, attack: Option<&[u8]>) -> Result<Disclosure, PackageError> {
+        let length = |what| move |source| PackageError::Length { what, source };
+        let releases = self.splits.iter().flat_map(|split| split.policies.iter().map(move |policy| (split, policy)));
+        let graded = releases.map(|(split, policy)| {
+            let (split, policy) = (split.name.as_str(), policy.name.as_str());
+            let ungraded = || PackageError::Ungraded { split: split.to_owned(), policy: policy.to_owned() };
+            verdicts.graded(split, policy).ok_or_else(ungraded)
+        });
+        Ok(Disclosure {
+            report: NamedBlob::of(&verdicts.report).map_err(length("the report"))?,
+            attack: attack.map(NamedBlob::of).transpose().map_err(length("the attack"))?,
+            grades: graded.collect::<Result<_, _>>()?,
+        })
+    }
+
     /// The manifest of this version, once its weights are sealed.
     ///
     /// # Errors
@@ -188,6 +230,7 @@ impl Package {
             labels: self.labels.clone(),
             limits: self.limits.clone(),
             splits: splits.collect::<Result<_, PackageError>>()?,
+            disclosure: publication.disclosure.clone(),
         })
     }
 }

@@ -4,8 +4,9 @@
 use encompute_head::{Mode, Node};
 use encompute_model::{
     Bench, BenchSplit, CLIP_UNITS, Measured, Package, Publication, TailLimits, TailModel, clear_features,
+    report::Verdicts,
 };
-use encompute_protocol::{Address, BlobDigest, PolicyId, ReleasePolicy, VersionManifest, wire::Message};
+use encompute_protocol::{Address, BlobDigest, Grade, PolicyId, ReleasePolicy, VersionManifest, wire::Message};
 use encompute_release::{CheckedPolicy, obfuscate};
 use rand_chacha::{ChaCha20Rng, rand_core::SeedableRng};
 use std::{path::PathBuf, sync::LazyLock};
@@ -216,10 +217,25 @@ fn a_packaged_model_becomes_a_manifest_that_is_read_back() {
         creator_key: vec![1; 1216],
         creator_url: "http://127.0.0.1:1".into(),
         sealed_weights: vec![(BlobDigest::of(b"sealed"), 6)],
+        disclosure: None,
     };
     let manifest = package.manifest(&publication).unwrap();
     assert_eq!(VersionManifest::from_wire(&manifest.to_wire()).unwrap(), manifest);
-    assert!(package.manifest(&Publication { sealed_weights: Vec::new(), ..publication }).is_err());
+    assert!(package.manifest(&Publication { sealed_weights: Vec::new(), ..publication.clone() }).is_err());
+
+    let bench = Bench::open(&folder("breast-cancer")).unwrap();
+    let mut verdicts = Verdicts::of(&bench, &mut release(3), &mut |_| panic!("there is a report beside it")).unwrap();
+    let told = package.disclosure(&verdicts, Some(b"an attack")).unwrap();
+    assert_eq!(
+        told.report.digest(),
+        BlobDigest::of(&std::fs::read(folder("breast-cancer").join("report.json")).unwrap())
+    );
+    assert_eq!(told.grades.iter().map(|graded| graded.grade).collect::<Vec<_>>(), [Grade::A; 3]);
+    let manifest = package.manifest(&Publication { disclosure: Some(told), ..publication }).unwrap();
+    assert_eq!(VersionManifest::from_wire(&manifest.to_wire()).unwrap(), manifest);
+    verdicts.splits.pop();
+    let ungraded = package.disclosure(&verdicts, None).unwrap_err().to_string();
+    assert_eq!(ungraded, "the report says nothing of split `direction-1` under policy `accurate`");
 }
 
 #[test]

@@ -45,9 +45,10 @@ pub struct SplitMaterial {
     pub tail: Option<Vec<u8>>,
 }
 
+/// Begins with the version of the manifest's encoding. That is 1 in files from before manifests told grades, which began
+/// with a version of their own, 1: the same bytes.
 #[derive(Encode, Decode)]
 struct VersionFile {
-    version: u8,
     manifest: VersionManifest,
     splits: Vec<([u8; 32], Option<Vec<u8>>)>,
 }
@@ -147,7 +148,7 @@ impl Vault {
         }
         let hash = material.manifest.hash();
         let splits = material.splits.iter().map(|split| (*split.content_key.expose(), split.tail.clone())).collect();
-        let mut file = VersionFile { version: VERSION, manifest: material.manifest.clone(), splits };
+        let mut file = VersionFile { manifest: material.manifest.clone(), splits };
         let bytes = Zeroizing::new(file.encode());
         file.wipe();
         write_new(&self.version_path(hash), &bytes)?;
@@ -163,7 +164,7 @@ impl Vault {
         let Some(bytes) = read(&path, VERSION_LIMIT_BYTES)?.map(Zeroizing::new) else { return Ok(None) };
         let damaged = || VaultError::Damaged { path: path.clone() };
         let mut file: VersionFile = wire::decode_exact(&bytes, VERSION_LIMIT_BYTES).map_err(|_| damaged())?;
-        if file.version != VERSION || file.manifest.hash() != hash {
+        if file.manifest.hash() != hash {
             return Err(damaged());
         }
         let splits = file.splits.iter_mut();

@@ -2,7 +2,8 @@
 use super::*;
 use encompute_protocol::manifest::{Accuracy, Cost};
 use encompute_protocol::{
-    Address, BasisPoints, BlobDigest, Bytes, HeadDigest, Mode, PolicyId, ReleasePolicy, SplitManifest, Text,
+    Address, BasisPoints, BlobDigest, Bytes, Disclosure, Grade, Graded, HeadDigest, Mode, NamedBlob, PolicyId,
+    ReleasePolicy, SplitManifest, Text,
 };
 use std::os::unix::fs::PermissionsExt;
 
@@ -47,6 +48,7 @@ pub(crate) fn a_version(vault: &Vault, tail: Option<&[u8]>) -> VersionMaterial {
         labels: vec![Text::new("zero").unwrap(), Text::new("one").unwrap()],
         limits: Text::new("A demonstration.").unwrap(),
         splits: vec![a_split(tail)],
+        disclosure: None,
     };
     let (_, content_key) = encompute_envelope::lock(b"weights").unwrap();
     VersionMaterial { manifest, splits: vec![SplitMaterial { content_key, tail: tail.map(<[u8]>::to_vec) }] }
@@ -65,6 +67,29 @@ fn a_version_comes_back_as_it_was_added() {
     assert_eq!(found.splits[0].content_key.expose(), material.splits[0].content_key.expose());
     assert_eq!(found.splits[0].tail.as_deref(), Some(b"onnx".as_slice()));
     assert!(vault.find(VersionHash([0; 32])).unwrap().is_none());
+}
+
+#[test]
+fn a_version_with_grades_comes_back_and_one_kept_before_there_were_grades_still_opens() {
+    let root = tempfile::tempdir().unwrap();
+    let vault = Vault::open(root.path()).unwrap();
+    let mut graded = a_version(&vault, Some(b"onnx"));
+    graded.manifest.disclosure = Some(Disclosure {
+        report: NamedBlob::of(b"{}").unwrap(),
+        attack: None,
+        grades: vec![Graded { grade: Grade::B, millibits: 4_000 }],
+    });
+    let hash = vault.add(&graded).unwrap();
+    assert_eq!(vault.find(hash).unwrap().unwrap().manifest, graded.manifest);
+
+    let VersionMaterial { manifest, splits } = a_version(&vault, Some(b"onnx"));
+    let VersionManifest { name, task, creator, creator_key, creator_url, preamble, labels, limits, .. } = &manifest;
+    let fields = (name, task, creator, creator_key, creator_url, preamble, labels, limits, &manifest.splits);
+    let secrets = vec![(*splits[0].content_key.expose(), splits[0].tail.clone())];
+    std::fs::write(vault.version_path(manifest.hash()), (1u8, fields, secrets).encode()).unwrap();
+    let found = vault.find(manifest.hash()).unwrap().unwrap();
+    assert_eq!(found.manifest, manifest);
+    assert_eq!(found.splits[0].content_key.expose(), splits[0].content_key.expose());
 }
 
 #[test]

@@ -25,6 +25,7 @@ pub mod amount;
 pub mod blake2b;
 pub mod call;
 pub mod digest;
+pub mod disclosure;
 pub mod dispute;
 pub mod event;
 pub mod headkey;
@@ -46,6 +47,7 @@ pub use digest::{
     BlobDigest, ContractAddress, GenesisHash, HeadDigest, KeyDigest, MeasurementId, Nonce, PlatformId, QuoteIdentity,
     ReceiptDigest, RecordsDigest, RoundReceiptDigest, SigningAddress, TailDigest, VersionHash,
 };
+pub use disclosure::{Disclosure, Grade, Graded, NamedBlob};
 pub use dispute::{DisputeKind, DisputeRecord, Verdict};
 pub use headkey::{HeadKeyAnswer, HeadKeyCall};
 pub use ids::{Address, BlockNumber, Blocks, JobId, ModelId, PolicyId, RoundIndex, SplitIndex, VersionId};

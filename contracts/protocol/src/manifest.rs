@@ -1,13 +1,14 @@
 //! What travels as blobs: a version's manifest, a job's request, features, a result.
 
 use crate::{
-    Address, BasisPoints, BlobDigest, Bytes, ContractAddress, CostUnits, GenesisHash, HeadDigest, JobId, Mode,
-    PolicyId, SplitIndex, TailDigest, Text, VersionHash,
+    Address, BasisPoints, BlobDigest, Bytes, ContractAddress, CostUnits, Disclosure, GenesisHash, Graded, HeadDigest,
+    JobId, Mode, NamedBlob, PolicyId, SplitIndex, TailDigest, Text, VersionHash,
     call::SPLITS_LIMIT,
+    disclosure::{ATTACK_LIMIT_BYTES, REPORT_LIMIT_BYTES},
     wire::{self, DecodeError, Message},
 };
 use alloc::vec::Vec;
-use codec::{Decode, Encode};
+use codec::{Decode, Encode, Error, Input, Output};
 
 /// Bytes of an X-Wing public key.
 pub const HPKE_KEY_BYTES: u32 = 1_216;
@@ -18,7 +19,10 @@ pub const LABELS_LIMIT: u32 = 10_000;
 pub const POLICIES_LIMIT: u32 = 255;
 
 /// Everything a version pins. Its hash is what "version" means on chain and in receipts.
-#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+///
+/// Its encoding begins with the version of the encoding: 2 with a disclosure, 1 without, so that a manifest from before
+/// there were disclosures has the bytes, and the hash, that it always had.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct VersionManifest {
     /// The model's name, as the gallery shows it and the command line takes it.
     pub name: Text<64>,
@@ -38,28 +42,101 @@ pub struct VersionManifest {
     pub limits: Text<1_000>,
     /// Splits that a user may choose from, [`SplitIndex`] 0 first; at most [`SPLITS_LIMIT`].
     pub splits: Vec<SplitManifest>,
+    /// What its creator measured of what they give away; none of a version that says nothing about it.
+    pub disclosure: Option<Disclosure>,
+}
+
+/// The encoding of a manifest without a disclosure.
+const UNDISCLOSED: u8 = 1;
+
+impl Encode for VersionManifest {
+    fn size_hint(&self) -> usize {
+        1 + self.splits.size_hint() + self.disclosure.size_hint()
+    }
+
+    fn encode_to<O: Output + ?Sized>(&self, to: &mut O) {
+        let Self { name, task, creator, creator_key, creator_url, preamble, labels, limits, splits, disclosure } = self;
+        to.push_byte(if disclosure.is_some() { Self::VERSION } else { UNDISCLOSED });
+        (name, task, creator, creator_key, creator_url, preamble, labels, limits, splits).encode_to(to);
+        if let Some(disclosure) = disclosure {
+            disclosure.encode_to(to);
+        }
+    }
+}
+
+impl Decode for VersionManifest {
+    fn decode<I: Input>(input: &mut I) -> Result<Self, Error> {
+        let encoding = input.read_byte()?;
+        if !(UNDISCLOSED..=Self::VERSION).contains(&encoding) {
+            return Err("a version of the encoding that is not known".into());
+        }
+        let (name, task, creator, creator_key, creator_url, preamble, labels, limits, splits) = Decode::decode(input)?;
+        let disclosure = if encoding == UNDISCLOSED { None } else { Some(Decode::decode(input)?) };
+        Ok(Self { name, task, creator, creator_key, creator_url, preamble, labels, limits, splits, disclosure })
+    }
 }
 
 impl Message for VersionManifest {
-    const VERSION: u8 = 1;
+    const VERSION: u8 = 2;
     const LIMIT_BYTES: usize = 8 * 1024 * 1024;
 
     fn check_counts(mut value: &[u8]) -> Result<(), DecodeError> {
-        let rest = &mut value;
-        wire::skip::<(Text<64>, Text<280>, Address, Bytes<HPKE_KEY_BYTES>, Text<200>, Bytes<65_536>)>(rest)?;
-        for _ in 0..wire::count(rest, "labels", LABELS_LIMIT)? {
-            wire::skip::<Text<64>>(rest)?;
+        let policies = check_lists(&mut value)?;
+        wire::skip::<(NamedBlob<REPORT_LIMIT_BYTES>, Option<NamedBlob<ATTACK_LIMIT_BYTES>>)>(&mut value)?;
+        match wire::count(&mut value, "grades", policies)? {
+            found if found < policies => Err(DecodeError::Malformed),
+            _ => Ok(()),
         }
-        wire::skip::<Text<1_000>>(rest)?;
-        for _ in 0..wire::count(rest, "splits", SPLITS_LIMIT as u32)? {
-            wire::skip::<(Text<32>, Mode, Bytes<1_048_576>, HeadDigest, BlobDigest)>(rest)?;
-            wire::skip::<(u64, TailDigest, u32, Cost, u16)>(rest)?;
-            for _ in 0..wire::count(rest, "policies", POLICIES_LIMIT)? {
-                wire::skip::<ReleasePolicy>(rest)?;
+    }
+
+    fn to_wire(&self) -> Vec<u8> {
+        self.encode()
+    }
+
+    fn from_wire(bytes: &[u8]) -> Result<Self, DecodeError> {
+        if bytes.len() > Self::LIMIT_BYTES {
+            return Err(DecodeError::TooLong { found: bytes.len(), limit: Self::LIMIT_BYTES });
+        }
+        match bytes.split_first() {
+            None => return Err(DecodeError::Malformed),
+            Some((&UNDISCLOSED, mut value)) => {
+                check_lists(&mut value)?;
             }
-            wire::skip::<Accuracy>(rest)?;
+            Some((&Self::VERSION, value)) => Self::check_counts(value)?,
+            Some((&found, _)) => return Err(DecodeError::Version { found, known: Self::VERSION }),
         }
-        Ok(())
+        wire::decode_exact(bytes, Self::LIMIT_BYTES)
+    }
+}
+
+/// Looks at the lists of every encoding, and moves `rest` behind the last; how many policies all splits have.
+fn check_lists(rest: &mut &[u8]) -> Result<u32, DecodeError> {
+    wire::skip::<(Text<64>, Text<280>, Address, Bytes<HPKE_KEY_BYTES>, Text<200>, Bytes<65_536>)>(rest)?;
+    for _ in 0..wire::count(rest, "labels", LABELS_LIMIT)? {
+        wire::skip::<Text<64>>(rest)?;
+    }
+    wire::skip::<Text<1_000>>(rest)?;
+    let mut policies = 0;
+    for _ in 0..wire::count(rest, "splits", SPLITS_LIMIT as u32)? {
+        wire::skip::<(Text<32>, Mode, Bytes<1_048_576>, HeadDigest, BlobDigest)>(rest)?;
+        wire::skip::<(u64, TailDigest, u32, Cost, u16)>(rest)?;
+        let of_split = wire::count(rest, "policies", POLICIES_LIMIT)?;
+        for _ in 0..of_split {
+            wire::skip::<ReleasePolicy>(rest)?;
+        }
+        wire::skip::<Accuracy>(rest)?;
+        policies += of_split;
+    }
+    Ok(policies)
+}
+
+impl VersionManifest {
+    /// How a split's release under a policy was judged; none where the manifest says nothing about it.
+    pub fn graded(&self, split: SplitIndex, policy: PolicyId) -> Option<Graded> {
+        let chosen = usize::from(split.0);
+        let of_split = self.splits.get(chosen)?.policies.iter().position(|each| each.id == policy)?;
+        let before: usize = self.splits.iter().take(chosen).map(|split| split.policies.len()).sum();
+        self.disclosure.as_ref()?.grades.get(before + of_split).copied()
     }
 }
 

@@ -44,6 +44,7 @@ fn every_decoder(bytes: &[u8]) -> Result<(), TestCaseError> {
 fn honest() -> Vec<Vec<u8>> {
     let mut all = vec![
         manifest().to_wire(),
+        undisclosed().to_wire(),
         request().to_wire(),
         transcript().to_wire(),
         round_call().to_wire(),

@@ -45,7 +45,7 @@ fn hold(file: &str, found: &Value) {
 fn message<M: Message + PartialEq + std::fmt::Debug>(name: &str, value: &M) -> Value {
     let bytes = value.to_wire();
     assert_eq!(M::from_wire(&bytes).as_ref(), Ok(value), "{name}");
-    json!({ "name": name, "version": M::VERSION, "limit_bytes": M::LIMIT_BYTES, "bytes": hex::encode(bytes) })
+    json!({ "name": name, "version": bytes[0], "limit_bytes": M::LIMIT_BYTES, "bytes": hex::encode(bytes) })
 }
 
 /// For messages without `Debug`, which may hold what a person must not read in a log.
@@ -60,6 +60,7 @@ fn messages_have_the_bytes_of_their_vectors() {
     hold(
         "messages.json",
         &json!([
+            message("VersionManifest", &undisclosed()),
             message("VersionManifest", &manifest()),
             message("JobRequest", &request()),
             message("Transcript", &transcript()),
@@ -207,6 +208,7 @@ fn hashes_are_the_ones_that_other_tools_give() {
         "digests.json",
         &json!({
             "VersionManifest.hash": manifest().hash().to_string(),
+            "VersionManifest.hash of version 1": undisclosed().hash().to_string(),
             "RoundReceipt.link": round().link().to_string(),
             "BlobDigest of 'encompute'": BlobDigest::of(b"encompute").to_string(),
             "KeyDigest of 'encompute'": KeyDigest::of(b"encompute").to_string(),
@@ -308,11 +310,65 @@ fn counts() -> Vec<Defect> {
     one(of, "a label too many", "labels", manifest::LABELS_LIMIT as usize, before_labels, manifest);
     one(of, "a split too many", "splits", call::SPLITS_LIMIT, before_splits, manifest);
     one(of, "a policy too many", "policies", manifest::POLICIES_LIMIT as usize, before_policies, manifest);
+    one(of, "a grade more than policies", "grades", 1, before_grades(&disclosure()), manifest);
     let rounds = Transcript::ROUNDS_LIMIT as usize;
     one("Transcript", "a round too many", "rounds", rounds, vec![Transcript::VERSION], transcript);
     let (parts, limit) = ("parts of the evaluation key", manifest::EVALUATION_KEY_PARTS_LIMIT as usize);
     one("JobRequest", "a part too many", parts, limit, before_parts, |bytes| JobRequest::from_wire(bytes).err());
     defects
+}
+
+/// A manifest with a disclosure, up to the count of its grades.
+fn before_grades(told: &Disclosure) -> Vec<u8> {
+    let fields = &undisclosed().to_wire()[1..];
+    [&[VersionManifest::VERSION], fields, &told.report.encode(), &told.attack.encode()].concat()
+}
+
+/// Disclosures with one defect, each in a manifest that has none.
+fn disclosures() -> Vec<Defect> {
+    let (told, fields) = (disclosure(), before_grades(&disclosure()));
+    let tail = told.grades.encode();
+    let report_at = undisclosed().to_wire().len();
+    let named = |digest: BlobDigest, bytes: u32| {
+        let mut wire = fields.clone();
+        wire.splice(report_at..report_at + 36, (digest, bytes).encode());
+        [wire, tail.clone()].concat()
+    };
+    let digest = told.report.digest();
+    let old = undisclosed().to_wire();
+    let cases = [
+        ("grades for no policy", [&fields[..], &[0]].concat()),
+        ("a grade after F", [&fields[..], &[4, 5, 0, 0, 0, 0]].concat()),
+        ("a report of no bytes", named(digest, 0)),
+        ("a report longer than reports are", named(digest, disclosure::REPORT_LIMIT_BYTES + 1)),
+        ("a report without a name", named(BlobDigest::default(), 1)),
+        ("version 2 without a disclosure", [&[2], &old[1..]].concat()),
+        ("version 1 with a disclosure", [&[1], &fields[1..], &tail].concat()),
+    ];
+    let defect = |(name, bytes): (&'static str, Vec<u8>)| {
+        let error = VersionManifest::from_wire(&bytes).err().unwrap_or_else(|| panic!("{name} is accepted"));
+        Defect { of: "VersionManifest", name, bytes, error }
+    };
+    assert!(VersionManifest::from_wire(&named(digest, disclosure::REPORT_LIMIT_BYTES)).is_ok());
+    cases.into_iter().map(defect).collect()
+}
+
+#[test]
+fn a_grade_is_found_by_its_split_and_policy_and_nowhere_else() {
+    let mut told = manifest();
+    let policy = |id: u8| ReleasePolicy { id: PolicyId(id), ..told.splits[0].policies[0].clone() };
+    let (two, one) = (vec![policy(1), policy(2)], vec![policy(1)]);
+    told.splits =
+        [two, one].map(|policies| manifest::SplitManifest { policies, ..manifest().splits[0].clone() }).into();
+    let graded = |grade, millibits| Graded { grade, millibits };
+    let grades = vec![graded(Grade::A, 1), graded(Grade::D, 2), graded(Grade::C, 3)];
+    told.disclosure = Some(Disclosure { grades: grades.clone(), ..disclosure() });
+    assert_eq!(VersionManifest::from_wire(&told.to_wire()).as_ref(), Ok(&told));
+    let asked = [(0, 1), (0, 2), (1, 1), (1, 2), (2, 1), (0, 0)];
+    let found = asked.map(|(split, policy)| told.graded(SplitIndex(split), PolicyId(policy)));
+    assert_eq!(found, [Some(grades[0]), Some(grades[1]), Some(grades[2]), None, None, None]);
+    let silent = VersionManifest { disclosure: None, ..told };
+    assert_eq!(silent.graded(SplitIndex(0), PolicyId(1)), None);
 }
 
 #[test]
@@ -321,6 +377,8 @@ fn a_manifest_has_as_many_labels_splits_and_policies_as_are_allowed() {
     full.labels = vec![Text::new("class").unwrap(); manifest::LABELS_LIMIT as usize];
     full.splits[0].policies = vec![full.splits[0].policies[0].clone(); manifest::POLICIES_LIMIT as usize];
     full.splits = vec![full.splits[0].clone(); call::SPLITS_LIMIT];
+    let policies = call::SPLITS_LIMIT * manifest::POLICIES_LIMIT as usize;
+    full.disclosure = Some(Disclosure { grades: vec![disclosure().grades[0]; policies], ..disclosure() });
     assert_eq!(VersionManifest::from_wire(&full.to_wire()).as_ref(), Ok(&full));
     full.labels.push(Text::new("class").unwrap());
     let refused = VersionManifest::from_wire(&full.to_wire()).unwrap_err();
@@ -331,6 +389,7 @@ fn a_manifest_has_as_many_labels_splits_and_policies_as_are_allowed() {
 fn bytes_with_one_defect_are_refused_by_the_check_for_it() {
     let mut defects = values();
     defects.extend(counts());
+    defects.extend(disclosures());
     common("VersionManifest", &manifest(), &mut defects);
     common("JobRequest", &request(), &mut defects);
     common("Transcript", &transcript(), &mut defects);
@@ -397,7 +456,11 @@ fn the_specification_names_every_message_event_tag_and_limit() {
         ("ReleasedFeatures", manifest::ReleasedFeatures::LIMIT_BYTES),
         ("JobResult", manifest::JobResult::LIMIT_BYTES),
     ] {
-        let version = if name == "JobRequest" { JobRequest::VERSION } else { 1 };
+        let version = match name {
+            "VersionManifest" => VersionManifest::VERSION,
+            "JobRequest" => JobRequest::VERSION,
+            _ => 1,
+        };
         wants(&format!("| `{name}` | {version} | {limit} |"));
     }
     for (list, limit) in [
@@ -408,5 +471,8 @@ fn the_specification_names_every_message_event_tag_and_limit() {
         ("JobRequest.evaluation_key", manifest::EVALUATION_KEY_PARTS_LIMIT),
     ] {
         wants(&format!("| `{list}` | {limit} |"));
+    }
+    for (blob, limit) in [("report", disclosure::REPORT_LIMIT_BYTES), ("attack", disclosure::ATTACK_LIMIT_BYTES)] {
+        wants(&format!("| `{blob}` | {limit} |"));
     }
 }

@@ -1,6 +1,7 @@
 //! What creators publish, and what users' files become.
 
 use crate::{messages::canonical, target::is_one_in};
+use encompute_audit::PublishedReport;
 use encompute_head::{HeadPlan, HeadWeights, SegmentState};
 use encompute_model::preamble::{Fit, ImagePreamble, SliceNumber, TextPreamble};
 use encompute_model::{Lexicon, OnnxModel, Preamble, TailError, TailLimits, TailModel};
@@ -44,6 +45,14 @@ static ROW: LazyLock<Preamble> = LazyLock::new(|| {
 
 pub(crate) fn manifests(bytes: &[u8]) -> bool {
     canonical::<VersionManifest>(bytes)
+}
+
+/// JSON may be written in many ways: what is accepted reads as the same report when it is written again.
+pub(crate) fn reports(bytes: &[u8]) -> bool {
+    let Ok(report) = PublishedReport::from_json(bytes) else { return false };
+    let again = serde_json::to_vec(&report).expect("numbers and text; qed");
+    assert_eq!(PublishedReport::from_json(&again).ok(), Some(report));
+    true
 }
 
 /// The plans and the preamble inside a manifest.

@@ -70,6 +70,7 @@ const FILES: &[(&str, &str, &str)] = &[
     ("tails", "scripts/models/breast-cancer", "onnx"),
     ("pictures", "tests/fixtures/digits", "png"),
     ("tables", "tests/fixtures/breast-cancer", "csv"),
+    ("reports", "scripts/models/diagnoses", "json"),
 ];
 
 /// Golden messages: `(name of the message, target, the byte before it, if the target reads several kinds)`.

@@ -94,6 +94,8 @@ pub const ENVELOPES: Target = Target::new("envelopes", 4 << 10, 128, sealed::env
 /// Versions' manifests. Judged: the plans and the preamble inside.
 pub const MANIFESTS: Target =
     Target::new("manifests", 8 << 10, 1 << 10, models::manifests).judged(4, 2 << 10, models::parts);
+/// Versions' reports.
+pub const REPORTS: Target = Target::new("reports", 16 << 10, 256, models::reports);
 /// Heads' plans and weights. Judged: the layout of every round.
 pub const PLANS: Target = Target::new("plans", 8 << 10, 1 << 10, models::plans).judged(4, 256 << 10, models::layouts);
 /// Preambles. Judged: their grids, and a file read as they say.
@@ -128,6 +130,7 @@ pub const TARGETS: &[Target] = &[
     EVALUATION_KEYS,
     ENVELOPES,
     MANIFESTS,
+    REPORTS,
     PLANS,
     PREAMBLES,
     LEXICONS,

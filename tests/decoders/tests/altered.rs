@@ -106,6 +106,7 @@ withstand! {
     altered_evaluation_keys_are_refused_or_accepted_within_their_limits: EVALUATION_KEYS,
     altered_envelopes_are_refused_or_accepted_within_their_limits: ENVELOPES,
     altered_manifests_are_refused_or_accepted_within_their_limits: MANIFESTS,
+    altered_reports_are_refused_or_accepted_within_their_limits: REPORTS,
     altered_plans_are_refused_or_accepted_within_their_limits: PLANS,
     altered_preambles_are_refused_or_accepted_within_their_limits: PREAMBLES,
     altered_lexicons_are_refused_or_accepted_within_their_limits: LEXICONS,

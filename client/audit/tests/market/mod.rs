@@ -151,6 +151,7 @@ fn manifest_of(plan: &HeadPlan, head: HeadDigest) -> VersionManifest {
             policies: vec![policy],
             accuracy: Accuracy::default(),
         }],
+        disclosure: None,
     }
 }
 

@@ -9,7 +9,8 @@ use crate::{
 use encompute_chain::{Client, Fact};
 use encompute_job::market::{self, ListingError};
 pub use encompute_job::market::{
-    Listing, Quote, accuracy_json, job_json, mode_name, plancks, reason_words, stage_name,
+    Listing, Quote, disclosed_json, job_json, judged, judged_words, mode_name, plancks, policy_json, reason_words,
+    stage_name,
 };
 use encompute_networks::Token;
 use encompute_protocol::{
@@ -93,7 +94,7 @@ pub fn quote_words(quote: &Quote, token: &Token) -> String {
     rows.extend(quote.refunds().into_iter().map(|(outcome, back)| vec![outcome.to_owned(), show(back)]));
     format!(
         "{} / {} ({}), release policy {}\n  price      {} (head {}, tail {}, protocol {})\n  work       {:.1} ms estimated, {} bytes up, {} down, \
-         {} of evaluation key\n  exact      wrong with probability at most 2^-{}\n  tells      at most {:.1} bits about the input\n  accuracy   {:.2} % released, \
+         {} of evaluation key\n  exact      wrong with probability at most 2^-{}\n  tells      at most {:.1} bits about the input; {}\n  accuracy   {:.2} % released, \
          {:.2} % float, over {} held-out samples\n\n{}",
         model,
         split.name,
@@ -109,6 +110,7 @@ pub fn quote_words(quote: &Quote, token: &Token) -> String {
         split.cost.key_bytes,
         split.failure_bits,
         f64::from(policy.information_millibits) / 1000.0,
+        judged_words(quote.judged),
         f64::from(policy.accuracy.0) / 100.0,
         f64::from(split.accuracy.float.0) / 100.0,
         split.accuracy.samples,

@@ -17,7 +17,7 @@ use crate::{
     publish::{self, Publication},
 };
 use clap::{Args, Subcommand};
-use encompute_protocol::{Ratings, call::ReadSplit};
+use encompute_protocol::{Ratings, SplitIndex, SplitManifest, VersionManifest, call::ReadSplit};
 use serde_json::{Value, json};
 use std::path::PathBuf;
 
@@ -182,12 +182,8 @@ async fn list(context: &Context, common: &Common) -> Outcome {
     }
     let mut rows = vec![["version", "model", "status", "rated", "splits", "task"].map(String::from).to_vec()];
     rows.extend(listings.iter().zip(&rated).map(|(listing, ratings)| {
-        let splits: Vec<_> = listing
-            .manifest
-            .splits
-            .iter()
-            .map(|split| format!("{} ({})", split.name, market::mode_name(split.mode)))
-            .collect();
+        let splits: Vec<_> =
+            (0..).map(SplitIndex).zip(&listing.manifest.splits).map(|at| split_words(&listing.manifest, at)).collect();
         vec![
             listing.version.to_string(),
             listing.manifest.name.to_string(),
@@ -198,6 +194,13 @@ async fn list(context: &Context, common: &Common) -> Outcome {
         ]
     }));
     output::text(&output::table(&rows))
+}
+
+/// A split's name, how it runs, and the letter of its default release where there is one.
+fn split_words(manifest: &VersionManifest, (index, split): (SplitIndex, &SplitManifest)) -> String {
+    let judged = split.policies.first().and_then(|policy| market::judged(manifest, index, policy));
+    let grade = judged.map(|judged| format!(", {}", judged.grade)).unwrap_or_default();
+    format!("{} ({}{grade})", split.name, market::mode_name(split.mode))
 }
 
 async fn show(context: &Context, model: &str, common: &Common) -> Outcome {
@@ -219,7 +222,7 @@ async fn show(context: &Context, model: &str, common: &Common) -> Outcome {
         manifest.limits,
     ))?;
     for (index, split) in manifest.splits.iter().enumerate() {
-        let index = encompute_protocol::SplitIndex(u8::try_from(index).unwrap_or(u8::MAX));
+        let index = SplitIndex(u8::try_from(index).unwrap_or(u8::MAX));
         let record = market::read(&client, ReadSplit { version: listing.version, split: index }).await?;
         let tail_fee = record.map(|record| record.tail_fee).unwrap_or_default();
         output::text(&format!(
@@ -238,18 +241,12 @@ async fn show(context: &Context, model: &str, common: &Common) -> Outcome {
 
 fn listing_json(listing: &Listing, ratings: &Ratings) -> Value {
     let manifest = &listing.manifest;
-    let splits: Vec<Value> = manifest
-        .splits
-        .iter()
-        .map(|split| {
-            let policies: Vec<Value> = split
-                .policies
-                .iter()
-                .map(|policy| {
-                    json!({ "name": policy.name.as_str(), "information_bits": f64::from(policy.information_millibits) / 1000.0,
-                            "bits_per_code": policy.bits, "accuracy": market::accuracy_json(split, policy) })
-                })
-                .collect();
+    let splits: Vec<Value> = (0..)
+        .map(SplitIndex)
+        .zip(&manifest.splits)
+        .map(|(index, split)| {
+            let policies = split.policies.iter().map(|policy| market::policy_json(manifest, index, split, policy));
+            let policies: Vec<Value> = policies.collect();
             json!({
                 "name": split.name.as_str(), "mode": market::mode_name(split.mode), "head": split.head.to_string(), "features": split.features,
                 "ms": split.cost.micros as f64 / 1000.0, "cost_units": split.cost.units.0, "failure_bits": split.failure_bits,
@@ -260,7 +257,8 @@ fn listing_json(listing: &Listing, ratings: &Ratings) -> Value {
     json!({
         "version": listing.version.0, "name": manifest.name.as_str(), "status": status_name(listing.status), "task": manifest.task.as_str(),
         "hash": manifest.hash().to_string(), "creator": manifest.creator.to_string(), "labels": manifest.labels.iter().map(|label| label.as_str()).collect::<Vec<_>>(),
-        "limits": manifest.limits.as_str(), "splits": splits, "ratings": rate::ratings_json(ratings),
+        "limits": manifest.limits.as_str(), "splits": splits, "leakage": market::disclosed_json(manifest),
+        "ratings": rate::ratings_json(ratings),
     })
 }
 

@@ -58,10 +58,10 @@ impl SplitReportOf {
         if self.write {
             let text = serde_json::to_string(&value).doing(Exit::Failed, "encode JSON")? + "\n";
             output::file(&folder.join(REPORT_FILE), text.as_bytes())?;
-            output::file(&folder.join(REPORT_PAGE), page(&report)?.as_bytes())?;
+            output::file(&folder.join(REPORT_PAGE), report.html().as_bytes())?;
         }
         if let Some(path) = &self.html {
-            output::file(path, page(&report)?.as_bytes())?;
+            output::file(path, report.html().as_bytes())?;
         }
         let prices = prices(&report, common);
         match common.json {
@@ -79,10 +79,6 @@ fn measured(folder: &Path, model: &str, extent: &Extent) -> Outcome<Report> {
     let bench = Bench::open(folder).doing(Exit::Failed, &doing)?;
     let mut progress = |step: &str| output::say(&format!("  {step} …"));
     Report::build(&bench, extent, &mut publish::measuring(), &mut progress).doing(Exit::Failed, &doing)
-}
-
-fn page(report: &Report) -> Outcome<String> {
-    report.html().doing(Exit::Failed, "draw the page")
 }
 
 /// What a head's run costs on the network in use, split by split; none where no network is configured.

@@ -1,12 +1,10 @@
 //! The report as one page: no script, no network, readable on a phone and on paper.
 
 use super::{
-    Report, ReportError, SplitReport,
+    Report, SplitReport, StripRow,
     plots::{Plot, Point, Scale, escaped, svg},
 };
-use base64::{Engine, prelude::BASE64_STANDARD};
-use encompute_leakage::{ARCHIVES, Kind, REPEATS};
-use image::{ExtendedColorType, ImageEncoder, codecs::png::PngEncoder};
+use encompute_leakage::{ARCHIVES, REPEATS};
 
 const STYLE: &str = "\
 :root{color-scheme:light}\
@@ -25,7 +23,7 @@ svg{width:100%;height:auto}svg text{font:9px system-ui,sans-serif;fill:#222}.end
 @media print{body{max-width:none;font-size:11pt}section{break-inside:avoid}.wide{overflow:visible}table{font-size:8pt;white-space:normal}}";
 
 /// The whole page.
-pub fn page(report: &Report) -> Result<String, ReportError> {
+pub fn page(report: &Report) -> String {
     let model = escaped(&report.model);
     let mut out = format!(
         "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">\
@@ -43,12 +41,12 @@ pub fn page(report: &Report) -> Result<String, ReportError> {
     out.push_str(&table(report));
     out.push_str(&plots(report));
     for split in report.splits.iter().filter(|split| split.on_card) {
-        section(&mut out, report, split)?;
+        section(&mut out, report, split);
     }
     refused(&mut out, report);
     out.push_str(&limits(report));
     out.push_str("</body></html>\n");
-    Ok(out)
+    out
 }
 
 fn table(report: &Report) -> String {
@@ -135,7 +133,7 @@ fn plots(report: &Report) -> String {
     )
 }
 
-fn section(out: &mut String, report: &Report, split: &SplitReport) -> Result<(), ReportError> {
+fn section(out: &mut String, report: &Report, split: &SplitReport) {
     let found = &split.leakage;
     let similar = found.attacks.iter().map(|attack| attack.likeness.similarity()).fold(f64::NEG_INFINITY, f64::max);
     let last = found.naming.last();
@@ -157,7 +155,7 @@ fn section(out: &mut String, report: &Report, split: &SplitReport) -> Result<(),
         split.grade,
         escaped(&split.reason)
     ));
-    strip(out, split)?;
+    strip(out, split);
     attacks(out, split);
     let repeats = found.repeats.iter().map(|repeat| Point {
         x: (repeat.times as f64).log2(),
@@ -179,7 +177,6 @@ fn section(out: &mut String, report: &Report, split: &SplitReport) -> Result<(),
         out.push_str(&format!("<figure>{}<figcaption>What repeats would tell: why noise is drawn once for an input, and never again.</figcaption></figure>", svg(&plot)));
     }
     out.push_str("</section>");
-    Ok(())
 }
 
 fn attacks(out: &mut String, split: &SplitReport) {
@@ -227,32 +224,16 @@ fn attacks(out: &mut String, split: &SplitReport) {
     out.push_str("</p>");
 }
 
-/// Rows of pictures, each one PNG.
-fn strip(out: &mut String, split: &SplitReport) -> Result<(), ReportError> {
-    let strip = &split.leakage.strip;
-    let Some(Kind::Picture { channels, height, width }) = strip.kind else { return Ok(()) };
-    if !matches!(channels, 1 | 3) {
-        return Ok(());
+/// Rows of pictures.
+fn strip(out: &mut String, split: &SplitReport) {
+    if split.strip.is_empty() {
+        return;
     }
     out.push_str("<div class=\"strip\">");
-    for (name, row) in strip.names.iter().zip(&strip.rows) {
-        let side = (row.len() * width) as u32;
-        let mut pixels = vec![0u8; row.len() * width * height * channels];
-        for (at, picture) in row.iter().enumerate() {
-            for (place, value) in picture.iter().enumerate() {
-                let (channel, y, x) = (place / (height * width), place / width % height, place % width);
-                let to = ((y * row.len() + at) * width + x) * channels + channel;
-                pixels[to] = (value.clamp(0.0, 1.0) * 255.0).round() as u8;
-            }
-        }
-        let colour = if channels == 3 { ExtendedColorType::Rgb8 } else { ExtendedColorType::L8 };
-        let mut png = Vec::new();
-        PngEncoder::new(&mut png).write_image(&pixels, side, height as u32, colour).map_err(ReportError::Picture)?;
-        let data = BASE64_STANDARD.encode(&png);
-        out.push_str(&format!("<span>{name}</span><img alt=\"{name}\" src=\"data:image/png;base64,{data}\">"));
+    for StripRow { name, png } in &split.strip {
+        out.push_str(&format!("<span>{name}</span><img alt=\"{name}\" src=\"data:image/png;base64,{png}\">"));
     }
     out.push_str("</div>");
-    Ok(())
 }
 
 fn refused(out: &mut String, report: &Report) {

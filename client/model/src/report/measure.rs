@@ -5,6 +5,7 @@ use super::{
     cuts::{CutState, linear_layers},
     policy::{Listing, listing},
     slopes::FloatHead,
+    strip,
     subject::{Axis, exact_match, subject},
 };
 use crate::{
@@ -284,6 +285,7 @@ impl<'a> Measurer<'a> {
             None if on_card => leakage.reason.clone(),
             None => format!("not on the card; {}", leakage.reason),
         };
+        let strip = if on_card { strip::rows(&leakage.strip)? } else { Vec::new() };
         let exact = |_: &()| exact_match(&parts.reference, &parts.targets, &leakage.nearest);
         Ok(SplitReport {
             name: split.card.name.clone(),
@@ -317,6 +319,7 @@ impl<'a> Measurer<'a> {
             grade: leakage.grade,
             listable,
             reason,
+            strip,
             leakage,
         })
     }

@@ -11,12 +11,14 @@ mod measure;
 mod plots;
 mod policy;
 mod slopes;
+mod strip;
 mod subject;
 mod verdict;
 
 pub use cuts::{Cut, CutState};
 pub(crate) use measure::{features_of, fitted_clip, in_units_of, words};
 pub use policy::{Listing, listing};
+pub use strip::StripRow;
 pub use verdict::{Verdict, Verdicts};
 
 use crate::{
@@ -140,6 +142,8 @@ pub struct SplitReport {
     pub listable: bool,
     /// Why, or why it is no better.
     pub reason: String,
+    /// Pictures of held-out inputs and of what attackers made of them; of splits of the card, where inputs are pictures.
+    pub strip: Vec<StripRow>,
     /// Everything that was measured.
     pub leakage: Assessment,
 }
@@ -172,6 +176,9 @@ pub enum ReportError {
     /// The page's pictures could not be written.
     #[error("draw a picture of the report")]
     Picture(#[source] image::ImageError),
+    /// The report could not be written as JSON.
+    #[error("write the report as JSON")]
+    Json(#[source] serde_json::Error),
 }
 
 impl From<ImportError> for ReportError {
@@ -245,10 +252,7 @@ impl Report {
     }
 
     /// One page that needs nothing else: tables, plots and pictures.
-    ///
-    /// # Errors
-    /// [`ReportError::Picture`].
-    pub fn html(&self) -> Result<String, ReportError> {
+    pub fn html(&self) -> String {
         html::page(self)
     }
 }

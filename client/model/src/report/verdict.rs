@@ -3,10 +3,8 @@
 use super::{Extent, REPORT_FILE, Report, ReportError, SplitReport};
 use crate::bench::{Bench, Obfuscate};
 use encompute_leakage::Grade;
+use encompute_protocol::{Graded, disclosure::REPORT_LIMIT_BYTES};
 use serde::Deserialize;
-
-/// Largest report that is read.
-const REPORT_LIMIT_BYTES: u64 = 16 * 1024 * 1024;
 
 /// What a report says of one split under one policy.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -34,6 +32,9 @@ pub struct Verdicts {
     pub digest: String,
     /// Split by split, policy by policy.
     pub splits: Vec<Verdict>,
+    /// The report itself, as JSON: what is published.
+    #[serde(skip)]
+    pub report: Vec<u8>,
 }
 
 impl From<&SplitReport> for Verdict {
@@ -68,17 +69,20 @@ impl Verdicts {
         }
         progress("there is no report of this model, card and samples beside it: measuring what its splits give away");
         let report = Report::build(bench, &Extent { survey: false, ..extent }, obfuscate, progress)?;
-        Ok(Self { digest, splits: report.splits.iter().map(Verdict::from).collect() })
+        let splits = report.splits.iter().map(Verdict::from).collect();
+        Ok(Self { digest, splits, report: serde_json::to_vec(&report).map_err(ReportError::Json)? })
     }
 
     fn kept(bench: &Bench, digest: &str) -> Option<Self> {
         let path = bench.folder().join(REPORT_FILE);
         let length = std::fs::metadata(&path).ok()?.len();
-        let bytes = (length <= REPORT_LIMIT_BYTES).then(|| std::fs::read(&path).ok())??;
+        let bytes = (length <= u64::from(REPORT_LIMIT_BYTES)).then(|| std::fs::read(&path).ok())??;
         let mut kept: Self = serde_json::from_slice(&bytes).ok()?;
         kept.splits.retain(|verdict| verdict.on_card);
         let wanted: usize = bench.card().splits.iter().map(|split| split.policies.len()).sum();
-        (kept.digest == digest && kept.splits.len() == wanted).then_some(kept)
+        let fits = kept.digest == digest && kept.splits.len() == wanted;
+        kept.report = bytes;
+        fits.then_some(kept)
     }
 
     /// The first that may not be listed; one of grade D may be where its creator says so.
@@ -87,20 +91,20 @@ impl Verdicts {
         self.splits.iter().find(|verdict| !(verdict.listable && consented(verdict)))
     }
 
-    /// The letters, for what a version says of its limits: `features-16 (balanced B, private A)`.
-    pub fn words(&self) -> String {
-        let mut words = String::new();
-        let mut before = None;
-        for Verdict { name, policy, grade, .. } in &self.splits {
-            let begin = match before {
-                Some(same) if same == name => ", ".to_owned(),
-                Some(_) => format!("), {name} ("),
-                None => format!("{name} ("),
-            };
-            words += &format!("{begin}{policy} {grade}");
-            before = Some(name);
-        }
-        words + if before.is_some() { ")" } else { "" }
+    /// What the report says of a split under a policy, as a manifest has it; none where it says nothing of it.
+    pub fn graded(&self, split: &str, policy: &str) -> Option<Graded> {
+        let found = self.splits.iter().find(|verdict| verdict.name == split && verdict.policy == policy)?;
+        Some(Graded { grade: as_published(found.grade), millibits: (found.bits * 1_000.0).ceil() as u32 })
+    }
+}
+
+fn as_published(grade: Grade) -> encompute_protocol::Grade {
+    match grade {
+        Grade::A => encompute_protocol::Grade::A,
+        Grade::B => encompute_protocol::Grade::B,
+        Grade::C => encompute_protocol::Grade::C,
+        Grade::D => encompute_protocol::Grade::D,
+        Grade::F => encompute_protocol::Grade::F,
     }
 }
 
@@ -110,18 +114,22 @@ mod tests {
 
     fn verdict(name: &str, policy: &str, grade: Grade) -> Verdict {
         let (name, policy, reason) = (name.to_owned(), policy.to_owned(), String::new());
-        Verdict { name, policy, on_card: true, grade, bits: 4.0, listable: grade != Grade::F, reason }
+        Verdict { name, policy, on_card: true, grade, bits: 4.000_5, listable: grade != Grade::F, reason }
     }
 
     #[test]
-    fn letters_are_told_split_by_split() {
+    fn grades_are_told_split_by_split_and_f_is_refused() {
         let splits = vec![
             verdict("late", "balanced", Grade::D),
             verdict("late", "private", Grade::A),
             verdict("early", "balanced", Grade::F),
         ];
-        let verdicts = Verdicts { digest: String::new(), splits };
-        assert_eq!(verdicts.words(), "late (balanced D, private A), early (balanced F)");
+        let verdicts = Verdicts { digest: String::new(), splits, report: Vec::new() };
+        let asked = [("late", "balanced"), ("late", "private"), ("early", "balanced"), ("early", "private")];
+        let found = asked.map(|(split, policy)| verdicts.graded(split, policy));
+        let graded = |grade| Some(Graded { grade, millibits: 4_001 });
+        use encompute_protocol::Grade as Published;
+        assert_eq!(found, [graded(Published::D), graded(Published::A), graded(Published::F), None]);
         let refused = |list_grade_d| verdicts.refused(list_grade_d).map(|verdict| verdict.name.as_str());
         assert_eq!([refused(true), refused(false)], [Some("early"), Some("late")]);
     }

@@ -211,7 +211,7 @@ describe("the page", { timeout: 20 * patience }, () => {
     await context.close();
   });
 
-  test("finds models by word and kind, and sorts them", async () => {
+  test("finds models by word, kind and grade, sorts them, and shows what their creators measured", async () => {
     const { page, complaints, context } = await visitor();
     await page.goto(market.url);
     await page.getByRole("heading", { name: "digits" }).waitFor();
@@ -226,8 +226,18 @@ describe("the page", { timeout: 20 * patience }, () => {
     await page.getByLabel("Search").fill("handwritten");
     assert.deepEqual(await names(), ["digits"]);
     await page.getByRole("link", { name: "digits", exact: true }).click();
-    await page.getByText("who stands in with").waitFor();
-    await shoot(page, "model-digits");
+    await page.getByText("the creator's report").click();
+    await page.getByText("What the creator could rebuild").click();
+    const report = JSON.parse(readFileSync(join(root, "scripts/models/digits/report.json"), "utf8"));
+    const rows = report.splits[0].strip.length;
+    assert.ok(rows >= 2, "originals and at least one attack");
+    await page.waitForFunction((rows) => {
+      const painted = [...document.querySelectorAll(".strip canvas")].filter(({ width }) => width > 100 && width !== 300);
+      return painted.length === rows;
+    }, rows);
+    const points = await page.locator(".plot").first().locator("circle").count();
+    assert.equal(points, report.splits.length);
+    await shoot(page, "report");
     await accessible(page);
     assert.deepEqual(complaints, []);
     await context.close();

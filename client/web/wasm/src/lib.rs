@@ -13,6 +13,7 @@ mod input;
 mod market;
 mod page;
 mod parties;
+mod report;
 mod run;
 mod wallet;
 mod watch;

@@ -9,7 +9,7 @@ use encompute_audit::{Judge, audit_job};
 use encompute_host::clock;
 use encompute_job::{
     gather,
-    market::{self, Listing, ListingError, accuracy_json, job_json, mode_name, plancks},
+    market::{self, Listing, ListingError, job_json, mode_name, plancks, policy_json},
 };
 use encompute_model::Preamble;
 use encompute_protocol::{
@@ -171,20 +171,11 @@ impl Page {
     async fn listing_json(&self, listing: &Listing) -> Outcome<Value> {
         let Listing { version, manifest, .. } = listing;
         let preamble = Preamble::from_wire(manifest.preamble.as_slice()).told()?;
-        let limits = manifest.limits.as_str();
         let mut splits = Vec::new();
         for (index, split) in (0..).map(SplitIndex).zip(&manifest.splits) {
             let quoted = self.client.read(QuoteJob { version: *version, split: index }).await.told()?;
-            let policies: Vec<Value> = split
-                .policies
-                .iter()
-                .map(|policy| {
-                    json!({ "name": policy.name.as_str(), "bits_per_code": policy.bits,
-                            "information_bits": f64::from(policy.information_millibits) / 1000.0,
-                            "grade": market::grade(limits, split.name.as_str(), policy.name.as_str()),
-                            "accuracy": accuracy_json(split, policy) })
-                })
-                .collect();
+            let policies = split.policies.iter().map(|policy| policy_json(manifest, index, split, policy));
+            let policies: Vec<Value> = policies.collect();
             splits.push(json!({
                 "name": split.name.as_str(), "mode": mode_name(split.mode), "features": split.features,
                 "ms": split.cost.micros as f64 / 1000.0, "failure_bits": split.failure_bits,
@@ -201,7 +192,7 @@ impl Page {
         Ok(json!({
             "version": version.0, "name": manifest.name.as_str(), "task": manifest.task.as_str(),
             "creator": manifest.creator.to_string(), "bond": record.map(|(record, _)| plancks(record.bond)),
-            "limits": limits,
+            "limits": manifest.limits.as_str(), "report": manifest.disclosure.is_some(),
             "labels": manifest.labels.iter().map(|label| label.as_str()).collect::<Vec<_>>(),
             "input": input::kind(&preamble), "splits": splits,
         }))

@@ -3,6 +3,7 @@
 
 mod attested;
 mod disputes;
+mod manifests;
 
 pub use attested::*;
 pub use disputes::*;
@@ -15,6 +16,7 @@ use encompute_protocol::{
     statement::*,
     *,
 };
+pub use manifests::*;
 
 pub fn b32(byte: u8) -> [u8; 32] {
     core::array::from_fn(|at| byte.wrapping_add(at as u8))
@@ -117,44 +119,6 @@ pub fn head_key() -> HeadKeyStatement {
         version: VersionId(5),
         manifest: VersionHash(b32(8)),
         split: SplitIndex(1),
-    }
-}
-
-pub fn manifest() -> VersionManifest {
-    let policy = ReleasePolicy {
-        id: PolicyId(1),
-        name: text("balanced"),
-        clip: 4_096,
-        sigma_milli: 1_500,
-        step: 16,
-        bits: 8,
-        information_millibits: 12_345,
-        accuracy: BasisPoints(9_700),
-    };
-    let split = SplitManifest {
-        name: text("dense-3"),
-        mode: Mode::Rounds,
-        plan: Bytes::new(vec![1, 2, 3]).unwrap(),
-        head: HeadDigest(b32(9)),
-        sealed_weights: BlobDigest(b32(20)),
-        sealed_weights_bytes: 54_321,
-        tail: TailDigest(b32(11)),
-        features: 16,
-        cost: Cost { units: CostUnits(42), micros: 7_000, bytes_up: 30_000, bytes_down: 20_000, key_bytes: 0 },
-        failure_bits: 140,
-        policies: vec![policy],
-        accuracy: Accuracy { samples: 1_000, float: BasisPoints(9_810), quantised: BasisPoints(9_805) },
-    };
-    VersionManifest {
-        name: text("digits"),
-        task: text("Which digit is written."),
-        creator: Address(b20(21)),
-        creator_key: Bytes::new(vec![22; HPKE]).unwrap(),
-        creator_url: text("http://127.0.0.1:4000"),
-        preamble: Bytes::new(vec![4, 5]).unwrap(),
-        labels: vec![text("zero"), text("one")],
-        limits: text("Not for handwriting other than digits."),
-        splits: vec![split],
     }
 }
 

@@ -3,7 +3,7 @@
 import type { Ask, Signed, Tell } from "./messages";
 import { signByWallet } from "./wallets";
 import type {
-  About, Account, Ending, Job, JobEvent, JobLine, Mine, Model, Pace, Party, Quote, Report, Said, Shape, WorkerRecord,
+  About, Account, Ending, Job, JobEvent, JobLine, Mine, Model, Pace, Party, PublishedReport, Quote, Report, Said, Shape, WorkerRecord,
 } from "./types";
 
 interface Waiting {
@@ -71,6 +71,7 @@ export const api = {
   quote: (version: number, split: string, policy: string) => json<Quote>("quote", [version, split, policy]),
   jobs: (limit: number) => json<JobLine[]>("jobs", [limit]),
   job: (id: number) => json<Job>("job", [id]),
+  report: (version: number) => json<PublishedReport | null>("report", [version]),
   paces: () => json<Pace[]>("paces"),
   workers: () => json<WorkerRecord[]>("workers"),
   party: (address: string) => json<Party>("party", [address]),

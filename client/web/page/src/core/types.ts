@@ -22,6 +22,8 @@ export interface Policy {
   information_bits: number;
   /** By the creator's own report: A to F. */
   grade: string | null;
+  /** What a release tells at most, by the same report. */
+  grade_bits: number | null;
   accuracy: Accuracy;
 }
 
@@ -52,6 +54,8 @@ export interface Model {
   creator: string;
   bond: string | null;
   limits: string;
+  /** Whether its creator published what was measured. */
+  report: boolean;
   labels: string[];
   input: Input;
   splits: Split[];
@@ -219,4 +223,29 @@ export interface Said {
   to: number;
   events: Happening[];
   unread: number;
+}
+
+export interface ReportedSplit {
+  name: string;
+  policy: string;
+  on_card: boolean;
+  depth: number;
+  ms: number;
+  bytes_up: number;
+  bytes_down: number;
+  released_accuracy: number;
+  bits: number;
+  reid_10k: number;
+  reid_at_most: boolean;
+  grade: string;
+  reason: string;
+  strip: { name: string; png: string }[];
+  leakage: { above_floor: number };
+}
+
+/** What a creator measured of every split. */
+export interface PublishedReport {
+  population: string;
+  float: { share: number; samples: number };
+  splits: ReportedSplit[];
 }

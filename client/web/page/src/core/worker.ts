@@ -73,6 +73,7 @@ const methods: Record<string, Method> = {
   quote: ([version, split, policy]) => market().quote(version as number, split as string, policy as string),
   jobs: ([limit]) => market().jobs(limit as number),
   job: ([id]) => market().job(BigInt(id as number)),
+  report: ([version]) => market().report(version as number),
   paces: () => market().paces(),
   workers: () => market().workers(),
   party: ([address]) => market().party(address as string),

@@ -8,6 +8,7 @@ import { Choices } from "../parts/Choices";
 import { Entry, Fault } from "../parts/Entry";
 import { FileEntry } from "../parts/FileEntry";
 import { Price } from "../parts/Price";
+import { Report } from "../parts/Report";
 
 /** One model: read about it, give it a file, choose how, see the price, buy. */
 export function ModelPage({ version }: { version: number }) {
@@ -53,6 +54,12 @@ export function ModelPage({ version }: { version: number }) {
         <h2>2. Where the model is cut, and how much may be told</h2>
         <Choices model={model} chosen={chosen.value} onChoose={(now) => (chosen.value = now)} />
       </section>
+      {model.report && (
+        <details class="group">
+          <summary>What each choice costs, answers and gives away: the creator's report</summary>
+          <Report version={version} split={split} policy={policy} />
+        </details>
+      )}
       <section class="card">
         <h2>3. Price, and what comes back</h2>
         {quote.value ? <Price quote={quote.value} /> : <p role="status">Asking the contract…</p>}
