@@ -13,6 +13,7 @@ mod named;
 mod npz;
 mod output;
 mod plot;
+mod preview;
 mod publish;
 mod rail;
 mod supervise;

@@ -13,7 +13,8 @@ use crate::{
 use encompute_chain::{Account, Client, Signer};
 use encompute_envelope::{ContentKey, lock};
 use encompute_model::{
-    Bench, BenchError, BenchSplit, Package, Publication as Sealed, card::PreambleCard, report::Verdicts,
+    Bench, BenchError, BenchSplit, Package, Publication as Sealed, PublishedAttack, card::PreambleCard,
+    report::Verdicts,
 };
 use encompute_networks::{Network, Token};
 use encompute_protocol::{
@@ -45,6 +46,8 @@ pub struct Publication {
     pub bond: Plancks,
     /// Whether splits of grade D are listed, too.
     pub list_grade_d: bool,
+    /// Whether buyers get the best linear attack, to try it.
+    pub publish_attack: bool,
 }
 
 /// A version that is ready to be sent.
@@ -54,6 +57,7 @@ pub struct Prepared {
     keys: Vec<ContentKey>,
     package: Package,
     verdicts: Verdicts,
+    attack: Option<Vec<u8>>,
     vault: Vault,
     tail_fee: Plancks,
     bond: Plancks,
@@ -105,16 +109,27 @@ impl Publication {
             sealed.push(bytes);
             keys.push(key);
         }
+        let attack = match self.publish_attack {
+            true => Some(attack(&self.folder, &doing)?),
+            false => None,
+        };
         let publication = Sealed {
             creator,
             creator_key: key.public().to_bytes().to_vec(),
             creator_url: self.creator_url.clone(),
             sealed_weights: sealed.iter().map(|bytes| (BlobDigest::of(bytes), bytes.len() as u64)).collect(),
-            disclosure: Some(package.disclosure(&verdicts, None).doing(Exit::Failed, &doing)?),
+            disclosure: Some(package.disclosure(&verdicts, attack.as_deref()).doing(Exit::Failed, &doing)?),
         };
         let manifest = package.manifest(&publication).doing(Exit::Failed, &doing)?;
-        Ok(Prepared { manifest, sealed, keys, package, verdicts, vault, tail_fee, bond: self.bond })
+        Ok(Prepared { manifest, sealed, keys, package, verdicts, attack, vault, tail_fee, bond: self.bond })
     }
+}
+
+/// What buyers may try, in bytes.
+fn attack(folder: &Path, doing: &str) -> Outcome<Vec<u8>> {
+    let bench = Bench::open(folder).doing(Exit::Failed, doing)?;
+    let learnt = PublishedAttack::learn(&bench, &mut measuring());
+    Ok(learnt.doing(Exit::Failed, &format!("{doing}: learn the attack that buyers may try"))?.to_wire())
 }
 
 impl Prepared {
@@ -132,7 +147,12 @@ impl Prepared {
             .add(&VersionMaterial { manifest: self.manifest.clone(), splits })
             .doing(Exit::Failed, "keep the version's secrets")?;
         // The manifest last: whoever finds it finds what it names.
-        let open = self.package.preamble_blob.into_iter().chain([self.verdicts.report, self.manifest.to_wire()]);
+        let open = self
+            .package
+            .preamble_blob
+            .into_iter()
+            .chain(self.attack)
+            .chain([self.verdicts.report, self.manifest.to_wire()]);
         for bytes in self.sealed.into_iter().chain(open) {
             let put = blobs.put(bytes.into()).await;
             put.map_err(|error| Failure::of(exit_of_store(error.class()), "upload", &error))?;
@@ -214,6 +234,9 @@ impl Prepared {
                 ));
             }
         }
+        if let Some(attack) = &self.attack {
+            lines.push(format!("  buyers may try an attack on their own input, {:.0} KB", attack.len() as f64 / 1e3));
+        }
         lines.join("\n")
     }
 }
@@ -258,6 +281,8 @@ pub async fn publish_all(
             bond,
             // A development market is for trying: what is listed says its grade.
             list_grade_d: true,
+            // An attack on a text is none that anybody could look at.
+            publish_attack: !matches!(card.preamble, PreambleCard::Text(_)),
         };
         published.push(publication.prepare(account.address(), &network.token).await?.send(&account, &blobs).await?.1);
     }

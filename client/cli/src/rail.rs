@@ -1,6 +1,6 @@
 //! The stage rail: what a job is doing, as it does it, on stderr.
 
-use crate::commands::market::stage_name;
+use crate::{commands::market::stage_name, preview::Preview};
 use encompute_job::{Step, Watch};
 use encompute_protocol::{BlockNumber, JobId, Stage};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -20,6 +20,7 @@ pub struct Rail {
     stages: Vec<(Stage, BlockNumber)>,
     head_committed: Option<Duration>,
     requested: Option<Duration>,
+    preview: Option<Preview>,
 }
 
 impl Rail {
@@ -33,7 +34,13 @@ impl Rail {
             stages: Vec::new(),
             head_committed: None,
             requested: None,
+            preview: None,
         }
+    }
+
+    /// Shows this before anything is sent.
+    pub fn shows(&mut self, preview: Option<Preview>) {
+        self.preview = preview;
     }
 
     /// Milliseconds per step, and from the request to the head's commitment.
@@ -129,6 +136,15 @@ impl Watch for Rail {
             Some(spinner) => spinner.set_message(format!("{}: round {done} of {rounds}", words(Step::Rounds))),
             None => self.line(&format!("          round {done} of {rounds}")),
         }
+    }
+
+    async fn consents(&mut self, codes: &[i16]) -> bool {
+        let Some(preview) = &self.preview else { return true };
+        // Nothing turns where somebody reads and answers.
+        if let Some(spinner) = self.spinner.take() {
+            spinner.finish_and_clear();
+        }
+        preview.consents(codes).await
     }
 
     fn stage(&mut self, job: JobId, stage: Stage, since: BlockNumber, deadline: BlockNumber) {

@@ -124,6 +124,9 @@ impl<M: SubmitJob> Runner<M> {
         let context = ReleaseContext { version: manifest.hash(), split: terms.split, policy: terms.policy };
         let identity = InputIdentity::from_bytes(journal.record().identity);
         let released = self.releaser.release(&features, &identity, &context, &policy).map_err(JobError::Release)?;
+        if !watch.consents(&released.codes).await {
+            return Err(JobError::Declined(job));
+        }
         watch.released(&released.codes);
         let message = ReleasedFeatures { job, policy: terms.policy, codes: released.codes };
         let sealing = |found: String| JobError::Crypto { doing: "seal the features", found };

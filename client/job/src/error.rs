@@ -141,6 +141,9 @@ pub enum JobError {
         /// Why it failed.
         found: String,
     },
+    /// The user saw what would be sent, and did not send it.
+    #[error("nothing was sent to the creator of job {0}")]
+    Declined(JobId),
     /// The release was refused for privacy.
     #[error("the release was refused")]
     Release(#[source] encompute_release::ReleaseError),

@@ -272,6 +272,9 @@ pub async fn quote(
     })
 }
 
+/// The ending of a job whose user sends no features, in [`Quote::refunds`].
+pub const STOPPED: &str = "stopped after the head, or never sent features";
+
 impl Quote {
     /// As `--json` has it.
     pub fn json(&self) -> Value {
@@ -307,10 +310,7 @@ impl Quote {
             ("settled", Plancks::ZERO),
             ("no worker, cancelled in time, version revoked", total),
             ("worker failed (and half of its slashed stake)", total),
-            (
-                "stopped after the head, or never sent features",
-                total.checked_sub(sum(&[head, stop, fee])).unwrap_or_default(),
-            ),
+            (STOPPED, total.checked_sub(sum(&[head, stop, fee])).unwrap_or_default()),
             ("creator failed (head fee from its bond)", sum(&[head, tail, protocol, tip])),
             ("head found wrong by a committee (and half of the worker's stake)", total),
             (

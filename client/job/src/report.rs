@@ -56,6 +56,11 @@ pub trait Watch {
     fn uploaded(&mut self, _done: usize, _blobs: usize) {}
     /// Round `done` of `rounds` has been decrypted.
     fn round(&mut self, _done: usize, _rounds: usize) {}
+    /// Whether these codes, which the releaser has given, may go to the creator. `false` ends the run before anything is
+    /// sent.
+    fn consents(&mut self, _codes: &[i16]) -> impl Future<Output = bool> + Send {
+        core::future::ready(true)
+    }
     /// These codes go to the creator: all that it will see of the input, and nothing that was not released.
     fn released(&mut self, _codes: &[i16]) {}
     /// The job stands here since this block; the next actor is late after `deadline`.

@@ -41,7 +41,7 @@ mod sample;
 mod solve;
 
 pub use assess::{ARCHIVES, Assessment, AttackFigures, Bits, Plan, REPEATS, Repeat, Strip, assess};
-pub use attack::{decoder::DecoderBudget, gradient::Slopes};
+pub use attack::{decoder::DecoderBudget, gradient::Slopes, linear::LinearAttack};
 pub use channel::{Channel, clipped};
 pub use floor::{Floors, floors};
 pub use grade::{BITS_LIMIT, Grade, Graded, grade};

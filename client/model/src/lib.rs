@@ -24,6 +24,7 @@
 //! assert!(preamble.read(b"not a picture").is_err());
 //! ```
 
+pub mod attack;
 #[cfg(feature = "bench")]
 pub mod bench;
 #[cfg(feature = "bench")]
@@ -58,6 +59,7 @@ pub mod sentence;
 #[cfg(feature = "bench")]
 pub mod tail;
 
+pub use attack::{LinearMap, PublishedAttack};
 pub use lexicon::{Lexicon, LexiconError, Sentence};
 pub use preamble::{InputGrid, Preamble, PreambleError, Reader, Reading, Tensor};
 #[cfg(feature = "bench")]

@@ -131,12 +131,18 @@ fn check_lists(rest: &mut &[u8]) -> Result<u32, DecodeError> {
 }
 
 impl VersionManifest {
-    /// How a split's release under a policy was judged; none where the manifest says nothing about it.
-    pub fn graded(&self, split: SplitIndex, policy: PolicyId) -> Option<Graded> {
+    /// Where a split's release under a policy stands among all of the version's, in the manifest's order: policies of
+    /// earlier splits counted.
+    pub fn release_index(&self, split: SplitIndex, policy: PolicyId) -> Option<usize> {
         let chosen = usize::from(split.0);
         let of_split = self.splits.get(chosen)?.policies.iter().position(|each| each.id == policy)?;
         let before: usize = self.splits.iter().take(chosen).map(|split| split.policies.len()).sum();
-        self.disclosure.as_ref()?.grades.get(before + of_split).copied()
+        Some(before + of_split)
+    }
+
+    /// How a split's release under a policy was judged; none where the manifest says nothing about it.
+    pub fn graded(&self, split: SplitIndex, policy: PolicyId) -> Option<Graded> {
+        self.disclosure.as_ref()?.grades.get(self.release_index(split, policy)?).copied()
     }
 }
 

@@ -4,7 +4,7 @@ use crate::{messages::canonical, target::is_one_in};
 use encompute_audit::PublishedReport;
 use encompute_head::{HeadPlan, HeadWeights, SegmentState};
 use encompute_model::preamble::{Fit, ImagePreamble, SliceNumber, TextPreamble};
-use encompute_model::{Lexicon, OnnxModel, Preamble, TailError, TailLimits, TailModel};
+use encompute_model::{Lexicon, OnnxModel, Preamble, PublishedAttack, TailError, TailLimits, TailModel};
 use encompute_protocol::wire::Message;
 use encompute_protocol::{BlobDigest, VersionManifest};
 use image::ImageReader;
@@ -164,6 +164,21 @@ fn is_large(bytes: &[u8]) -> bool {
     let reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format();
     let sides = reader.ok().and_then(|reader| reader.into_dimensions().ok());
     sides.is_some_and(|(width, height)| width.max(height) > SIDE_PIXELS)
+}
+
+/// Attacks that creators publish.
+pub(crate) fn attacks(bytes: &[u8]) -> bool {
+    canonical::<PublishedAttack>(bytes)
+}
+
+/// An attack, tried.
+pub(crate) fn rebuilds(bytes: &[u8]) {
+    if let Ok(attack) = PublishedAttack::from_wire(bytes) {
+        for map in (0..attack.releases()).filter_map(|index| attack.release(index)) {
+            let rebuilt = map.rebuilt(&vec![-7; map.features()]);
+            assert_eq!(rebuilt.map(|values| values.len()), Some(map.usual_errors().len()));
+        }
+    }
 }
 
 /// Users' table rows, as the breast-cancer model reads them.

@@ -109,6 +109,8 @@ pub const PICTURES: Target = Target::new("pictures", 4 << 10, 512 << 10, models:
 pub const SCANS: Target = Target::new("scans", 16 << 10, 640 << 10, models::scans);
 /// Users' table rows, as the breast-cancer model reads them.
 pub const TABLES: Target = Target::new("tables", 2 << 10, 256, models::tables);
+/// Attacks that creators publish for buyers to try. Judged: tried.
+pub const ATTACKS: Target = Target::new("attacks", 4 << 10, 64, models::attacks).judged(4, 256, models::rebuilds);
 /// Creators' models. Judged: cut after every node that may be one.
 pub const ONNX: Target = Target::new("onnx", 4 << 10, 4 << 10, models::onnx).judged(4, 4 << 10, models::cuts);
 /// Tails up to the inference engine. Judged: loaded and run.
@@ -137,6 +139,7 @@ pub const TARGETS: &[Target] = &[
     PICTURES,
     SCANS,
     TABLES,
+    ATTACKS,
     ONNX,
     TAILS,
 ];

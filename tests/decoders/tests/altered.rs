@@ -113,6 +113,7 @@ withstand! {
     altered_pictures_are_refused_or_accepted_within_their_limits: PICTURES,
     altered_scans_are_refused_or_accepted_within_their_limits: SCANS,
     altered_tables_are_refused_or_accepted_within_their_limits: TABLES,
+    altered_attacks_are_refused_or_accepted_within_their_limits: ATTACKS,
     altered_onnx_are_refused_or_accepted_within_their_limits: ONNX,
     altered_tails_are_refused_or_accepted_within_their_limits: TAILS,
 }

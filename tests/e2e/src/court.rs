@@ -5,16 +5,18 @@ use encompute_drill::{
     Outcome,
     judge::{Parties, judge},
 };
-use encompute_envelope::RecipientSecret;
+use encompute_envelope::{Context, RecipientSecret, Subject};
 use encompute_job::Journal;
 use encompute_kit::{Between, Habits, Liar, Ran, Running, Services, signal};
 use encompute_lifecycle::ReceiptFacts;
 use encompute_protocol::{
     BlobDigest, Blocks, JobId, JobProgress, JobTerms, Plancks, Receipt, Windows,
     call::{CommitHead, PokeJob, ReadCounts, ReadJob, ReadSplit, ReadVersion, ReadWorker},
+    manifest::ReleasedFeatures,
     signing::SigningKey,
+    wire::Message,
 };
-use encompute_store::GatewayClient;
+use encompute_store::{Blobs, ByteLimit, GatewayClient};
 use std::{
     path::{Path, PathBuf},
     process::Command,
@@ -90,6 +92,39 @@ impl Court {
     /// The user's command that buys a run, started.
     pub fn submit(&self) -> Running {
         Running::of(self.command(&["job", "submit", "--model", self.model, "--input", self.input]))
+    }
+
+    /// The same with more options.
+    pub fn submit_with(&self, more: &[&str]) -> Running {
+        let submit = ["job", "submit", "--model", self.model, "--input", self.input];
+        Running::of(self.command(&[&submit[..], more].concat()))
+    }
+
+    /// A new version of the model with the attack on it, which buyers get from now on.
+    ///
+    /// # Panics
+    /// If it is not published.
+    pub fn publish_attack(&self) {
+        let (folder, vault) = (format!("scripts/models/{}", self.model), self.services.home().join("creator-1"));
+        let url = self.liar(Between::CreatorAndWorker).url();
+        let publish = ["model", "publish", &folder, "--publish-attack", "--creator-url", &url, "--suri", "//Charlie"];
+        let vault = ["--vault", vault.to_str().unwrap()];
+        Running::of(self.services.encompute("creator", &[&publish[..], &vault].concat())).finish().done();
+    }
+
+    /// The codes that were released, as only the creator may have them in clear.
+    ///
+    /// # Panics
+    /// If the job has no features that open.
+    pub async fn codes(&self, job: JobId) -> Vec<i16> {
+        let digest = self.job(job).await.1.features.unwrap();
+        let sealed = self.store().get(digest, ByteLimit(1 << 20)).await.unwrap();
+        let client = self.services.client();
+        let subject = Subject::Features { job };
+        let context = Context { genesis: client.genesis(), contract: client.contract().unwrap(), subject };
+        let opened =
+            encompute_envelope::open(&self.creators_key(), &context, &sealed, ReleasedFeatures::LIMIT_BYTES).unwrap();
+        ReleasedFeatures::from_wire(&opened).unwrap().codes
     }
 
     /// The user's command that goes on with a job, started.

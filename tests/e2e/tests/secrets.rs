@@ -3,14 +3,12 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use encompute_e2e::{Court, DIGIT, Secrets, files};
-use encompute_envelope::{Context, Subject};
 use encompute_kit::{
     Asked,
     Between::{GatewayAndCreator, WorkerAndClient},
     Lie, Ran, root, signal,
 };
-use encompute_protocol::{JobId, Stage, manifest::ReleasedFeatures, wire::Message};
-use encompute_store::{Blobs, ByteLimit};
+use encompute_protocol::{JobId, Stage};
 use std::{
     collections::BTreeSet,
     os::unix::fs::PermissionsExt,
@@ -88,15 +86,7 @@ async fn abort(court: &mut Court, service: &str) {
 
 /// The numbers that were released, as only the creator may have them in clear.
 async fn released(court: &Court, job: JobId) -> Vec<u8> {
-    let digest = court.job(job).await.1.features.unwrap();
-    let sealed = court.store().get(digest, ByteLimit(1 << 20)).await.unwrap();
-    let client = court.services.client();
-    let subject = Subject::Features { job };
-    let context = Context { genesis: client.genesis(), contract: client.contract().unwrap(), subject };
-    let opened =
-        encompute_envelope::open(&court.creators_key(), &context, &sealed, ReleasedFeatures::LIMIT_BYTES).unwrap();
-    let codes = ReleasedFeatures::from_wire(&opened).unwrap().codes;
-    codes.iter().flat_map(|code| code.to_le_bytes()).collect()
+    court.codes(job).await.iter().flat_map(|code| code.to_le_bytes()).collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]

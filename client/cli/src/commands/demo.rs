@@ -11,7 +11,9 @@ use crate::{
     },
     context::Context,
     failure::{Doing, Exit, Failure, Outcome, exit_of_chain},
-    output, publish,
+    output,
+    preview::Wish,
+    publish,
     rail::Rail,
 };
 use clap::Args;
@@ -195,6 +197,7 @@ impl Demo {
             case: None,
             dry_run: false,
             slice: None,
+            look: Wish { preview: None, yes: true },
             no_accept: false,
             patience: 600,
         };

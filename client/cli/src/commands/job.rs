@@ -10,6 +10,7 @@ use crate::{
     context::{Context, under},
     failure::{Doing, Exit, Failure, Outcome, exit_of_chain},
     input, output,
+    preview::Wish,
     rail::Rail,
 };
 use clap::{Args, Subcommand};
@@ -118,6 +119,9 @@ pub struct Submit {
     /// How long to follow the job before leaving it to `job resume`
     #[arg(long, default_value_t = 600, value_name = "SECONDS")]
     pub patience: u64,
+    /// Whether to look before sending
+    #[command(flatten)]
+    pub look: Wish,
 }
 
 /// One job.
@@ -210,7 +214,7 @@ pub fn job_failure(error: &JobError) -> Failure {
         | JobError::Shape { .. }
         | JobError::Result { .. }
         | JobError::Trust(_) => Exit::Verification,
-        JobError::Release(_) | JobError::Policy(_) => Exit::Privacy,
+        JobError::Release(_) | JobError::Policy(_) | JobError::Declined(_) => Exit::Privacy,
         JobError::TimedOut { .. } | JobError::Unfinished { .. } => Exit::TimedOut,
         JobError::Input { .. } | JobError::NoTail(_) | JobError::Parameters { .. } => Exit::Usage,
         JobError::Case(encompute_job::CaseError::NotNeeded | encompute_job::CaseError::Sets { .. }) => Exit::Usage,
@@ -224,6 +228,9 @@ pub fn job_failure(error: &JobError) -> Failure {
         JobError::Unfinished { job, .. } => {
             failure.hint(format!("the worker is paid for its head; take the rest back: encompute job cancel {job}"))
         }
+        JobError::Declined(job) => failure.hint(format!(
+            "take back what is not spent: encompute job cancel {job}; or send after all: encompute job resume {job}"
+        )),
         JobError::Submit { source, .. } if source.class() == Class::Refused => {
             failure.hint("see what it costs: encompute job quote")
         }
@@ -272,6 +279,7 @@ impl Submit {
         if self.dry_run {
             return Ok((None, listing));
         }
+        rail.shows(self.look.prepare(context, &listing, (split, PolicyId(policy.id.0)), &tensor).await?);
         let account = client.signed_by(context.signer(&self.identity)?);
         let runner = runner(context, account, !self.no_accept)?;
         let order = Order {

@@ -9,8 +9,8 @@ use crate::{
 use encompute_chain::{Client, Fact};
 use encompute_job::market::{self, ListingError};
 pub use encompute_job::market::{
-    Listing, Quote, disclosed_json, job_json, judged, judged_words, mode_name, plancks, policy_json, reason_words,
-    stage_name,
+    Listing, Quote, STOPPED, disclosed_json, job_json, judged, judged_words, mode_name, plancks, policy_json,
+    reason_words, stage_name,
 };
 use encompute_networks::Token;
 use encompute_protocol::{

@@ -101,6 +101,10 @@ pub struct Publish {
     /// List splits of grade D, too: whoever holds an archive with an input in it finds it more often than not
     #[arg(long)]
     list_grade_d: bool,
+    /// Publish the best linear attack on each release, so that buyers see on their own input what it comes to before they
+    /// send anything. Whoever has it knows what the linear part of the head spans, up to its noise
+    #[arg(long)]
+    publish_attack: bool,
     /// Show version hash, cost and fees; send nothing
     #[arg(long)]
     dry_run: bool,
@@ -272,6 +276,7 @@ impl Publish {
             creator_url: self.creator_url,
             bond: context.amount("--bond", &self.bond)?,
             list_grade_d: self.list_grade_d,
+            publish_attack: self.publish_attack,
         };
         output::say(&format!("packaging {}: quantise, compile, measure, seal …", publication.folder.display()));
         let prepared = publication.prepare(account.address(), context.token()).await?;

@@ -42,6 +42,18 @@ impl LinearAttack {
         Some(Self { mixing, features_mean, inputs_mean, weights })
     }
 
+    /// Weights, `[features, inputs]`, and what is guessed where every feature is 0. `None` where features were mixed first.
+    pub fn as_map(&self) -> Option<(Matrix<f64>, Vec<f64>)> {
+        if self.mixing.is_some() {
+            return None;
+        }
+        let mut offsets = self.inputs_mean.clone();
+        for (mean, weights) in self.features_mean.iter().zip(self.weights.each_row()) {
+            offsets.iter_mut().zip(weights).for_each(|(offset, weight)| *offset -= mean * weight);
+        }
+        Some((self.weights.clone(), offsets))
+    }
+
     /// What it makes of releases: `[samples, features] → [samples, inputs]`.
     pub fn guess(&self, released: &Matrix<f64>) -> Matrix {
         let mixed = self.mixing.as_ref().map(|mixing| released.times(mixing));

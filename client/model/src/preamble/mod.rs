@@ -7,6 +7,8 @@ mod ink;
 mod picture;
 mod plane;
 mod scan;
+#[cfg(feature = "bench")]
+mod shown;
 pub(crate) mod table;
 mod text;
 
@@ -15,6 +17,8 @@ pub use picture::{Fit, ImageError, ImagePreamble, inside_decoder};
 #[cfg(feature = "bench")]
 pub(crate) use picture::{SIDE_LIMIT_PIXELS, sheet_file, sheet_tiles};
 pub use scan::{ChosenSlice, ScanError, SliceNumber};
+#[cfg(feature = "bench")]
+pub use shown::side_by_side;
 pub use table::{Column, TableError, TablePreamble};
 pub use text::{LexiconBlobError, TEXT_LIMIT_BYTES, TOKENS, TextError, TextPreamble};
 
