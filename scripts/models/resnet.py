@@ -64,13 +64,19 @@ def _by_population(layer, y):
     return _normalised(layer, y, layer["mean"], layer["variance"])
 
 
-def _run(params, x, normalise):
+def _run(params, x, normalise, inside=None):
+    """Features; with `inside`, a `bootstrapped` split's rounding of the stem and the first stage."""
     conv = lambda layer, x, step=1: normalise(layer, _convolved(layer["w"], x, step))
-    x = jax.nn.relu(conv(params["stem"], x))
+    activate, weigh = (inside.activate, inside.weigh) if inside else (jax.nn.relu, lambda layer: layer)
+    x = activate(conv(params["stem"], x))
     for index, stage in enumerate(params["stages"]):
-        branch = conv(stage["two"], jax.nn.relu(conv(stage["one"], x, stride(index))))
+        if index > 0:
+            activate, weigh = jax.nn.relu, lambda layer: layer
+        branch = conv(weigh(stage["two"]), activate(conv(weigh(stage["one"]), x, stride(index))))
         shortcut = conv(stage["shortcut"], x, stride(index)) if "shortcut" in stage else x
-        x = jax.nn.relu(branch + shortcut)
+        x = activate(branch + shortcut)
+        if inside and index == 0:
+            x = inside.sent(x)
     return x.mean(axis=(1, 2)) @ params["dense"]["w"] + params["dense"]["b"]
 
 
@@ -80,6 +86,49 @@ def _pictures(x):
 
 
 KIND = network.Kind(initial, lambda params, x: _run(params, _pictures(x), _by_batch))
+
+
+class Inside:
+    """How the head's first layers see numbers that never leave encryption, as `client/model/src/inside.rs` rounds them.
+    Gradients pass as if nothing were rounded."""
+
+    BINS, MARGIN = 16, 0.06  # of a table; share of a channel's range that is added at either end
+    DEVIATIONS = 13.5  # of a looked-up sum's noise in a bin
+    NORM = 40.0  # of the integer weights behind a table
+    SENT = 15.0  # largest integer of the last table
+
+    def __init__(self, key):
+        self.key = key
+
+    def activate(self, y):
+        least, most = y.min(axis=(0, 1, 2)), y.max(axis=(0, 1, 2))
+        margin = self.MARGIN * (most - least)
+        least, width = least - margin, (most - least + 2 * margin) / self.BINS + 1e-9
+        self.key, noise = jax.random.split(self.key)
+        seen = y + jax.random.normal(noise, y.shape) * width / self.DEVIATIONS
+        bins = jnp.clip(jnp.floor((seen - least) / width), 0, self.BINS - 1)
+        return _passed(jax.nn.relu(y), jax.nn.relu(least + (bins + 0.5) * width))
+
+    def weigh(self, layer):
+        unit = jnp.sqrt((layer["w"] ** 2).sum(axis=(0, 1, 2))) / self.NORM + 1e-9
+        return layer | {"w": _passed(layer["w"], jnp.round(layer["w"] / unit) * unit)}
+
+    def sent(self, x):
+        unit = x.max(axis=(0, 1, 2)) / self.SENT + 1e-9
+        return _passed(x, jnp.round(x / unit) * unit)
+
+
+def _passed(exact, rounded):
+    return exact + jax.lax.stop_gradient(rounded - exact)
+
+
+def _inside(params, x):
+    # Noise of its own for every batch.
+    key = jax.random.fold_in(jax.random.PRNGKey(1), jax.lax.bitcast_convert_type(x.sum(), jnp.int32))
+    return _run(params, _pictures(x), _by_batch, Inside(key))
+
+
+INSIDE = network.Kind(initial, _inside)
 
 
 def settled(params, population):

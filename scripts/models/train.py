@@ -127,7 +127,7 @@ def breast_cancer(validate, _cache):
         fixtures.table(out / f"patient-{name}.csv", names, held_out.inputs[held_out.labels == label][4:5])
 
 
-def brain_regions(validate, cache):
+def brain_regions(validate, cache, inside=None):
     # One thread sums in one order, however many cores a machine has.
     os.environ["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false"
     head = brain.Head(cache)
@@ -153,7 +153,8 @@ def brain_regions(validate, cache):
         print(f"epoch {epoch + 1} of {recipe.epochs}: {share:.4f}", flush=True)
 
     model = network.train(
-        recipe, flat(train.inputs), train.labels, lambda key, x: light(key, warp(key, x)), resnet.KIND,
+        recipe, flat(train.inputs), train.labels, lambda key, x: light(key, warp(key, x)),
+        resnet.INSIDE if inside else resnet.KIND,
         progress if validate else lambda epoch, params: None,
     )
     model["head"] = settled(model["head"])
@@ -163,8 +164,10 @@ def brain_regions(validate, cache):
     report_release(model["tail"], features, judged.labels, served)
     if validate:
         return
-    onnx_file.write_residual(folder / "model.onnx", "patch", (1, brain.SIDE, brain.SIDE), model["head"],
+    onnx_file.write_residual((inside or folder) / "model.onnx", "patch", (1, brain.SIDE, brain.SIDE), model["head"],
                              model["tail"], "brain-regions", resnet.stride, resnet.EPSILON)
+    if inside:
+        return
     fixtures.sheet(folder / "calibration.png", clean[2000:2120], 20, brain.SIDE)
     out = FIXTURES / "brain-regions"
     out.mkdir(parents=True, exist_ok=True)
@@ -242,9 +245,14 @@ def main():
     parser = argparse.ArgumentParser(description="Train a model and write its files.")
     parser.add_argument("model", choices=list(MODELS))
     parser.add_argument("--validate", action="store_true", help="hold out a part of the training data; write nothing")
+    parser.add_argument("--inside", type=Path, metavar="FOLDER", help="brain-regions, trained for its bootstrapped split: model.onnx into this folder")
     parser.add_argument("--cache", type=Path, default=HERE / ".cache", help="where downloaded packages are kept")
     arguments = parser.parse_args()
     arguments.cache.mkdir(exist_ok=True)
+    if arguments.inside:
+        if arguments.model != "brain-regions":
+            parser.error("only brain-regions has a bootstrapped split")
+        return brain_regions(arguments.validate, arguments.cache, arguments.inside)
     MODELS[arguments.model](arguments.validate, arguments.cache)
 
 
