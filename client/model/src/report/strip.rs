@@ -37,7 +37,7 @@ pub fn rows(strip: &Strip) -> Result<Vec<StripRow>, ReportError> {
         let colour = if channels == 3 { ExtendedColorType::Rgb8 } else { ExtendedColorType::L8 };
         let mut png = Vec::new();
         PngEncoder::new(&mut png).write_image(&pixels, side, height as u32, colour).map_err(ReportError::Picture)?;
-        Ok::<_, ReportError>(StripRow { name: *name, png: BASE64_STANDARD.encode(&png) })
+        Ok::<_, ReportError>(StripRow { name, png: BASE64_STANDARD.encode(&png) })
     };
     strip.names.iter().zip(&strip.rows).map(of_row).collect()
 }
