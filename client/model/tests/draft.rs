@@ -197,6 +197,19 @@ fn several_inputs_that_are_put_together_are_one() {
 }
 
 #[test]
+fn samples_beyond_what_is_read_are_refused_by_their_own_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let samples = folder.path().join("samples.csv");
+    std::fs::File::create(&samples).unwrap().set_len(1 << 30).unwrap();
+    let files = SampleFiles { samples: samples.clone(), held_out: None };
+    let refused = draft(&fixture("wine/pytorch.onnx"), &files, &wishes(), &folder.path().join("model")).unwrap_err();
+    let Some(source) = refused.source() else { panic!("{refused:?}") };
+    let words = format!("{refused}: {source}");
+    assert!(words.contains("samples.csv") && words.contains("1073741824 bytes"), "{words}");
+    assert!(!folder.path().join("model").exists());
+}
+
+#[test]
 fn readings_of_a_signal_are_the_columns_of_a_table() {
     let nodes = vec![
         node("first", "Conv", &["signal", "k"], vec![ints("pads", &[1, 1])]),

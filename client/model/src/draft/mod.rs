@@ -332,9 +332,9 @@ fn parted<T>(samples: Vec<T>, held_out: Option<Vec<T>>) -> (Vec<T>, Vec<T>) {
 fn read(path: &Path) -> Result<Vec<u8>, DraftError> {
     let failed = |source| DraftError::File { doing: "read", path: path.to_owned(), source };
     let length = std::fs::metadata(path).map_err(failed)?.len();
-    if length > crate::onnx::ONNX_LIMIT_BYTES as u64 {
-        let found_bytes = usize::try_from(length).unwrap_or(usize::MAX);
-        return Err(ImportError::TooLong { found_bytes, limit_bytes: crate::onnx::ONNX_LIMIT_BYTES }.into());
+    let limit = crate::onnx::ONNX_LIMIT_BYTES;
+    if length > limit as u64 {
+        return Err(failed(std::io::Error::other(format!("{length} bytes, at most {limit} are read"))));
     }
     std::fs::read(path).map_err(failed)
 }
