@@ -32,7 +32,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// How long connecting may take: the metadata of a public chain is a megabyte.
 const CONNECT_PATIENCE: Duration = Duration::from_secs(45);
 /// Who asks when nobody signs: an account that nobody has.
-const NOBODY: AccountId = AccountId([0; 32]);
+pub(crate) const NOBODY: AccountId = AccountId([0; 32]);
 
 pub(crate) type AtBlock = ClientAtBlock<SubstrateConfig, OnlineClientAtBlockImpl<SubstrateConfig>>;
 
@@ -213,7 +213,7 @@ impl Client {
         .await
     }
 
-    async fn at(&self, block: BlockHash) -> Result<AtBlock, Fault> {
+    pub(crate) async fn at(&self, block: BlockHash) -> Result<AtBlock, Fault> {
         match self.shared.online.at_block(H256(block.0)).await {
             Ok(at) => Ok(at),
             Err(error) => Err(self.fault("look a block up", error).await),

@@ -4,11 +4,13 @@
 
 mod court;
 mod inside;
+mod ground;
 mod secrets;
 
 pub use court::Court;
 use encompute_kit::{Market, Ran, Running};
 pub use inside::{INSIDE, INSIDE_ROW, segmented_model};
+pub use ground::{Ground, quotes};
 pub use secrets::{Secrets, files};
 
 /// A handwritten seven.

@@ -214,8 +214,17 @@ impl Market {
     /// # Panics
     /// As [`Market::up`].
     pub fn up_in(home: TempDir) -> Self {
+        Self::up_with(home, &[])
+    }
+
+    /// The same with more options of `dev up`.
+    ///
+    /// # Panics
+    /// As [`Market::up`].
+    pub fn up_with(home: TempDir, options: &[&str]) -> Self {
         let models = models_for_tests(home.path());
         let arguments = ["dev", "up", "--listen", "127.0.0.1:0", "--json", "--stop-with-stdin", "--models", &models];
+        let arguments = [&arguments[..], options].concat();
         let mut child = command(home.path(), &arguments)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

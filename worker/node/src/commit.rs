@@ -2,8 +2,10 @@
 
 use crate::desk::{Desk, ServeError};
 use crate::journal::Commitment;
+use crate::rollup::Subject;
 use crate::rounds::JobRun;
-use encompute_chain::{Class, SubmitError};
+use crate::voice::SayError;
+use encompute_chain::Class;
 use encompute_protocol::call::{CommitHead, ReadJob};
 use encompute_protocol::receipt::RoundAnswer;
 use encompute_protocol::wire::Message;
@@ -24,7 +26,7 @@ enum CommitError {
     #[error("upload a round")]
     Upload(#[from] PutError),
     #[error("submit the receipt")]
-    Submit(#[from] SubmitError),
+    Submit(#[from] SayError),
     #[error("nothing has been answered")]
     Empty,
 }
@@ -114,8 +116,8 @@ impl Desk {
             _ => return Ok(Outcome::Overtaken),
         }
         let Commitment { output, finished_at, signature } = commitment;
-        let submitted =
-            self.world.account.submit(CommitHead { job, output, finished_at, signature }, Plancks::ZERO).await;
+        let message = CommitHead { job, output, finished_at, signature };
+        let submitted = self.world.say(Subject::job(job), message, Plancks::ZERO).await;
         match submitted {
             Ok(_) => Ok(Outcome::Committed),
             // The transaction may have got through although its answer did not.
@@ -127,7 +129,7 @@ impl Desk {
     }
 
     async fn stage(&self, job: JobId) -> Result<Option<(Stage, Option<encompute_protocol::BlobDigest>)>, ServeError> {
-        let found = self.world.account.client().read(ReadJob { job }).await?;
+        let found = self.world.client().read(ReadJob { job }).await?;
         let mine = found.filter(|(_, progress)| progress.worker == Some(self.world.address()));
         Ok(mine.map(|(_, progress)| (progress.stage, progress.output)))
     }
@@ -141,7 +143,7 @@ impl Desk {
         if let Some(commitment) = self.journal.commitment(job).map_err(ServeError::from)? {
             return Ok(commitment);
         }
-        let now = self.world.account.client().head().await.map_err(ServeError::from)?.number;
+        let now = self.world.client().head().await.map_err(ServeError::from)?.number;
         let receipt = run.receipt(now.max(run.facts().claimed_at));
         let signature = self.world.keys.sign(&receipt);
         let commitment = Commitment { output: receipt.output, finished_at: receipt.finished_at, signature };

@@ -214,7 +214,7 @@ impl Desk {
         if prepared.head.version.status != VersionStatus::Active {
             return Err(ServeError::Inactive);
         }
-        let now = self.world.account.client().head().await?.number;
+        let now = self.world.client().head().await?.number;
         let offer = Offer {
             genesis: self.world.genesis(),
             contract: self.world.contract,
@@ -300,7 +300,7 @@ impl Desk {
     }
 
     async fn open(&self, job: JobId) -> Result<tokio::sync::Mutex<Held>, ServeError> {
-        let found = self.world.account.client().read(ReadJob { job }).await?;
+        let found = self.world.client().read(ReadJob { job }).await?;
         let (terms, progress) = found.ok_or(ServeError::NotHeld { job })?;
         if progress.worker != Some(self.world.address()) {
             return Err(ServeError::NotHeld { job });
@@ -309,7 +309,7 @@ impl Desk {
             if progress.stage == Stage::Claimed {
                 self.places().claimed(job, terms.input);
             }
-            let since = self.world.account.client().head().await?.number;
+            let since = self.world.client().head().await?.number;
             return Ok(tokio::sync::Mutex::new(Held { run, since, prepared: None }));
         }
         if progress.stage != Stage::Claimed {
@@ -456,7 +456,6 @@ impl Desk {
         let facts = held.run.facts();
         let (terms, _) = self
             .world
-            .account
             .client()
             .read(ReadJob { job: facts.job })
             .await?

@@ -5,8 +5,10 @@ use crate::compute::{Input, segment_of};
 use crate::desk::{Desk, Prepared, ServeError};
 use crate::evaluation::KeyRefused;
 use crate::state::opened;
+use crate::rollup::Subject;
 use crate::verdict::{DisputedHead, Fault};
-use encompute_chain::{ReadError, SubmitError};
+use crate::voice::SayError;
+use encompute_chain::ReadError;
 use encompute_fhe::EncryptedTensor;
 use encompute_head::BlindedFor;
 use encompute_protocol::call::{PokeJob, PostBlob, ReadDispute, ReadJob, ReadWorker, RevealVerdict, SealVerdict};
@@ -32,7 +34,7 @@ pub enum DisputeError {
     Read(#[from] ReadError),
     /// The chain did not take it.
     #[error("submit a step of the dispute")]
-    Submit(#[from] SubmitError),
+    Submit(#[from] SayError),
     /// A blob cannot be fetched at the moment.
     #[error("fetch a blob of the dispute")]
     Fetch(#[from] GetError),
@@ -73,7 +75,7 @@ impl Desk {
 
     /// One step. `found` is what this worker has found as a juror, once it has.
     async fn step(self: &Arc<Self>, job: JobId, found: &mut Option<Verdict>) -> Result<Concern, DisputeError> {
-        let client = self.world.account.client();
+        let client = self.world.client();
         let Some((terms, progress)) = client.read(ReadJob { job }).await? else { return Ok(Concern::Nothing) };
         if !matches!(progress.stage, Stage::Disputed(_)) {
             return Ok(Concern::Nothing);
@@ -84,7 +86,7 @@ impl Desk {
             Proceeding::Drawing => {
                 // Of all who try one is first, and the trial tells the others so for nothing.
                 if now > record.opened_at {
-                    let _ = self.world.account.submit(PokeJob { job }, Plancks::ZERO).await;
+                    let _ = self.world.say(Subject::job(job), PokeJob { job }, Plancks::ZERO).await;
                 }
                 return Ok(Concern::Ours);
             }
@@ -97,7 +99,7 @@ impl Desk {
             }
         }
         if now > progress.deadline {
-            let _ = self.world.account.submit(PokeJob { job }, Plancks::ZERO).await;
+            let _ = self.world.say(Subject::job(job), PokeJob { job }, Plancks::ZERO).await;
         }
         Ok(Concern::Ours)
     }
@@ -121,14 +123,15 @@ impl Desk {
             None => self.run_again(job, terms, progress, record).await?,
         };
         *found = Some(verdict);
-        let (account, salt) = (&self.world.account, self.world.keys.verdict_salt(job));
+        let salt = self.world.keys.verdict_salt(job);
         if reveals {
-            account.submit(RevealVerdict { job, verdict, salt }, Plancks::ZERO).await?;
+            self.world.say(Subject::job(job), RevealVerdict { job, verdict, salt }, Plancks::ZERO).await?;
             return Ok(());
         }
         let (genesis, contract, juror) = (self.world.genesis(), self.world.contract, self.world.address());
         let statement = VerdictStatement { genesis, contract, job, juror, verdict, salt };
-        account.submit(SealVerdict { job, seal: statement.digest() }, Plancks::ZERO).await?;
+        let message = SealVerdict { job, seal: statement.digest() };
+        self.world.say(Subject::job(job), message, Plancks::ZERO).await?;
         info!(job = job.0, wrong = verdict.wrong, "verdict sealed");
         Ok(())
     }
@@ -141,7 +144,7 @@ impl Desk {
         progress: JobProgress,
         record: &DisputeRecord,
     ) -> Result<Verdict, DisputeError> {
-        let client = self.world.account.client();
+        let client = self.world.client();
         let worker = progress.worker.ok_or(DisputeError::Lost(job))?;
         let claimed = client.block(progress.claimed_at).await?;
         let (registration, _) =
@@ -263,7 +266,7 @@ impl Desk {
         for (index, part) in parts.enumerate() {
             let at = (index * PART_LIMIT_BYTES) as u64;
             let message = PostBlob { job, at, part: part.to_vec(), last: index == last };
-            self.world.account.submit(message, Plancks::ZERO).await?;
+            self.world.say(Subject::job(job), message, Plancks::ZERO).await?;
         }
         info!(job = job.0, bytes = blob.len(), "transcript posted on chain");
         Ok(Concern::Ours)

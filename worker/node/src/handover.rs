@@ -159,7 +159,7 @@ impl Desk {
 
     /// The registration of a worker whose receipts count: its code listed, its evidence good under the network's root.
     async fn believed(&self, worker: Address) -> Result<WorkerRecord, HandoverRefused> {
-        let client = self.world.account.client();
+        let client = self.world.client();
         let at = client.head().await?.number;
         let (record, _) = client.read(ReadWorker { worker }).await?.ok_or(HandoverRefused::Unknown { worker })?;
         let unattested = |check: &str| HandoverRefused::Unattested { worker, check: check.to_owned() };

@@ -235,7 +235,7 @@ impl Heads {
     }
 
     async fn on_chain(&self, (version, split): HeadName) -> Result<(VersionRecord, SplitRecord), LoadError> {
-        let client = self.world.account.client();
+        let client = self.world.client();
         let read = |source| LoadError::Read { version, source };
         let unknown = LoadError::Unknown { version, split };
         let Some(found) = client.read(ReadVersion { version }).await.map_err(read)? else { return Err(unknown) };

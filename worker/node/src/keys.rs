@@ -3,7 +3,9 @@
 use codec::{Decode, Encode};
 use encompute_attest::HpkeKey;
 use encompute_envelope::{RecipientSecret, SecretSeed};
-use encompute_protocol::{JobId, Signature, Signed, SigningAddress, digest::keccak_256, signing::SigningKey, wire};
+use encompute_protocol::signing::{PUBLIC_KEY_BYTES, SigningKey};
+use encompute_protocol::{JobId, Signature, Signed, SigningAddress, digest::keccak_256, wire};
+use encompute_rollup::ForwardRequest;
 use encompute_store::{StateDir, StateError};
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
@@ -62,6 +64,16 @@ impl WorkerKeys {
     /// Signs an offer, a receipt, a statement.
     pub fn sign<S: Signed>(&self, value: &S) -> Signature {
         self.signing.sign(value)
+    }
+
+    /// The key that signs, compressed: what an anchor's owner names.
+    pub fn public_key(&self) -> [u8; PUBLIC_KEY_BYTES] {
+        self.signing.public_key()
+    }
+
+    /// Signs what a relayer is to send.
+    pub fn sign_request(&self, request: &ForwardRequest) -> Signature {
+        self.signing.sign_digest(&request.digest())
     }
 
     /// The key to which head keys are sealed.

@@ -13,7 +13,7 @@
 //! Bounds, all stated where they are: 256 connections, 256 MiB of bodies, 4 GiB of compiled heads, 512 MiB
 //! of expanded evaluation keys, 60 s a call, eight waiting rounds for each running one, [`offers::OFFER_LIFE`] for an offer.
 //!
-//! Modules in reading order: [`service`], [`registration`], [`watch`], [`desk`], [`rounds`], [`commit`],
+//! Modules in reading order: [`service`], [`voice`], [`rollup`], [`relay`], [`registration`], [`watch`], [`desk`], [`rounds`], [`commit`],
 //! [`dispute`].
 
 pub mod cache;
@@ -33,13 +33,16 @@ pub mod keys;
 pub mod offers;
 pub mod pool;
 pub mod registration;
+pub mod relay;
 pub mod request;
+pub mod rollup;
 pub mod rounds;
 pub mod service;
 mod state;
 pub mod verdict;
+pub mod voice;
 pub mod watch;
 pub mod world;
 
 pub use health::HealthReport;
-pub use service::{Ready, RunError, WorkerConfig, run};
+pub use service::{Ready, RunError, Speaker, WorkerConfig, run};

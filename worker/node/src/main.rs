@@ -2,16 +2,20 @@
 
 mod args;
 
-use args::{Arguments, Command, Run, Status};
+use args::{Arguments, Command, Key, Relay as Options, Run, Status};
 use clap::Parser;
-use encompute_chain::{Class, Signer};
-use encompute_networks::{Flags, resolve};
+use encompute_chain::{Class, Client, Signer};
+use encompute_networks::{Flags, Network, resolve};
+use encompute_node::keys::WorkerKeys;
 use encompute_node::registration::RegisterError;
+use encompute_node::relay::Relay;
 use encompute_node::world::AttestError;
-use encompute_node::{HealthReport, Ready, RunError, WorkerConfig, run};
+use encompute_node::{HealthReport, Ready, RunError, Speaker, WorkerConfig, run};
 use encompute_protocol::Text;
+use encompute_store::{HttpLimits, StateDir, serve_http};
 use serde_json::json;
 use std::io::Write;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use zeroize::Zeroizing;
 
@@ -27,6 +31,8 @@ fn main() -> ExitCode {
     let done = match Arguments::parse().command {
         Command::Run(options) => start(options),
         Command::Status(options) => status(&options),
+        Command::Key(options) => key(&options),
+        Command::Relay(options) => relay(&options),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -58,8 +64,7 @@ fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
 }
 
 fn start(options: Run) -> Result<(), Failure> {
-    let filter = tracing_subscriber::EnvFilter::try_from_env("ENCOMPUTE_LOG").unwrap_or_else(|_| "info".into());
-    tracing_subscriber::fmt().json().with_writer(std::io::stderr).with_env_filter(filter).init();
+    log_to_stderr();
     let leashed = options.stop_with_stdin;
     let config = configuration(options)?;
     let runtime = runtime()?;
@@ -68,23 +73,49 @@ fn start(options: Run) -> Result<(), Failure> {
     ended.map_err(|error| Failure(exit_code(&error), words(&error)))
 }
 
+/// Whose money it is, as the options say.
+struct Payer<'a> {
+    suri: &'a Option<String>,
+    account: &'a Option<PathBuf>,
+    password_file: &'a Option<PathBuf>,
+}
+
+impl Payer<'_> {
+    fn signer(&self, network: &Network) -> Result<Signer, Failure> {
+        match (self.suri, self.account, self.password_file) {
+            (Some(_), ..) if !network.is_development() => {
+                Err(usage("--suri is for development networks; use --account with a polkadot.js JSON file"))
+            }
+            (Some(suri), ..) => Signer::from_suri(suri).map_err(|error| usage(words(&error))),
+            (None, Some(account), Some(password)) => {
+                let json = std::fs::read_to_string(account)
+                    .map_err(|error| usage(format!("read {}: {error}", account.display())))?;
+                let read = std::fs::read_to_string(password).map(Zeroizing::new);
+                let read = read.map_err(|error| usage(format!("read {}: {error}", password.display())))?;
+                Signer::from_json(&json, read.trim_end_matches(['\r', '\n'])).map_err(|error| usage(words(&error)))
+            }
+            _ => Err(usage("who pays? give --suri or --account with --password-file")),
+        }
+    }
+}
+
+fn settled(flags: &Flags) -> Result<Network, Failure> {
+    let settings = resolve(flags, &|key| std::env::var(key).ok()).map_err(|error| usage(words(&error)))?;
+    Ok(settings.network)
+}
+
 fn configuration(options: Run) -> Result<WorkerConfig, Failure> {
-    let flags = Flags { home: options.home, network: options.network, rpc: options.rpc, ..Flags::default() };
-    let settings = resolve(&flags, &|key| std::env::var(key).ok()).map_err(|error| usage(words(&error)))?;
-    let network = settings.network;
-    let signer = match (&options.suri, &options.account, &options.password_file) {
-        (Some(_), ..) if !network.is_development() => {
-            return Err(usage("--suri is for development networks; use --account with a polkadot.js JSON file"));
-        }
-        (Some(suri), ..) => Signer::from_suri(suri).map_err(|error| usage(words(&error)))?,
-        (None, Some(account), Some(password)) => {
-            let json = std::fs::read_to_string(account)
-                .map_err(|error| usage(format!("read {}: {error}", account.display())))?;
-            let read = std::fs::read_to_string(password).map(Zeroizing::new);
-            let read = read.map_err(|error| usage(format!("read {}: {error}", password.display())))?;
-            Signer::from_json(&json, read.trim_end_matches(['\r', '\n'])).map_err(|error| usage(words(&error)))?
-        }
-        _ => return Err(usage("who pays the stake? give --suri or --account with --password-file")),
+    let Run { suri, account, password_file, anchor, relay, .. } = &options;
+    let flags = Flags {
+        home: options.home.clone(),
+        network: options.network.clone(),
+        rpc: options.rpc.clone(),
+        ..Flags::default()
+    };
+    let network = settled(&flags)?;
+    let speaker = match (anchor, relay) {
+        (Some(anchor), Some(relay)) => Speaker::Anchor { anchor: *anchor, relay: relay.clone() },
+        _ => Speaker::Account(Payer { suri, account, password_file }.signer(&network)?),
     };
     let url = options.url.map(Text::new).transpose().map_err(|error| usage(format!("--url: {error}")))?;
     let stake = options.stake.map(|text| network.token.amount(&text)).transpose();
@@ -92,7 +123,7 @@ fn configuration(options: Run) -> Result<WorkerConfig, Failure> {
     let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get());
     Ok(WorkerConfig {
         network,
-        signer,
+        speaker,
         state: options.state,
         listen: options.listen,
         url,
@@ -157,6 +188,55 @@ fn exit_code(error: &RunError) -> u8 {
         RunError::NoContract | RunError::NoGateway | RunError::Url | RunError::Trust(_) => USAGE,
         _ => FAILED,
     }
+}
+
+fn key(options: &Key) -> Result<(), Failure> {
+    let failed = |error: &dyn std::error::Error| Failure(FAILED, format!("read the worker's keys: {}", words(error)));
+    let state = StateDir::hold(&options.state).map_err(|error| failed(&error))?;
+    let keys = WorkerKeys::open(&state).map_err(|error| failed(&error))?;
+    let line = keys.public_key().iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    writeln!(std::io::stdout().lock(), "0x{line}").map_err(|error| failed(&error))
+}
+
+fn relay(options: &Options) -> Result<(), Failure> {
+    log_to_stderr();
+    let flags = Flags {
+        home: options.home.clone(),
+        network: options.network.clone(),
+        rpc: options.rpc.clone(),
+        ..Flags::default()
+    };
+    let network = settled(&flags)?;
+    let Options { suri, account, password_file, .. } = options;
+    let signer = Payer { suri, account, password_file }.signer(&network)?;
+    let runtime = runtime()?;
+    let ended = runtime.block_on(async {
+        let client = Client::connect(&network).await.map_err(|error| {
+            let code = if error.class() == Class::Unreachable { UNREACHABLE } else { FAILED };
+            Failure(code, format!("connect to the chain: {}", words(&error)))
+        })?;
+        let failed = |what: &str, error: &dyn std::error::Error| Failure(FAILED, format!("{what}: {}", words(error)));
+        let listener = tokio::net::TcpListener::bind(options.listen)
+            .await
+            .map_err(|error| failed(&format!("listen on {}", options.listen), &error))?;
+        let listen = listener.local_addr().map_err(|error| failed("read the address listened on", &error))?;
+        let payer = signer.account();
+        let routes = Relay::new(client.signed_by(signer), options.anchor.iter().copied()).router();
+        let line = json!({
+            "ready": true, "service": "relay", "listen": format!("http://{listen}"), "account": payer.to_string(),
+        });
+        let _ = writeln!(std::io::stdout().lock(), "{line}");
+        let limits = HttpLimits { idle: encompute_node::relay::IDLE, ..HttpLimits::default() };
+        serve_http(listener, routes, limits, stopped(options.stop_with_stdin)).await;
+        Ok(())
+    });
+    runtime.shutdown_timeout(std::time::Duration::from_secs(1));
+    ended
+}
+
+fn log_to_stderr() {
+    let filter = tracing_subscriber::EnvFilter::try_from_env("ENCOMPUTE_LOG").unwrap_or_else(|_| "info".into());
+    tracing_subscriber::fmt().json().with_writer(std::io::stderr).with_env_filter(filter).init();
 }
 
 fn status(options: &Status) -> Result<(), Failure> {

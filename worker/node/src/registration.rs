@@ -1,10 +1,13 @@
 //! Being a registered worker: attest, register, renew before it runs out.
 
+use crate::rollup::Subject;
+use crate::voice::{SayError, Voice};
 use crate::world::{AttestError, World};
 use encompute_attest::Measurement;
-use encompute_chain::{ReadError, SubmitError};
+use encompute_chain::ReadError;
 use encompute_protocol::call::{
-    AddStake, BeginRegistration, CertifyKey, ReadAttestationKey, ReadParams, ReadWorker, RegisterWorker, SetCapacity,
+    AddStake, BeginRegistration, CertifyKey, ReadAttestationKey, ReadNonce, ReadParams, ReadWorker, RegisterWorker,
+    SetCapacity,
 };
 use encompute_protocol::statement::TeeKind;
 use encompute_protocol::wire::Message;
@@ -46,7 +49,7 @@ pub enum RegisterError {
         /// Which.
         doing: &'static str,
         /// Why.
-        source: SubmitError,
+        source: SayError,
     },
     /// Another worker's keys hold this account while it has jobs in hand.
     #[error(
@@ -58,6 +61,9 @@ pub enum RegisterError {
         /// Jobs it holds.
         in_flight: u16,
     },
+    /// A registration was begun, and the contract has no nonce for it.
+    #[error("the nonce for the registration is not on chain")]
+    NoNonce,
     /// It registered and is not there.
     #[error("the registration is not on chain")]
     Missing,
@@ -82,7 +88,7 @@ impl World {
     /// # Errors
     /// [`RegisterError`].
     pub async fn ensure_registered(&self, wish: &Wish) -> Result<WorkerRecord, RegisterError> {
-        let client = self.account.client();
+        let client = self.client();
         let params = client.read(ReadParams {}).await?;
         let now = client.head().await?.number;
         let found = client.read(ReadWorker { worker: self.address() }).await?;
@@ -120,8 +126,9 @@ impl World {
         found: Option<WorkerRecord>,
     ) -> Result<(), RegisterError> {
         let submit = |doing| move |source| RegisterError::Submit { doing, source };
-        let issued = self.account.submit(BeginRegistration {}, Plancks::ZERO).await;
-        let nonce = issued.map_err(submit("begin the registration"))?.answer;
+        let issued = self.say(Subject::registration(), BeginRegistration {}, Plancks::ZERO).await;
+        issued.map_err(submit("begin the registration"))?;
+        let nonce = self.client().read(ReadNonce { account: self.address() }).await?.ok_or(RegisterError::NoNonce)?;
         let expires_at = now.checked_add(params.registration_limit).unwrap_or(now);
         let statement = RegistrationStatement {
             genesis: self.genesis(),
@@ -155,7 +162,7 @@ impl World {
         };
         let staked = found.map_or(Plancks::ZERO, |record| record.stake);
         let value = wanted_stake(wish, params).checked_sub(staked).unwrap_or(Plancks::ZERO);
-        self.account.submit(call, value).await.map_err(submit("register"))?;
+        self.say(Subject::registration(), call, value).await.map_err(submit("register"))?;
         info!(measurement = %verdict.measurement_id, root = %verdict.claims.root, %expires_at, "registered");
         Ok(())
     }
@@ -163,11 +170,11 @@ impl World {
     /// Shows the contract what vouches for the machine's attestation key, unless it knows: once in months.
     async fn certify(&self, key: KeyParts) -> Result<(), RegisterError> {
         let (digest, platform) = (KeyDigest::of(&key.attestation_key.0), key.platform());
-        let known = self.account.client().read(ReadAttestationKey { key: digest }).await?;
+        let known = self.client().read(ReadAttestationKey { key: digest }).await?;
         if known.is_some_and(|known| known.platform == platform) {
             return Ok(());
         }
-        let certified = self.account.submit(CertifyKey { key }, Plancks::ZERO).await;
+        let certified = self.say(Subject::registration(), CertifyKey { key }, Plancks::ZERO).await;
         certified.map_err(|source| RegisterError::Submit { doing: "certify the attestation key", source })?;
         info!(key = %digest, %platform, "the attestation key is certified");
         Ok(())
@@ -176,15 +183,22 @@ impl World {
     /// Brings stake and capacity to what was wished, without a new quote.
     async fn adjust(&self, wish: &Wish, params: &Params) -> Result<WorkerRecord, RegisterError> {
         let submit = |doing| move |source| RegisterError::Submit { doing, source };
-        let read = || self.account.client().read(ReadWorker { worker: self.address() });
+        let read = || self.client().read(ReadWorker { worker: self.address() });
         let (record, _) = read().await?.ok_or(RegisterError::Missing)?;
         let missing = wanted_stake(wish, params).checked_sub(record.stake).unwrap_or(Plancks::ZERO);
-        if missing > Plancks::ZERO {
-            self.account.submit(AddStake {}, missing).await.map_err(submit("add stake"))?;
+        match &self.voice {
+            Voice::Account(_) if missing > Plancks::ZERO => {
+                self.say(Subject::worker(), AddStake {}, missing).await.map_err(submit("add stake"))?;
+            }
+            // Its owner's money is not this worker's to ask for.
+            Voice::Anchor(_) if missing > Plancks::ZERO => {
+                warn!(%missing, "the anchor's owner has staked less than all places need");
+            }
+            _ => {}
         }
         if record.capacity != wish.capacity {
             let call = SetCapacity { capacity: wish.capacity };
-            self.account.submit(call, Plancks::ZERO).await.map_err(submit("set the capacity"))?;
+            self.say(Subject::worker(), call, Plancks::ZERO).await.map_err(submit("set the capacity"))?;
         }
         Ok(read().await?.ok_or(RegisterError::Missing)?.0)
     }

@@ -8,6 +8,8 @@ use crate::journal::Journal;
 use crate::keys::WorkerKeys;
 use crate::pool::{Pool, PoolLimits};
 use crate::registration::{RegisterError, Wish};
+use crate::rollup::{PostError, Rollup};
+use crate::voice::Voice;
 use crate::watch::Watch;
 use crate::world::World;
 use encompute_attest::client::{CollateralService, FetchError, GuestAgent, GuestError};
@@ -15,7 +17,7 @@ use encompute_attest::network::{TrustError, root_of};
 use encompute_chain::{Client, ConnectError, ReadError, Signer};
 use encompute_networks::Network;
 use encompute_protocol::call::ReadParams;
-use encompute_protocol::{Address, CostUnits, Params, Plancks, Text};
+use encompute_protocol::{Address, ContractAddress, CostUnits, Params, Plancks, Text};
 use encompute_store::{ClientError, GatewayClient, HttpLimits, ListenError, StateDir, StateError, listen, serve_http};
 use std::future::Future;
 use std::net::SocketAddr;
@@ -42,8 +44,8 @@ const DRAIN_TIME: Duration = Duration::from_secs(6);
 pub struct WorkerConfig {
     /// The network.
     pub network: Network,
-    /// The account that registers, stakes, claims and commits.
-    pub signer: Signer,
+    /// Who registers, stakes, claims and commits.
+    pub speaker: Speaker,
     /// Folder of keys and journal.
     pub state: PathBuf,
     /// Address to listen on; port 0 takes the one of the last start, else any free one.
@@ -58,12 +60,25 @@ pub struct WorkerConfig {
     pub capacity: u16,
     /// Least stake; see [`Wish::stake`].
     pub stake: Option<Plancks>,
-    /// Who is credited; the account itself if none is given.
+    /// Who is credited; the account itself if none is given. An anchor's owner has said so for good.
     pub payout: Option<Address>,
     /// The costliest head that is run.
     pub cost_limit: CostUnits,
     /// Rounds computed at once.
     pub threads: usize,
+}
+
+/// How a worker is to speak to the market.
+pub enum Speaker {
+    /// By an account that pays.
+    Account(Signer),
+    /// Over an anchor, by way of a relayer who pays.
+    Anchor {
+        /// The anchor.
+        anchor: ContractAddress,
+        /// The relayer's address.
+        relay: String,
+    },
 }
 
 /// What a worker is once it serves.
@@ -121,6 +136,9 @@ pub enum RunError {
     /// Longer than the contract keeps.
     #[error("the worker's address is longer than 200 bytes")]
     Url,
+    /// The anchor is none of this worker's.
+    #[error("speak over the anchor")]
+    Anchor(#[from] PostError),
     /// The registration was refused.
     #[error("register")]
     Register(#[from] RegisterError),
@@ -185,10 +203,13 @@ async fn start(config: WorkerConfig) -> Result<Started, RunError> {
         Some(url) => url,
         None => Text::new(format!("http://{listen}")).map_err(|_| RunError::Url)?,
     };
-    let payout = config.payout.unwrap_or(world.address());
+    let payout = match &world.voice {
+        Voice::Anchor(rollup) => rollup.record().payout,
+        Voice::Account(account) => config.payout.unwrap_or(account.address()),
+    };
     let wish = Wish { capacity: config.capacity, stake: config.stake, url, payout };
     let record = world.ensure_registered(&wish).await?;
-    let params = world.account.client().read(ReadParams {}).await?;
+    let params = world.client().read(ReadParams {}).await?;
     let running = config.threads.max(1);
     let pool = Pool::new(PoolLimits { running, waiting: running * WAITING_PER_RUNNING, time: CALL_TIME });
     let heads = Heads::new(world.clone(), pool.clone(), config.cost_limit, HEAD_BYTES);
@@ -228,16 +249,13 @@ async fn world(config: &WorkerConfig, keys: WorkerKeys) -> Result<World, RunErro
     if root.kind() == encompute_attest::RootKind::Development {
         warn!("the network trusts a development root: quotes prove nothing about any machine");
     }
-    let account = Client::connect(&network).await?.signed_by(config.signer.clone());
-    Ok(World {
-        root,
-        account,
-        contract,
-        gateway,
-        guest,
-        collateral,
-        http: encompute_store::http_client()?,
-        keys,
-        network,
-    })
+    let (client, http) = (Client::connect(&network).await?, encompute_store::http_client()?);
+    let voice = match &config.speaker {
+        Speaker::Account(signer) => Voice::Account(client.signed_by(signer.clone())),
+        Speaker::Anchor { anchor, relay } => {
+            let way = (*anchor, relay.clone());
+            Voice::Anchor(Box::new(Rollup::open(client, way, &keys, http.clone()).await?))
+        }
+    };
+    Ok(World { root, voice, contract, gateway, guest, collateral, http, keys, network })
 }

@@ -2,6 +2,8 @@
 
 use crate::desk::{Desk, ServeError, Slot};
 use crate::registration::{Wish, is_due};
+use crate::rollup::Subject;
+use crate::voice::Voice;
 use encompute_chain::{BlockEvents, Class};
 use encompute_protocol::call::{ClaimJob, ReadCounts, ReadJob, ReadParams, ReadSplit, ReadVersion};
 use encompute_protocol::event::{Event, JobStageChanged};
@@ -22,6 +24,8 @@ const CLAIM_RETRY: Duration = Duration::from_secs(1);
 const CLAIM_TRIES: u32 = 20;
 /// Of so many jobs, the newest, a start looks for disputes.
 const LOOKED_BACK: u64 = 64;
+/// An anchor's queue is looked at in every block whose number is a multiple of this.
+const QUEUE_EVERY: u32 = 8;
 /// The cursor is written at least this often, in blocks.
 const CURSOR_EVERY: u32 = 32;
 
@@ -51,7 +55,7 @@ impl Watch {
     /// Takes up what a restart interrupted, then follows the chain for ever.
     pub async fn run(mut self) {
         let from = self.start().await;
-        let mut follow = self.desk.world.account.client().follow(from);
+        let mut follow = self.desk.world.client().follow(from);
         let mut written = from;
         loop {
             let block = match follow.next().await {
@@ -67,6 +71,9 @@ impl Watch {
             self.desk.advance(number);
             self.desk.commit_overdue(number);
             self.desk.begin_overdue(number);
+            if number.0.is_multiple_of(QUEUE_EVERY) {
+                self.take_from_queue().await;
+            }
             self.renew_if_due(number).await;
             if noted || number.0 >= written.0 + CURSOR_EVERY {
                 written = number;
@@ -92,8 +99,9 @@ impl Watch {
         }
         self.preload();
         self.attend_again().await;
+        self.take_from_queue().await;
         let now = loop {
-            match self.desk.world.account.client().head().await {
+            match self.desk.world.client().head().await {
                 Ok(head) => break head.number,
                 Err(_) => tokio::time::sleep(READ_RETRY).await,
             }
@@ -179,7 +187,7 @@ impl Watch {
 
     /// Takes up disputes that a restart interrupted.
     async fn attend_again(&self) {
-        let client = self.desk.world.account.client();
+        let client = self.desk.world.client();
         let Ok(counts) = client.read(ReadCounts {}).await else { return };
         let oldest = counts.jobs.saturating_sub(LOOKED_BACK) + 1;
         for job in (oldest..=counts.jobs).map(JobId) {
@@ -215,11 +223,18 @@ impl Watch {
         });
     }
 
+    /// Considers what somebody has put on the anchor's queue: jobs that this worker missed, or gave up.
+    async fn take_from_queue(&self) {
+        let Voice::Anchor(rollup) = &self.desk.world.voice else { return };
+        let (Ok(jobs), Ok(head)) = (rollup.queued().await, rollup.client().head().await) else { return };
+        jobs.into_iter().for_each(|job| self.consider(head.number, job));
+    }
+
     fn preload(&self) {
         let desk = self.desk.clone();
         let watch = Self::new(desk.clone(), self.wish.clone(), self.params);
         tokio::spawn(async move {
-            let Ok(counts) = desk.world.account.client().read(ReadCounts {}).await else { return };
+            let Ok(counts) = desk.world.client().read(ReadCounts {}).await else { return };
             let oldest = counts.versions.saturating_sub(PRELOADED_VERSIONS) + 1;
             (oldest..=counts.versions).rev().for_each(|version| watch.preload_version(VersionId(version)));
         });
@@ -229,7 +244,7 @@ impl Watch {
     fn preload_version(&self, version: VersionId) {
         let desk = self.desk.clone();
         tokio::spawn(async move {
-            let client = desk.world.account.client();
+            let client = desk.world.client();
             let Ok(Some(record)) = client.read(ReadVersion { version }).await else { return };
             if record.status != VersionStatus::Active {
                 return;
@@ -268,7 +283,7 @@ impl Watch {
             Ok(record) => {
                 self.desk.set_record(record);
                 self.desk.places().set_closed(false);
-                if let Ok(params) = self.desk.world.account.client().read(ReadParams {}).await {
+                if let Ok(params) = self.desk.world.client().read(ReadParams {}).await {
                     self.params = params;
                 }
                 info!(until = record.expires_at.0, "registration renewed");
@@ -305,7 +320,7 @@ impl Desk {
     /// True for a job that another worker may have begun: its user has what that one answered in segments, and is given
     /// some time to hand it over before it is computed again.
     async fn may_be_handed_over(&self, slot: &Slot, job: JobId) -> Result<bool, ServeError> {
-        let found = self.world.account.client().read(ReadJob { job }).await?;
+        let found = self.world.client().read(ReadJob { job }).await?;
         if found.is_none_or(|(_, progress)| progress.timeouts == 0) {
             return Ok(false);
         }
@@ -336,7 +351,7 @@ impl Desk {
         let open = |found: &Option<(encompute_protocol::JobTerms, encompute_protocol::JobProgress)>| {
             found.as_ref().is_some_and(|(_, progress)| progress.stage == Stage::Requested)
         };
-        let found = self.world.account.client().read(ReadJob { job }).await?;
+        let found = self.world.client().read(ReadJob { job }).await?;
         if !open(&found) {
             return Ok(false);
         }
@@ -348,7 +363,7 @@ impl Desk {
         drop(prepared);
         // From here on the job may be ours: its place is taken, and a worker that is to stop waits for it.
         self.places().claimed(job, terms.input);
-        match self.world.account.submit(ClaimJob { job }, Plancks::ZERO).await {
+        match self.world.say(Subject::job(job), ClaimJob { job }, Plancks::ZERO).await {
             Ok(_) => {
                 self.figures.jobs.count("claimed");
                 self.resume(job).await?;

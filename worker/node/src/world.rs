@@ -1,14 +1,17 @@
 //! Everything outside that the worker talks to, and the keys it talks with.
 
 use crate::keys::WorkerKeys;
+use crate::rollup::Subject;
+use crate::voice::{SayError, Voice};
 use encompute_attest::client::{CollateralService, GuestAgent};
 use encompute_attest::network::{TrustError, policy_of};
 use encompute_attest::{Evidence, Refusal, TrustRoot, UnixSeconds, Verdict, bound, unverified_measurement, verify};
-use encompute_chain::{Account, ReadError};
+use encompute_chain::{Act, Client, ReadError};
 use encompute_networks::Network;
 use encompute_protocol::call::{ReadMeasurement, ReadPlatform};
 use encompute_protocol::{
-    Address, Bytes, ContractAddress, GenesisHash, KeyParts, MeasurementId, Nonce, PlatformId, QuoteParts, Signed,
+    Address, Bytes, ContractAddress, GenesisHash, KeyParts, MeasurementId, Nonce, Plancks, PlatformId, QuoteParts,
+    Signed,
 };
 use encompute_store::GatewayClient;
 
@@ -18,8 +21,8 @@ pub struct World {
     pub network: Network,
     /// Whose signature ends every quote.
     pub root: TrustRoot,
-    /// The chain, with the account that signs.
-    pub account: Account,
+    /// The chain, and how the worker is heard there.
+    pub voice: Voice,
     /// The contract.
     pub contract: ContractAddress,
     /// Blobs.
@@ -80,12 +83,25 @@ pub enum AttestError {
 impl World {
     /// The chain's first block.
     pub fn genesis(&self) -> GenesisHash {
-        self.account.client().genesis()
+        self.client().genesis()
+    }
+
+    /// What reads the chain.
+    pub fn client(&self) -> &Client {
+        self.voice.client()
     }
 
     /// The worker's account.
     pub fn address(&self) -> Address {
-        self.account.address()
+        self.voice.address()
+    }
+
+    /// Says something to the market as the worker.
+    ///
+    /// # Errors
+    /// [`SayError`].
+    pub async fn say<C: Act>(&self, subject: Subject, call: C, value: Plancks) -> Result<(), SayError> {
+        self.voice.say(&self.keys, subject, call, value).await
     }
 
     /// Fresh evidence that this machine stands behind `statement`, answering `nonce`. It has passed
@@ -119,7 +135,7 @@ impl World {
     pub async fn compact<S>(&self, evidence: &Evidence<S>) -> Result<(QuoteParts, KeyParts), AttestError> {
         let (quote, key) = encompute_attest::compact(evidence.quote.as_slice())?;
         let found = key.platform();
-        let client = self.account.client();
+        let client = self.client();
         let now = client.head().await?.number;
         let refused = |why| Err(AttestError::Platform { found, why });
         match client.read(ReadPlatform { platform: found }).await? {
@@ -131,7 +147,7 @@ impl World {
     }
 
     async fn check_listed(&self, found: MeasurementId) -> Result<(), AttestError> {
-        let client = self.account.client();
+        let client = self.client();
         let now = client.head().await?.number;
         let refused = |why| Err(AttestError::Measurement { found, why });
         match client.read(ReadMeasurement { measurement: found }).await? {

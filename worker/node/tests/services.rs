@@ -13,6 +13,7 @@ use encompute_kit::Market;
 use encompute_networks::Network;
 use encompute_node::keys::WorkerKeys;
 use encompute_node::registration::Wish;
+use encompute_node::voice::Voice;
 use encompute_node::world::World;
 use encompute_protocol::call::{QuoteJob, ReadCounts, ReadVersion, ReadWorker, RequestJob};
 use encompute_protocol::event::Event;
@@ -212,7 +213,7 @@ async fn registered_worker(market: &Market, stranger: &Stranger, state: &std::pa
     let state = StateDir::hold(state).unwrap();
     let world = World {
         root: root_of(&stranger.network.trust).unwrap(),
-        account: stranger.account.clone(),
+        voice: Voice::Account(stranger.account.clone()),
         contract: stranger.network.chain.contract.unwrap(),
         gateway: stranger.gateway.clone(),
         guest: GuestAgent::at(&said(market, "attestation", "listen")).unwrap(),

@@ -110,6 +110,7 @@ impl Demo {
             block_time: 6,
             models: self.models.clone(),
             also: self.model.iter().cloned().collect(),
+            rollup: false,
             in_memory: false,
             leash: Leash::default(),
         };

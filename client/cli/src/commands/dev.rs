@@ -16,6 +16,7 @@ use encompute_attest::{
 };
 use encompute_chain::{Client, Signer};
 use encompute_networks::{LocalServices, Network};
+use encompute_protocol::ContractAddress;
 use serde_json::{Value, json};
 use std::{
     fs::{File, TryLockError},
@@ -37,6 +38,9 @@ pub const CREATOR: &str = "//Charlie";
 
 /// Stake of a worker that runs published encoders, in tokens: ten jobs at once.
 const LARGE_STAKE: &str = "1000";
+
+/// Stake in the anchor of a worker that runs nothing large, in tokens: eight jobs at once.
+const ANCHOR_STAKE: &str = "200";
 
 /// A local market for development
 #[derive(Subcommand)]
@@ -67,6 +71,9 @@ pub struct Up {
     /// Publish this model of that folder, too: one with a published encoder, which takes minutes
     #[arg(long, value_name = "NAME")]
     pub also: Vec<String>,
+    /// Put the worker behind an anchor: it has no money, and a relayer pays for what it signs
+    #[arg(long)]
+    pub rollup: bool,
     /// Forget the chain when stopped
     #[arg(long)]
     pub in_memory: bool,
@@ -225,11 +232,20 @@ impl Market {
 
         output::say("starting the worker: quote, registration, head keys …");
         let state = text(&["worker"]);
-        let worker = ["run", "--network", &file, "--suri", WORKER, "--state", &state, "--guest-agent", &quotes];
+        let worker = ["run", "--network", &file, "--state", &state, "--guest-agent", &quotes];
         let mut worker = worker.map(String::from).to_vec();
-        if !up.also.is_empty() {
-            // A job locks twice its head's fee, and an encoder's is far above the least that workers stake.
-            worker.extend(["--stake", LARGE_STAKE].map(String::from));
+        // A job locks twice its head's fee, and an encoder's is far above the least that workers stake.
+        let stake = if up.also.is_empty() { None } else { Some(LARGE_STAKE) };
+        if up.rollup {
+            let anchor = anchor_of(&network, &home, stake.unwrap_or(ANCHOR_STAKE)).await?.to_string();
+            let relay = ["relay", "--network", &file, "--suri", WORKER, "--anchor", &anchor].map(String::from);
+            let relay = Service::start(launch("relay", &sibling("encompute-worker")?, relay.to_vec(), 5)).await?;
+            let url = relay.ready_text("listen")?;
+            worker.extend(["--anchor", &anchor, "--relay", &url].map(String::from));
+            services.push(relay);
+        } else {
+            worker.extend(["--suri", WORKER].map(String::from));
+            worker.extend(stake.iter().flat_map(|stake| ["--stake", stake]).map(String::from));
         }
         services.push(Service::start(launch("worker", &sibling("encompute-worker")?, worker, 4)).await?);
         Ok(Self { network, services, home, models, _lock: lock })
@@ -273,6 +289,35 @@ impl Market {
             service.stop().await;
         }
     }
+}
+
+/// The anchor of an earlier start on this contract, or a new one with `stake`; it knows the worker's key.
+async fn anchor_of(network: &Network, home: &Path, stake: &str) -> Outcome<ContractAddress> {
+    let connected = Client::connect(network).await;
+    let client =
+        connected.map_err(|error| Failure::of(exit_of_chain(error.class()), "connect to the chain", &error))?;
+    let owner = client.signed_by(Signer::from_suri(WORKER).doing(Exit::Failed, "read the worker's owner")?);
+    let file = under(home, &["anchor"]);
+    let earlier = std::fs::read_to_string(&file).ok();
+    let earlier = earlier.and_then(|text| {
+        let (market, anchor) = text.trim().split_once(' ')?;
+        (Some(market.to_owned()) == network.chain.contract.map(|market| market.to_string()))
+            .then(|| anchor.parse().ok())?
+    });
+    if let Some(anchor) = earlier {
+        return Ok(anchor);
+    }
+    output::say("deploying the worker's anchor …");
+    let stake = network.token.amount(stake).doing(Exit::Failed, "read the stake")?;
+    let anchor = super::anchor::deploy(&owner, owner.address(), stake).await?;
+    let state = under(home, &["worker"]).display().to_string();
+    let printed = std::process::Command::new(sibling("encompute-worker")?).args(["key", "--state", &state]).output();
+    let printed = printed.doing(Exit::Failed, "ask for the worker's key")?;
+    let key = super::anchor::parse_key(&String::from_utf8_lossy(&printed.stdout))?;
+    super::anchor::name(&owner, anchor, key).await?;
+    let market = network.chain.contract.map(|market| market.to_string()).unwrap_or_default();
+    std::fs::write(&file, format!("{market} {anchor}\n")).doing(Exit::Failed, "note the anchor")?;
+    Ok(anchor)
 }
 
 /// The lock of a home's one market; another process that holds it runs one there.

@@ -1,5 +1,6 @@
 //! One module a command.
 
+pub mod anchor;
 pub mod attest;
 pub mod audit;
 pub mod bench;

@@ -1,6 +1,6 @@
 //! `encompute worker`: starts the worker's own binary, which never links the user's keys.
 
-use super::deposits::Stake;
+use super::{anchor::Anchor, deposits::Stake};
 use crate::{
     args::Common,
     context::Context,
@@ -23,6 +23,12 @@ pub enum Worker {
     /// A worker's stake: users are paid from it when the worker fails them
     #[command(subcommand)]
     Stake(Stake),
+    /// An anchor: a worker's account that speaks the off-chain rollup protocol, so that the worker needs no money
+    #[command(subcommand)]
+    Anchor(Anchor),
+    /// Pay for what workers behind anchors have signed (starts `encompute-worker relay`)
+    #[command(after_help = "Examples:\n  encompute worker relay --network local --suri //Bob --anchor 0x…")]
+    Relay(PassOn),
 }
 
 /// Options that are handed on as they are.
@@ -39,10 +45,12 @@ impl Worker {
         let (verb, options) = match self {
             Self::Run(options) => ("run", options.options),
             Self::Status(options) => ("status", options.options),
+            Self::Relay(options) => ("relay", options.options),
+            Self::Anchor(anchor) => return anchor.run(&Context::load(common)?, common).await,
             Self::Stake(stake) => return stake.run(&Context::load(common)?, common).await,
         };
         let mut arguments = vec![verb.to_owned()];
-        if let (Some(network), "run") = (&common.network, verb) {
+        if let (Some(network), true) = (&common.network, verb != "status") {
             arguments.extend(["--network".to_owned(), network.clone()]);
         }
         if common.json && verb == "status" {
