@@ -10,6 +10,8 @@ use encompute_protocol::manifest::{JobRequest, JobResult, ReleasedFeatures};
 use encompute_protocol::receipt::{OfferCall, RoundAnswer, RoundCall, SignedOffer, Transcript};
 use encompute_protocol::wire::{Message, decode_exact, encode};
 use encompute_protocol::{HeadKeyAnswer, HeadKeyCall, Receipt, SigningAddress};
+use encompute_rollup::{Action, RelayAnswer, RelayCall, RollupTx, queue};
+use std::collections::BTreeMap;
 use std::path::Path;
 
 /// Calls that [`calls`] knows, by the byte before them.
@@ -52,6 +54,42 @@ pub(crate) fn receipts(bytes: &[u8]) -> bool {
             }
             receipt.is_ok()
         }
+    }
+}
+
+/// What workers behind anchors post, and what relayers say of it.
+pub(crate) fn posts(bytes: &[u8]) -> bool {
+    let Some((kind, bytes)) = bytes.split_first() else { return false };
+    match kind % 3 {
+        0 => canonical::<RelayCall>(bytes),
+        1 => canonical::<RelayAnswer>(bytes),
+        _ => {
+            let transaction = RollupTx::from_bytes(bytes);
+            if let Ok(transaction) = &transaction {
+                assert_eq!(encode(transaction), bytes);
+            }
+            transaction.is_ok()
+        }
+    }
+}
+
+/// What an anchor decides on a transaction from anybody, with one message on its queue: refused, never a panic.
+pub(crate) fn decided(bytes: &[u8]) {
+    let Some((kind, bytes)) = bytes.split_first() else { return };
+    let transaction = match kind % 3 {
+        0 => RelayCall::from_wire(bytes).ok().and_then(|call| RollupTx::from_bytes(&call.request.data).ok()),
+        1 => None,
+        _ => RollupTx::from_bytes(bytes).ok(),
+    };
+    let Some(transaction) = transaction else { return };
+    let mut anchor = BTreeMap::new();
+    if let Ok((_, changes)) = queue::push(&anchor, vec![7]) {
+        changes.apply(&mut anchor);
+    }
+    let pops = transaction.actions.contains(&Action::SetQueueHead(1));
+    if let Ok(changes) = transaction.decide(&anchor) {
+        changes.apply(&mut anchor);
+        assert_eq!((queue::tail(&anchor), queue::head(&anchor)), (1, u32::from(pops)), "the queue is the anchor's own");
     }
 }
 

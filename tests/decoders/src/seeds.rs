@@ -15,6 +15,7 @@ use encompute_head::{
     Unit,
 };
 use encompute_model::{Preamble, SentenceEncoder};
+use encompute_protocol::call::{Call, ClaimJob};
 use encompute_protocol::event::SIGNATURES;
 use encompute_protocol::statement::TeeKind;
 use encompute_protocol::wire::Message;
@@ -22,6 +23,7 @@ use encompute_protocol::{
     Address, BlobDigest, BlockNumber, Bytes, ContractAddress, GenesisHash, HeadKeyStatement, JobId, Nonce,
     RegistrationStatement, SigningAddress, SplitIndex, VersionHash, VersionId,
 };
+use encompute_rollup::{Action, ForwardError, ForwardRequest, RelayAnswer, RelayCall, RollupError, RollupTx, bound};
 use std::{
     io,
     path::{Path, PathBuf},
@@ -108,6 +110,7 @@ pub fn seeds(target: &Target) -> Result<Vec<Seed>, SeedError> {
         "event_logs" => seeds.extend(
             ANSWERS.map(|(name, answer)| Seed { name: name.to_owned(), bytes: machine(answer).1.into_bytes() }),
         ),
+        "posts" => seeds.extend(posts()),
         "evidence" => seeds.extend(evidence()?),
         "exported_jobs" => seeds.push(Seed { name: "every-record".to_owned(), bytes: exported_job()? }),
         "networks" => {
@@ -145,6 +148,31 @@ pub fn seeds(target: &Target) -> Result<Vec<Seed>, SeedError> {
 pub fn corpus(kind: &str, target: &Target) -> Result<Vec<Seed>, SeedError> {
     let folder = root().join("tests/fuzz").join(kind).join(target.name);
     if folder.is_dir() { files(&folder, "") } else { Ok(Vec::new()) }
+}
+
+/// A claim over an anchor as its worker's node makes it, alone and as it is handed to a relayer, and what that one says.
+fn posts() -> Vec<Seed> {
+    let (key, version) = (b"post/job/7".to_vec(), encompute_rollup::version_key(b"post/job/7"));
+    let mut conditions = bound::conditions(&GenesisHash([0x6e; 32]), BlockNumber(164)).to_vec();
+    conditions.push((version.clone(), Some(1_u32.encode())));
+    let updates = vec![(key, Some(vec![5; 32])), (version, Some(2_u32.encode()))];
+    let reply = Action::Reply(ClaimJob { job: JobId(7) }.calldata());
+    let transaction = RollupTx { conditions, updates, actions: vec![reply, Action::SetQueueHead(1)] };
+    let data = transaction.encode();
+    let call = RelayCall {
+        request: ForwardRequest { from: [1; 32], to: [0xee; 32], nonce: 3, data: data.clone() },
+        signature: [27; 65],
+    };
+    let refused = RelayAnswer::Refused(ForwardError::RollupAnchorError(RollupError::ConditionNotMet));
+    let seed =
+        |name: &str, kind: u8, bytes: Vec<u8>| Seed { name: name.to_owned(), bytes: [vec![kind], bytes].concat() };
+    vec![
+        seed("call", 0, call.to_wire()),
+        seed("sent", 1, RelayAnswer::Sent { block: 7 }.to_wire()),
+        seed("refused", 1, refused.to_wire()),
+        seed("failed", 1, RelayAnswer::Failed("the relayer has no money left".to_owned()).to_wire()),
+        seed("transaction", 2, data),
+    ]
 }
 
 /// Calldata past its selector, and the data of every kind of event.
