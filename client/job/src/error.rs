@@ -125,6 +125,12 @@ pub enum JobError {
     /// A split whose head is the whole model.
     #[error("split {0:?} has no tail; runs of such splits are not built yet")]
     NoTail(String),
+    /// A split whose own creator's report says that it gives its input away.
+    #[error("split {split:?} has grade F by its own report: what is released gives the input away")]
+    GradedF {
+        /// The split.
+        split: String,
+    },
     /// The parameter set is not allowed on this network.
     #[error("parameter set {found} is not allowed on network {network}")]
     Parameters {

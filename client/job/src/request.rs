@@ -20,7 +20,7 @@ use encompute_protocol::{
     receipt::OfferCall,
     wire::Message,
 };
-use encompute_release::InputIdentity;
+use encompute_release::{InputIdentity, ReleaseContext};
 use zeroize::Zeroizing;
 
 impl<M: SubmitJob> Runner<M> {
@@ -29,7 +29,11 @@ impl<M: SubmitJob> Runner<M> {
     /// # Errors
     /// [`JobError`]; what was written can be dropped.
     pub async fn prepare(&self, order: &Order, watch: &mut (impl Watch + Send)) -> Result<Journal, JobError> {
-        let (plan, _) = order.check(&self.services.network)?;
+        let (plan, policy) = order.check(&self.services.network)?;
+        let identity = InputIdentity::of_tensor(&order.tensor);
+        let context = ReleaseContext { version: order.hash(), split: order.split, policy: order.policy };
+        // Refused at the release itself, the head would have been paid for.
+        self.releaser.allows(&identity, &context, &policy).map_err(JobError::Release)?;
         let began = begin(watch, Step::Encrypt);
         let head = self.services.market.head().await.map_err(JobError::Read)?;
         let JobKeys { key, parts } = self.keys(order, &plan)?;
@@ -52,7 +56,7 @@ impl<M: SubmitJob> Runner<M> {
             tip: order.tip,
             input,
             tensor: tensor.digest(),
-            identity: InputIdentity::of_tensor(&order.tensor).to_bytes(),
+            identity: identity.to_bytes(),
             prepared_at: head.number,
             job: None,
             rounds: Vec::new(),

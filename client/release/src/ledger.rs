@@ -109,16 +109,24 @@ impl Ledger {
         // Two processes may release the same input at once: the lock makes their sums one.
         let _guard = files::lock(&path.with_extension("lock")).map_err(failed)?;
         let mut page = self.read(&path)?;
-        let ReleaseContext { version, split, policy } = *context;
-        if page.entries.iter().any(|entry| (entry.version, entry.split, entry.policy) == (version, split, policy)) {
+        if !page.asks(context, millibits, budget_millibits)? {
             return Ok(());
         }
-        let spent_millibits = page.entries.iter().fold(0u32, |sum, entry| sum.saturating_add(entry.millibits));
-        if spent_millibits.saturating_add(millibits) > budget_millibits {
-            return Err(LedgerError::Budget { spent_millibits, asked_millibits: millibits, budget_millibits });
-        }
+        let ReleaseContext { version, split, policy } = *context;
         page.entries.push(LedgerEntry { version, split, policy, millibits });
         files::replace(&path, &page.to_wire()).map_err(failed)
+    }
+
+    /// Whether the budget has room for a release, as of now; nothing is written.
+    pub(crate) fn allows(
+        &self,
+        secret: &ReleaseSecret,
+        input: &InputIdentity,
+        context: &ReleaseContext,
+        millibits: u32,
+        budget_millibits: u32,
+    ) -> Result<(), LedgerError> {
+        self.read(&self.page(secret, input))?.asks(context, millibits, budget_millibits).map(drop)
     }
 
     fn page(&self, secret: &ReleaseSecret, input: &InputIdentity) -> PathBuf {
@@ -133,6 +141,24 @@ impl Ledger {
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Page::default()),
             Err(source) => Err(LedgerError::File { path: path.to_owned(), source }),
+        }
+    }
+}
+
+impl Page {
+    /// Whether a release has to be written down: one that is there gives nothing new.
+    ///
+    /// # Errors
+    /// [`LedgerError::Budget`].
+    fn asks(&self, context: &ReleaseContext, millibits: u32, budget_millibits: u32) -> Result<bool, LedgerError> {
+        let ReleaseContext { version, split, policy } = *context;
+        if self.entries.iter().any(|entry| (entry.version, entry.split, entry.policy) == (version, split, policy)) {
+            return Ok(false);
+        }
+        let spent_millibits = self.entries.iter().fold(0u32, |sum, entry| sum.saturating_add(entry.millibits));
+        match spent_millibits.saturating_add(millibits) > budget_millibits {
+            true => Err(LedgerError::Budget { spent_millibits, asked_millibits: millibits, budget_millibits }),
+            false => Ok(true),
         }
     }
 }
@@ -158,6 +184,10 @@ mod tests {
         ledger.charge(&secret, &input, &context(2), 8_000, 20_000).unwrap();
         let refused = ledger.charge(&secret, &input, &context(3), 8_000, 20_000);
         assert!(matches!(refused, Err(LedgerError::Budget { spent_millibits: 16_000, .. })));
+        let asked = ledger.allows(&secret, &input, &context(3), 8_000, 20_000);
+        assert!(matches!(asked, Err(LedgerError::Budget { spent_millibits: 16_000, .. })));
+        ledger.allows(&secret, &input, &context(2), 8_000, 20_000).unwrap();
+        ledger.allows(&secret, &input, &context(3), 4_000, 20_000).unwrap();
         assert_eq!(ledger.entries(&secret, &input).unwrap().len(), 2);
         let other = InputIdentity::of_tensor(b"another image");
         ledger.charge(&secret, &other, &context(3), 8_000, 20_000).unwrap();

@@ -42,6 +42,22 @@ impl Releaser {
         Self { secret, ledger, budget_millibits }
     }
 
+    /// Whether such a release of this input would be allowed now: to be asked before anything is paid for it. Nothing is
+    /// written down, so a release in between may take what was left.
+    ///
+    /// # Errors
+    /// [`ReleaseError`].
+    pub fn allows(
+        &self,
+        input: &InputIdentity,
+        context: &ReleaseContext,
+        policy: &CheckedPolicy,
+    ) -> Result<(), ReleaseError> {
+        let millibits = policy.as_manifest().information_millibits;
+        let allowed = self.ledger.allows(&self.secret, input, context, millibits, self.budget_millibits);
+        allowed.map_err(ReleaseError::Budget)
+    }
+
     /// Takes the features of a head through the pipeline, and writes the release down; the same features under the same context give the same codes, and cost their bits once.
     ///
     /// # Errors

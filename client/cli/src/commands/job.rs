@@ -214,7 +214,7 @@ pub fn job_failure(error: &JobError) -> Failure {
         | JobError::Shape { .. }
         | JobError::Result { .. }
         | JobError::Trust(_) => Exit::Verification,
-        JobError::Release(_) | JobError::Policy(_) | JobError::Declined(_) => Exit::Privacy,
+        JobError::Release(_) | JobError::Policy(_) | JobError::GradedF { .. } | JobError::Declined(_) => Exit::Privacy,
         JobError::TimedOut { .. } | JobError::Unfinished { .. } => Exit::TimedOut,
         JobError::Input { .. } | JobError::NoTail(_) | JobError::Parameters { .. } => Exit::Usage,
         JobError::Case(encompute_job::CaseError::NotNeeded | encompute_job::CaseError::Sets { .. }) => Exit::Usage,
