@@ -15,7 +15,9 @@ use core::{fmt, future::Future, ops::RangeInclusive, time::Duration};
 use encompute_host::clock;
 use encompute_networks::Network;
 use encompute_protocol::{BlockNumber, ContractAddress, GenesisHash, Plancks, StoragePrice};
-use std::sync::Arc;
+use futures::future::try_join_all;
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 use subxt::{
     OnlineClient, SubstrateConfig,
@@ -31,6 +33,11 @@ use subxt::{
 const PATIENCE: Duration = Duration::from_secs(20);
 /// How long connecting may take: the metadata of a public chain is a megabyte.
 const CONNECT_PATIENCE: Duration = Duration::from_secs(45);
+/// How many blocks are asked for at once.
+const BLOCKS_AT_ONCE: usize = 32;
+/// How many blocks are remembered, as the library has them: what it wants to know of one before it asks anything about
+/// it, height and version of the runtime, never changes.
+const BLOCKS_KNOWN: usize = 16;
 /// Who asks when nobody signs: an account that nobody has.
 pub(crate) const NOBODY: AccountId = AccountId([0; 32]);
 
@@ -50,6 +57,8 @@ pub(crate) struct Shared {
     pub(crate) rpc: RpcClient,
     pub(crate) legacy: LegacyRpcMethods<RpcConfigFor<SubstrateConfig>>,
     genesis: GenesisHash,
+    /// The blocks that were asked about last.
+    known: Mutex<VecDeque<AtBlock>>,
 }
 
 /// Hash of a block's header.
@@ -119,7 +128,14 @@ impl Client {
         if let Some(pinned) = network.chain.genesis.filter(|pinned| *pinned != found) {
             return Err(ConnectError::OtherGenesis { url: wire.url().to_owned(), found, pinned });
         }
-        let shared = Shared { wire, online, rpc: rpc.clone(), legacy: LegacyRpcMethods::new(rpc), genesis: found };
+        let shared = Shared {
+            wire,
+            online,
+            rpc: rpc.clone(),
+            legacy: LegacyRpcMethods::new(rpc),
+            genesis: found,
+            known: Mutex::default(),
+        };
         let client = Self { shared: Arc::new(shared), contract: network.chain.contract };
         let at = client.at_head().await?;
         if at.metadata_ref().pallet_by_name("Revive").is_none() {
@@ -214,10 +230,27 @@ impl Client {
     }
 
     pub(crate) async fn at(&self, block: BlockHash) -> Result<AtBlock, Fault> {
+        if let Some(known) = self.known(block) {
+            return Ok(known);
+        }
         match self.shared.online.at_block(H256(block.0)).await {
-            Ok(at) => Ok(at),
+            Ok(at) => Ok(self.remember(at)),
             Err(error) => Err(self.fault("look a block up", error).await),
         }
+    }
+
+    fn known(&self, block: BlockHash) -> Option<AtBlock> {
+        let known = self.shared.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.iter().find(|at| at.block_hash().0 == block.0).cloned()
+    }
+
+    fn remember(&self, at: AtBlock) -> AtBlock {
+        let mut known = self.shared.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.len() == BLOCKS_KNOWN {
+            known.pop_front();
+        }
+        known.push_back(at.clone());
+        at
     }
 
     async fn answer<C: Fact>(&self, at: &AtBlock, call: &C) -> Result<C::Answer, ReadError> {
@@ -316,11 +349,14 @@ impl Client {
     /// # Errors
     /// [`ReadError::NoBlock`] if the range goes beyond the head.
     pub async fn events_in(&self, blocks: RangeInclusive<BlockNumber>) -> Result<Vec<BlockEvents>, ReadError> {
-        let mut found = Vec::new();
-        for number in blocks.start().0..=blocks.end().0 {
-            found.push(self.events_at(BlockNumber(number)).await?);
+        let (mut found, mut wanted) = (Vec::new(), blocks.start().0..=blocks.end().0);
+        loop {
+            let some: Vec<u32> = wanted.by_ref().take(BLOCKS_AT_ONCE).collect();
+            if some.is_empty() {
+                return Ok(found);
+            }
+            found.extend(try_join_all(some.into_iter().map(|number| self.events_at(BlockNumber(number)))).await?);
         }
-        Ok(found)
     }
 
     pub(crate) async fn events_at(&self, number: BlockNumber) -> Result<BlockEvents, ReadError> {
@@ -334,8 +370,8 @@ impl Client {
     }
 
     pub(crate) async fn at_head(&self) -> Result<AtBlock, Fault> {
-        match self.shared.online.at_current_block().await {
-            Ok(at) => Ok(at),
+        match self.shared.legacy.chain_get_finalized_head().await {
+            Ok(head) => self.at(BlockHash(head.0)).await,
             Err(error) => Err(self.fault("say its last block", error).await),
         }
     }

@@ -3,7 +3,8 @@
 use encompute_audit::{Counted, Heard, JobBundle, Own, ReadAt, VersionBundle, WorkerBundle};
 use encompute_chain::{Block, BlockEvents, BlockHash, Client, Fact, ReadError};
 use encompute_protocol::{
-    Address, BlobDigest, BlockNumber, JobId, Params, PrunedRecord, SplitIndex, Transcript, VersionId, VersionManifest,
+    Address, BlobDigest, BlockNumber, JobId, JobProgress, JobTerms, Params, PrunedRecord, SplitIndex, Transcript,
+    VersionId, VersionManifest,
     call::{
         ReadJob, ReadMeasurement, ReadModel, ReadParams, ReadPlatform, ReadPrunedJob, ReadSplit, ReadVersion,
         ReadWorker,
@@ -12,6 +13,7 @@ use encompute_protocol::{
     wire::Message,
 };
 use encompute_store::{Blobs, ByteLimit, GatewayClient, GetError};
+use futures::future::try_join_all;
 use std::{
     collections::{BTreeMap, BTreeSet},
     ops::RangeInclusive,
@@ -79,6 +81,47 @@ pub async fn said(client: &Client, blocks: RangeInclusive<BlockNumber>) -> Resul
         block.events.into_iter().map(move |emitted| (number, emitted.event))
     };
     Ok(Said { events: blocks.into_iter().flat_map(of_block).collect(), unread })
+}
+
+/// What the contract said in the blocks in which a job's stage changed, the last of them first known: `known` is what an
+/// earlier call gave, and is gone on from.
+///
+/// The contract keeps the block of a job's last change; in the state before that block stands the change before it. So
+/// one fact is read for each change, however many blocks lie between two. Of a node that forgot such a state every block
+/// since is read.
+///
+/// # Errors
+/// [`ReadError`].
+pub async fn history(
+    client: &Client,
+    job: JobId,
+    (terms, progress): (&JobTerms, &JobProgress),
+    known: &[(BlockNumber, Event)],
+) -> Result<Vec<(BlockNumber, Event)>, ReadError> {
+    let seen = known.last().map(|(block, _)| *block);
+    let (mut changes, mut changed) = (Vec::new(), progress.changed_at);
+    while Some(changed) != seen {
+        changes.push(changed);
+        if changed <= terms.requested_at {
+            break;
+        }
+        let before = client.block(BlockNumber(changed.0.saturating_sub(1))).await?;
+        match client.read_at(ReadJob { job }, before.hash).await {
+            Ok(Some((_, progress))) if progress.changed_at < changed => changed = progress.changed_at,
+            _ => {
+                let every = said(client, terms.requested_at..=progress.changed_at).await?.events;
+                return Ok(of_job(job, every));
+            }
+        }
+    }
+    let blocks = changes.iter().rev().map(|block| said(client, *block..=*block));
+    let mut events = known.to_vec();
+    events.extend(try_join_all(blocks).await?.into_iter().flat_map(|said| said.events));
+    Ok(of_job(job, events))
+}
+
+fn of_job(job: JobId, events: Vec<(BlockNumber, Event)>) -> Vec<(BlockNumber, Event)> {
+    events.into_iter().filter(|(_, event)| event.job() == Some(job)).collect()
 }
 
 /// Parameters over the life of a job.
@@ -179,7 +222,7 @@ async fn facts(client: &Client, job: JobId, head: Block) -> Result<JobBundle, Ga
     let last = if progress.stage.is_terminal() { progress.changed_at } else { head.number };
     let Said { events, unread } = said(client, terms.requested_at..=last).await.map_err(reading("read the events"))?;
     let ParamsThen { params, unsure, treasuries } = params_then(client, terms.requested_at, &events).await?;
-    let events: Vec<_> = events.into_iter().filter(|(_, event)| event.job() == Some(job)).collect();
+    let events = of_job(job, events);
     let (worker, measurement, platform) = match progress.worker {
         None => (None, None, None),
         Some(account) => {

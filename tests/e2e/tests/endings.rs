@@ -4,9 +4,14 @@
 use encompute_chain::{Client, Signer};
 use encompute_drill::Outcome;
 use encompute_e2e::{Court, DIGIT, PATIENT, credit, price, refusal, stage, submit};
+use encompute_job::{history, said};
 use encompute_kit::{Between, Lie, Market, signal};
 use encompute_networks::Network;
-use encompute_protocol::{Blocks, JobId, Plancks, PolicyId, Stage, call::SendFeatures};
+use encompute_protocol::{
+    Blocks, JobId, Plancks, PolicyId, Stage,
+    call::{ReadJob, SendFeatures},
+    event::Event,
+};
 use encompute_store::{Blobs, GatewayClient};
 use serde_json::Value;
 
@@ -77,6 +82,19 @@ async fn features_that_nobody_can_open_are_refused_and_the_creators_bond_makes_t
     assert!(refusal(&resumed) == (1, true) && resumed.stderr.contains("withdraw"), "{resumed:?}");
     let books = market.encompute(&["audit", "ledger", "--json"]).done().json();
     assert_eq!(books["balanced"], true, "{books}");
+
+    // What is found by the blocks in which the job changed is what every block since its request has to say of it.
+    let client = dave.client();
+    let (terms, progress) = client.read(ReadJob { job: JobId(1) }).await.unwrap().unwrap();
+    let said = said(client, terms.requested_at..=client.head().await.unwrap().number).await.unwrap().events;
+    let whole: Vec<_> = said.into_iter().filter(|(_, event)| event.job() == Some(JobId(1))).collect();
+    let stages = whole.iter().filter(|(_, event)| matches!(event, Event::JobStageChanged(_))).count();
+    assert!(stages >= 5 && whole.iter().any(|(_, event)| matches!(event, Event::Credited(_))), "{whole:?}");
+    for known in 0..=whole.len() {
+        let whole_blocks = known == 0 || known == whole.len() || whole[known - 1].0 != whole[known].0;
+        let found = history(client, JobId(1), (&terms, &progress), &whole[..known]).await.unwrap();
+        assert!(!whole_blocks || found == whole, "{known} known: {found:?}");
+    }
 }
 
 /// A liar that lets a user's command ask for the first round alone.
