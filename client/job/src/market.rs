@@ -102,6 +102,8 @@ fn grade_in_words(limits: &str, split: &str, policy: &str) -> Option<Grade> {
 pub struct Listing {
     /// The version.
     pub version: VersionId,
+    /// What it is a version of.
+    pub model: ModelId,
     /// Its life.
     pub status: VersionStatus,
     /// Everything it pins; its hash is the one on chain.
@@ -124,7 +126,7 @@ pub async fn of_version(
     let bytes = blobs.get(BlobDigest(record.manifest.0), limit).await;
     let bytes = bytes.map_err(|source| ListingError::Fetch { version, source })?;
     let manifest = VersionManifest::from_wire(&bytes).map_err(|source| ListingError::Manifest { version, source })?;
-    Ok(Listing { version, status: record.status, manifest })
+    Ok(Listing { version, model: record.model, status: record.status, manifest })
 }
 
 /// Every version, in order.

@@ -6,6 +6,7 @@ use crate::{
 };
 use clap::Subcommand;
 use std::{
+    borrow::BorrowMut,
     ffi::OsString,
     io,
     path::{Path, PathBuf},
@@ -20,7 +21,13 @@ pub enum Task {
     Build,
     /// Runs the page's tests: arithmetic under WebAssembly in Node, and whole jobs in a browser where there is one
     Test,
+    /// Lighthouse's score for the accessibility of every page, which must be 95 or more; installs Lighthouse into a folder
+    /// of its own
+    Lighthouse,
 }
+
+/// What scores the pages: the newest that the Node of `scripts/setup --web` runs.
+const LIGHTHOUSE: &str = "lighthouse@12.8.2";
 
 /// Why the page was not built, or its tests failed.
 #[derive(Debug, thiserror::Error)]
@@ -55,6 +62,16 @@ pub fn run(task: Task) -> Result<(), WebError> {
             let mut test = npm("test");
             test.env("ENCOMPUTE_PROGRAMS", programs()).env("ENCOMPUTE_ROOT", repository::root());
             done(test, "the page's tests")
+        }
+        Task::Lighthouse => {
+            build()?;
+            let folder = workspace_target().join("web/lighthouse");
+            let mut install = npm("install");
+            install.args(["--no-audit", "--no-fund", "--ignore-scripts", "--prefix"]).arg(&folder).arg(LIGHTHOUSE);
+            done(install, "installing Lighthouse")?;
+            let mut score = npm("run");
+            score.arg("lighthouse").env("ENCOMPUTE_LIGHTHOUSE", folder);
+            done(score.env("ENCOMPUTE_PROGRAMS", programs()).env("ENCOMPUTE_ROOT", repository::root()), "Lighthouse")
         }
     }
 }
@@ -132,7 +149,8 @@ fn npm(verb: &str) -> Command {
     npm
 }
 
-fn done(mut command: Command, what: &'static str) -> Result<(), WebError> {
+fn done(mut command: impl BorrowMut<Command>, what: &'static str) -> Result<(), WebError> {
+    let command = command.borrow_mut();
     let program = command.get_program().to_string_lossy().into_owned();
     match command.status().map_err(|source| WebError::Start { program, source })? {
         status if status.success() => Ok(()),

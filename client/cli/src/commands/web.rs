@@ -18,6 +18,7 @@ use encompute_chain::Client;
 use encompute_networks::Network;
 use encompute_protocol::call::{ReadCounts, ReadWorker, ReadWorkerAt};
 use encompute_store::{HttpLimits, serve_http};
+use futures::future::join_all;
 use serde_json::json;
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -25,12 +26,17 @@ use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
     sync::Arc,
+    time::{Duration, Instant},
 };
+use tokio::sync::Mutex;
 
 /// Most bytes of the page's files together.
 const FILES_LIMIT_BYTES: u64 = 64 * 1024 * 1024;
 /// Most workers whose addresses the page may speak to.
 const WORKERS_LIMIT: u32 = 64;
+
+/// How long it is believed which workers there are: a page's files come within a second of each other.
+const BELIEVED: Duration = Duration::from_secs(5);
 
 /// Where `xtask web build` puts the page's files.
 pub const WEB_FILES: &str = "target/web/dist";
@@ -62,6 +68,8 @@ struct Site {
     network: Network,
     /// Says which workers there are.
     client: Client,
+    /// Whom the page may speak to, and when that was read.
+    spoken_to: Mutex<Option<(Instant, BTreeSet<String>)>>,
 }
 
 impl Web {
@@ -87,7 +95,9 @@ impl Web {
         stop: impl Future<Output = ()> + Send + 'static,
     ) -> Outcome {
         let files = read_files(&self.files)?;
-        let site = Site { files, network: context.network().clone(), client: context.chain().await? };
+        let (network, client) = (context.network().clone(), context.chain().await?);
+        let site = Site { files, network, client, spoken_to: Mutex::default() };
+        site.spoken_to().await;
         let listener = tokio::net::TcpListener::bind(self.listen)
             .await
             .doing(Exit::Failed, &format!("listen on {}", self.listen))?;
@@ -186,20 +196,30 @@ fn policy(spoken_to: &BTreeSet<String>) -> String {
 }
 
 impl Site {
-    /// Node and gateway of the network file, and the workers that are registered now.
+    /// Node and gateway of the network file, and the workers that were registered a moment ago.
     async fn spoken_to(&self) -> BTreeSet<String> {
+        // Held while the chain is asked: whoever comes meanwhile waits for the one answer.
+        let mut known = self.spoken_to.lock().await;
+        match &*known {
+            Some((read, urls)) if read.elapsed() < BELIEVED => urls.clone(),
+            _ => known.insert((Instant::now(), self.read_spoken_to().await)).1.clone(),
+        }
+    }
+
+    async fn read_spoken_to(&self) -> BTreeSet<String> {
         let named = [Some(self.network.chain.rpc.as_str()), self.network.gateway.as_ref().map(|url| url.as_str())];
         let mut urls: BTreeSet<String> = named.into_iter().flatten().filter_map(origin).collect();
         // A chain that is away names no workers; the page says so itself.
         let Ok(counts) = self.client.read(ReadCounts {}).await else { return urls };
-        for index in 0..counts.workers.min(WORKERS_LIMIT) {
-            if let Ok(Some(worker)) = self.client.read(ReadWorkerAt { index }).await
-                && let Ok(Some((_, url))) = self.client.read(ReadWorker { worker }).await
-            {
-                urls.extend(origin(url.as_str()));
-            }
-        }
+        let workers = (0..counts.workers.min(WORKERS_LIMIT)).map(|index| self.url_of(index));
+        urls.extend(join_all(workers).await.into_iter().flatten());
         urls
+    }
+
+    async fn url_of(&self, index: u32) -> Option<String> {
+        let worker = self.client.read(ReadWorkerAt { index }).await.ok()??;
+        let (_, url) = self.client.read(ReadWorker { worker }).await.ok()??;
+        origin(url.as_str())
     }
 }
 

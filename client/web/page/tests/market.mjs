@@ -1,6 +1,6 @@
 // A market of real processes for one test file, and the page that looks at it.
 
-import { spawn } from "node:child_process";
+import { execFileSync, spawn } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
@@ -54,6 +54,8 @@ export async function startMarket() {
       headers: { "content-type": "application/json" },
       body: JSON.stringify({ jsonrpc: "2.0", id: 1, method: "encompute_sealBlocks", params: [blocks] }),
     }).then((answer) => answer.json()),
+    /** What a command of the command line prints, about this market. */
+    encompute: (args) => execFileSync(join(programs, "encompute"), [...args, "--home", home], { cwd: root, encoding: "utf8" }),
     stop: async () => {
       await web.stop();
       await market.stop();

@@ -4,7 +4,7 @@ use crate::{
     failure::{Doing, Outcome},
     page::Page,
 };
-use encompute_model::Preamble;
+use encompute_model::{Preamble, preamble::SliceNumber};
 use encompute_protocol::{VersionId, wire::Message};
 use encompute_store::{Blobs, ByteLimit};
 use serde_json::json;
@@ -21,11 +21,12 @@ pub struct Input {
 
 #[wasm_bindgen]
 impl Page {
-    /// Reads a file for a version: the shape of what the model will see, and what was left out of a long text.
+    /// Reads a file for a version, of a scan the slice that is wanted or the middle one: the shape of what the model will
+    /// see, what was left out of a long text, which slice of how many was read.
     ///
     /// # Errors
     /// For a file that the preamble refuses, in words that say what it reads.
-    pub async fn read(&self, version: u32, file: Vec<u8>) -> Outcome {
+    pub async fn read(&self, version: u32, file: Vec<u8>, slice: Option<u32>) -> Outcome {
         let file = Zeroizing::new(file);
         self.input.replace(None);
         let listing = self.listing(version).await?;
@@ -34,11 +35,16 @@ impl Page {
             Some(wanted) => Some(self.blobs.get(wanted.digest, ByteLimit(wanted.bytes.into())).await.told()?),
             None => None,
         };
-        let reading = preamble.reader(blob.as_deref()).told()?.read(&file).told()?;
+        let reader = preamble.reader(blob.as_deref()).told()?;
+        let reading = match slice {
+            Some(number) => reader.read_slice(&file, SliceNumber(number)).told()?,
+            None => reader.read(&file).told()?,
+        };
         let shape = reading.tensor.shape();
         let values = Zeroizing::new(reading.tensor.values().to_vec());
         self.input.replace(Some(Input { version: VersionId(version), values }));
-        Ok(json!({ "shape": shape, "left_out": reading.left_out }).to_string())
+        let slice = reading.slice.map(|read| json!({ "number": read.number.0, "of": read.slices }));
+        Ok(json!({ "shape": shape, "left_out": reading.left_out, "slice": slice }).to_string())
     }
 
     /// The bytes that will be encrypted, channel by channel, row by row: for this tab's own screen.

@@ -1,26 +1,29 @@
 //! What anybody may read: models, prices, jobs, audits.
 
 use crate::{
-    failure::{Doing, Outcome, refused},
+    failure::{Doing, Outcome, refused, words},
     input,
-    page::Page,
+    page::{Page, all},
 };
-use encompute_audit::{Judge, audit_job};
+use encompute_audit::{Judge, audit_job, export};
+use encompute_chain::BlockHash;
 use encompute_host::clock;
 use encompute_job::{
-    gather,
+    gather, history,
     market::{self, Listing, ListingError, job_json, mode_name, plancks, policy_json},
+    offered,
 };
 use encompute_model::Preamble;
 use encompute_protocol::{
-    BlockNumber, JobId, SplitIndex, VersionId, VersionStatus,
-    call::{QuoteJob, ReadCounts, ReadJob, ReadModel, ReadVersion},
+    JobId, SplitIndex, VersionId, VersionStatus,
+    call::{QuoteJob, ReadCounts, ReadJob, ReadModel, ReadPrunedJob},
     event::Event,
     wire::Message,
 };
 use encompute_store::{Blobs, ByteLimit, Class, GetError};
 use js_sys::Uint8Array;
 use serde_json::{Value, json};
+use std::rc::Rc;
 use wasm_bindgen::prelude::wasm_bindgen;
 
 /// Most bytes of a ciphertext that the page shows a part of.
@@ -28,35 +31,41 @@ const SHOWN_LIMIT: ByteLimit = ByteLimit(34 * 1024 * 1024);
 
 #[wasm_bindgen]
 impl Page {
-    /// Every version on sale whose manifest can be had.
+    /// Every version on sale whose manifest can be had, without what may change: [`Self::prices`] gives that.
     ///
     /// # Errors
     /// When chain or gateway cannot be read.
     pub async fn models(&self) -> Outcome {
         let counts = self.client.read(ReadCounts {}).await.told()?;
-        let mut models = Vec::new();
-        for version in 1..=counts.versions {
-            // A manifest is its creator's, in somebody's store: one that is gone hides its version, not the market.
-            let listing = match self.read_listing(VersionId(version)).await {
-                Err(ListingError::Manifest { .. }) => continue,
-                Err(ListingError::Fetch { source, .. }) if is_gone(&source) => continue,
-                listing => listing.told()?,
-            };
-            if listing.status == VersionStatus::Active {
-                models.push(self.listing_json(&listing).await?);
-            }
-        }
-        Ok(Value::from(models).to_string())
+        let listings = all((1..=counts.versions).map(|version| self.on_sale(VersionId(version)))).await?;
+        let models = listings.iter().flatten().map(|listing| listing_json(listing));
+        Ok(Value::from(models.collect::<Outcome<Vec<_>>>()?).to_string())
     }
 
-    /// What one run of a split under a policy costs now, and what comes back if it ends early.
+    /// What a run of each split of the versions that [`Self::models`] gave costs now, what their creators stand in for
+    /// them with, and how payers rated them.
+    ///
+    /// # Errors
+    /// When the chain cannot be read.
+    pub async fn prices(&self) -> Outcome {
+        let listings: Vec<_> = self.listings.borrow().values().filter(|listing| is_on_sale(listing)).cloned().collect();
+        let head = self.client.head().await.told()?;
+        Ok(Value::from(all(listings.iter().map(|listing| self.price_json(listing, head.hash))).await?).to_string())
+    }
+
+    /// What one run of a split under a policy costs now, and what comes back if it ends early; why this program runs no
+    /// such split, where it does not.
     ///
     /// # Errors
     /// For a version that is not on sale, a split or a policy that it does not have.
     pub async fn quote(&self, version: u32, split: String, policy: String) -> Outcome {
         let listing = self.listing(version).await?;
         let quote = market::quote(&self.client, &listing, Some(&split), Some(&policy)).await.told()?;
-        Ok(quote.json().to_string())
+        let (index, policy) = listing.choose(Some(&split), Some(&policy)).told()?;
+        let refused = offered(&listing.manifest, index, policy.id, &self.network).err();
+        let mut told = quote.json();
+        told["refused"] = refused.map(|error| words(&error)).into();
+        Ok(told.to_string())
     }
 
     /// The newest jobs of the market, at most `limit`.
@@ -64,14 +73,13 @@ impl Page {
     /// # Errors
     /// When the chain cannot be read.
     pub async fn jobs(&self, limit: u32) -> Outcome {
-        let counts = self.client.read(ReadCounts {}).await.told()?;
-        let mut jobs = Vec::new();
-        for id in (1..=counts.jobs).rev().take(limit as usize) {
-            if let Some((terms, progress)) = self.client.read(ReadJob { job: JobId(id) }).await.told()? {
-                jobs.push(job_json(JobId(id), &terms, &progress));
-            }
-        }
-        Ok(Value::from(jobs).to_string())
+        let head = self.client.head().await.told()?.hash;
+        let counts = self.client.read_at(ReadCounts {}, head).await.told()?;
+        let newest = (1..=counts.jobs).rev().take(limit as usize).map(JobId);
+        let read = newest.map(|job| async move { Ok((job, self.client.read_at(ReadJob { job }, head).await.told()?)) });
+        let found = all(read).await?.into_iter();
+        let jobs = found.filter_map(|(job, found)| found.map(|(terms, progress)| job_json(job, &terms, &progress)));
+        Ok(Value::from(jobs.collect::<Vec<_>>()).to_string())
     }
 
     /// One job: where it stands, how it came there, who was credited what.
@@ -82,12 +90,18 @@ impl Page {
         let job = JobId(id);
         let head = self.client.head().await.told()?;
         let Some((terms, progress)) = self.client.read_at(ReadJob { job }, head.hash).await.told()? else {
-            return refused(&format!("there is no job {id}"));
+            return match self.client.read_at(ReadPrunedJob { job }, head.hash).await.told()? {
+                Some(pruned) => refused(&format!(
+                    "job {id} was long over, and its records were cleared away in block {}: its audit reads what was before",
+                    pruned.pruned_at
+                )),
+                None => refused(&format!("there is no job {id}")),
+            };
         };
-        let last = if progress.stage.is_terminal() { progress.changed_at } else { head.number };
-        let events = self.events_of(terms.requested_at, last).await?;
+        let known = self.histories.borrow().get(&job).cloned().unwrap_or_default();
+        let events = history(&self.client, job, (&terms, &progress), &known).await.told()?;
         let (mut stages, mut credits) = (Vec::new(), Vec::new());
-        for (block, event) in events.iter().filter(|(_, event)| event.job() == Some(job)) {
+        for (block, event) in &events {
             match event {
                 Event::JobStageChanged(changed) => stages.push(json!({
                     "stage": market::stage_name(changed.to), "block": block.0, "deadline": changed.deadline.0,
@@ -99,6 +113,7 @@ impl Page {
                 _ => {}
             }
         }
+        self.histories.borrow_mut().insert(job, events);
         let mut value = job_json(job, &terms, &progress);
         let named = self.listing(terms.version.0).await;
         value["name"] = named.map_or_else(
@@ -137,6 +152,15 @@ impl Page {
         let judge = Judge::of(&self.network.trust, measurements).told()?;
         serde_json::to_string(&audit_job(&bundle, &judge, clock::now().into())).told()
     }
+
+    /// Everything that the audit of a job reads, in one file: `encompute audit bundle` judges it elsewhere.
+    ///
+    /// # Errors
+    /// As [`Self::audit`]; for more than such a file may hold.
+    pub async fn evidence(&self, id: u64) -> Outcome<Uint8Array> {
+        let bundle = gather(&self.client, &self.blobs, JobId(id)).await.told()?;
+        Ok(Uint8Array::from(&*export(&bundle).told()?))
+    }
 }
 
 /// True where the store has no such blob, or has other bytes in its place; false where it could not be asked.
@@ -144,57 +168,57 @@ fn is_gone(error: &GetError) -> bool {
     matches!(error.class(), Class::NotFound | Class::Unverified)
 }
 
+fn is_on_sale(listing: &Listing) -> bool {
+    listing.status == VersionStatus::Active
+}
+
 impl Page {
-    /// Everything that the contract said in these blocks. Blocks are final, so one that was read is not asked for again.
-    async fn events_of(&self, from: BlockNumber, to: BlockNumber) -> Outcome<Vec<(BlockNumber, Event)>> {
-        let (begins, ends) = self.read_blocks.get();
-        if from.0 < begins || from.0 > ends {
-            self.read_blocks.set((from.0, from.0));
-            self.read_events.borrow_mut().clear();
+    /// A version if it is on sale. A manifest is its creator's, in somebody's store: one that is gone hides its version,
+    /// not the market.
+    async fn on_sale(&self, version: VersionId) -> Outcome<Option<Rc<Listing>>> {
+        match self.read_listing(version).await {
+            Err(ListingError::Manifest { .. }) => Ok(None),
+            Err(ListingError::Fetch { source, .. }) if is_gone(&source) => Ok(None),
+            listing => Ok(Some(listing.told()?).filter(|listing| is_on_sale(listing))),
         }
-        let (begins, next) = self.read_blocks.get();
-        if to.0 >= next {
-            let said = encompute_job::said(&self.client, BlockNumber(next)..=to).await.told()?;
-            // Another page of this tab may have read on meanwhile.
-            if self.read_blocks.get() == (begins, next) {
-                self.read_events.borrow_mut().extend(said.events);
-                self.read_blocks.set((begins, to.0 + 1));
-            } else {
-                return Ok(encompute_job::said(&self.client, from..=to).await.told()?.events);
-            }
-        }
-        let events = self.read_events.borrow();
-        Ok(events.iter().filter(|(block, _)| (from..=to).contains(block)).cloned().collect())
     }
 
-    /// A version as cards and its own page show it, with what a run costs now and what its creator stands in for.
-    async fn listing_json(&self, listing: &Listing) -> Outcome<Value> {
-        let Listing { version, manifest, .. } = listing;
-        let preamble = Preamble::from_wire(manifest.preamble.as_slice()).told()?;
-        let mut splits = Vec::new();
-        for (index, split) in (0..).map(SplitIndex).zip(&manifest.splits) {
-            let quoted = self.client.read(QuoteJob { version: *version, split: index }).await.told()?;
-            let policies = split.policies.iter().map(|policy| policy_json(manifest, index, split, policy));
-            let policies: Vec<Value> = policies.collect();
-            splits.push(json!({
-                "name": split.name.as_str(), "mode": mode_name(split.mode), "features": split.features,
-                "ms": split.cost.micros as f64 / 1000.0, "failure_bits": split.failure_bits,
-                "price": quoted.and_then(|(fees, _)| fees.total()).map(plancks),
-                "bytes": { "up": split.cost.bytes_up, "down": split.cost.bytes_down, "key": split.cost.key_bytes },
-                "policies": policies,
-            }));
-        }
-        let model = self.client.read(ReadVersion { version: *version }).await.told()?.map(|record| record.model);
-        let record = match model {
-            Some(model) => self.client.read(ReadModel { model }).await.told()?,
-            None => None,
-        };
+    async fn price_json(&self, listing: &Listing, at: BlockHash) -> Outcome<Value> {
+        let Listing { version, model, manifest, .. } = listing;
+        let splits = (0..).map(SplitIndex).zip(&manifest.splits);
+        let quoted = all(splits.map(|(split, _)| async move {
+            self.client.read_at(QuoteJob { version: *version, split }, at).await.told()
+        }));
+        let record = async { self.client.read_at(ReadModel { model: *model }, at).await.told() };
+        let (quoted, record) = futures::try_join!(quoted, record)?;
+        let prices = quoted.into_iter().map(|quoted| quoted.and_then(|(fees, _)| fees.total()).map(plancks));
+        let rated = record.as_ref().map(|(record, _)| record.ratings);
         Ok(json!({
-            "version": version.0, "name": manifest.name.as_str(), "task": manifest.task.as_str(),
-            "creator": manifest.creator.to_string(), "bond": record.map(|(record, _)| plancks(record.bond)),
-            "limits": manifest.limits.as_str(), "report": manifest.disclosure.is_some(),
-            "labels": manifest.labels.iter().map(|label| label.as_str()).collect::<Vec<_>>(),
-            "input": input::kind(&preamble), "splits": splits,
+            "version": version.0, "prices": prices.collect::<Vec<_>>(),
+            "bond": record.map(|(record, _)| plancks(record.bond)),
+            "rated": rated.map(|rated| json!({ "count": rated.count, "mean": rated.mean_hundredths().map(|mean| f64::from(mean) / 100.0) })),
         }))
     }
+}
+
+/// A version as cards and its own page show it: what it pins, which never changes.
+fn listing_json(listing: &Listing) -> Outcome<Value> {
+    let Listing { version, manifest, .. } = listing;
+    let preamble = Preamble::from_wire(manifest.preamble.as_slice()).told()?;
+    let splits = (0..).map(SplitIndex).zip(&manifest.splits).map(|(index, split)| {
+        let policies = split.policies.iter().map(|policy| policy_json(manifest, index, split, policy));
+        json!({
+            "name": split.name.as_str(), "mode": mode_name(split.mode), "features": split.features,
+            "ms": split.cost.micros as f64 / 1000.0, "failure_bits": split.failure_bits,
+            "bytes": { "up": split.cost.bytes_up, "down": split.cost.bytes_down, "key": split.cost.key_bytes },
+            "policies": policies.collect::<Vec<_>>(),
+        })
+    });
+    Ok(json!({
+        "version": version.0, "name": manifest.name.as_str(), "task": manifest.task.as_str(),
+        "creator": manifest.creator.to_string(),
+        "limits": manifest.limits.as_str(), "report": manifest.disclosure.is_some(),
+        "labels": manifest.labels.iter().map(|label| label.as_str()).collect::<Vec<_>>(),
+        "input": input::kind(&preamble), "splits": splits.collect::<Vec<_>>(),
+    }))
 }

@@ -8,17 +8,16 @@ use crate::{
 use encompute_chain::{Account, Client, Signer};
 use encompute_job::market::{self, Listing, ListingError};
 use encompute_networks::Network;
-use encompute_protocol::{BlockNumber, VersionId, event::Event};
+use encompute_protocol::{BlockNumber, JobId, VersionId, event::Event};
 use encompute_store::GatewayClient;
+use futures::{StreamExt, TryStreamExt, stream};
 use js_sys::Function;
 use serde_json::json;
-use std::{
-    cell::{Cell, RefCell},
-    collections::BTreeMap,
-    path::Path,
-    rc::Rc,
-};
+use std::{cell::RefCell, collections::BTreeMap, future::Future, path::Path, rc::Rc};
 use wasm_bindgen::prelude::wasm_bindgen;
+
+/// How much is asked of the node at once.
+const AT_ONCE: usize = 32;
 
 /// One network's market, as one user.
 #[wasm_bindgen]
@@ -28,11 +27,10 @@ pub struct Page {
     pub(crate) blobs: GatewayClient,
     pub(crate) signer: RefCell<Option<Signer>>,
     pub(crate) input: RefCell<Option<Input>>,
-    /// The first block whose events are in `read_events`, and the first behind them that are not.
-    pub(crate) read_blocks: Cell<(u32, u32)>,
-    pub(crate) read_events: RefCell<Vec<(BlockNumber, Event)>>,
+    /// What was said of jobs up to the last change that was seen. Blocks are final: it is never asked for again.
+    pub(crate) histories: RefCell<BTreeMap<JobId, Vec<(BlockNumber, Event)>>>,
     /// Versions never change, but for their status.
-    listings: RefCell<BTreeMap<VersionId, Rc<Listing>>>,
+    pub(crate) listings: RefCell<BTreeMap<VersionId, Rc<Listing>>>,
 }
 
 #[wasm_bindgen]
@@ -46,9 +44,9 @@ impl Page {
         let Some(gateway) = &network.gateway else { return refused("the network file names no gateway") };
         let blobs = GatewayClient::new(gateway.as_str()).told()?;
         let client = Client::connect(&network).await.told()?;
-        let (signer, input, listings) = (RefCell::default(), RefCell::default(), RefCell::default());
-        let (read_blocks, read_events) = (Cell::default(), RefCell::default());
-        Ok(Self { network, client, blobs, signer, input, read_blocks, read_events, listings })
+        let (signer, input) = (RefCell::default(), RefCell::default());
+        let (histories, listings) = (RefCell::default(), RefCell::default());
+        Ok(Self { network, client, blobs, signer, input, histories, listings })
     }
 
     /// The network, its token and its last block.
@@ -82,6 +80,14 @@ impl Page {
         self.sign_out();
         self.input.replace(None);
     }
+}
+
+/// What all of these give, in their order; they are under way side by side.
+///
+/// # Errors
+/// The first that one of them gives.
+pub(crate) async fn all<T>(tasks: impl Iterator<Item = impl Future<Output = Outcome<T>>>) -> Outcome<Vec<T>> {
+    stream::iter(tasks).buffered(AT_ONCE).try_collect().await
 }
 
 impl Page {

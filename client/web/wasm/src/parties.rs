@@ -2,9 +2,10 @@
 
 use crate::{
     failure::{Doing, Outcome, refused},
-    page::Page,
+    page::{Page, all},
     wallet::unhex,
 };
+use encompute_chain::Block;
 use encompute_job::market::{event_json, job_json, plancks};
 use encompute_protocol::{
     Address, BlockNumber, JobId, JobProgress, JobTerms, ModelId, Plancks, Stage, VersionId,
@@ -29,14 +30,14 @@ impl Page {
     /// When the chain cannot be read.
     pub async fn workers(&self) -> Outcome {
         let head = self.client.head().await.told()?;
-        let counts = self.client.read(ReadCounts {}).await.told()?;
-        let mut workers = Vec::new();
-        for index in 0..counts.workers.min(LISTED) {
-            if let Some(worker) = self.client.read(ReadWorkerAt { index }).await.told()? {
-                workers.extend(self.worker(worker, head.number).await?);
+        let counts = self.client.read_at(ReadCounts {}, head.hash).await.told()?;
+        let workers = (0..counts.workers.min(LISTED)).map(|index| async move {
+            match self.client.read_at(ReadWorkerAt { index }, head.hash).await.told()? {
+                Some(worker) => self.worker(worker, head).await,
+                None => Ok(None),
             }
-        }
-        Ok(Value::from(workers).to_string())
+        });
+        Ok(Value::from(all(workers).await?.into_iter().flatten().collect::<Vec<_>>()).to_string())
     }
 
     /// What the chain says of one account: its credit, its models, its registration as a worker, and those of the newest
@@ -49,13 +50,14 @@ impl Page {
             return refused("that is no address");
         };
         let head = self.client.head().await.told()?;
-        let counts = self.client.read(ReadCounts {}).await.told()?;
-        let credit = self.client.read(ReadCredit { account }).await.told()?;
+        let counts = self.client.read_at(ReadCounts {}, head.hash).await.told()?;
+        let credit = self.client.read_at(ReadCredit { account }, head.hash).await.told()?;
         let (mut models, mut creators) = (Vec::new(), BTreeMap::new());
-        for id in 1..=counts.models.min(LISTED) {
-            let Some((record, name)) = self.client.read(ReadModel { model: ModelId(id) }).await.told()? else {
-                continue;
-            };
+        let listed = (1..=counts.models.min(LISTED)).map(|id| async move {
+            Ok((id, self.client.read_at(ReadModel { model: ModelId(id) }, head.hash).await.told()?))
+        });
+        for (id, found) in all(listed).await? {
+            let Some((record, name)) = found else { continue };
             creators.insert(id, record.creator);
             if record.creator == account {
                 models.push(json!({
@@ -66,7 +68,7 @@ impl Page {
             }
         }
         let mut jobs = Vec::new();
-        for (id, terms, progress) in self.newest_jobs(counts.jobs).await? {
+        for (id, terms, progress) in self.newest_jobs(head, counts.jobs).await? {
             let creator = creators.get(&terms.model.0) == Some(&account);
             let roles =
                 [("user", terms.user == account), ("creator", creator), ("worker", progress.worker == Some(account))];
@@ -77,7 +79,7 @@ impl Page {
                 jobs.push(job);
             }
         }
-        let worker = self.worker(account, head.number).await?;
+        let worker = self.worker(account, head).await?;
         Ok(json!({ "address": account.to_string(), "block": head.number.0, "credit": plancks(credit), "models": models,
                    "worker": worker, "jobs": jobs, "looked_at": counts.jobs.min(NEWEST_JOBS) })
         .to_string())
@@ -88,9 +90,10 @@ impl Page {
     /// # Errors
     /// When the chain cannot be read.
     pub async fn paces(&self) -> Outcome {
-        let counts = self.client.read(ReadCounts {}).await.told()?;
+        let head = self.client.head().await.told()?;
+        let counts = self.client.read_at(ReadCounts {}, head.hash).await.told()?;
         let mut blocks: BTreeMap<VersionId, Vec<u32>> = BTreeMap::new();
-        for (_, terms, progress) in self.newest_jobs(counts.jobs).await? {
+        for (_, terms, progress) in self.newest_jobs(head, counts.jobs).await? {
             if progress.stage == Stage::Settled {
                 let took = progress.changed_at.0.saturating_sub(terms.requested_at.0);
                 blocks.entry(terms.version).or_default().push(took);
@@ -126,24 +129,22 @@ impl Page {
 }
 
 impl Page {
-    async fn worker(&self, worker: Address, block: BlockNumber) -> Outcome<Option<Value>> {
-        let Some((record, url)) = self.client.read(ReadWorker { worker }).await.told()? else { return Ok(None) };
+    async fn worker(&self, worker: Address, at: Block) -> Outcome<Option<Value>> {
+        let found = self.client.read_at(ReadWorker { worker }, at.hash).await.told()?;
+        let Some((record, url)) = found else { return Ok(None) };
         Ok(Some(json!({
             "address": worker.to_string(), "url": url.as_str(), "measurement": record.measurement.to_string(),
             "payout": record.payout.to_string(), "registered_at": record.registered_at.0, "expires_at": record.expires_at.0,
-            "holds": block < record.expires_at, "stake": plancks(record.stake), "locked": plancks(record.stake_locked),
+            "holds": at.number < record.expires_at, "stake": plancks(record.stake), "locked": plancks(record.stake_locked),
             "leaving": plancks(record.stake_leaving), "capacity": record.capacity, "in_flight": record.in_flight,
         })))
     }
 
-    async fn newest_jobs(&self, jobs: u64) -> Outcome<Vec<(JobId, JobTerms, JobProgress)>> {
-        let mut newest = Vec::new();
-        for id in (1..=jobs).rev().take(NEWEST_JOBS as usize).map(JobId) {
-            if let Some((terms, progress)) = self.client.read(ReadJob { job: id }).await.told()? {
-                newest.push((id, terms, progress));
-            }
-        }
-        Ok(newest)
+    async fn newest_jobs(&self, at: Block, jobs: u64) -> Outcome<Vec<(JobId, JobTerms, JobProgress)>> {
+        let newest = (1..=jobs).rev().take(NEWEST_JOBS as usize).map(JobId);
+        let read = newest.map(|job| async move { Ok((job, self.client.read_at(ReadJob { job }, at.hash).await.told()?)) });
+        let found = all(read).await?.into_iter();
+        Ok(found.filter_map(|(job, found)| found.map(|(terms, progress)| (job, terms, progress))).collect())
     }
 }
 

@@ -1,9 +1,10 @@
 // Asks the worker.
 
-import type { Ask, Signed, Tell } from "./messages";
+import module from "../../.wasm/encompute_web_bg.wasm?url";
+import type { Ask, Compiled, Signed, Tell } from "./messages";
 import { signByWallet } from "./wallets";
 import type {
-  About, Account, Ending, Job, JobEvent, JobLine, Mine, Model, Pace, Party, PublishedReport, Quote, Report, Said, Shape, WorkerRecord,
+  About, Account, Ending, Job, JobEvent, JobLine, Mine, Model, Pace, Party, Price, PublishedReport, Quote, Reading, Report, Said, WorkerRecord,
 } from "./types";
 
 interface Waiting {
@@ -12,9 +13,18 @@ interface Waiting {
   event: ((event: JobEvent) => void) | undefined;
 }
 
+// Compiled while it comes and the worker starts; the page's head tells the browser to fetch it at once.
+const compiled = WebAssembly.compileStreaming(fetch(module));
 const worker = new Worker(new URL("./worker.ts", import.meta.url), { type: "module" });
 const waiting = new Map<number, Waiting>();
 let asked = 0;
+
+function start(module: Compiled["module"]): void {
+  const message: Compiled = { module };
+  worker.postMessage(message);
+}
+// A host that does not say what the file is has it compiled by the worker.
+compiled.then(start, () => start(new URL(module, location.href).href));
 
 worker.onmessage = ({ data }: MessageEvent<Tell>) => {
   if ("signing" in data) {
@@ -68,6 +78,7 @@ export const api = {
   connect: () => json<About>("connect"),
   about: () => json<About>("about"),
   models: () => json<Model[]>("models"),
+  prices: () => json<Price[]>("prices"),
   quote: (version: number, split: string, policy: string) => json<Quote>("quote", [version, split, policy]),
   jobs: (limit: number) => json<JobLine[]>("jobs", [limit]),
   job: (id: number) => json<Job>("job", [id]),
@@ -78,6 +89,7 @@ export const api = {
   events: (from: number, to: number) => json<Said>("events", [from, to]),
   withdraw: () => done("withdraw"),
   audit: (id: number) => json<Report>("audit", [id]),
+  evidence: async (id: number) => (await ask("evidence", [id])) as Uint8Array<ArrayBuffer>,
   ciphertext: async (id: number, bytes: number) => (await ask("ciphertext", [id, bytes])) as Uint8Array,
   hasHome: async () => (await ask("hasHome")) as boolean,
   unlock: (passphrase: string) => done("unlock", [passphrase]),
@@ -87,7 +99,7 @@ export const api = {
   signByExport: (file: string, password: string) => done("signByExport", [file, password]),
   signOut: () => done("signOut"),
   account: () => json<Account | null>("account"),
-  read: (version: number, bytes: Uint8Array) => json<{ shape: Shape; left_out: number }>("read", [version, bytes]),
+  read: (version: number, bytes: Uint8Array, slice?: number) => json<Reading>("read", [version, bytes, slice]),
   preview: async () => (await ask("preview")) as Uint8Array,
   prepare: async (split: string, policy: string, event: (event: JobEvent) => void) =>
     (await ask("prepare", [split, policy], event)) as string,

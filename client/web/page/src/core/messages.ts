@@ -10,6 +10,11 @@ export interface Ask {
 /** The main thread answers what the worker asked a wallet for. */
 export type Signed = { signing: number; signature: string } | { signing: number; fault: string };
 
+/** The page's WebAssembly, or where it lies. */
+export interface Compiled {
+  module: WebAssembly.Module | string;
+}
+
 /** The worker answers, or tells of something on the way. */
 export type Tell =
   | { id: number; answer: unknown }

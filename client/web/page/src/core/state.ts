@@ -2,7 +2,8 @@
 
 import { signal } from "@preact/signals";
 import { api } from "./api";
-import type { About, Account, Ending, JobEvent, Mine, Model, Stage, Step } from "./types";
+import * as passkey from "./passkey";
+import type { About, Account, Ending, JobEvent, Mine, Model, Price, Stage, Step } from "./types";
 
 /** A job that this tab drives, or has driven. */
 export interface Run {
@@ -19,6 +20,8 @@ export interface Run {
 
 export const about = signal<About | null>(null);
 export const models = signal<Model[] | null>(null);
+/** What models cost now; later than they are. */
+export const prices = signal<Price[] | null>(null);
 export const account = signal<Account | null>(null);
 export const unlocked = signal(false);
 export const hasHome = signal(false);
@@ -37,11 +40,16 @@ export function words(fault: unknown): string {
 export async function start(): Promise<void> {
   try {
     about.value = await api.connect();
-    hasHome.value = await api.hasHome();
-    models.value = await api.models();
+    [hasHome.value, models.value] = await Promise.all([api.hasHome(), api.models()]);
+    prices.value = await api.prices();
   } catch (fault) {
     broken.value = words(fault);
   }
+}
+
+/** What a version costs now, once that is known. */
+export function priceOf(version: number): Price | undefined {
+  return prices.value?.find((price) => price.version === version);
 }
 
 export async function signAs(suri: string): Promise<void> {
@@ -69,10 +77,18 @@ export async function refreshAccount(): Promise<void> {
   account.value = await api.account();
 }
 
-export async function unlock(passphrase: string): Promise<void> {
+/** Opens the home; with a passkey, too, from then on, where that is wanted. */
+export async function unlock(passphrase: string, byPasskey = false): Promise<void> {
+  // The authenticator first: a browser asks for it only soon after a click.
+  const made = byPasskey && about.value ? await passkey.make(about.value.network, passphrase) : undefined;
   await api.unlock(passphrase);
+  made?.keep();
   unlocked.value = hasHome.value = true;
   mine.value = await api.mine();
+}
+
+export async function unlockByPasskey(): Promise<void> {
+  if (about.value) await unlock(await passkey.passphraseOf(about.value.network));
 }
 
 export async function lock(): Promise<void> {

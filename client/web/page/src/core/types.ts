@@ -32,8 +32,6 @@ export interface Split {
   mode: "linear" | "rounds" | "bootstrapped";
   features: number;
   ms: number;
-  /** All that one run costs now, without a tip. */
-  price: string | null;
   failure_bits: number;
   bytes: { up: number; down: number; key: number };
   policies: Policy[];
@@ -47,12 +45,19 @@ export type Input =
 /** Channels, height, width. */
 export type Shape = [number, number, number];
 
+/** What a file came to. */
+export interface Reading {
+  shape: Shape;
+  left_out: number;
+  /** Of a scan of several slices: the one that was read. */
+  slice: { number: number; of: number } | null;
+}
+
 export interface Model {
   version: number;
   name: string;
   task: string;
   creator: string;
-  bond: string | null;
   limits: string;
   /** Whether its creator published what was measured. */
   report: boolean;
@@ -61,7 +66,18 @@ export interface Model {
   splits: Split[];
 }
 
+/** What may change of a version on sale. */
+export interface Price {
+  version: number;
+  /** All that one run of each split costs now, without a tip. */
+  prices: (string | null)[];
+  bond: string | null;
+  rated: { count: number; mean: number | null } | null;
+}
+
 export interface Quote {
+  /** Why this page runs no such split, where it does not. */
+  refused: string | null;
   fee: { head: string; tail: string; protocol: string; total: string | null };
   refunds: { outcome: string; back: string }[];
   windows_blocks: { claim: number; head: number; features: number; creator: number; accept: number };

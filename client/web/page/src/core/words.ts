@@ -1,6 +1,6 @@
 // Numbers and words, as people read them.
 
-import type { About, Split, Stage, Step } from "./types";
+import type { About, Price, Split, Stage, Step } from "./types";
 
 /** An amount of plancks in the network's token; with so many decimals at most, rounded down. */
 export function money(plancks: string | null, { token }: About, decimals = token.decimals): string {
@@ -9,6 +9,11 @@ export function money(plancks: string | null, { token }: About, decimals = token
   const whole = digits.slice(0, -token.decimals).replace(/\B(?=(\d{3})+$)/g, ",");
   const part = digits.slice(-token.decimals).slice(0, decimals).replace(/0+$/, "");
   return `${whole}${part ? `.${part}` : ""} ${token.symbol}`;
+}
+
+/** How payers graded a model. */
+export function rating(rated: Price["rated"]): string {
+  return rated?.mean ? `${rated.mean.toFixed(1)} of 5, by ${rated.count}` : "not yet";
 }
 
 export function percent(share: number | null, digits = 1): string {

@@ -1,9 +1,8 @@
 // The thread that does the work: everything secret is in its WebAssembly memory, and nothing here looks into it.
 
 import init, { Page } from "../../.wasm/encompute_web.js";
-import module from "../../.wasm/encompute_web_bg.wasm?url";
 import { Home, exists } from "./home";
-import type { Ask, Signed, Tell } from "./messages";
+import type { Ask, Compiled, Signed, Tell } from "./messages";
 
 /** Beside the page, wherever it is served: the worker itself is among the assets. */
 const networkFile = new URL("../network.toml", self.location.href);
@@ -11,6 +10,8 @@ const networkFile = new URL("../network.toml", self.location.href);
 type Watch = (event: string) => void;
 type Method = (args: unknown[], watch: Watch) => unknown;
 
+let compiled: (module: Compiled["module"]) => void;
+const module = new Promise<Compiled["module"]>((answer) => (compiled = answer));
 let page: Page | undefined;
 let home: Home | undefined;
 let network = "";
@@ -21,7 +22,7 @@ function market(): Page {
 }
 
 async function connect(): Promise<string> {
-  const [file] = await Promise.all([fetch(networkFile), init({ module_or_path: module })]);
+  const [file] = await Promise.all([fetch(networkFile), module.then((module) => init({ module_or_path: module }))]);
   if (!file.ok) throw new Error("this host serves no network file");
   page = await Page.connect(await file.text());
   const about = await page.about();
@@ -70,6 +71,7 @@ const methods: Record<string, Method> = {
   connect,
   about: () => market().about(),
   models: () => market().models(),
+  prices: () => market().prices(),
   quote: ([version, split, policy]) => market().quote(version as number, split as string, policy as string),
   jobs: ([limit]) => market().jobs(limit as number),
   job: ([id]) => market().job(BigInt(id as number)),
@@ -80,6 +82,7 @@ const methods: Record<string, Method> = {
   events: ([from, to]) => market().events(from as number, to as number),
   withdraw: () => market().withdraw(),
   audit: ([id]) => market().audit(BigInt(id as number)),
+  evidence: ([id]) => market().evidence(BigInt(id as number)),
   ciphertext: ([id, bytes]) => market().ciphertext(BigInt(id as number), bytes as number),
   hasHome: () => exists(network),
   unlock: ([passphrase]) => unlock(passphrase as string),
@@ -89,7 +92,7 @@ const methods: Record<string, Method> = {
   signByExport: ([json, password]) => market().sign_by_export(json as string, password as string),
   signOut: () => market().sign_out(),
   account: () => market().account(),
-  read: ([version, bytes]) => market().read(version as number, bytes as Uint8Array),
+  read: ([version, bytes, slice]) => market().read(version as number, bytes as Uint8Array, slice as number | undefined),
   preview: () => market().preview(),
   prepare: ([split, policy], watch) => market().prepare(split as string, policy as string, watch),
   goOn: ([name], watch) => market().go_on(name as string, watch),
@@ -102,7 +105,8 @@ function tell(message: Tell): void {
   (self as unknown as { postMessage(message: Tell): void }).postMessage(message);
 }
 
-self.onmessage = async ({ data }: MessageEvent<Ask | Signed>) => {
+self.onmessage = async ({ data }: MessageEvent<Ask | Compiled | Signed>) => {
+  if ("module" in data) return compiled(data.module);
   if ("signing" in data) return answered(data);
   const { id, method, args } = data;
   try {

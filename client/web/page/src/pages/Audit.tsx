@@ -1,6 +1,7 @@
 import { useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 import { api } from "../core/api";
+import { save, saveJson } from "../core/save";
 import { words } from "../core/state";
 import type { Check, Report } from "../core/types";
 import { Fault } from "../parts/Entry";
@@ -40,6 +41,17 @@ function Verdict({ id, report }: { id: number; report: Report }) {
   const failed = report.checks.filter((check) => !check.pass);
   const passed = report.checks.filter((check) => check.pass);
   const root = report.trust_root;
+  const busy = useSignal(false);
+  const fault = useSignal("");
+  const evidence = async () => {
+    [busy.value, fault.value] = [true, ""];
+    try {
+      save(`job-${id}.audit`, await api.evidence(id), "application/octet-stream");
+    } catch (error) {
+      fault.value = words(error);
+    }
+    busy.value = false;
+  };
   return (
     <>
       <section class={`card verdict ${report.verdict}`} aria-live="polite">
@@ -47,10 +59,12 @@ function Verdict({ id, report }: { id: number; report: Report }) {
         <p>{report.checks.length} checks. Attestation is judged under: {root.name}.</p>
         {root.development && <p><strong>Simulated.</strong> A development root vouches for the worker's machine, which proves nothing about it.</p>}
         <p class="row">
-          <button type="button" onClick={() => save(id, report)}>Download the report</button>
+          <button type="button" onClick={() => saveJson(`encompute-audit-job-${id}.json`, report)}>Download the report</button>
+          <button type="button" disabled={busy.value} onClick={() => void evidence()}>Download all that it read</button>
           <a class="button" href={`#/job/${id}`}>The job</a>
         </p>
-        <p>The same from a terminal: <code>encompute audit job {id} --json</code></p>
+        <p>The same from a terminal: <code>encompute audit job {id} --json</code>; of the file, on any machine: <code>encompute audit bundle job-{id}.audit --offline</code></p>
+        <Fault text={fault.value} />
       </section>
       {failed.length > 0 && <section><h2>What does not hold</h2>{failed.map((check) => <Line key={check.id} check={check} open />)}</section>}
       <section>
@@ -87,12 +101,4 @@ function Line({ check, open = false }: { check: Check; open?: boolean }) {
       </dl>
     </details>
   );
-}
-
-function save(id: number, report: Report): void {
-  const url = URL.createObjectURL(new Blob([JSON.stringify(report, null, 2)], { type: "application/json" }));
-  const link = document.createElement("a");
-  [link.href, link.download] = [url, `encompute-audit-job-${id}.json`];
-  link.click();
-  URL.revokeObjectURL(url);
 }

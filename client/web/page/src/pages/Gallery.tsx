@@ -1,13 +1,13 @@
 import { useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 import { api } from "../core/api";
-import { about, models } from "../core/state";
+import { about, models, priceOf } from "../core/state";
 import type { Model, Pace } from "../core/types";
-import { bytes, milliseconds, money, percent } from "../core/words";
+import { bytes, milliseconds, money, percent, rating } from "../core/words";
 
 const kinds = { image: "a picture", table: "a row of a table", text: "a text" } as const;
 
-const price = (model: Model) => BigInt(model.splits[0]?.price ?? 0);
+const price = (model: Model) => BigInt(priceOf(model.version)?.prices[0] ?? 0);
 const policyOf = (model: Model) => model.splits[0]?.policies[0];
 
 /** The ways in which cards can stand, the best first. */
@@ -74,6 +74,7 @@ function Card({ model, pace }: { model: Model; pace: Pace | undefined }) {
   const [split] = model.splits;
   const policy = policyOf(model);
   const network = about.value;
+  const price = priceOf(model.version);
   if (!split || !policy || !network) return null;
   return (
     <li class="card">
@@ -81,13 +82,14 @@ function Card({ model, pace }: { model: Model; pace: Pace | undefined }) {
       <p>{model.task}</p>
       <dl class="facts">
         <div><dt>Reads</dt><dd>{kinds[model.input.kind]}</dd></div>
-        <div><dt>Price</dt><dd>{money(split.price, network, 4)}</dd></div>
+        <div><dt>Price</dt><dd>{price ? money(price.prices[0] ?? null, network, 4) : "…"}</dd></div>
         <div><dt>Right, held-out</dt><dd>{percent(policy.accuracy.released)}</dd></div>
         <div><dt>Leakage</dt><dd>{policy.grade ? <strong class={`grade grade-${policy.grade}`}>{policy.grade}</strong> : "no grade"} ≤ {policy.information_bits.toFixed(1)} bits</dd></div>
         <div><dt>Worker's time</dt><dd>{milliseconds(split.ms)}</dd></div>
         <div><dt>Encrypted, up</dt><dd>{bytes(split.bytes.up + split.bytes.key)}</dd></div>
         <div><dt>Request to end</dt><dd>{pace ? `${pace.median} blocks, 95 % in ${pace.most}` : "no job yet"}</dd></div>
-        <div><dt>Creator's bond</dt><dd>{money(model.bond, network, 2)}</dd></div>
+        <div><dt>Creator's bond</dt><dd>{price ? money(price.bond, network, 2) : "…"}</dd></div>
+        <div><dt>Rated by payers</dt><dd>{price ? rating(price.rated) : "…"}</dd></div>
       </dl>
       {model.splits.length > 1 && <p class="quiet">{model.splits.length} places to cut it</p>}
     </li>

@@ -1,5 +1,6 @@
 import { useEffect } from "preact/hooks";
 import { account, goOn, mine, runs, unlocked, type Run } from "../core/state";
+import { saveJson } from "../core/save";
 import type { Step } from "../core/types";
 import { bytes, milliseconds, steps } from "../core/words";
 import { Answer } from "../parts/Answer";
@@ -45,6 +46,7 @@ export function Mine({ name }: { name: string }) {
         <p class="row">
           <a class="button" href={`#/audit/${id}`}>Check the proof</a>
           <a class="button" href={`#/job/${id}`}>What the chain says</a>
+          {prediction && <button type="button" onClick={() => saveJson(`encompute-job-${id}.json`, { job: id, model: job.model, version: job.version, ...prediction })}>Save</button>}
           {prediction && <button type="button" onClick={() => print()}>Print</button>}
         </p>
       )}

@@ -1,9 +1,9 @@
 import { useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 import { api } from "../core/api";
-import { about, account, models, prepare, unlocked, words } from "../core/state";
+import { about, account, models, prepare, priceOf, unlocked, words } from "../core/state";
 import type { Quote } from "../core/types";
-import { money, short, steps } from "../core/words";
+import { money, rating, short, steps } from "../core/words";
 import { Choices } from "../parts/Choices";
 import { Entry, Fault } from "../parts/Entry";
 import { FileEntry } from "../parts/FileEntry";
@@ -39,12 +39,14 @@ export function ModelPage({ version }: { version: number }) {
     }
     busy.value = "";
   };
-  const waits = !ready.value ? "Give it a file first." : !account.value || !unlocked.value ? "Choose an account and open your keys first." : "";
+  const price = priceOf(version);
+  const refused = quote.value?.refused;
+  const waits = refused ? "Choose another cut or policy." : !ready.value ? "Give it a file first." : !account.value || !unlocked.value ? "Choose an account and open your keys first." : "";
   return (
     <>
       <h1>{model.name}</h1>
       <p class="lead">{model.task}</p>
-      <p class="quiet">By <a href={`#/party/${model.creator}`} title={model.creator}>{short(model.creator)}</a>{about.value && model.bond && `, who stands in with ${money(model.bond, about.value, 2)}`}.</p>
+      <p class="quiet">By <a href={`#/party/${model.creator}`} title={model.creator}>{short(model.creator)}</a>{about.value && price?.bond && `, who stands in with ${money(price.bond, about.value, 2)}`}{price?.rated?.mean && `; graded ${rating(price.rated)}`}.</p>
       <p class="limits"><strong>What it does not say.</strong> {model.limits}</p>
       <section class="card">
         <h2>1. Your file</h2>
@@ -62,6 +64,7 @@ export function ModelPage({ version }: { version: number }) {
       )}
       <section class="card">
         <h2>3. Price, and what comes back</h2>
+        {refused && <Fault text={`This page does not run it: ${refused}.`} />}
         {quote.value ? <Price quote={quote.value} /> : <p role="status">Asking the contract…</p>}
       </section>
       <section class="card">

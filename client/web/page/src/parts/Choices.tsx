@@ -1,4 +1,4 @@
-import { about } from "../core/state";
+import { about, priceOf } from "../core/state";
 import type { Model } from "../core/types";
 import { bytes, milliseconds, modes, money, percent } from "../core/words";
 
@@ -15,6 +15,7 @@ interface Offered {
 
 /** Every split under every policy, side by side: one is chosen. */
 export function Choices({ model, chosen, onChoose }: Offered) {
+  const price = priceOf(model.version);
   return (
     <div class="scroll" tabIndex={0} role="region" aria-label="Splits and policies">
       <table class="choices">
@@ -40,7 +41,7 @@ export function Choices({ model, chosen, onChoose }: Offered) {
                   <td>{percent(policy.accuracy.released)} <span class="quiet">of {policy.accuracy.samples}</span></td>
                   <td>{milliseconds(split.ms)}</td>
                   <td>{bytes(split.bytes.up + split.bytes.key)}, {bytes(split.bytes.down)}</td>
-                  <td>{about.value && money(split.price, about.value, 4)}</td>
+                  <td>{about.value && price ? money(price.prices[at] ?? null, about.value, 4) : "…"}</td>
                 </tr>
               );
             }),

@@ -1,5 +1,6 @@
 import { useSignal } from "@preact/signals";
-import { about, account, hasHome, lastAccount, signAs, signByExport, signByWallet, unlock, unlocked, words } from "../core/state";
+import { isKept, offered } from "../core/passkey";
+import { about, account, hasHome, lastAccount, signAs, signByExport, signByWallet, unlock, unlockByPasskey, unlocked, words } from "../core/state";
 import { accountsOf, wallets, type WalletAccount } from "../core/wallets";
 import { money } from "../core/words";
 
@@ -126,10 +127,11 @@ function Passphrase() {
   const fault = useSignal("");
   const busy = useSignal(false);
   const passphrase = useSignal("");
-  const open = async () => {
+  const byPasskey = useSignal(false);
+  const attempt = async (opening: () => Promise<void>) => {
     [fault.value, busy.value] = ["", true];
     try {
-      await unlock(passphrase.value);
+      await opening();
       passphrase.value = "";
     } catch (error) {
       fault.value = words(error);
@@ -137,8 +139,10 @@ function Passphrase() {
     busy.value = false;
   };
   const old = hasHome.value;
+  const kept = old && about.value !== null && isKept(about.value.network);
   return (
-    <form class="row" onSubmit={(event) => { event.preventDefault(); void open(); }}>
+    <form class="row" onSubmit={(event) => { event.preventDefault(); void attempt(() => unlock(passphrase.value, byPasskey.value)); }}>
+      {kept && <p class="wide"><button type="button" disabled={busy.value} onClick={() => void attempt(unlockByPasskey)}>Open my jobs with the passkey</button></p>}
       <label class="field">
         <span>{old ? "Your passphrase" : "Choose a passphrase (8 characters or more)"}</span>
         <input
@@ -151,6 +155,11 @@ function Passphrase() {
         />
       </label>
       <button type="submit" disabled={busy.value}>{old ? "Open my jobs" : "Set passphrase"}</button>
+      {offered() && !kept && (
+        <label class="wide">
+          <input type="checkbox" checked={byPasskey.value} onChange={(event) => (byPasskey.value = event.currentTarget.checked)} /> and let this device's passkey (fingerprint, face, PIN) open them from now on
+        </label>
+      )}
       <p class="quiet wide">
         {old
           ? "Keys and answers of your jobs are kept in this browser, sealed under it."

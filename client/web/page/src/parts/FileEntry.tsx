@@ -2,14 +2,14 @@ import { useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 import { api } from "../core/api";
 import { words } from "../core/state";
-import type { Model, Shape } from "../core/types";
+import type { Model, Reading } from "../core/types";
 import { bytes } from "../core/words";
 import { Fault } from "./Entry";
 import { Pixels } from "./Pixels";
 
-const accepted = { image: "image/png,image/jpeg", table: ".csv,text/csv", text: ".txt,text/plain" } as const;
+const accepted = { image: "image/png,image/jpeg,.dcm,application/dicom,.nii,.nii.gz,.gz", table: ".csv,text/csv", text: ".txt,text/plain" } as const;
 const asked = {
-  image: "a PNG or JPEG picture",
+  image: "a PNG or JPEG picture, or a DICOM or NIfTI scan",
   table: "a CSV file with named columns and one row",
   text: "a text",
 } as const;
@@ -19,11 +19,11 @@ interface Given {
   onRead(read: boolean): void;
 }
 
-interface Seen {
+interface Seen extends Reading {
   name: string;
-  shape: Shape;
-  leftOut: number;
   values: Uint8Array;
+  /** The file again, to take another slice of it. */
+  contents: Uint8Array;
 }
 
 /** Takes a file: dropped, picked, photographed or typed; shows exactly what will be encrypted of it. */
@@ -34,12 +34,12 @@ export function FileEntry({ model, onRead }: Given) {
   const over = useSignal(false);
   const typed = useSignal("");
   useEffect(() => onRead(false), [model.version]);
-  const read = async (name: string, contents: Uint8Array) => {
+  const read = async (name: string, contents: Uint8Array, slice?: number) => {
     [seen.value, fault.value, busy.value] = [null, "", true];
     onRead(false);
     try {
-      const { shape, left_out } = await api.read(model.version, contents);
-      seen.value = { name, shape, leftOut: left_out, values: await api.preview() };
+      const reading = await api.read(model.version, contents, slice);
+      seen.value = { ...reading, name, contents, values: await api.preview() };
       onRead(true);
     } catch (error) {
       fault.value = `${name}: ${words(error)}`;
@@ -59,9 +59,15 @@ export function FileEntry({ model, onRead }: Given) {
         onDragLeave={() => (over.value = false)}
         onDrop={(event) => { event.preventDefault(); over.value = false; void take(event.dataTransfer?.files); }}
       >
-        <span>Drop {asked[kind]} here, or pick one{kind === "image" ? " (a phone offers its camera)" : ""}. It stays in this tab.</span>
+        <span>Drop {asked[kind]} here, or pick one. It stays in this tab.</span>
         <input type="file" accept={accepted[kind]} onChange={(event) => void take(event.currentTarget.files)} />
       </label>
+      {kind === "image" && (
+        <label class="camera">
+          <span>Or take a photo</span>
+          <input type="file" accept="image/*" capture="environment" onChange={(event) => void take(event.currentTarget.files)} />
+        </label>
+      )}
       {model.input.kind === "text" && (
         <form class="row" onSubmit={(event) => { event.preventDefault(); void read("your text", new TextEncoder().encode(typed.value)); }}>
           <label class="field grow"><span>Or type it</span>
@@ -77,7 +83,18 @@ export function FileEntry({ model, onRead }: Given) {
       {busy.value && <p role="status">Reading…</p>}
       <Fault text={fault.value} />
       {seen.value && <Preview kind={kind} seen={seen.value} />}
+      {seen.value?.slice && <Slices of={seen.value.slice} onChoose={(slice) => seen.value && void read(seen.value.name, seen.value.contents, slice)} />}
     </>
+  );
+}
+
+/** Which slice of a scan is taken. */
+function Slices({ of: { number, of }, onChoose }: { of: NonNullable<Reading["slice"]>; onChoose(slice: number): void }) {
+  return (
+    <label class="field">
+      <span>Slice {number} of {of}</span>
+      <input type="range" min={1} max={of} value={number} onChange={(event) => onChoose(event.currentTarget.valueAsNumber)} />
+    </label>
   );
 }
 
@@ -93,7 +110,7 @@ function Preview({ kind, seen }: { kind: Model["input"]["kind"]; seen: Seen }) {
       )}
       <figcaption>
         <strong>Exactly this will be encrypted:</strong> {channels} × {height} × {width} bytes from {seen.name}. Nothing else of the file is used.
-        {seen.leftOut > 0 && <> The text is too long: its last {seen.leftOut} word pieces are left out.</>}
+        {seen.left_out > 0 && <> The text is too long: its last {seen.left_out} word pieces are left out.</>}
       </figcaption>
     </figure>
   );
