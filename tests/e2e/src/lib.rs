@@ -3,14 +3,14 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests fail loudly")]
 
 mod court;
-mod inside;
 mod ground;
+mod inside;
 mod secrets;
 
 pub use court::Court;
 use encompute_kit::{Market, Ran, Running};
-pub use inside::{INSIDE, INSIDE_ROW, segmented_model};
 pub use ground::{Ground, quotes};
+pub use inside::{INSIDE, INSIDE_ROW, segmented_model};
 pub use secrets::{Secrets, files};
 
 /// A handwritten seven.

@@ -4,8 +4,8 @@
 use crate::compute::{Input, segment_of};
 use crate::desk::{Desk, Prepared, ServeError};
 use crate::evaluation::KeyRefused;
-use crate::state::opened;
 use crate::rollup::Subject;
+use crate::state::opened;
 use crate::verdict::{DisputedHead, Fault};
 use crate::voice::SayError;
 use encompute_chain::ReadError;
