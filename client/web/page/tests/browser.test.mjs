@@ -99,7 +99,7 @@ async function enter(page) {
 
 async function open(page) {
   await page.getByLabel(/passphrase/i).fill(passphrase);
-  await page.getByRole("button", { name: /Set passphrase|Open my jobs/ }).click();
+  await page.getByRole("button", { name: /^(Set passphrase|Open my jobs)$/ }).click();
 }
 
 /** Chooses a model, gives it a file, pays; gives the tensor that was encrypted, once the job's page is there. */
@@ -226,7 +226,7 @@ describe("the page", { timeout: 20 * patience }, () => {
     await page.goto(market.url);
     await page.getByRole("link", { name: "digits", exact: true }).click();
     await page.locator("input[type=file]").first().setInputFiles({ name: "letter.png", mimeType: "image/png", buffer: Buffer.from("Dear doctor") });
-    await page.getByRole("alert").getByText(/neither a PNG nor a JPEG/).waitFor();
+    await page.getByRole("alert").getByText(/neither a PNG, a JPEG, a DICOM nor a NIfTI file/).waitFor();
     assert.ok(await page.getByRole("button", { name: /Encrypt and pay/ }).isDisabled());
     await enter(page);
     await page.getByText("Your keys are open in this tab").waitFor();
@@ -426,7 +426,7 @@ describe("the page", { timeout: 20 * patience }, () => {
     await page.goto(market.url);
     await page.getByRole("link", { name: "brain-regions", exact: true }).click();
     await page.locator("input[type=file]").first().setInputFiles(patch);
-    await page.getByLabel("features-16-inside, balanced").check();
+    await page.getByRole("radio", { name: "features-16-inside, balanced" }).check();
     await page.getByRole("button", { name: /Encrypt and pay/ }).click();
     await page.getByRole("alert").getByText(/this input has given away \d+ thousandths of a bit, \d+ more would pass its budget of 24000/).waitFor();
     assert.equal(jobs(), before, "nothing was paid for");
