@@ -28,24 +28,8 @@ pub(crate) fn worker(bundle: &JobBundle, judge: &Judge, checks: &mut Checks) -> 
         return None;
     };
     let (from, at) = (bundle.progress.claimed_at, counted.block);
-    let code = bundle.measurement.map(Entry::from);
-    checks.holds(
-        "worker-measurement-allowed",
-        Entry::held(code, from, at),
-        format!("on the allow-list from block {from} to {at}"),
-        Entry::words(code, record.measurement),
-        "chain: measurements",
-    );
-    // The chain registered the worker only because this machine's key vouched for the quote's attestation key, which
-    // signed the quote.
-    let machine = bundle.platform.map(Entry::from);
-    checks.holds(
-        "worker-platform-allowed",
-        Entry::held(machine, from, at),
-        format!("a machine listed from block {from} to {at}, under whose key the chain verified the quote"),
-        Entry::words(machine, record.platform),
-        "chain: platforms",
-    );
+    let (code, machine) = (bundle.measurement.map(Entry::from), bundle.platform.map(Entry::from));
+    listed(record, code, machine, from, at, checks);
     let valid = record.registered_at <= from && at < record.expires_at;
     checks.holds(
         "worker-registration-valid",
@@ -69,6 +53,34 @@ pub(crate) fn worker(bundle: &JobBundle, judge: &Judge, checks: &mut Checks) -> 
         checks.holds(&format!("worker-{}", check.id), check.pass, check.expected, check.actual, check.source);
     }
     Some(Judged { counted, time, collateral_expires_at })
+}
+
+/// The worker's code and machine, each on the contract's list from one block to another.
+pub(crate) fn listed(
+    record: &WorkerRecord,
+    code: Option<Entry>,
+    machine: Option<Entry>,
+    from: BlockNumber,
+    to: BlockNumber,
+    checks: &mut Checks,
+) {
+    let when = if from == to { format!("in block {to}") } else { format!("from block {from} to {to}") };
+    checks.holds(
+        "worker-measurement-allowed",
+        Entry::held(code, from, to),
+        format!("on the allow-list {when}"),
+        Entry::words(code, record.measurement),
+        "chain: measurements",
+    );
+    // The chain registered the worker only because this machine's key vouched for the quote's attestation key, which
+    // signed the quote.
+    checks.holds(
+        "worker-platform-allowed",
+        Entry::held(machine, from, to),
+        format!("a machine listed {when}, under whose key the chain verified the quote"),
+        Entry::words(machine, record.platform),
+        "chain: platforms",
+    );
 }
 
 /// What the contract's list says of a measurement or of a platform.

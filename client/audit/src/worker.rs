@@ -1,7 +1,7 @@
 //! The audit of a worker: its registration as of now, before anybody gives it a job.
 
 use crate::{
-    proof::Entry,
+    proof::{Entry, listed},
     report::{Checks, JudgedLine, Report, simulated},
 };
 use encompute_attest::{RegistrationFacts, UnixSeconds, appraise_registration, network::Judge};
@@ -37,22 +37,8 @@ pub struct WorkerBundle {
 pub fn audit_worker(bundle: &WorkerBundle, judge: &Judge) -> Report {
     let mut checks = Checks::default();
     let (record, at) = (&bundle.record, bundle.at);
-    let code = bundle.measurement.map(Entry::from);
-    checks.holds(
-        "worker-measurement-allowed",
-        Entry::held(code, at, at),
-        format!("on the allow-list in block {at}"),
-        Entry::words(code, record.measurement),
-        "chain: measurements",
-    );
-    let machine = bundle.platform.map(Entry::from);
-    checks.holds(
-        "worker-platform-allowed",
-        Entry::held(machine, at, at),
-        format!("a machine listed in block {at}, under whose key the chain verified the quote"),
-        Entry::words(machine, record.platform),
-        "chain: platforms",
-    );
+    let (code, machine) = (bundle.measurement.map(Entry::from), bundle.platform.map(Entry::from));
+    listed(record, code, machine, at, at, &mut checks);
     let staked = record.stake.0.saturating_sub(record.stake_leaving.0);
     checks.holds(
         "worker-stake-covers",

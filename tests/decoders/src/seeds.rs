@@ -244,7 +244,7 @@ fn exported_job() -> Result<Vec<u8>, SeedError> {
     let (account, block) = (Address([3; 20]), BlockNumber(6));
     Ok([
         // Version of the encoding; block and hash, genesis, contract, job.
-        vec![1],
+        vec![2],
         (block, [8u8; 32], GenesisHash([1; 32]), ContractAddress([2; 20]), JobId(7)).encode(),
         record("JobTerms"),
         record("JobProgress"),

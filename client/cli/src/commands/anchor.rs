@@ -30,15 +30,29 @@ pub enum Anchor {
     #[command(after_help = "Examples:\n  encompute worker anchor new 50 --suri //Bob")]
     New(New),
     /// Names the key of its worker, as `encompute-worker key` prints it
-    #[command(after_help = "Examples:\n  encompute worker anchor name 0x… 0x02… --suri //Bob")]
+    #[command(
+        after_help = "Examples:\n  encompute worker anchor name 0x5fbdb2315678afecb367f032d93f642f64180aa3 0x0279be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798 --suri //Bob"
+    )]
     Name(OfKey),
     /// Takes a key's name away: what it signed before holds no more
+    #[command(
+        after_help = "Examples:\n  encompute worker anchor drop 0x5fbdb2315678afecb367f032d93f642f64180aa3 0x0279be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798 --suri //Bob"
+    )]
     Drop(OfKey),
     /// Adds to the stake of its registered worker
+    #[command(
+        after_help = "Examples:\n  encompute worker anchor add 0x5fbdb2315678afecb367f032d93f642f64180aa3 20 --suri //Bob"
+    )]
     Add(Amount),
     /// Asks some of the stake back
+    #[command(
+        after_help = "Examples:\n  encompute worker anchor ask 0x5fbdb2315678afecb367f032d93f642f64180aa3 20 --suri //Bob"
+    )]
     Ask(Amount),
     /// Takes what was asked back, once its time has come, and what else the anchor holds
+    #[command(
+        after_help = "Examples:\n  encompute worker anchor take 0x5fbdb2315678afecb367f032d93f642f64180aa3 --suri //Bob"
+    )]
     Take(Of),
 }
 
