@@ -22,7 +22,7 @@ pub enum Parameters {
     /// What is in force, what is announced, and from which block on
     #[command(after_help = "Examples:\n  encompute govern params show\n  encompute govern params show --json")]
     Show,
-    /// Announce [deployment] of the network file; it may be put in force after `notice_blocks` of the present one
+    /// Announce `[deployment]` of the network file; it may be put in force after `notice_blocks` of the present one
     #[command(
         after_help = "Examples:\n  encompute govern params announce --network mine.toml --wallet governor --dry-run\n  encompute govern params announce --network mine.toml --wallet governor"
     )]
