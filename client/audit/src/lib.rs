@@ -6,7 +6,7 @@
 //!   Quotes are judged as of the block in which they [`Counted`].
 //! * [`export`] writes such a bundle into a file, [`import`] reads it, and [`audit_exported`] judges it: without network,
 //!   or against what the auditor's own node says.
-//! * [`rerun`] adds what the head gives when whoever holds it runs it again.
+//! * [`rerun()`] adds what the head gives when whoever holds it runs it again.
 //! * [`audit_worker`], [`audit_version`]: a registration and an offer as of now, before a job is bought.
 //! * [`audit_ledger`]: events alone rebuild every balance, which must be what the contract holds.
 //!
