@@ -102,6 +102,13 @@ async function open(page) {
   await page.getByRole("button", { name: /^(Set passphrase|Open my jobs)$/ }).click();
 }
 
+/** Opens the keys, unless they are. */
+async function opened(page, who) {
+  const keys = page.getByText("Your keys are open in this tab");
+  if (!(await keys.isVisible())) await who(page);
+  await keys.waitFor();
+}
+
 /** Chooses a model, gives it a file, pays; gives the tensor that was encrypted, once the job's page is there. */
 async function buy(page, model, file, who = enter, choice = undefined) {
   await page.goto(market.url);
@@ -116,9 +123,7 @@ async function buy(page, model, file, who = enter, choice = undefined) {
     return [...data].filter((_, at) => at % 4 === 0);
   });
   await shoot(page, "model");
-  const keys = page.getByText("Your keys are open in this tab");
-  if (!(await keys.isVisible())) await who(page);
-  await keys.waitFor();
+  await opened(page, who);
   await page.getByRole("button", { name: /Encrypt and pay/ }).click();
   await page.waitForURL(/#\/mine\//);
   return Buffer.from(tensor);
@@ -427,6 +432,7 @@ describe("the page", { timeout: 20 * patience }, () => {
     await page.getByRole("link", { name: "brain-regions", exact: true }).click();
     await page.locator("input[type=file]").first().setInputFiles(patch);
     await page.getByRole("radio", { name: "features-16-inside, balanced" }).check();
+    await opened(page, enter);
     await page.getByRole("button", { name: /Encrypt and pay/ }).click();
     await page.getByRole("alert").getByText(/this input has given away \d+ thousandths of a bit, \d+ more would pass its budget of 24000/).waitFor();
     assert.equal(jobs(), before, "nothing was paid for");
