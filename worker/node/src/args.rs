@@ -39,9 +39,9 @@ pub enum Command {
     Relay(Relay),
 }
 
-/// How to run.
+/// Which network, and where it is written down.
 #[derive(Args)]
-pub struct Run {
+pub struct Place {
     /// Network: a name or the path of its TOML file [env: ENCOMPUTE_NETWORK]
     #[arg(long, value_name = "NAME|FILE")]
     pub network: Option<String>,
@@ -51,6 +51,13 @@ pub struct Run {
     /// The chain's RPC address, instead of the network file's [env: ENCOMPUTE_RPC]
     #[arg(long, value_name = "URL")]
     pub rpc: Option<String>,
+}
+
+/// How to run.
+#[derive(Args)]
+pub struct Run {
+    #[command(flatten)]
+    pub place: Place,
     /// Account that stakes and is credited, as a development key such as //Bob; on development networks only
     #[arg(long, value_name = "//NAME", required_unless_present_any = ["account", "anchor"])]
     pub suri: Option<String>,
@@ -112,15 +119,8 @@ pub struct Key {
 /// Who pays, and for whom.
 #[derive(Args)]
 pub struct Relay {
-    /// Network: a name or the path of its TOML file [env: ENCOMPUTE_NETWORK]
-    #[arg(long, value_name = "NAME|FILE")]
-    pub network: Option<String>,
-    /// Folder of networks and configuration [default: ~/.encompute] [env: ENCOMPUTE_HOME]
-    #[arg(long, value_name = "DIR")]
-    pub home: Option<PathBuf>,
-    /// The chain's RPC address, instead of the network file's [env: ENCOMPUTE_RPC]
-    #[arg(long, value_name = "URL")]
-    pub rpc: Option<String>,
+    #[command(flatten)]
+    pub place: Place,
     /// Account that pays, as a development key such as //Bob; on development networks only
     #[arg(long, value_name = "//NAME", required_unless_present = "account")]
     pub suri: Option<String>,

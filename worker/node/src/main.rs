@@ -2,7 +2,7 @@
 
 mod args;
 
-use args::{Arguments, Command, Key, Relay as Options, Run, Status};
+use args::{Arguments, Command, Key, Place, Relay as Options, Run, Status};
 use clap::Parser;
 use encompute_chain::{Class, Client, Signer};
 use encompute_networks::{Flags, Network, resolve};
@@ -99,20 +99,16 @@ impl Payer<'_> {
     }
 }
 
-fn settled(flags: &Flags) -> Result<Network, Failure> {
-    let settings = resolve(flags, &|key| std::env::var(key).ok()).map_err(|error| usage(words(&error)))?;
+fn settled(place: &Place) -> Result<Network, Failure> {
+    let Place { network, home, rpc } = place;
+    let flags = Flags { home: home.clone(), network: network.clone(), rpc: rpc.clone(), ..Flags::default() };
+    let settings = resolve(&flags, &|key| std::env::var(key).ok()).map_err(|error| usage(words(&error)))?;
     Ok(settings.network)
 }
 
 fn configuration(options: Run) -> Result<WorkerConfig, Failure> {
     let Run { suri, account, password_file, anchor, relay, .. } = &options;
-    let flags = Flags {
-        home: options.home.clone(),
-        network: options.network.clone(),
-        rpc: options.rpc.clone(),
-        ..Flags::default()
-    };
-    let network = settled(&flags)?;
+    let network = settled(&options.place)?;
     let speaker = match (anchor, relay) {
         (Some(anchor), Some(relay)) => Speaker::Anchor { anchor: *anchor, relay: relay.clone() },
         _ => Speaker::Account(Payer { suri, account, password_file }.signer(&network)?),
@@ -200,13 +196,7 @@ fn key(options: &Key) -> Result<(), Failure> {
 
 fn relay(options: &Options) -> Result<(), Failure> {
     log_to_stderr();
-    let flags = Flags {
-        home: options.home.clone(),
-        network: options.network.clone(),
-        rpc: options.rpc.clone(),
-        ..Flags::default()
-    };
-    let network = settled(&flags)?;
+    let network = settled(&options.place)?;
     let Options { suri, account, password_file, .. } = options;
     let signer = Payer { suri, account, password_file }.signer(&network)?;
     let runtime = runtime()?;
