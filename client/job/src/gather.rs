@@ -352,6 +352,27 @@ pub async fn gather_version(
     })
 }
 
+/// Fetches the requests of a job's later rounds into its bundle: what a rerun takes, and nothing else. The first round's
+/// is in the job's own request.
+///
+/// # Errors
+/// [`GatherError::Fetch`]; a request that is not there stays missing.
+pub async fn gather_requests(bundle: &mut JobBundle, blobs: &GatewayClient) -> Result<(), GatherError> {
+    let transcript = bundle.progress.output.and_then(|output| bundle.blobs.get(&output));
+    let Some(Ok(transcript)) = transcript.map(|bytes| Transcript::from_wire(bytes)) else { return Ok(()) };
+    let mut left = JOB_LIMIT_BYTES;
+    for (receipt, _) in transcript.rounds.iter().skip(1) {
+        if bundle.blobs.contains_key(&receipt.request) {
+            continue;
+        }
+        let limit = ByteLimit(left.min(BLOB_LIMIT_BYTES));
+        let Some(bytes) = whole(blobs, receipt.request, limit).await? else { continue };
+        left = left.saturating_sub(bytes.len() as u64);
+        bundle.blobs.insert(receipt.request, bytes);
+    }
+    Ok(())
+}
+
 /// Fetches what the bundle names; what is not there stays missing, and the report says so.
 async fn fetch(bundle: &mut JobBundle, blobs: &GatewayClient) -> Result<(), GatherError> {
     let mut wanted = vec![BlobDigest(bundle.version.manifest.0), bundle.terms.input];
@@ -365,12 +386,11 @@ async fn fetch(bundle: &mut JobBundle, blobs: &GatewayClient) -> Result<(), Gath
         }
         let Some(bytes) = whole(blobs, digest, ByteLimit(left.min(BLOB_LIMIT_BYTES))).await? else { continue };
         left = left.saturating_sub(bytes.len() as u64);
-        // Responses are named by the transcript alone, as are the later rounds' requests, which a dispute puts there.
+        // Responses are named by the transcript alone.
         if Some(digest) == bundle.progress.output
             && let Ok(transcript) = Transcript::from_wire(&bytes)
         {
             wanted.extend(transcript.rounds.iter().map(|(receipt, _)| receipt.response));
-            wanted.extend(transcript.rounds.iter().skip(1).map(|(receipt, _)| receipt.request));
         }
         bundle.blobs.insert(digest, bytes);
     }

@@ -28,7 +28,7 @@ mod workers;
 pub use case::{CaseError, CaseName, JOBS_LIMIT};
 pub use driver::{Runner, Services};
 pub use error::JobError;
-pub use gather::{GatherError, Said, gather, gather_version, gather_worker, history, own_of, said};
+pub use gather::{GatherError, Said, gather, gather_requests, gather_version, gather_worker, history, own_of, said};
 pub use journal::{Journal, JournalError, Record};
 pub use order::{Order, offered};
 pub use report::{Answer, Bytes, Ending, Step, Watch};

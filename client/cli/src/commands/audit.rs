@@ -16,7 +16,7 @@ use encompute_audit::{
     audit_version, audit_worker, export, import,
 };
 use encompute_chain::{Client, ReadError};
-use encompute_job::{GatherError, Said, gather, gather_version, gather_worker, own_of, said};
+use encompute_job::{GatherError, Said, gather, gather_requests, gather_version, gather_worker, own_of, said};
 use encompute_networks::Token;
 use encompute_protocol::{BlobDigest, BlockNumber, JobId, MeasurementId, VersionId, call::ReadTotals};
 use serde_json::json;
@@ -112,10 +112,11 @@ impl Audit {
         match self {
             Self::Job { id, rerun, judging } => {
                 let (client, root) = (context.chain().await?, judging.trust_root.as_deref());
-                let (bundle, mut report) = gather_and_judge(&context, &client, JobId(id), root).await?;
+                let (mut bundle, mut report) = gather_and_judge(&context, &client, JobId(id), root).await?;
                 if let Some(folder) = &rerun {
                     let blobs = context.gateway()?;
                     let head = rerun::open(folder, &bundle, &blobs).await?;
+                    gather_requests(&mut bundle, &blobs).await.map_err(gathering("gather the rounds' requests"))?;
                     let key = rerun::evaluation_key(&bundle, &blobs).await?;
                     report = encompute_audit::rerun(report, &bundle, &head, key.as_ref());
                 }
