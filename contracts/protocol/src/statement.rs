@@ -3,9 +3,11 @@
 //! Report data is 64 bytes: Keccak-256(tag ‖ SCALE(statement)) in the first half, the verifier's nonce in
 //! the second.
 
+#[cfg(feature = "hash")]
+use crate::Nonce;
 use crate::{
-    Address, BlockNumber, ContractAddress, GenesisHash, KeyDigest, Nonce, Signed, SigningAddress, SplitIndex,
-    VersionHash, VersionId,
+    Address, BlockNumber, ContractAddress, GenesisHash, KeyDigest, Signed, SigningAddress, SplitIndex, VersionHash,
+    VersionId,
 };
 use codec::{Decode, Encode, MaxEncodedLen};
 use scale_info::TypeInfo;
