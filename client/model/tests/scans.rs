@@ -85,9 +85,85 @@ fn a_slice_that_is_not_there_is_refused_and_so_is_one_of_a_picture() {
 }
 
 #[test]
-fn compressed_pixels_are_refused_by_the_name_of_their_syntax() {
-    let ScanError::Unread { found, .. } = refused(&fixture("MR_small_RLE.dcm")) else { panic!("other") };
-    assert_eq!(found, "RLE Lossless");
+fn packed_pixels_are_read_as_pydicom_reads_them() {
+    for file in ["MR_small_RLE.dcm", "MR_small_JPEG_lossless.dcm"] {
+        assert_shows(&whole(1, 64, 64).read(&fixture(file)).unwrap(), "MR_small.png");
+    }
+    assert_shows(&whole(1, 128, 128).read(&fixture("CT_small_JPEG_lossless.dcm")).unwrap(), "CT_small.png");
+    for name in ["SC_rgb_jpeg_gdcm", "SC_rgb_jpeg_dcmtk", "SC_rgb_rle_2frame"] {
+        let read = whole(3, 100, 100).read(&fixture(&format!("{name}.dcm"))).unwrap();
+        assert_shows(&read, &format!("{name}.png"));
+    }
+    // Red, green and blue, which a decoder left to itself takes for brightness and two differences.
+    assert_shows(
+        &whole(3, 256, 256).read(&fixture("SC_jpeg_no_color_transform.dcm")).unwrap(),
+        "SC_jpeg_no_color_transform.png",
+    );
+}
+
+#[test]
+fn a_packed_frame_is_chosen_like_any_other() {
+    let file = fixture("SC_rgb_rle_2frame.dcm");
+    let [first, second] = [1, 2].map(|slice| read_slice(&whole(3, 100, 100), &file, slice).unwrap());
+    assert_eq!(second.slice, Some(ChosenSlice { number: SliceNumber(2), slices: 2 }));
+    // The second is the first in negative.
+    let negative: Vec<u8> = second.tensor.values().iter().map(|value| 255 - value).collect();
+    assert!(first.tensor.values() == negative);
+}
+
+#[test]
+fn pixels_that_are_packed_in_another_way_are_refused_by_its_name() {
+    for (file, name) in [
+        ("MR_small_jpeg_ls_lossless.dcm", "JPEG-LS Lossless Image Compression"),
+        ("MR_small_jp2klossless.dcm", "JPEG 2000 Image Compression (Lossless Only)"),
+    ] {
+        let ScanError::Unread { found, .. } = refused(&fixture(file)) else { panic!("{file}") };
+        assert_eq!(found, name);
+    }
+    assert!(matches!(refused(&fixture("JPGExtended.dcm")), ScanError::Jpeg(_)));
+}
+
+/// A file whose pixels lie in pieces, the first of them a table.
+fn in_pieces(file: &[u8], change: impl FnOnce(&mut Vec<Vec<u8>>)) -> Vec<u8> {
+    let tag = [0xe0, 0x7f, 0x10, 0x00];
+    let mut at = file.windows(4).rposition(|found| found == tag).unwrap() + 12;
+    let (head, mut pieces) = (file[..at].to_vec(), Vec::new());
+    while file[at..].starts_with(&[0xfe, 0xff, 0x00, 0xe0]) {
+        let length = u32::from_le_bytes(file[at + 4..at + 8].try_into().unwrap()) as usize;
+        pieces.push(file[at + 8..][..length].to_vec());
+        at += 8 + length;
+    }
+    change(&mut pieces);
+    let item = |piece: &Vec<u8>| [&[0xfe, 0xff, 0x00, 0xe0][..], &(piece.len() as u32).to_le_bytes(), piece].concat();
+    [head, pieces.iter().flat_map(item).collect(), vec![0xfe, 0xff, 0xdd, 0xe0, 0, 0, 0, 0]].concat()
+}
+
+#[test]
+fn a_frame_may_lie_in_several_pieces_if_a_table_says_so() {
+    let file = fixture("MR_small_JPEG_lossless.dcm");
+    let halved = in_pieces(&file, |pieces| {
+        let rest = pieces[1].split_off(1_000);
+        pieces.push(rest);
+    });
+    assert_shows(&whole(1, 64, 64).read(&halved).unwrap(), "MR_small.png");
+    let colours = fixture("SC_rgb_rle_2frame.dcm");
+    let thirds = |table: Vec<u8>| {
+        in_pieces(&colours, move |pieces| {
+            let rest = pieces[2].split_off(100);
+            pieces.push(rest);
+            pieces[0] = table;
+        })
+    };
+    let mut first = 0;
+    in_pieces(&colours, |pieces| first = pieces[1].len() as u32);
+    let starts = [0u32.to_le_bytes(), (first + 8).to_le_bytes()].concat();
+    let found = read_slice(&whole(3, 100, 100), &thirds(starts), 2).unwrap();
+    let expected = read_slice(&whole(3, 100, 100), &colours, 2).unwrap();
+    assert!(found.tensor == expected.tensor);
+    let untold = read_slice(&whole(3, 100, 100), &thirds(Vec::new()), 2).err();
+    let Some(PreambleError::Image(ImageError::Scan(ScanError::Pieces { pieces: 3, frames: 2 }))) = untold else {
+        panic!("{untold:?}")
+    };
 }
 
 #[test]
@@ -98,6 +174,12 @@ fn a_scan_that_breaks_off_anywhere_is_refused_in_words_without_a_name() {
     let ends = file.windows(4).position(|tag| tag == [0xe0, 0x7f, 0x10, 0x00]).unwrap() + 12 + 2 * 64 * 64;
     for length in (132..pixels).chain((pixels..ends).step_by(97)) {
         assert_nameless(&refused(&file[..length]));
+    }
+    for packed in ["MR_small_RLE.dcm", "MR_small_JPEG_lossless.dcm"] {
+        let file = fixture(packed);
+        let pixels = file.windows(4).rposition(|tag| tag == [0xe0, 0x7f, 0x10, 0x00]).unwrap();
+        let ends = file.windows(4).rposition(|tag| tag == [0xfe, 0xff, 0xdd, 0xe0]).unwrap();
+        (pixels..ends).step_by(41).for_each(|length| assert_nameless(&refused(&file[..length])));
     }
     for length in [348, 400, 40_000] {
         refused(&fixture("anatomical.nii")[..length]);
@@ -119,9 +201,18 @@ fn assert_nameless(error: &ScanError) {
 #[test]
 fn a_byte_changed_anywhere_makes_no_panic_and_says_no_name() {
     let file = fixture("MR_small_implicit.dcm");
-    for at in 128..file.len() - 2 * 64 * 64 {
+    assert_no_panic(&file, 128..file.len() - 2 * 64 * 64);
+    for packed in ["MR_small_RLE.dcm", "MR_small_JPEG_lossless.dcm"] {
+        let file = fixture(packed);
+        let pixels = file.windows(4).rposition(|tag| tag == [0xe0, 0x7f, 0x10, 0x00]).unwrap();
+        assert_no_panic(&file, pixels..file.len());
+    }
+}
+
+fn assert_no_panic(file: &[u8], changed: core::ops::Range<usize>) {
+    for at in changed {
         for value in [0x00, 0x5c, 0x7f, 0xff] {
-            let mut altered = file.clone();
+            let mut altered = file.to_vec();
             altered[at] = value;
             match whole(1, 64, 64).read(&altered) {
                 Ok(tensor) => assert_eq!(tensor.values().len(), 64 * 64),

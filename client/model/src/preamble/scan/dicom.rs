@@ -1,8 +1,11 @@
-//! DICOM files (PS3.5, PS3.10) with uncompressed pixels: grey of up to 16 bits, or eight bits each of red, green, blue.
+//! DICOM files (PS3.5, PS3.10): grey of up to 16 bits, or eight bits each of red, green, blue; bare, in run lengths or JPEG.
 //!
 //! The parser walks over fields; of the dozen that say how pixels lie it is the bytes that are read here, and of no other.
 
-use super::{Plane, Scan, ScanError, SliceNumber, Window, check_sides, choose, grey};
+use super::{
+    Plane, Scan, ScanError, SliceNumber, Window, check_sides, choose, grey,
+    packed::{Frame, Packing},
+};
 use dicom_core::Tag;
 use dicom_encoding::{Endianness, TransferSyntax, TransferSyntaxIndex};
 use dicom_parser::{
@@ -10,7 +13,7 @@ use dicom_parser::{
     dataset::{LazyDataToken, lazy_read::LazyDataSetReader},
 };
 use dicom_transfer_syntax_registry::TransferSyntaxRegistry;
-use std::io::Cursor;
+use std::{borrow::Cow, io::Cursor};
 
 /// Where the format's name stands, behind 128 bytes that may be anything.
 const MAGIC: core::ops::Range<usize> = 128..132;
@@ -66,15 +69,15 @@ pub(super) fn is_dicom(file: &[u8]) -> bool {
 }
 
 pub(super) fn read(file: &[u8], wanted: Option<SliceNumber>) -> Result<Scan, ScanError> {
-    let (syntax, start) = syntax(file)?;
+    let (syntax, packing, start) = syntax(file)?;
     let fields = Fields::walk(file, start, syntax)?;
-    let layout = Layout::of(&fields)?;
+    let layout = Layout::of(&fields, packing)?;
     let (frame, slice) = choose(wanted, layout.frames, layout.frames)?;
     Ok(Scan { planes: layout.planes(&fields, frame)?, slice })
 }
 
-/// How the file's fields are written, and where they begin.
-fn syntax(file: &[u8]) -> Result<(&'static TransferSyntax, usize), ScanError> {
+/// How the file's fields are written, how its pixels are packed, and where the fields begin.
+fn syntax(file: &[u8]) -> Result<(&'static TransferSyntax, Packing, usize), ScanError> {
     let plain = TransferSyntaxRegistry.get("1.2.840.10008.1.2.1");
     let plain = plain.ok_or(ScanError::Missing { what: "how it is written" })?;
     // The first field is the length of those about the file itself, which are written in one way always.
@@ -85,14 +88,12 @@ fn syntax(file: &[u8]) -> Result<(&'static TransferSyntax, usize), ScanError> {
     let meta = Fields::walk(file.get(..start).ok_or_else(missing)?, MAGIC.end, plain)?;
     let uid = meta.text(TRANSFER_SYNTAX).ok_or(ScanError::Missing { what: "its transfer syntax" })?;
     let known = TransferSyntaxRegistry.get(&uid);
-    match known {
-        Some(syntax) if matches!(syntax.uid(), "1.2.840.10008.1.2" | "1.2.840.10008.1.2.1" | "1.2.840.10008.1.2.2") => {
-            Ok((syntax, start))
-        }
-        _ => Err(ScanError::Unread {
+    match known.and_then(|syntax| Some((syntax, Packing::of(syntax.uid())?))) {
+        Some((syntax, packing)) => Ok((syntax, packing, start)),
+        None => Err(ScanError::Unread {
             what: "transfer syntax",
             found: known.map_or(uid, |syntax| syntax.name().to_owned()),
-            read: "only what is not compressed",
+            read: "what is uncompressed, RLE Lossless, or JPEG Baseline, Extended of 8 bits or Lossless",
         }),
     }
 }
@@ -100,6 +101,8 @@ fn syntax(file: &[u8]) -> Result<(&'static TransferSyntax, usize), ScanError> {
 /// The bytes of the fields that are read, where they lie in the file.
 struct Fields<'a> {
     found: Vec<(Tag, &'a [u8])>,
+    /// Of packed pixels: where frames begin, then the pieces that they lie in.
+    pieces: Vec<&'a [u8]>,
     endianness: Endianness,
 }
 
@@ -111,9 +114,11 @@ impl<'a> Fields<'a> {
         source.set_position(start as u64);
         let reader = LazyDataSetReader::new_with_ts(source, syntax);
         let mut reader = reader.map_err(|error| damaged(start as u64, Some(Box::new(error))))?;
-        let mut fields = Self { found: Vec::new(), endianness: syntax.endianness() };
+        let mut fields = Self { found: Vec::new(), pieces: Vec::new(), endianness: syntax.endianness() };
         // What is open: true for a sequence, false for an item of one. The parser panics where they do not nest.
         let mut open: Vec<bool> = Vec::new();
+        // Whether what is open are the pixels, and not those of a small picture of them.
+        let mut pixels = false;
         let mut at = start as u64;
         while let Some(token) = reader.advance() {
             let token = token.map_err(|error| damaged(at, Some(Box::new(error))))?;
@@ -123,18 +128,34 @@ impl<'a> Fields<'a> {
                     return Err(ScanError::Unread { what, found: "a table".into(), read });
                 }
                 LazyDataToken::SequenceStart { .. } => open.push(true),
-                LazyDataToken::ItemStart { .. } => open.push(false),
-                LazyDataToken::SequenceEnd if open.pop() == Some(true) => {}
+                LazyDataToken::PixelSequenceStart => {
+                    pixels = open.is_empty();
+                    open.push(true);
+                }
+                LazyDataToken::ItemStart { .. } => {
+                    if pixels {
+                        fields.pieces.push(&[]);
+                    }
+                    open.push(false);
+                }
+                LazyDataToken::LazyItemValue { len, decoder } => {
+                    at = decoder.position();
+                    let value = value_at(file, at, len)?;
+                    if let (true, Some(piece)) = (pixels, fields.pieces.last_mut()) {
+                        *piece = value;
+                    }
+                    decoder.skip_bytes(len).map_err(|_| damaged(at, None))?;
+                }
+                LazyDataToken::SequenceEnd if open.pop() == Some(true) => {
+                    if pixels {
+                        break;
+                    }
+                }
                 LazyDataToken::ItemEnd if open.pop() == Some(false) => {}
                 LazyDataToken::ElementHeader(_) => {}
                 LazyDataToken::LazyValue { header, decoder } => {
                     at = decoder.position();
-                    let left = file.get(usize::try_from(at).unwrap_or(usize::MAX)..).unwrap_or_default();
-                    let value = left.get(..header.len.0 as usize).ok_or(ScanError::Length {
-                        at,
-                        found_bytes: header.len.0,
-                        left_bytes: left.len() as u64,
-                    })?;
+                    let value = value_at(file, at, header.len.0)?;
                     if open.is_empty() && READ.contains(&header.tag) {
                         fields.found.push((header.tag, value));
                     }
@@ -181,11 +202,19 @@ impl<'a> Fields<'a> {
     }
 }
 
+/// A value as long as it says it is.
+fn value_at(file: &[u8], at: u64, length: u32) -> Result<&[u8], ScanError> {
+    let left = file.get(usize::try_from(at).unwrap_or(usize::MAX)..).unwrap_or_default();
+    let (found_bytes, left_bytes) = (length, left.len() as u64);
+    left.get(..length as usize).ok_or(ScanError::Length { at, found_bytes, left_bytes })
+}
+
 /// What a file says about its pixels.
 struct Layout {
     width: usize,
     height: usize,
     frames: u32,
+    packing: Packing,
     photometric: Photometric,
     /// 8 or 16.
     allocated: u16,
@@ -199,11 +228,11 @@ struct Layout {
 
 enum Photometric {
     Grey { inverted: bool },
-    Colours { by_plane: bool },
+    Colours { by_plane: bool, by_brightness: bool },
 }
 
 impl Layout {
-    fn of(fields: &Fields<'_>) -> Result<Self, ScanError> {
+    fn of(fields: &Fields<'_>, packing: Packing) -> Result<Self, ScanError> {
         let number = |tag, what| fields.number(tag).ok_or(ScanError::Missing { what });
         let (columns, rows) = (number(COLUMNS, "how wide it is")?, number(ROWS, "how high it is")?);
         let (width, height) = check_sides(columns.into(), rows.into())?;
@@ -214,7 +243,7 @@ impl Layout {
         if frames == 0 {
             return Err(ScanError::Missing { what: "how many frames it has" });
         }
-        let photometric = photometric(fields)?;
+        let photometric = photometric(fields, packing)?;
         let allocated = number(BITS_ALLOCATED, "how many bits a number has")?;
         let stored = fields.number(BITS_STORED).unwrap_or(allocated);
         let high = fields.number(HIGH_BIT).unwrap_or(stored.saturating_sub(1));
@@ -235,31 +264,50 @@ impl Layout {
         let (slope, intercept) = (fields.decimal(SLOPE).unwrap_or(1.0), fields.decimal(INTERCEPT).unwrap_or(0.0));
         let bare = stored <= 8 && !signed && slope == 1.0 && intercept == 0.0;
         let window = window(fields)?.unwrap_or(if bare { Window::Bytes } else { Window::Whole });
-        Ok(Self { width, height, frames, photometric, allocated, stored, signed, slope, intercept, window })
+        Ok(Self { width, height, frames, packing, photometric, allocated, stored, signed, slope, intercept, window })
     }
 
     fn planes(&self, fields: &Fields<'_>, frame: u32) -> Result<Vec<Plane>, ScanError> {
-        let pixels = fields.bytes(PIXELS).ok_or(ScanError::Missing { what: "its pixels" })?;
         let area = self.width * self.height;
-        let samples = if matches!(self.photometric, Photometric::Grey { .. }) { 1 } else { 3 };
-        let bytes = area * samples * usize::from(self.allocated / 8);
-        let needed_bytes = bytes as u64 * u64::from(self.frames);
-        if needed_bytes > pixels.len() as u64 {
-            return Err(ScanError::Pixels { found_bytes: pixels.len() as u64, needed_bytes });
-        }
-        let pixels = &pixels[bytes * frame as usize..][..bytes];
+        let pixels = self.pixels(fields, frame)?;
+        let pixels = pixels.as_ref();
         Ok(match self.photometric {
             Photometric::Grey { inverted } => {
                 let value = |at: usize| self.slope * f64::from(self.stored_at(fields, pixels, at)) + self.intercept;
                 let plane = grey(self.width, area, self.window, value);
                 vec![if inverted { plane.inverted() } else { plane }]
             }
-            Photometric::Colours { by_plane } => {
+            Photometric::Colours { by_plane, .. } => {
                 let at = |colour, pixel| if by_plane { colour * area + pixel } else { pixel * 3 + colour };
                 let plane = |colour| Plane::new(self.width, (0..area).map(|pixel| pixels[at(colour, pixel)]).collect());
                 (0..3).map(plane).collect()
             }
         })
+    }
+
+    /// The numbers of one frame.
+    fn pixels<'a>(&self, fields: &Fields<'a>, frame: u32) -> Result<Cow<'a, [u8]>, ScanError> {
+        let (samples, by_brightness) = match self.photometric {
+            Photometric::Grey { .. } => (1, false),
+            Photometric::Colours { by_brightness, .. } => (3, by_brightness),
+        };
+        let (width, height) = (self.width, self.height);
+        let one = Frame { width, height, samples, bytes: usize::from(self.allocated / 8), by_brightness };
+        let bytes = width * height * samples * one.bytes;
+        if self.packing != Packing::Bare {
+            let unpacked = one.unpacked(self.packing, &Frame::pieces(&fields.pieces, frame, self.frames)?)?;
+            let found_bytes = unpacked.len() as u64;
+            let enough = unpacked.len() >= bytes;
+            return enough
+                .then_some(Cow::Owned(unpacked))
+                .ok_or(ScanError::Pixels { found_bytes, needed_bytes: bytes as u64 });
+        }
+        let pixels = fields.bytes(PIXELS).ok_or(ScanError::Missing { what: "its pixels" })?;
+        let needed_bytes = bytes as u64 * u64::from(self.frames);
+        if needed_bytes > pixels.len() as u64 {
+            return Err(ScanError::Pixels { found_bytes: pixels.len() as u64, needed_bytes });
+        }
+        Ok(Cow::Borrowed(&pixels[bytes * frame as usize..][..bytes]))
     }
 
     /// A number as it is stored: what lies above its bits is somebody else's.
@@ -274,17 +322,26 @@ impl Layout {
     }
 }
 
-fn photometric(fields: &Fields<'_>) -> Result<Photometric, ScanError> {
+fn photometric(fields: &Fields<'_>, packing: Packing) -> Result<Photometric, ScanError> {
     let found = fields.text(PHOTOMETRIC).ok_or(ScanError::Missing { what: "what its pixels mean" })?;
     let samples = fields.number(SAMPLES).unwrap_or(1);
+    // Run lengths unpack to a plane a colour, JPEG to pixel after pixel, whatever the field says.
+    let by_plane = match packing {
+        Packing::Bare => fields.number(PLANAR) == Some(1),
+        Packing::RunLengths => true,
+        Packing::Jpeg => false,
+    };
     match (found.as_str(), samples) {
         ("MONOCHROME1", 1) => Ok(Photometric::Grey { inverted: true }),
         ("MONOCHROME2", 1) => Ok(Photometric::Grey { inverted: false }),
-        ("RGB", 3) => Ok(Photometric::Colours { by_plane: fields.number(PLANAR) == Some(1) }),
+        ("RGB", 3) => Ok(Photometric::Colours { by_plane, by_brightness: false }),
+        ("YBR_FULL" | "YBR_FULL_422", 3) if packing == Packing::Jpeg => {
+            Ok(Photometric::Colours { by_plane, by_brightness: true })
+        }
         _ => Err(ScanError::Unread {
             what: "photometric interpretation",
             found: format!("{found}, {samples} samples a pixel"),
-            read: "MONOCHROME1, MONOCHROME2 or RGB",
+            read: "MONOCHROME1, MONOCHROME2, RGB, or in JPEG YBR_FULL or YBR_FULL_422",
         }),
     }
 }

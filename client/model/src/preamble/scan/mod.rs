@@ -6,6 +6,7 @@
 
 mod dicom;
 mod nifti;
+mod packed;
 
 use super::plane::Plane;
 use core::fmt;
@@ -76,6 +77,20 @@ pub enum ScanError {
         /// Bytes needed.
         needed_bytes: u64,
     },
+    /// Packed frames that cannot be told apart.
+    #[error("its pixels lie in {pieces} pieces, and nothing says which are of which of its {frames} frames")]
+    Pieces {
+        /// Pieces found.
+        pieces: u64,
+        /// Frames that the file says it has.
+        frames: u32,
+    },
+    /// Run lengths that break off or contradict themselves.
+    #[error("its run lengths are damaged")]
+    RunLengths,
+    /// JPEG pixels that do not unpack.
+    #[error("its JPEG pixels cannot be unpacked")]
+    Jpeg(#[from] jpeg_decoder::Error),
     /// A volume beyond what is unpacked.
     #[error("its volume has {found_bytes} bytes, at most {limit_bytes} are read")]
     Volume {
