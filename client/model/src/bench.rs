@@ -145,6 +145,7 @@ impl Bench {
             return Err(ImportError::TooLong { found_bytes, limit_bytes }.into());
         }
         let model = OnnxModel::read(&std::fs::read(&path).map_err(missing)?)?;
+        model.check_finite()?;
         let card = ModelCard::read(folder)?;
         let input = Input::open(folder, &card)?;
         Ok(Self { folder: folder.to_owned(), card, model, input })

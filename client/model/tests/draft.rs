@@ -31,6 +31,7 @@ fn wishes() -> Wishes {
         ink_box: None,
         scale: [1, 255],
         tail_fee: "0.25 UNIT".to_owned(),
+        layers: None,
     }
 }
 
@@ -287,6 +288,39 @@ fn each_of_several_inputs_may_have_a_layer_of_its_own() {
 }
 
 #[test]
+fn weights_that_are_no_numbers_are_refused_by_their_own_name_wherever_they_stand() {
+    for at in [2, 10] {
+        let mut model = ModelProto::decode(&*std::fs::read(fixture("wine/pytorch.onnx")).unwrap()).unwrap();
+        let tensor = &mut model.graph.as_mut().unwrap().initializer[at];
+        tensor.raw_data[..4].copy_from_slice(&f32::NAN.to_le_bytes());
+        let name = tensor.name.clone();
+        let home = tempfile::tempdir().unwrap();
+        let file = home.path().join("model.onnx");
+        std::fs::write(&file, model.encode_to_vec()).unwrap();
+        let refused = draft(&file, &wine(), &wishes(), &home.path().join("drafted")).unwrap_err();
+        assert!(
+            words(&refused).ends_with(&format!("weights `{name}` hold a number that is not finite")),
+            "{refused:?}"
+        );
+    }
+}
+
+#[test]
+fn what_keeps_a_model_from_being_cut_deeper_is_told() {
+    let mut model = ModelProto::decode(&*std::fs::read(fixture("wine/pytorch.onnx")).unwrap()).unwrap();
+    let graph = model.graph.as_mut().unwrap();
+    graph.node.iter_mut().find(|node| node.op_type == "Relu").unwrap().op_type = "Sin".into();
+    let home = tempfile::tempdir().unwrap();
+    let file = home.path().join("model.onnx");
+    std::fs::write(&file, model.encode_to_vec()).unwrap();
+    let drafted = draft(&file, &wine(), &wishes(), &home.path().join("drafted")).unwrap();
+    assert_eq!(drafted.after, "/l/l.1/BatchNormalization");
+    assert!(drafted.not_deeper.unwrap().starts_with("node `/l/l.2/Relu` (Sin) cannot run in the head"));
+    let (_home, whole) = imported("wine/pytorch.onnx", &wine(), &wishes()).unwrap();
+    assert_eq!((whole.after.as_str(), whole.not_deeper), ("/l/l.5/Tanh", None));
+}
+
+#[test]
 fn several_inputs_that_cannot_be_one_are_refused() {
     let refused = |model: &ModelProto| OnnxModel::cleaned(&model.encode_to_vec()).err().unwrap().to_string();
     let unlike = refused(&two_branches(&[1, 3], "MatMul"));
@@ -339,6 +373,9 @@ fn what_is_wrong_with_model_or_samples_is_said_and_nothing_is_left() {
     let (sk, with) = ("wine/scikit-learn.onnx", wishes());
     assert!(refused("wine/train.csv", &wine(), &with).contains("not an ONNX file"));
     assert!(refused("nothing.onnx", &wine(), &with).contains("read"));
+    assert!(refused("sentence-encoder/model.safetensors", &wine(), &with).contains("list the layers (--layers)"));
+    let layers = Some(fixture("wine/train.csv"));
+    assert!(refused(sk, &wine(), &Wishes { layers, ..with.clone() }).contains("for a safetensors file, this is none"));
     assert!(
         refused(sk, &wine(), &Wishes { label_column: None, ..with.clone() }).contains("column that holds the class")
     );
@@ -363,7 +400,22 @@ fn what_is_wrong_with_model_or_samples_is_said_and_nothing_is_left() {
         refused(sk, &table(&format!("{header}\n{}", first.replacen(|c: char| c.is_ascii_digit(), "x", 1))), &with)
             .contains("not a number")
     );
-    assert!(refused(sk, &table(&format!("{header}\n{first}\n")), &with).contains("at least five"));
+    let (one, class) = first.rsplit_once(',').unwrap();
+    let alone = refused(sk, &table(&format!("{header}\n{first}\n")), &with);
+    assert!(alone.contains(&format!("has samples of `{class}` alone")), "{alone}");
+    let others = format!("{header}\n{first}\n{one},other\n");
+    assert!(refused(sk, &table(&others), &with).contains("at least five"));
+    assert!(
+        refused(sk, &table(&format!("{others}{one}, \n")), &with)
+            .contains("sample 3 has no class in column `cultivar`")
+    );
+    let far = table(&format!("{header}\n1e9{}\n", &first[first.find(',').unwrap()..]));
+    let far = SampleFiles { held_out: Some(far.samples), ..wine() };
+    let words = refused(sk, &far, &with);
+    assert!(words.contains(".csv is not a table") && words.contains("holds 1000000000, allowed are"), "{words}");
+    assert!(!words.contains("importing"), "a place that is gone: {words}");
+    let folder = SampleFiles { samples: home.path().to_owned(), held_out: None };
+    assert!(refused(sk, &folder, &with).contains("a CSV file with a column of classes is needed"));
     assert!(refused("digits/../../../scripts/models/digits/model.onnx", &wine(), &with).contains("train.csv"));
     // What is there stays.
     let there = home.path().join("there");

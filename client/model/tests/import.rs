@@ -45,7 +45,11 @@ fn the_head_ends_where_the_card_says() {
 fn the_first_operator_that_cannot_run_is_named() {
     let strange = with(|graph| graph.node[2].op_type = "Sin".into());
     let error = read(&strange).unwrap().head_until("features").unwrap_err();
-    assert!(error.to_string().starts_with("node `relu` (Sin) cannot run in the head: known are Add"), "{error}");
+    let instead = "node `relu` (Sin) cannot run in the head: a Relu, Sigmoid or Tanh in its place";
+    assert!(error.to_string().starts_with(instead) && error.to_string().contains("known are Add"), "{error}");
+    let stranger = with(|graph| graph.node[2].op_type = "Stranger".into());
+    let error = read(&stranger).unwrap().head_until("features").unwrap_err().to_string();
+    assert!(error.starts_with("node `relu` (Stranger) cannot run in the head: known are Add"), "{error}");
 }
 
 #[test]

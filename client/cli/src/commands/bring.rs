@@ -16,8 +16,11 @@ use std::path::PathBuf;
 /// What to import.
 #[derive(Args)]
 pub struct Import {
-    /// The float model, as PyTorch or a converter of scikit-learn exports it
+    /// The float model: ONNX, as PyTorch or a converter of scikit-learn exports it, or weights in safetensors
     onnx: PathBuf,
+    /// For safetensors: a TOML file that lists the layers, which such files do not
+    #[arg(long, value_name = "FILE")]
+    layers: Option<PathBuf>,
     /// The folder to write; it must not be there
     #[arg(long, value_name = "DIR")]
     into: PathBuf,
@@ -73,6 +76,7 @@ impl Import {
             ink_box: self.ink_centred,
             scale: self.scale,
             tail_fee: self.tail_fee,
+            layers: self.layers,
         };
         let files = SampleFiles { samples: self.samples, held_out: self.held_out };
         output::say("reading the model and its samples …");
@@ -89,7 +93,7 @@ impl Import {
         let others: Vec<String> =
             drafted.others.iter().map(|(after, depth)| format!("{after} ({depth} linear)")).collect();
         output::text(&format!(
-            "{}\n  classes   {}\n  input     {:?}\n  samples   {}, held out {}\n  cut after {}{}\n\nnext: encompute model calibrate {}",
+            "{}\n  classes   {}\n  input     {:?}\n  samples   {}, held out {}\n  cut after {}{}{}\n\nnext: encompute model calibrate {}",
             self.into.display(),
             drafted.labels.join(", "),
             drafted.input,
@@ -97,6 +101,7 @@ impl Import {
             drafted.held_out,
             drafted.after,
             if others.is_empty() { String::new() } else { format!("; also possible after {}", others.join(", ")) },
+            drafted.not_deeper.map(|why| format!("\n  not deeper: {why}")).unwrap_or_default(),
             self.into.display(),
         ))
     }

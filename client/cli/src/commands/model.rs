@@ -35,7 +35,7 @@ pub enum Model {
     },
     /// A folder that can be published, from an ONNX file and samples
     #[command(
-        after_help = "Examples:\n  encompute model import wine.onnx --into wine --samples wine.csv --label-column cultivar --task \"Tells a wine's grower by its chemistry.\" --limits \"Knows three growers of one region.\"\n  encompute model import letters.onnx --into letters --samples letters/train --held-out letters/test --ink-centred 20 --task \"Reads a letter.\" --limits \"Latin capitals only.\""
+        after_help = "Examples:\n  encompute model import wine.onnx --into wine --samples wine.csv --label-column cultivar --task \"Tells a wine's grower by its chemistry.\" --limits \"Knows three growers of one region.\"\n  encompute model import letters.onnx --into letters --samples letters/train --held-out letters/test --ink-centred 20 --task \"Reads a letter.\" --limits \"Latin capitals only.\"\n  encompute model import net.safetensors --layers net.toml --into net --samples net/train --task \"Tells cats from dogs.\" --limits \"Knows no other animal.\""
     )]
     Import(Import),
     /// Fits clip norms and noise of a card's splits to its samples

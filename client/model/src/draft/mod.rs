@@ -8,12 +8,15 @@ mod table;
 
 use crate::{
     bench::{Bench, BenchError},
-    onnx::{ImportError, OnnxModel},
+    onnx::{ImportError, OnnxModel, StackError, is_safetensors},
     preamble::{ImageError, TableError},
     report::{Cut, CutState},
     samples::SamplesError,
 };
-use std::path::{Path, PathBuf};
+use std::{
+    error::Error,
+    path::{Path, PathBuf},
+};
 use table::Columns;
 
 /// What the files do not say.
@@ -35,6 +38,8 @@ pub struct Wishes {
     pub scale: [u32; 2],
     /// What the creator asks for one run, e.g. `0.25 UNIT`.
     pub tail_fee: String,
+    /// For a model in safetensors: the file that lists its layers.
+    pub layers: Option<PathBuf>,
 }
 
 /// Where samples lie.
@@ -63,6 +68,8 @@ pub struct Drafted {
     pub after: String,
     /// Nodes after which it could be cut with fewer linear layers before, and how many.
     pub others: Vec<(String, usize)>,
+    /// Why it cannot be cut deeper, where a node behind the cut is the reason.
+    pub not_deeper: Option<String>,
 }
 
 /// Why there is no folder.
@@ -89,6 +96,9 @@ pub enum DraftError {
     /// The float model.
     #[error("import the float model")]
     Import(#[from] ImportError),
+    /// Weights whose layers are not, or wrongly, listed.
+    #[error("put the weights into layers")]
+    Stack(#[from] StackError),
     /// An input that no preamble gives.
     #[error(
         "the model reads {found}; what is read is one row of numbers ([columns], [channels, readings]) or a picture, grey or \
@@ -99,7 +109,7 @@ pub enum DraftError {
         found: String,
     },
     /// A box for ink, and colours.
-    #[error("a mark is found in grey pictures alone, the model reads three colours: leave out --ink-box")]
+    #[error("a mark is found in grey pictures alone, the model reads three colours: leave out --ink-centred")]
     Ink,
     /// No samples.
     #[error("{path} holds no samples: {wanted}")]
@@ -142,6 +152,26 @@ pub enum DraftError {
     /// A table without a column of classes.
     #[error("a table needs the name of the column that holds the class (--label-column)")]
     NoLabelColumn,
+    /// A row without a class.
+    #[error("{path}: sample {sample} has no class in column `{label}`")]
+    Unlabelled {
+        /// The table.
+        path: PathBuf,
+        /// Sample, from 1.
+        sample: usize,
+        /// The column of classes.
+        label: String,
+    },
+    /// Samples of one class alone.
+    #[error(
+        "{path} has samples of `{class}` alone; a model tells two classes or more apart (--labels names those without samples)"
+    )]
+    OneClass {
+        /// The folder or table.
+        path: PathBuf,
+        /// The class.
+        class: String,
+    },
     /// A class that the model's scores do not have.
     #[error("{path} has the class `{found}`, the classes are {known}")]
     Class {
@@ -197,11 +227,11 @@ struct Parts {
 ///
 /// # Errors
 /// [`DraftError`]; then nothing is there.
-pub fn draft(onnx: &Path, files: &SampleFiles, wishes: &Wishes, into: &Path) -> Result<Drafted, DraftError> {
+pub fn draft(model: &Path, files: &SampleFiles, wishes: &Wishes, into: &Path) -> Result<Drafted, DraftError> {
     if into.exists() {
         return Err(DraftError::Exists { folder: into.to_owned() });
     }
-    let model = OnnxModel::cleaned(&read(onnx)?)?;
+    let model = float_model(model, wishes.layers.as_deref())?;
     let input = model.input_shape().to_vec();
     let parts = match input.as_slice() {
         [columns] => table::parts(files, wishes, *columns, Columns::Apart)?,
@@ -229,7 +259,7 @@ pub fn draft(onnx: &Path, files: &SampleFiles, wishes: &Wishes, into: &Path) -> 
     let any = model.node_names().last().copied().unwrap_or_default().to_owned();
     let card = |after: &str, linear: bool, others: &[(String, usize)]| card(wishes, &parts, after, linear, others);
     write(&folder.path().join("model.toml"), card(&any, false, &[]).as_bytes())?;
-    let (after, linear, others) = deepest(Bench::open(folder.path())?.cuts())?;
+    let Place { after, linear, others, not_deeper } = deepest(Bench::open(folder.path())?.cuts())?;
     write(&folder.path().join("model.toml"), card(&after, linear, &others).as_bytes())?;
     Bench::open(folder.path())?.held_out()?;
     std::fs::rename(folder.path(), into).map_err(|source| DraftError::File {
@@ -239,21 +269,60 @@ pub fn draft(onnx: &Path, files: &SampleFiles, wishes: &Wishes, into: &Path) -> 
     })?;
     let Parts { labels, samples, held_out, .. } = parts;
     let held_out_of_samples = files.held_out.is_none();
-    Ok(Drafted { labels, input, samples, held_out, held_out_of_samples, after, others })
+    Ok(Drafted { labels, input, samples, held_out, held_out_of_samples, after, others, not_deeper })
 }
 
-/// A node, whether it is the one linear layer, and other nodes with the linear layers before them.
-type Place = (String, bool, Vec<(String, usize)>);
+/// As an exporter wrote it, or of listed layers over weights.
+fn float_model(path: &Path, layers: Option<&Path>) -> Result<OnnxModel, DraftError> {
+    let bytes = read(path)?;
+    match layers {
+        Some(layers) => {
+            let list = String::from_utf8(read(layers)?).map_err(|_| DraftError::File {
+                doing: "read",
+                path: layers.to_owned(),
+                source: std::io::Error::other("not a text in UTF-8"),
+            })?;
+            Ok(OnnxModel::stacked(&bytes, &list)?)
+        }
+        None if is_safetensors(&bytes) => Err(StackError::NoLayers.into()),
+        None => Ok(OnnxModel::cleaned(&bytes)?),
+    }
+}
+
+/// Where a model is cut.
+struct Place {
+    /// The node.
+    after: String,
+    /// Whether what is before it is one linear layer.
+    linear: bool,
+    /// Other nodes with the linear layers before them.
+    others: Vec<(String, usize)>,
+    /// What the first node behind it that cannot run in the head is refused for.
+    not_deeper: Option<String>,
+}
 
 /// The place with most layers before it of those that leave a tail, and the others with their depths.
 fn deepest(cuts: Vec<Cut>) -> Result<Place, DraftError> {
     let mut possible = Vec::new();
-    let mut reasons = Vec::new();
+    let mut reasons: Vec<String> = Vec::new();
+    let mut not_deeper = None;
     for Cut { after, state } in cuts {
-        match state {
-            CutState::Possible { depth, linear, has_tail: true } => possible.push((after, depth, linear)),
-            CutState::Possible { .. } => reasons.push(format!("nothing follows {after}")),
-            CutState::Refused(error) => reasons.push(crate::report::words(&error)),
+        let reason = match state {
+            CutState::Possible { depth, linear, has_tail: true } => {
+                possible.push((after, depth, linear));
+                not_deeper = None;
+                continue;
+            }
+            CutState::Possible { .. } => format!("nothing follows {after}"),
+            CutState::Refused(error @ BenchError::Import(ImportError::Unsupported { .. })) => {
+                not_deeper = not_deeper.or_else(|| error.source().map(|source| source.to_string()));
+                crate::report::words(&error)
+            }
+            CutState::Refused(error) => crate::report::words(&error),
+        };
+        // A node that cannot run is the reason at every node behind it.
+        if !reasons.contains(&reason) {
+            reasons.push(reason);
         }
     }
     let Some((after, deepest, linear)) = possible.pop() else {
@@ -266,7 +335,7 @@ fn deepest(cuts: Vec<Cut>) -> Result<Place, DraftError> {
         others.retain(|(_, other)| *other != depth);
         others.push((after, depth));
     }
-    Ok((after, linear, others))
+    Ok(Place { after, linear, others, not_deeper })
 }
 
 fn card(wishes: &Wishes, parts: &Parts, after: &str, linear: bool, others: &[(String, usize)]) -> String {
@@ -304,8 +373,13 @@ fn classes(wishes: &Wishes, path: &Path, found: &[String]) -> Result<Vec<String>
         _ => one.cmp(other),
     });
     sorted.dedup();
-    if wishes.labels.is_empty() {
-        return Ok(sorted);
+    match (wishes.labels.is_empty(), sorted.as_slice()) {
+        (true, [class]) => {
+            let class = class.chars().take(64).collect();
+            return Err(DraftError::OneClass { path: path.to_owned(), class });
+        }
+        (true, _) => return Ok(sorted),
+        (false, _) => {}
     }
     match sorted.iter().find(|class| !wishes.labels.contains(class)) {
         Some(class) => Err(DraftError::Class {

@@ -74,6 +74,10 @@ pub(super) fn parts(files: &SampleFiles, wishes: &Wishes, shape: [usize; 3]) -> 
 
 /// Every picture, class after class in the order of names; hidden files are none.
 fn read(folder: &Path, preamble: &ImagePreamble) -> Result<Vec<Picture>, DraftError> {
+    if folder.is_file() {
+        let wanted = "the model reads pictures: a folder of them for each class is needed, this is a file".to_owned();
+        return Err(DraftError::NoSamples { path: folder.to_owned(), wanted });
+    }
     let mut files = Vec::new();
     for class in entries(folder)?.into_iter().filter(|path| path.is_dir()) {
         let name = name(&class);

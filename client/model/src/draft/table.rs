@@ -48,6 +48,9 @@ pub(super) fn parts(files: &SampleFiles, wishes: &Wishes, width: usize, kind: Co
         Columns::Apart => Range::of(rows.iter().map(|row| row.numbers[at])),
         Columns::OneSignal => signal,
     };
+    if let (Some(path), Some(held_out)) = (&files.held_out, &held_out) {
+        check_ranges(path, &names, held_out, range)?;
+    }
     let columns: String = names.iter().enumerate().map(|(at, name)| range(at).column(name)).collect();
     let (kept, held_out) = parted(rows, held_out);
     let calibration: Vec<&Row> = spread(&kept, CALIBRATING).collect();
@@ -74,8 +77,25 @@ pub(super) fn parts(files: &SampleFiles, wishes: &Wishes, width: usize, kind: Co
     })
 }
 
+/// Refuses rows that lie where no row of a user may, by their own file's name.
+fn check_ranges(path: &Path, names: &[String], rows: &[Row], range: impl Fn(usize) -> Range) -> Result<(), DraftError> {
+    for (at, name) in names.iter().enumerate() {
+        let (lowest, highest) = range(at).allowed();
+        if let Some(row) = rows.iter().find(|row| !(lowest..=highest).contains(&row.numbers[at])) {
+            let (name, found) = (name.clone(), row.numbers[at]);
+            let source = TableError::Range { name, found, lowest, highest };
+            return Err(DraftError::Table { path: path.to_owned(), source });
+        }
+    }
+    Ok(())
+}
+
 fn read(path: &Path, label: &str, width: usize) -> Result<(Vec<String>, Vec<Row>), DraftError> {
     let refused = |source| DraftError::Table { path: path.to_owned(), source };
+    if path.is_dir() {
+        let wanted = "the model reads rows of numbers: a CSV file with a column of classes is needed, this is a folder";
+        return Err(DraftError::NoSamples { path: path.to_owned(), wanted: wanted.to_owned() });
+    }
     let text = String::from_utf8(super::read(path)?).map_err(|_| refused(TableError::NotText))?;
     let mut lines = table::lines(&text);
     let header = lines.next().ok_or_else(|| refused(TableError::Empty))?.map_err(refused)?;
@@ -93,6 +113,9 @@ fn read(path: &Path, label: &str, width: usize) -> Result<(Vec<String>, Vec<Row>
             return Err(refused(TableError::Width { row, found, expected }));
         }
         let class = line.remove(at);
+        if class.trim().is_empty() {
+            return Err(DraftError::Unlabelled { path: path.to_owned(), sample: index + 1, label: label.to_owned() });
+        }
         let names = header.iter().enumerate().filter(|(column, _)| *column != at).map(|(_, name)| name);
         let number = |(cell, name): (&String, &String)| {
             let number = cell.parse::<f64>().ok().filter(|number| number.is_finite());
@@ -132,12 +155,16 @@ impl Range {
         if least < 0.0 { self } else { Self { least: 0.0, span: least + span, offset: 0.0 } }
     }
 
+    /// The least and the largest value that is not taken for a mistake.
+    fn allowed(self) -> (f64, f64) {
+        let Self { least, span, .. } = self;
+        let below = least - TOLERATED_SPANS * span;
+        (if least >= 0.0 { below.max(0.0) } else { below }, least + span + TOLERATED_SPANS * span)
+    }
+
     /// A column's part of `columns.toml`.
     fn column(self, name: &str) -> String {
-        let Self { least, span, offset } = self;
-        let below = least - TOLERATED_SPANS * span;
-        let lowest = if least >= 0.0 { below.max(0.0) } else { below };
-        let highest = least + span + TOLERATED_SPANS * span;
+        let (Self { least, span, offset }, (lowest, highest)) = (self, self.allowed());
         let step = (least + span + GRID_MARGIN * span - offset) / 255.0;
         let name = toml::Value::String(name.to_owned());
         format!(

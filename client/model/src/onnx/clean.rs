@@ -25,6 +25,7 @@ impl OnnxModel {
         let mut proto = ModelProto::decode(bytes).map_err(ImportError::Parse)?;
         let mut graph = proto.graph.take().ok_or(ImportError::NoGraph)?;
         super::check_references(&graph)?;
+        super::check_finite(&graph)?;
         keep_scores(&mut graph);
         skip_what_changes_nothing(&mut graph);
         put_channels_first(&mut graph);

@@ -4,16 +4,11 @@ use super::{
     Dense, HeadGraph, HeadNode, ImportError, LinearMap, OnnxModel, Operation, Requests,
     attributes::Attributes,
     graph::{TENSOR_LIMIT, activation},
-    node_name, tensor,
+    instead, node_name, tensor,
 };
 use encompute_head::{Activation, Join, Node, Program, Real, TensorIndex};
 use std::collections::BTreeMap;
 use tract_onnx::pb::{NodeProto, TensorProto};
-
-const KNOWN: &str = "known are Add, AveragePool, BatchNormalization, Clip, Concat, Constant, Conv, ConvTranspose, Div, Erf, Flatten, \
-                     Gelu, Gemm, GlobalAveragePool, HardSigmoid, HardSwish, Identity, LayerNormalization, LeakyRelu, \
-                     MatMul, MaxPool, Mul, ReduceMean, Relu, Reshape, Sigmoid, Softmax, Squeeze, Sub, Tanh, Transpose, \
-                     Unsqueeze";
 
 impl OnnxModel {
     /// What leads from the input to what node `after` gives.
@@ -131,7 +126,7 @@ impl<'a> HeadReader<'a> {
             "Unsqueeze" => self.unsqueezed(node),
             "ReduceMean" => self.mean(node),
             "Identity" => Ok(None),
-            _ => Err(KNOWN.to_owned()),
+            _ => Err(instead::of(&node.op_type)),
         }
     }
 

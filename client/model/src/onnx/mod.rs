@@ -9,21 +9,29 @@ mod clean;
 mod cut;
 mod graph;
 mod head;
+mod instead;
 mod join;
 mod layer;
 mod shapes;
 mod sliding;
+mod stack;
 mod tensor;
 
 pub use graph::{HeadGraph, HeadNode, LinearMap, Operation, Requests};
 pub use layer::{Conv2d, Dense};
+pub use stack::StackError;
+pub(crate) use stack::is_safetensors;
 
+use core::ops::RangeInclusive;
 use prost::Message;
 use std::collections::BTreeSet;
 use tract_onnx::pb::{GraphProto, ModelProto, NodeProto, TensorProto, tensor_proto::DataLocation};
 
 /// Most bytes of an ONNX file.
 pub const ONNX_LIMIT_BYTES: usize = 512 * 1024 * 1024;
+
+/// Versions of ONNX's operators whose meanings are known here.
+pub const OPSETS: RangeInclusive<i64> = 11..=21;
 
 /// An ONNX file whose references all hold.
 #[derive(Clone)]
@@ -51,6 +59,18 @@ pub enum ImportError {
     /// The file holds no graph.
     #[error("the ONNX file holds no graph")]
     NoGraph,
+    /// Operators of a version that is not known.
+    #[error(
+        "the model's operators are of opset {found}, {least} to {most} are read; export it with another `opset_version`"
+    )]
+    Opset {
+        /// The version found.
+        found: i64,
+        /// The earliest that is known.
+        least: i64,
+        /// The latest that is known.
+        most: i64,
+    },
     /// Not one input and one output.
     #[error(
         "the graph has {inputs} inputs and {outputs} outputs, one of each is read (`model import` joins inputs, and keeps the scores of outputs)"
@@ -155,16 +175,25 @@ impl OnnxModel {
     /// The model in `bytes`.
     ///
     /// # Errors
-    /// [`ImportError`], by the first check that fails: length, form, ends, references.
+    /// [`ImportError`], by the first check that fails: length, form, opset, references, ends.
     pub fn read(bytes: &[u8]) -> Result<Self, ImportError> {
         if bytes.len() > ONNX_LIMIT_BYTES {
             return Err(ImportError::TooLong { found_bytes: bytes.len(), limit_bytes: ONNX_LIMIT_BYTES });
         }
         let proto = ModelProto::decode(bytes).map_err(ImportError::Parse)?;
         let graph = proto.graph.as_ref().ok_or(ImportError::NoGraph)?;
+        check_opset(&proto)?;
         check_references(graph)?;
         let (input, input_shape) = single_input(graph)?;
         Ok(Self { input, input_shape, proto })
+    }
+
+    /// Whether every weight is a number, those of the tail, too.
+    ///
+    /// # Errors
+    /// [`ImportError::NotFinite`].
+    pub(crate) fn check_finite(&self) -> Result<(), ImportError> {
+        check_finite(self.graph())
     }
 
     /// Shape of the input without its batch dimension.
@@ -212,6 +241,18 @@ fn node_name(node: &NodeProto) -> &str {
     }
 }
 
+/// Operators of classical models have versions of their own, which what reads them knows.
+fn check_opset(proto: &ModelProto) -> Result<(), ImportError> {
+    let mut sets = proto.opset_import.iter().filter(|set| matches!(set.domain.as_str(), "" | "ai.onnx"));
+    match sets.find(|set| !OPSETS.contains(&set.version)) {
+        Some(set) => {
+            let (least, most) = (*OPSETS.start(), *OPSETS.end());
+            Err(ImportError::Opset { found: set.version, least, most })
+        }
+        None => Ok(()),
+    }
+}
+
 fn check_references(graph: &GraphProto) -> Result<(), ImportError> {
     for tensor in &graph.initializer {
         if tensor.data_location == Some(DataLocation::External as i32) || !tensor.external_data.is_empty() {
@@ -240,6 +281,25 @@ fn check_references(graph: &GraphProto) -> Result<(), ImportError> {
         Some(output) => Err(ImportError::NotComputed { value: output.name.clone() }),
         None => Ok(()),
     }
+}
+
+/// Refuses weights that are no numbers by the first node that reads them, wherever the model will be cut.
+fn check_finite(graph: &GraphProto) -> Result<(), ImportError> {
+    let constants = graph.node.iter().filter(|node| node.op_type == "Constant").filter_map(|node| {
+        let value = node.attribute.iter().find(|attribute| attribute.name == "value")?;
+        Some((node.output.first()?.as_str(), value.t.as_ref()?))
+    });
+    let fixed = graph.initializer.iter().map(|tensor| (tensor.name.as_str(), tensor)).chain(constants);
+    let is_finite =
+        |tensor: &TensorProto| tensor::floats(tensor).is_none_or(|values| values.iter().all(|value| value.is_finite()));
+    for (name, _) in fixed.filter(|(_, tensor)| !is_finite(tensor)) {
+        // Clip means "no bound" by numbers that are none.
+        let reads = |node: &&NodeProto| node.op_type != "Clip" && node.input.iter().any(|input| input == name);
+        if let Some(node) = graph.node.iter().find(reads) {
+            return Err(ImportError::NotFinite { node: node_name(node).to_owned(), tensor: name.to_owned() });
+        }
+    }
+    Ok(())
 }
 
 fn single_input(graph: &GraphProto) -> Result<(String, Vec<usize>), ImportError> {
