@@ -20,12 +20,13 @@ pub fn judged(folder: &Path, list_grade_d: bool, doing: &str) -> Outcome<Verdict
     let bench = Bench::open(folder).doing(Exit::Failed, doing)?;
     let mut progress = |step: &str| output::say(&format!("  {step} …"));
     let verdicts = Verdicts::of(&bench, &mut measuring(), &mut progress).doing(Exit::Failed, doing)?;
-    let Some(Verdict { name, policy, grade, reason, .. }) = verdicts.refused(list_grade_d) else {
+    let Some(Verdict { name, policy, grade, reason, listable, .. }) = verdicts.refused(list_grade_d) else {
         return Ok(verdicts);
     };
-    let hint = match grade {
-        Grade::D => "to list it all the same: --list-grade-d",
-        _ => "cut later, release less or add noise, and see: encompute model split-report --help",
+    let hint = match (grade, listable) {
+        (Grade::D, true) => "to list it all the same: --list-grade-d",
+        (Grade::F, _) => "cut later, release less or add noise, and see: encompute model split-report --help",
+        _ => "fit a tail to what is released: scripts/models/tune-tail FOLDER",
     };
     Err(Failure::new(Exit::Privacy, format!("{doing}: split {name}, policy {policy}, grade {grade}: {reason}"))
         .hint(hint))

@@ -8,9 +8,11 @@ use encompute_model::{
 };
 use encompute_protocol::ReleasePolicy;
 use encompute_release::{CheckedPolicy, obfuscate};
+use prost::Message;
 use rand_chacha::{ChaCha20Rng, rand_core::SeedableRng};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
+use tract_onnx::pb::ModelProto;
 
 fn folder(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../scripts/models").join(name)
@@ -31,7 +33,7 @@ fn release() -> impl FnMut(&ReleasePolicy, &[i64]) -> Vec<i16> {
 
 #[test]
 fn a_checked_in_report_is_of_the_model_beside_it() {
-    for name in ["digits", "breast-cancer"] {
+    for name in ["digits", "breast-cancer", "brain-regions"] {
         let digest = Report::digest_of(&Bench::open(&folder(name)).unwrap(), &Extent::default()).unwrap();
         let remake = format!("encompute model split-report {name} --write");
         assert_eq!(checked_in(name)["digest"], Value::from(digest), "model, card or samples have changed: {remake}");
@@ -47,6 +49,43 @@ fn the_cards_figures_of_breast_cancer_are_found_again_to_the_last_digit() {
     assert_eq!(found.splits.len(), 3);
     for (found, kept) in found.splits.iter().zip(checked_in["splits"].as_array().unwrap()) {
         assert_eq!(&serde_json::from_str::<Value>(&serde_json::to_string(found).unwrap()).unwrap(), kept);
+    }
+}
+
+/// The breast-cancer model in a folder of its own, its tail answering the other class.
+fn with_a_tail_that_is_wrong(home: &Path) -> Bench {
+    for name in ["columns.toml", "calibration.csv"] {
+        std::fs::copy(folder("breast-cancer").join(name), home.join(name)).unwrap();
+    }
+    let fixtures = folder("../../tests/fixtures/breast-cancer");
+    for name in ["held-out.csv", "population.csv"] {
+        std::fs::copy(fixtures.join(name), home.join(name)).unwrap();
+    }
+    let card = std::fs::read_to_string(folder("breast-cancer").join("model.toml")).unwrap();
+    std::fs::write(home.join("model.toml"), card.replace("../../../tests/fixtures/breast-cancer/", "")).unwrap();
+    let whole = std::fs::read(folder("breast-cancer").join("model.onnx")).unwrap();
+    let mut model = ModelProto::decode(&*whole).unwrap();
+    let tail = model.graph.as_mut().unwrap().initializer.iter_mut().filter(|tensor| tensor.name.starts_with("tail."));
+    for tensor in tail {
+        for number in tensor.raw_data.as_chunks_mut::<4>().0 {
+            *number = (-f32::from_le_bytes(*number)).to_le_bytes();
+        }
+    }
+    std::fs::write(home.join("model.onnx"), model.encode_to_vec()).unwrap();
+    Bench::open(home).unwrap()
+}
+
+#[test]
+fn a_tail_that_fails_under_its_release_is_not_listed() {
+    let home = tempfile::tempdir().unwrap();
+    let bench = with_a_tail_that_is_wrong(home.path());
+    let extent = Extent { survey: false, epochs: 1, ..Extent::default() };
+    let report = Report::build(&bench, &extent, &mut release(), &mut |_| {}).unwrap();
+    assert_eq!(report.splits.len(), 3);
+    for split in report.splits {
+        let told =
+            split.reason.starts_with("its tail fails under this release: naming the class with the nearest mean");
+        assert!(told && !split.listable && split.released_accuracy < 0.1, "{}: {}", split.policy, split.reason);
     }
 }
 

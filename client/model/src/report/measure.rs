@@ -3,6 +3,7 @@
 use super::{
     Extent, RefusedCut, ReportError, Share, SplitReport,
     cuts::{CutState, linear_layers},
+    plain,
     policy::{Listing, listing},
     slopes::FloatHead,
     strip,
@@ -66,6 +67,8 @@ struct Row<'a> {
     on_card: bool,
     accuracy: Share,
     released: f64,
+    /// Share that the plainest tail would be right in, at least.
+    plain: f64,
 }
 
 impl<'a> Measurer<'a> {
@@ -126,7 +129,8 @@ impl<'a> Measurer<'a> {
             let head = head.as_ref().map(|head| head as &dyn Slopes);
             for policy in split.policies() {
                 let of = format!("{name}, {}", policy.name);
-                let leakage = self.assessed((&of, head), &subject, &channel(&policy), progress, true)?;
+                let released_by = channel(&policy);
+                let leakage = self.assessed((&of, head), &subject, &released_by, progress, true)?;
                 progress(&format!("{of}: accuracy"));
                 let row = Row {
                     split: &split,
@@ -134,6 +138,7 @@ impl<'a> Measurer<'a> {
                     on_card: true,
                     accuracy: share(measured.quantised_correct as f64, measured.samples()),
                     released: measured.released(&policy, DRAWS, obfuscate)?,
+                    plain: plain::at_least(&subject, &released_by, self.extent.seed),
                 };
                 let sensitivity = self.sensitivity(&split.card, &axis, &parts.targets, leakage.channel.sigma)?;
                 reports.push(self.report(&row, &parts, leakage, sensitivity)?);
@@ -215,7 +220,7 @@ impl<'a> Measurer<'a> {
         let released = channel.releases(&subject.targets.features, self.extent.seed).map(|value| value as f32);
         let accuracy = share(correct(&subject.targets.features)?, parts.targets.len());
         let released = correct(&released)? / parts.targets.len().max(1) as f64;
-        let row = Row { split: &split, policy: "fitted", on_card: false, accuracy, released };
+        let row = Row { split: &split, policy: "fitted", on_card: false, accuracy, released, plain: 0.0 };
         self.report(&row, parts, leakage, None)
     }
 
@@ -270,7 +275,7 @@ impl<'a> Measurer<'a> {
             let attacks = leakage.attacks.iter_mut().map(|attack| &mut attack.likeness);
             floors.into_iter().chain(rest).chain(attacks).for_each(|likeness| likeness.attributes.clear());
         }
-        let Row { split, accuracy, released, on_card, .. } = *row;
+        let Row { split, accuracy, released, on_card, plain, .. } = *row;
         let cost = split.compiled.cost();
         let (pictures, last) = (leakage.floor_class.structural.is_some(), leakage.naming.last().copied());
         let judged = Listing {
@@ -278,6 +283,7 @@ impl<'a> Measurer<'a> {
             has_tail: split.tail.is_some(),
             on_card,
             lost_points: (accuracy.share - released) * 100.0,
+            plain_points: (plain - released) * 100.0,
         };
         let (listable, why) = listing(&judged);
         let reason = match why {

@@ -8,6 +8,7 @@ mod cuts;
 mod digest;
 mod html;
 mod measure;
+mod plain;
 mod plots;
 mod policy;
 mod slopes;
