@@ -113,6 +113,30 @@ fn a_report_is_the_same_on_every_run_and_its_page_needs_nothing_else() {
 }
 
 #[test]
+fn a_report_beside_a_model_is_held_against_what_is_measured_to_the_last_digit() {
+    let home = tempfile::tempdir().unwrap();
+    let folder = a_model(home.path());
+    let report = |more: &[&str]| {
+        let model = ["model", "split-report", folder.to_str().unwrap(), "--card-only"];
+        encompute(home.path(), &[&model[..], more].concat())
+    };
+    let (code, words) = told(&report(&["--check"]));
+    assert!(code == 3 && words.contains("report.json"), "{words}");
+    report(&["--write"]).done();
+    let checked = report(&["--check"]);
+    let said = ["to the last digit", "direction-1, private took "];
+    assert!(checked.code == 0 && said.iter().all(|words| checked.stderr.contains(words)), "{checked:?}");
+    let path = folder.join("report.json");
+    let kept = fs::read_to_string(&path).unwrap();
+    // Of the second policy alone: one digit.
+    let at = kept.match_indices("\"reid_10k\":0.").nth(1).unwrap().0 + 14;
+    let digit = if kept.as_bytes()[at] == b'9' { "8" } else { "9" };
+    fs::write(&path, [&kept[..at], digit, &kept[at + 1..]].concat()).unwrap();
+    let (code, words) = told(&report(&["--check"]));
+    assert!(code == 5 && words.contains("split direction-1 under policy private is another"), "{words}");
+}
+
+#[test]
 fn features_of_an_empty_folder_are_none_and_those_of_a_file_are_kept_once() {
     let home = tempfile::tempdir().unwrap();
     let (empty, out) = (home.path().join("empty"), home.path().join("features.npz"));

@@ -61,7 +61,7 @@ pub enum Model {
     Explain(Explain),
     /// What every way to cut a model costs, answers and gives away: attacks, bounds, a grade
     #[command(
-        after_help = "Examples:\n  encompute model split-report digits\n  encompute model split-report breast-cancer --json\n  encompute model split-report digits --html digits.html\n  encompute model split-report digits --write"
+        after_help = "Examples:\n  encompute model split-report digits\n  encompute model split-report breast-cancer --json\n  encompute model split-report digits --html digits.html\n  encompute model split-report digits --write\n  encompute model split-report digits --check"
     )]
     SplitReport(SplitReportOf),
     /// Inputs, features and releases of samples as one file for numpy: for attacks of your own

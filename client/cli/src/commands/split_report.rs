@@ -3,7 +3,7 @@
 use crate::{
     args::Common,
     context::Context,
-    failure::{Doing, Exit, Outcome},
+    failure::{Doing, Exit, Failure, Outcome},
     output, publish,
 };
 use encompute_leakage::Seed;
@@ -12,7 +12,10 @@ use encompute_model::{
     report::{Extent, REPORT_FILE, REPORT_PAGE},
 };
 use serde_json::Value;
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    time::Instant,
+};
 
 /// What to report on.
 #[derive(clap::Args)]
@@ -26,6 +29,9 @@ pub struct SplitReportOf {
     /// report from there as long as model, card and samples stay as they are
     #[arg(long)]
     write: bool,
+    /// Compare with report.json beside the model: the same seed on any machine gives the same bytes. Ends with 5 if not
+    #[arg(long, conflicts_with = "write")]
+    check: bool,
     /// The card's splits alone
     #[arg(long)]
     card_only: bool,
@@ -45,6 +51,7 @@ impl SplitReportOf {
             output::is_free(page)?;
             output::has_folder(page)?;
         }
+        let kept = if self.check { Some(kept(&folder.join(REPORT_FILE))?) } else { None };
         let extent = Extent { seed: Seed(self.seed), survey: !self.card_only, ..Extent::default() };
         let (of, model) = (folder.clone(), self.model.clone());
         // Minutes of arithmetic: on a thread of its own.
@@ -55,8 +62,12 @@ impl SplitReportOf {
             report.tool, report.suite, report.seed.0, report.digest
         ));
         let mut value = serde_json::to_value(&report).doing(Exit::Failed, "encode JSON")?;
+        let text = serde_json::to_string(&value).doing(Exit::Failed, "encode JSON")? + "\n";
+        if let Some(kept) = kept {
+            same(&self.model, &kept, &text)?;
+            output::say(&format!("{} is what was measured, to the last digit", folder.join(REPORT_FILE).display()));
+        }
         if self.write {
-            let text = serde_json::to_string(&value).doing(Exit::Failed, "encode JSON")? + "\n";
             output::file(&folder.join(REPORT_FILE), text.as_bytes())?;
             output::file(&folder.join(REPORT_PAGE), report.html().as_bytes())?;
         }
@@ -77,8 +88,60 @@ impl SplitReportOf {
 fn measured(folder: &Path, model: &str, extent: &Extent) -> Outcome<Report> {
     let doing = format!("report on {model}");
     let bench = Bench::open(folder).doing(Exit::Failed, &doing)?;
-    let mut progress = |step: &str| output::say(&format!("  {step} …"));
-    Report::build(&bench, extent, &mut publish::measuring(), &mut progress).doing(Exit::Failed, &doing)
+    let mut clock = Clock { of: String::new(), began: Instant::now() };
+    let mut progress = |step: &str| {
+        clock.step(step.split(':').next().unwrap_or_default());
+        output::say(&format!("  {step} …"));
+    };
+    let report = Report::build(&bench, extent, &mut publish::measuring(), &mut progress).doing(Exit::Failed, &doing);
+    clock.step("");
+    report
+}
+
+/// Says how long each split under each policy took.
+struct Clock {
+    of: String,
+    began: Instant,
+}
+
+impl Clock {
+    fn step(&mut self, of: &str) {
+        if self.of == of {
+            return;
+        }
+        if !self.of.is_empty() {
+            output::say(&format!("  {} took {:.1} s", self.of, self.began.elapsed().as_secs_f64()));
+        }
+        (self.of, self.began) = (of.to_owned(), Instant::now());
+    }
+}
+
+/// The report beside a model.
+fn kept(path: &Path) -> Outcome<String> {
+    std::fs::read_to_string(path).map_err(|error| {
+        Failure::of(Exit::NotFound, &format!("read {}", path.display()), &error)
+            .hint("make one: encompute model split-report MODEL --write")
+    })
+}
+
+/// Whether two reports are one, byte by byte; the failure names the first split that is another.
+fn same(model: &str, kept: &str, measured: &str) -> Outcome {
+    if kept == measured {
+        return Ok(());
+    }
+    let splits = |text: &str| -> Vec<Value> {
+        let report: Value = serde_json::from_str(text).unwrap_or_default();
+        report["splits"].as_array().cloned().unwrap_or_default()
+    };
+    let (kept, measured) = (splits(kept), splits(measured));
+    let other = measured.iter().enumerate().find(|(at, split)| kept.get(*at) != Some(*split));
+    let name = |field: &str| other.and_then(|(_, split)| split[field].as_str()).unwrap_or_default().to_owned();
+    let place = match other {
+        Some(_) => format!("split {} under policy {} is another", name("name"), name("policy")),
+        None => "what stands around the splits is another".to_owned(),
+    };
+    Err(Failure::new(Exit::Verification, format!("the report beside {model} is not what was measured: {place}"))
+        .hint("if model, card or samples have changed: encompute model split-report MODEL --write"))
 }
 
 /// What a head's run costs on the network in use, split by split; none where no network is configured.
