@@ -40,7 +40,8 @@ pub struct Wish {
 pub struct Preview {
     map: LinearMap,
     preamble: Preamble,
-    input: Tensor,
+    /// None of a job that is resumed: its journal keeps no input.
+    input: Option<Tensor>,
     file: Option<PathBuf>,
     asks: bool,
     /// What comes back to whoever declines.
@@ -48,7 +49,16 @@ pub struct Preview {
 }
 
 impl Wish {
-    /// The preview of a release under a policy; none where nothing is shown.
+    /// Whether anything would be shown, of a model that publishes an attack.
+    pub fn is_wanted(&self) -> bool {
+        self.preview.is_some() || self.asks()
+    }
+
+    fn asks(&self) -> bool {
+        !self.yes && std::io::stdin().is_terminal() && std::io::stderr().is_terminal()
+    }
+
+    /// The preview of a release under a policy, beside the input where it is at hand; none where nothing is shown.
     ///
     /// # Errors
     /// [`Exit::NotFound`] if one is wished for and the version publishes no attack; [`Exit::Verification`] for a blob that
@@ -58,12 +68,12 @@ impl Wish {
         context: &Context,
         listing: &Listing,
         (split, policy): (SplitIndex, PolicyId),
-        tensor: &[u8],
+        tensor: Option<&[u8]>,
     ) -> Outcome<Option<Preview>> {
-        let asks = !self.yes && std::io::stdin().is_terminal() && std::io::stderr().is_terminal();
-        if self.preview.is_none() && !asks {
+        if !self.is_wanted() {
             return Ok(None);
         }
+        let asks = self.asks();
         let named = listing.manifest.disclosure.as_ref().and_then(|told| told.attack.as_ref());
         let Some(named) = named else {
             return match &self.preview {
@@ -91,8 +101,10 @@ impl Wish {
         let index = listing.manifest.release_index(split, policy);
         let map = index.and_then(|index| attack.release(index).cloned());
         let other = || Failure::new(Exit::Verification, "the attack to preview is not one of this release");
-        let input = Tensor::new(preamble.shape(), tensor.to_vec()).ok_or_else(other)?;
-        let map = map.filter(|map| map.usual_errors().len() == input.values().len()).ok_or_else(other)?;
+        let values = preamble.shape().iter().product::<usize>();
+        let map = map.filter(|map| map.usual_errors().len() == values).ok_or_else(other)?;
+        let input =
+            tensor.map(|tensor| Tensor::new(preamble.shape(), tensor.to_vec()).ok_or_else(other)).transpose()?;
         let back = self.back(context, listing, (split, policy)).await?;
         Ok(Some(Preview { map, preamble, input, file: self.preview.clone(), asks, back }))
     }
@@ -139,31 +151,36 @@ impl Preview {
     }
 
     fn show(&self, codes: &[i16]) -> Outcome {
-        let rebuilt = self.map.rebuilt(codes).and_then(|values| Tensor::new(self.input.shape(), values));
+        let rebuilt = self.map.rebuilt(codes).and_then(|values| Tensor::new(self.preamble.shape(), values));
         let rebuilt = rebuilt.ok_or_else(|| {
             Failure::new(Exit::Verification, "the attack to preview is of another number of features")
         })?;
         output::say(
             "What the creator could rebuild of this input, by the best linear map from what is about to be sent:",
         );
+        let pictures: Vec<&Tensor> = self.input.iter().chain([&rebuilt]).collect();
         match &self.preamble {
             Preamble::Table(table) => {
                 let names: Vec<&str> = table.columns.iter().map(|column| column.name.as_str()).collect();
-                output::say(&rows(&names, &self.preamble, &self.input, &rebuilt, self.map.usual_errors()));
+                let guess = (&rebuilt, self.map.usual_errors());
+                output::say(&rows(&names, &self.preamble, self.input.as_ref(), guess));
             }
             _ if std::io::stderr().is_terminal() => {
                 let colours = std::env::var_os("NO_COLOR").is_none();
-                output::say(&beside(&picture(&self.input, colours), &picture(&rebuilt, colours)));
+                let drawn: Vec<Vec<String>> = pictures.iter().map(|tensor| picture(tensor, colours)).collect();
+                output::say(&beside(&drawn));
             }
             _ => {}
         }
-        output::say(&format!(
-            "off by {:.0} of 255 on average; others are off by {:.0}",
-            apart(&self.input, &rebuilt),
-            root_mean_square(self.map.usual_errors()),
-        ));
+        let usual = root_mean_square(self.map.usual_errors());
+        output::say(&match &self.input {
+            Some(input) => {
+                format!("off by {:.0} of 255 on average; others are off by {usual:.0}", apart(input, &rebuilt))
+            }
+            None => format!("such guesses are off by {usual:.0} of 255 on average; the input itself is not kept"),
+        });
         if let Some(file) = &self.file {
-            write(file, &[&self.input, &rebuilt])?;
+            write(file, &pictures)?;
         }
         Ok(())
     }
@@ -172,7 +189,8 @@ impl Preview {
 fn write(file: &Path, pictures: &[&Tensor]) -> Outcome {
     let none = || Failure::new(Exit::Failed, "the pictures are too large to be drawn beside each other");
     output::file(file, &side_by_side(pictures).ok_or_else(none)?)?;
-    output::say(&format!("{}: the input, and what could be rebuilt of it", file.display()));
+    let first = if pictures.len() > 1 { "the input, and " } else { "" };
+    output::say(&format!("{}: {first}what could be rebuilt of it", file.display()));
     Ok(())
 }
 
@@ -199,15 +217,15 @@ fn root_mean_square(values: &[u8]) -> f64 {
 }
 
 /// A table of values, in the units of the file.
-fn rows(names: &[&str], preamble: &Preamble, input: &Tensor, rebuilt: &Tensor, errors: &[u8]) -> String {
-    let grid = preamble.grid();
+fn rows(names: &[&str], preamble: &Preamble, input: Option<&Tensor>, guess: (&Tensor, &[u8])) -> String {
+    let (grid, (rebuilt, errors)) = (preamble.grid(), guess);
     let mut rows = vec![["", "value", "rebuilt", "usually off by"].map(String::from).to_vec()];
     for (at, name) in names.iter().enumerate() {
         let (offset, step) = (grid.offset[at], grid.step[at]);
         let value = |tensor: &Tensor| format!("{:.4}", offset + step * f64::from(tensor.values()[at]));
         rows.push(vec![
             (*name).to_owned(),
-            value(input),
+            input.map_or_else(|| "not kept".to_owned(), value),
             value(rebuilt),
             format!("{:.4}", step * f64::from(errors[at])),
         ]);
@@ -241,8 +259,11 @@ fn picture(tensor: &Tensor, colours: bool) -> Vec<String> {
     (0..height).step_by(2 * step).map(line).collect()
 }
 
-fn beside(left: &[String], right: &[String]) -> String {
-    left.iter().zip(right).map(|(left, right)| format!("  {left}   {right}")).collect::<Vec<_>>().join("\n")
+/// Pictures of as many lines each, from left to right.
+fn beside(pictures: &[Vec<String>]) -> String {
+    let lines = pictures.iter().map(Vec::len).min().unwrap_or_default();
+    let line = |at: usize| pictures.iter().map(|lines| lines[at].as_str()).collect::<Vec<_>>().join("   ");
+    (0..lines).map(|at| format!("  {}", line(at))).collect::<Vec<_>>().join("\n")
 }
 
 #[cfg(test)]

@@ -132,6 +132,11 @@ impl Court {
         Running::of(self.command(&["job", "resume", &job.to_string()]))
     }
 
+    /// The same with more options, to its end or an error.
+    pub fn resume_with(&self, job: JobId, more: &[&str]) -> Ran {
+        Running::of(self.command(&[&["job", "resume", &job.to_string()][..], more].concat())).finish()
+    }
+
     /// Goes on with a job, to its end or an error.
     pub fn resume(&self, job: JobId) -> Ran {
         self.start_resume(job).finish()

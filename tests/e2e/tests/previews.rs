@@ -43,3 +43,25 @@ async fn a_preview_is_of_the_very_numbers_that_the_creator_gets() {
     let ran = court.submit_with(&preview).finish();
     assert!(ran.code == 2 && ran.stderr.contains("exists already"), "{ran:?}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_that_is_resumed_shows_what_could_be_rebuilt_before_it_sends() {
+    let court = Court::over("digits", DIGIT).await;
+    court.publish_attack();
+    let left = court.submit_with(&["--patience", "0"]).finish();
+    assert_eq!(left.code, 6, "{left:?}");
+    let job = JobId(1);
+
+    let file = court.services.home().join("resumed.png");
+    let preview = ["--preview", file.to_str().unwrap()];
+    court.resume_with(job, &preview).done();
+    assert_eq!(court.job(job).await.1.stage, Stage::Settled);
+    // The journal keeps no input: the guess stands alone.
+    let rebuilt = published(&court, job).await.release(0).unwrap().rebuilt(&court.codes(job).await).unwrap();
+    let rebuilt = Tensor::new([1, 28, 28], rebuilt).unwrap();
+    assert!(std::fs::read(&file).unwrap() == side_by_side(&[&rebuilt]).unwrap());
+
+    std::fs::remove_file(&file).unwrap();
+    let ran = court.resume_with(job, &preview);
+    assert!(ran.code == 2 && ran.stderr.contains("nothing left to preview") && !file.exists(), "{ran:?}");
+}

@@ -67,7 +67,9 @@ pub enum Job {
     #[command(after_help = PRUNE_HELP)]
     Prune(Prune),
     /// Go on with a job after a crash or Ctrl-C; without an id, with every job of this home that has not ended
-    #[command(after_help = "Examples:\n  encompute job resume 7 --suri //Dave\n  encompute job resume --suri //Dave")]
+    #[command(
+        after_help = "Examples:\n  encompute job resume 7 --suri //Dave\n  encompute job resume 7 --suri //Dave --preview rebuilt.png\n  encompute job resume --suri //Dave"
+    )]
     Resume(Resume),
     /// Jobs on chain, the newest first
     #[command(after_help = "Examples:\n  encompute job list\n  encompute job list --user //Dave --json")]
@@ -155,6 +157,9 @@ pub struct Resume {
     /// How long to follow each
     #[arg(long, default_value_t = 600, value_name = "SECONDS")]
     patience: u64,
+    /// Whether to look before sending
+    #[command(flatten)]
+    look: Wish,
 }
 
 impl Job {
@@ -279,7 +284,7 @@ impl Submit {
         if self.dry_run {
             return Ok((None, listing));
         }
-        rail.shows(self.look.prepare(context, &listing, (split, PolicyId(policy.id.0)), &tensor).await?);
+        rail.shows(self.look.prepare(context, &listing, (split, PolicyId(policy.id.0)), Some(&tensor)).await?);
         let account = client.signed_by(context.signer(&self.identity)?);
         let runner = runner(context, account, !self.no_accept)?;
         let order = Order {
@@ -309,6 +314,9 @@ impl Submit {
 
 impl Resume {
     async fn run(self, context: &Context, common: &Common) -> Outcome {
+        if self.look.preview.is_some() && self.id.is_none() {
+            return Err(Failure::new(Exit::Usage, "a preview is of one job: name it"));
+        }
         let account = context.account(&self.identity).await?;
         let (genesis, contract) = (account.client().genesis(), account.client().contract());
         let records = Journal::list(context.home()).doing(Exit::Failed, "read the jobs of this home")?;
@@ -356,15 +364,23 @@ impl Resume {
         let mut rail = Rail::new();
         let mut journal =
             Journal::open_input(context.home(), &record.input).doing(Exit::Failed, "open the job's journal")?;
+        if self.look.is_wanted() && record.features.is_none() {
+            let listing = of_record(runner, record).await?;
+            rail.shows(self.look.prepare(context, &listing, (record.split, record.policy), None).await?);
+        } else if self.look.preview.is_some() {
+            return Err(Failure::new(Exit::Usage, "this job's numbers are released: there is nothing left to preview"));
+        }
         let run = async {
             runner.request(&mut journal, &mut rail).await?;
             runner.drive(&mut journal, Duration::from_secs(self.patience), &mut rail).await
         };
         let ending = run.await.map_err(|error| job_failure(&error))?;
-        let market = &runner.services.market;
-        let listing = market::of_version(market.client(), &runner.services.blobs, record.version).await?;
-        print_ending(&ending, &listing, &rail, common)
+        print_ending(&ending, &of_record(runner, record).await?, &rail, common)
     }
+}
+
+async fn of_record(runner: &Runner<Account>, record: &Record) -> Outcome<Listing> {
+    market::of_version(runner.services.market.client(), &runner.services.blobs, record.version).await
 }
 
 /// True for a job of which nothing is left to do: it has ended, and a result that was paid for is opened.
