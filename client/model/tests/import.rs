@@ -157,6 +157,19 @@ fn the_tail_takes_features_in_units_of_the_clip_norm() {
 }
 
 #[test]
+fn a_tail_behind_channels_of_rows_gives_their_shape_back() {
+    let model = conv_model();
+    let bytes = read(&model).unwrap().tail_after("relu", 4 * 12 * 12, 2.0).unwrap().unwrap();
+    let tail = TailModel::load(&bytes, TailLimits::default()).unwrap();
+    let input: Vec<f32> = (0..144).map(|at| (at * 37 % 101) as f32 / 101.0).collect();
+    let load = |bytes: &[u8]| TailModel::load(bytes, TailLimits::default()).unwrap();
+    let features = load(&read(&model).unwrap().head_file("relu").unwrap()).run(&input).unwrap();
+    let scores = tail.run(&features.iter().map(|value| value / 2.0).collect::<Vec<_>>()).unwrap();
+    let whole = load(&model.encode_to_vec()).run(&input).unwrap();
+    assert!(scores.iter().zip(&whole).all(|(one, other)| (one - other).abs() < 1e-4), "{scores:?} {whole:?}");
+}
+
+#[test]
 fn a_tail_refuses_features_of_another_width_and_numbers_that_are_not_finite() {
     let bytes = read(&dense_model()).unwrap().tail_after("features", 4, 1.0).unwrap().unwrap();
     let tail = TailModel::load(&bytes, TailLimits::default()).unwrap();

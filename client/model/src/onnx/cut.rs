@@ -14,6 +14,9 @@ const FEATURES: &str = "released-features";
 const CLIP: &str = "clip-norm";
 /// Name of the node that multiplies by it.
 const SCALING: &str = "in-units-of-the-model";
+/// Name of the sides of features that are released in a line and were channels of rows, and of them before they are so again.
+const SHAPE: &str = "shape-of-the-model";
+const IN_A_LINE: &str = "features-in-a-line";
 
 impl OnnxModel {
     /// Everything after node `after`, as an ONNX file: input `released-features` `[batch, width]` in units of the clip norm,
@@ -46,15 +49,20 @@ impl OnnxModel {
             graph.initializer.iter().any(|tensor| tensor.name == name)
                 || graph.node.iter().any(|node| node.input.iter().chain(&node.output).any(|value| value == name))
         };
-        if let Some(name) = [FEATURES, CLIP].into_iter().find(|name| used(name)) {
+        if let Some(name) = [FEATURES, CLIP, SHAPE, IN_A_LINE].into_iter().find(|name| used(name)) {
             return Err(ImportError::Reserved { name });
         }
         let read: BTreeSet<&str> = tail.iter().flat_map(|node| &node.input).map(String::as_str).collect();
         let kept = graph.initializer.iter().filter(|tensor| read.contains(tensor.name.as_str())).cloned();
+        let sides = self.sides_after(after).filter(|sides| sides.len() > 1);
+        let (before, shape) = match &sides {
+            None => (vec![scaling(features)], None),
+            Some(sides) => (vec![scaling(IN_A_LINE), shaping(features)], Some(shape(sides))),
+        };
         let cut = GraphProto {
             name: "tail".to_owned(),
-            node: std::iter::once(scaling(features)).chain(tail.iter().cloned()).collect(),
-            initializer: kept.chain([single(CLIP, clip)]).collect(),
+            node: before.into_iter().chain(tail.iter().cloned()).collect(),
+            initializer: kept.chain([single(CLIP, clip)]).chain(shape).collect(),
             input: vec![float_rows(FEATURES, width)],
             output: graph.output.clone(),
             ..GraphProto::default()
@@ -93,6 +101,30 @@ fn scaling(to: &str) -> NodeProto {
         name: SCALING.to_owned(),
         op_type: "Mul".to_owned(),
         ..NodeProto::default()
+    }
+}
+
+/// Features come in a line, whatever shape the node gives that they are cut after.
+fn shaping(to: &str) -> NodeProto {
+    NodeProto {
+        input: vec![IN_A_LINE.to_owned(), SHAPE.to_owned()],
+        output: vec![to.to_owned()],
+        name: "shape".to_owned(),
+        op_type: "Reshape".to_owned(),
+        ..NodeProto::default()
+    }
+}
+
+/// Any batch, then these sides.
+fn shape(sides: &[usize]) -> TensorProto {
+    let sides = sides.iter().map(|side| i64::try_from(*side).unwrap_or(i64::MAX));
+    let values: Vec<i64> = std::iter::once(-1).chain(sides).collect();
+    TensorProto {
+        dims: vec![values.len() as i64],
+        data_type: DataType::Int64 as i32,
+        int64_data: values,
+        name: SHAPE.to_owned(),
+        ..TensorProto::default()
     }
 }
 

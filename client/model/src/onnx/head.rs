@@ -17,19 +17,29 @@ impl OnnxModel {
     /// [`ImportError::NoSuchNode`]; [`ImportError::Unsupported`] naming the first node that the head cannot run;
     /// [`ImportError::NotFinite`].
     pub fn head_until(&self, after: &str) -> Result<HeadGraph, ImportError> {
+        let (nodes, Value { tensor: features, .. }) = self.read_until(after)?;
+        Ok(HeadGraph { nodes, features, requests: Requests::Calibrated }.simplified())
+    }
+
+    /// Sides of what node `after` gives, without the batch dimension; none where the head cannot run up to there.
+    pub(super) fn sides_after(&self, after: &str) -> Option<Vec<usize>> {
+        Some(self.read_until(after).ok()?.1.sides)
+    }
+
+    fn read_until(&self, after: &str) -> Result<(Vec<HeadNode>, Value), ImportError> {
         let last = self.position(after)?;
         let input = Value { tensor: Program::INPUT, sides: self.input_shape.clone() };
         let known = BTreeMap::from([(self.input.as_str(), input)]);
         let mut reader = HeadReader { model: self, known, nodes: Vec::new() };
         let nodes = &self.graph().node[..=last];
         nodes.iter().try_for_each(|node| reader.read(node))?;
-        let result = nodes[last].output.first().and_then(|name| reader.known.get(name.as_str()));
-        let features = result.map(|value| value.tensor).ok_or_else(|| ImportError::Unsupported {
+        let result = nodes[last].output.first().and_then(|name| reader.known.get(name.as_str())).cloned();
+        let result = result.ok_or_else(|| ImportError::Unsupported {
             node: after.to_owned(),
             operator: nodes[last].op_type.clone(),
             reason: "nothing of the input reaches it".to_owned(),
         })?;
-        Ok(HeadGraph { nodes: reader.nodes, features, requests: Requests::Calibrated }.simplified())
+        Ok((reader.nodes, result))
     }
 }
 
