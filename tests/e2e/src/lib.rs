@@ -5,12 +5,14 @@
 mod court;
 mod ground;
 mod inside;
+mod scans;
 mod secrets;
 
 pub use court::Court;
 use encompute_kit::{Market, Ran, Running};
 pub use ground::{Ground, quotes};
 pub use inside::{INSIDE, INSIDE_ROW, segmented_model};
+pub use scans::ScanFile;
 pub use secrets::{Secrets, files};
 
 /// A handwritten seven.
