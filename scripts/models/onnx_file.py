@@ -92,6 +92,23 @@ def write_residual(path, input_name, input_shape, head, tail, graph_name, stride
     _save(path, input_name, input_shape, nodes, initialisers, features, tail, graph_name)
 
 
+def write_convolutional(path, input_name, input_shape, head, tail, graph_name, stride):
+    """Saves a whole float model with the head of `convnet.py`, input and output as of `write`."""
+    nodes, initialisers, source = [], [], input_name
+    for index, layer in enumerate(head["convs"]):
+        name, around = f"head.conv.{index}", layer["w"].shape[0] // 2
+        kernel = np.ascontiguousarray(layer["w"].transpose(3, 2, 0, 1), np.float32)
+        initialisers.append(numpy_helper.from_array(kernel, f"{name}.weight"))
+        initialisers.append(numpy_helper.from_array(np.asarray(layer["b"], np.float32), f"{name}.bias"))
+        nodes.append(helper.make_node("Conv", [source, f"{name}.weight", f"{name}.bias"], [f"{name}.out"], name=name,
+                                      kernel_shape=kernel.shape[2:], strides=[stride] * 2, pads=[around] * 4))
+        source = _relu(nodes, name, f"{name}.out")
+    nodes.append(helper.make_node("Flatten", [source], ["head.flat"], name="head.flatten", axis=1))
+    dense = [(layer["w"], layer["b"]) for layer in head["dense"]]
+    features = _stack(nodes, initialisers, "head", "head.flat", dense)
+    _save(path, input_name, input_shape, nodes, initialisers, features, tail, graph_name)
+
+
 def _save(path, input_name, input_shape, nodes, initialisers, features, tail, graph_name):
     logits = _stack(nodes, initialisers, "tail", features, tail)
     nodes.append(helper.make_node("Softmax", [logits], ["probabilities"], name="softmax", axis=1))

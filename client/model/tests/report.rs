@@ -33,7 +33,7 @@ fn release() -> impl FnMut(&ReleasePolicy, &[i64]) -> Vec<i16> {
 
 #[test]
 fn a_checked_in_report_is_of_the_model_beside_it() {
-    for name in ["digits", "breast-cancer", "brain-regions"] {
+    for name in ["digits", "digits-conv", "breast-cancer", "brain-regions"] {
         let digest = Report::digest_of(&Bench::open(&folder(name)).unwrap(), &Extent::default()).unwrap();
         let remake = format!("encompute model split-report {name} --write");
         assert_eq!(checked_in(name)["digest"], Value::from(digest), "model, card or samples have changed: {remake}");

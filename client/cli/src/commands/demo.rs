@@ -34,9 +34,10 @@ use std::{
 const USER: &str = "//Dave";
 
 /// A sample of each model of the repository, in the samples' folder; the first [`SHOWN`] are run if none is named.
-const SAMPLES: [(&str, &str); 4] = [
+const SAMPLES: [(&str, &str); 5] = [
     ("digits", "digits/grey-28x28-7.png"),
     ("breast-cancer", "breast-cancer/patient-malignant.csv"),
+    ("digits-conv", "digits/grey-28x28-7.png"),
     ("brain-regions", "brain-regions/patch-32x32-cerebellum.png"),
     ("diagnoses", "diagnoses/heart-attack.txt"),
 ];
