@@ -256,6 +256,8 @@ def diagnosis_texts(validate, cache):
     # The bench runs the encoder for each, twice: every fourth is enough.
     fixtures.lines(out / "held-out.txt", held_out.inputs[::4])
     fixtures.labels(out / "held-out.labels", held_out.labels[::4])
+    fixtures.lines(out / "population.txt", train.inputs[1::4])
+    fixtures.labels(out / "population.labels", train.labels[1::4])
 
 
 def grid(mean, spread):
