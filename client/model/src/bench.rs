@@ -376,6 +376,14 @@ pub fn clear_features(head: &CompiledHead, input: &Tensor) -> Result<Vec<i64>, E
     Ok(features.expose().to_vec())
 }
 
+/// The same for many inputs, in their order, on all cores.
+///
+/// # Errors
+/// As [`clear_features`].
+pub fn clear_features_of(head: &CompiledHead, inputs: &[&Tensor]) -> Result<Vec<Vec<i64>>, EvaluateError> {
+    inputs.par_iter().map(|input| clear_features(head, input)).collect()
+}
+
 /// Features in units of the clip norm, `[samples, features]`. A feature has at most 24 bits, as many as a float holds.
 pub(crate) fn feature_matrix(features: &[Vec<i64>], clip: u64) -> Matrix {
     let columns = features.first().map_or(0, Vec::len);

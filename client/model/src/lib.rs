@@ -64,7 +64,7 @@ pub use lexicon::{Lexicon, LexiconError, Sentence};
 pub use preamble::{InputGrid, Preamble, PreambleError, Reader, Reading, Tensor};
 #[cfg(feature = "bench")]
 pub use {
-    bench::{Bench, BenchError, BenchSplit, Evaluation, Measured, clear_features},
+    bench::{Bench, BenchError, BenchSplit, Evaluation, Measured, clear_features, clear_features_of},
     card::{Fee, ModelCard},
     input::InputError,
     inside::InsideError,

@@ -5,7 +5,9 @@ use crate::{
     npz::{Array, archive},
     output, publish,
 };
-use encompute_model::{Bench, BenchError, BenchSplit, Reader, Tensor, clear_features, released_features};
+use encompute_model::{
+    Bench, BenchError, BenchSplit, Reader, Tensor, clear_features, clear_features_of, released_features,
+};
 use encompute_protocol::ReleasePolicy;
 use serde_json::json;
 use std::path::{Path, PathBuf};
@@ -82,8 +84,9 @@ fn of_card(bench: &Bench, split: &BenchSplit) -> Result<Exported, BenchError> {
     let mut exported = Exported::default();
     let parts = [(bench.population()?.unwrap_or_default(), true), (bench.held_out()?, false)];
     for (samples, reference) in parts {
+        let tensors: Vec<&Tensor> = samples.iter().map(|sample| &sample.tensor).collect();
+        exported.features.extend(clear_features_of(&split.compiled, &tensors)?);
         for sample in samples {
-            exported.features.push(clear_features(&split.compiled, &sample.tensor)?);
             exported.inputs.push(sample.float);
             exported.labels.push(sample.label);
             exported.reference.push(reference);
