@@ -1,7 +1,7 @@
 import { useSignal, useSignalEffect } from "@preact/signals";
 import { render } from "preact";
 import { useEffect } from "preact/hooks";
-import { about, broken, start } from "./core/state";
+import { about, broken, runs, start } from "./core/state";
 import { AuditPage } from "./pages/Audit";
 import { Events } from "./pages/Events";
 import { Gallery } from "./pages/Gallery";
@@ -49,6 +49,13 @@ const pages = [
   { name: "Account", href: "#/account", of: /^#\/(account|party)/ },
 ];
 
+/** Says on every other page that a job waits for its user. */
+function Waiting({ address }: { address: string }) {
+  const run = Object.values(runs.value).find(({ consent }) => consent !== null);
+  if (!run || address === `#/mine/${run.name}`) return null;
+  return <p class="banner" role="status"><a href={`#/mine/${run.name}`}>Your job{run.id === null ? "" : ` ${run.id}`} waits: look before it sends anything</a></p>;
+}
+
 function App() {
   const address = useSignal(location.hash);
   useEffect(() => {
@@ -81,6 +88,7 @@ function App() {
           Development network <strong>{about.value.network}</strong>: its money is worth nothing, and attestation is simulated.
         </p>
       )}
+      <Waiting address={address.value} />
       <main tabIndex={-1} id="content">
         {broken.value ? (
           <section class="card fault" role="alert">

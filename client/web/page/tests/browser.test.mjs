@@ -1,55 +1,17 @@
 // The page in a real browser, against a market of real processes.
 
-import axe from "axe-core";
 import assert from "node:assert/strict";
-import { mkdirSync, readFileSync, readdirSync, writeFileSync } from "node:fs";
+import { readFileSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
-import { chromium } from "playwright-core";
-import { root, startMarket } from "./market.mjs";
-import { startRecorder } from "./recorder.mjs";
+import { root } from "./market.mjs";
+import {
+  accessible, answered, begin, buy, end, enter, enterByWallet, market, open, opened, passphrase, patience, priced, recorder, send, seven, shoot, visitor,
+} from "./visit.mjs";
 import { address, install } from "./wallet.mjs";
 
-const seven = join(root, "tests/fixtures/digits/grey-28x28-7.png");
-const passphrase = "correct horse battery";
-/** Where pictures of pages go, if anywhere. */
-const shots = process.env.ENCOMPUTE_SHOTS;
-const patience = 60_000;
-
-let market, recorder, browser;
-
-before(async () => {
-  [market, recorder] = await Promise.all([startMarket(), startRecorder()]);
-  browser = await chromium.launch({
-    executablePath: process.env.ENCOMPUTE_CHROMIUM ?? "/usr/bin/chromium",
-    // Nothing of a machine's own addresses passes the recorder by.
-    proxy: { server: recorder.address, bypass: "<-loopback>" },
-    // Tests run as root in containers; what they open is ours.
-    args: ["--no-sandbox"],
-  });
-});
-
-after(async () => {
-  await browser?.close();
-  recorder?.stop();
-  await market?.stop();
-});
-
-/** A browser of its own, with what it complained about. */
-async function visitor(options = {}) {
-  const context = await browser.newContext(options);
-  context.setDefaultTimeout(patience);
-  const page = await context.newPage();
-  const complaints = [];
-  page.on("console", (message) => message.type() === "error" && complaints.push(message.text()));
-  page.on("pageerror", (error) => complaints.push(String(error)));
-  return { context, page, complaints };
-}
-
-/** Waits until the gallery's cards are there, with what a run costs. */
-async function priced(page) {
-  await page.locator(".cards .facts", { hasText: "Price" }).filter({ hasNotText: "…" }).first().waitFor();
-}
+before(begin);
+after(end);
 
 /** Says how long a browser that never saw the page takes to it: the median of five. */
 async function firstLoads(t) {
@@ -66,67 +28,6 @@ async function firstLoads(t) {
   }
   const [whole, cards] = took.sort(([a], [b]) => a - b)[2];
   t.diagnostic(`first load, median of five: models after ${cards.toFixed(0)} ms, prices after ${whole.toFixed(0)} ms`);
-}
-
-async function shoot(page, name) {
-  if (!shots) return;
-  mkdirSync(shots, { recursive: true });
-  await page.screenshot({ path: join(shots, `${name}.png`), fullPage: true });
-}
-
-async function accessible(page) {
-  await page.evaluate(axe.source);
-  const found = await page.evaluate(() => globalThis.axe.run({ runOnly: ["wcag2a", "wcag2aa", "wcag21aa"] }));
-  const words = found.violations.map((each) => `${each.id}: ${each.nodes.map((node) => node.html).join(" ")}`);
-  assert.deepEqual(words, []);
-}
-
-async function enterByWallet(page) {
-  await page.getByRole("button", { name: "Use wallet test-wallet" }).click();
-  await page.locator("form", { hasText: "Account of test-wallet" }).getByRole("button").click();
-  await page.getByText(`Signs as ${address}`).waitFor();
-  await open(page);
-}
-
-async function enter(page) {
-  if (await page.getByRole("button", { name: "Use this account" }).isVisible()) {
-    await page.getByLabel("Development account").selectOption("//Dave");
-    await page.getByRole("button", { name: "Use this account" }).click();
-    await page.getByText(/Signs as/).waitFor();
-  }
-  await open(page);
-}
-
-async function open(page) {
-  await page.getByLabel(/passphrase/i).fill(passphrase);
-  await page.getByRole("button", { name: /^(Set passphrase|Open my jobs)$/ }).click();
-}
-
-/** Opens the keys, unless they are. */
-async function opened(page, who) {
-  const keys = page.getByText("Your keys are open in this tab");
-  if (!(await keys.isVisible())) await who(page);
-  await keys.waitFor();
-}
-
-/** Chooses a model, gives it a file, pays; gives the tensor that was encrypted, once the job's page is there. */
-async function buy(page, model, file, who = enter, choice = undefined) {
-  await page.goto(market.url);
-  await page.getByRole("link", { name: model, exact: true }).click();
-  if (choice) await page.getByLabel(choice, { exact: true }).check();
-  await page.locator("input[type=file]").first().setInputFiles(file);
-  await page.getByText("Exactly this will be encrypted").waitFor();
-  // Of a picture; a table's is shown in numbers.
-  const tensor = await page.locator("canvas.pixels").evaluateAll(([canvas]) => {
-    if (!canvas) return [];
-    const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
-    return [...data].filter((_, at) => at % 4 === 0);
-  });
-  await shoot(page, "model");
-  await opened(page, who);
-  await page.getByRole("button", { name: /Encrypt and pay/ }).click();
-  await page.waitForURL(/#\/mine\//);
-  return Buffer.from(tensor);
 }
 
 /** Every blob of the market's store. */
@@ -154,8 +55,8 @@ describe("the page", { timeout: 20 * patience }, () => {
     await shoot(page, "gallery");
     await accessible(page);
     const tensor = await buy(page, "digits", seven);
-    await page.getByRole("heading", { name: "The model's answer" }).waitFor();
-    assert.equal(await page.locator(".answer strong").first().textContent(), "7");
+    await send(page);
+    assert.equal(await answered(page), "7");
     await page.getByText("What it does not say.").waitFor();
     await page.getByText("How long each step took").click();
     for (const step of await page.locator("details[open] .facts > div").allInnerTexts()) t.diagnostic(step.replace(/\s+/g, " "));
@@ -202,13 +103,12 @@ describe("the page", { timeout: 20 * patience }, () => {
   });
 
   test("goes on after a reload in the middle", async () => {
-    const { page, complaints, context } = await visitor();
+    const { page, complaints, context } = await visitor({ unasked: true });
     await buy(page, "digits", seven);
     await page.reload();
     await page.getByRole("heading", { name: "Go on with your job" }).waitFor();
     await enter(page);
-    await page.getByRole("heading", { name: "The model's answer" }).waitFor();
-    assert.equal(await page.locator(".answer strong").first().textContent(), "7");
+    assert.equal(await answered(page), "7");
     assert.deepEqual(complaints, []);
     await context.close();
   });
@@ -218,8 +118,8 @@ describe("the page", { timeout: 20 * patience }, () => {
     const asked = [];
     await install(context, asked);
     await buy(page, "breast-cancer", join(root, "tests/fixtures/breast-cancer/patient-malignant.csv"), enterByWallet);
-    await page.getByRole("heading", { name: "The model's answer" }).waitFor();
-    assert.equal(await page.locator(".answer strong").first().textContent(), "malignant");
+    await send(page);
+    assert.equal(await answered(page), "malignant");
     assert.equal(asked.length, 3, "a request, the features, the acceptance");
     assert.ok(asked.every((payload) => payload.address === address && payload.version === 4));
     assert.deepEqual(complaints, []);
@@ -361,7 +261,7 @@ describe("the page", { timeout: 20 * patience }, () => {
   });
 
   test("goes on when the chain was away in the middle of a job", async () => {
-    const { page, context } = await visitor();
+    const { page, context } = await visitor({ unasked: true });
     await buy(page, "digits", seven);
     market.signal("chain", "SIGKILL");
     const answer = page.getByRole("heading", { name: "The model's answer" });
@@ -420,11 +320,11 @@ describe("the page", { timeout: 20 * patience }, () => {
   });
 
   test("refuses a release beyond the bits that one picture may give away, before it is paid for", async () => {
-    const { page, complaints, context } = await visitor();
+    const { page, complaints, context } = await visitor({ unasked: true });
     const patch = join(root, "tests/fixtures/brain-regions/patch-32x32-cerebellum.png");
     for (const policy of ["balanced", "private", "accurate"]) {
       await buy(page, "brain-regions", patch, enter, `features-16, ${policy}`);
-      await page.getByRole("heading", { name: "The model's answer" }).waitFor();
+      await answered(page);
     }
     const jobs = () => JSON.parse(market.encompute(["audit", "ledger", "--network", "local", "--json"])).jobs;
     const before = jobs();

@@ -7,6 +7,7 @@
 //!
 //! Every answer is the JSON that the command line prints, so that one shape serves both.
 
+mod attack;
 mod failure;
 mod home;
 mod input;

@@ -6,7 +6,7 @@ use crate::{
     page::{Page, all},
 };
 use encompute_audit::{Judge, audit_job, export};
-use encompute_chain::BlockHash;
+use encompute_chain::{Block, BlockHash};
 use encompute_host::clock;
 use encompute_job::{
     gather, history,
@@ -15,7 +15,7 @@ use encompute_job::{
 };
 use encompute_model::Preamble;
 use encompute_protocol::{
-    JobId, SplitIndex, VersionId, VersionStatus,
+    BlockNumber, JobId, JobProgress, JobTerms, SplitIndex, VersionId, VersionStatus,
     call::{QuoteJob, ReadCounts, ReadJob, ReadModel, ReadPrunedJob},
     event::Event,
     wire::Message,
@@ -68,35 +68,41 @@ impl Page {
         Ok(told.to_string())
     }
 
-    /// The newest jobs of the market, at most `limit`.
+    /// Jobs of the market, the newest first: at most `limit` numbers are looked at, those below `before` where it is given.
+    /// Of a pruned one there is only its number.
     ///
     /// # Errors
     /// When the chain cannot be read.
-    pub async fn jobs(&self, limit: u32) -> Outcome {
-        let head = self.client.head().await.told()?.hash;
-        let counts = self.client.read_at(ReadCounts {}, head).await.told()?;
-        let newest = (1..=counts.jobs).rev().take(limit as usize).map(JobId);
-        let read = newest.map(|job| async move { Ok((job, self.client.read_at(ReadJob { job }, head).await.told()?)) });
-        let found = all(read).await?.into_iter();
-        let jobs = found.filter_map(|(job, found)| found.map(|(terms, progress)| job_json(job, &terms, &progress)));
-        Ok(Value::from(jobs.collect::<Vec<_>>()).to_string())
+    pub async fn jobs(&self, limit: u32, before: Option<u64>) -> Outcome {
+        let head = self.client.head().await.told()?;
+        let (from, found) = self.jobs_before(head, limit, before).await?;
+        let jobs = found.into_iter().map(|(job, found)| match found {
+            Some((terms, progress)) => job_json(job, &terms, &progress),
+            None => json!({ "id": job.0, "stage": "pruned" }),
+        });
+        Ok(json!({ "from": from, "jobs": jobs.collect::<Vec<_>>() }).to_string())
     }
 
-    /// One job: where it stands, how it came there, who was credited what.
+    /// One job: where it stands, how it came there, who was credited what. Of a pruned job what is kept of it, and what
+    /// the node still knows of the block before.
     ///
     /// # Errors
     /// For a job that is not there; when the chain cannot be read.
     pub async fn job(&self, id: u64) -> Outcome {
         let job = JobId(id);
         let head = self.client.head().await.told()?;
-        let Some((terms, progress)) = self.client.read_at(ReadJob { job }, head.hash).await.told()? else {
-            return match self.client.read_at(ReadPrunedJob { job }, head.hash).await.told()? {
-                Some(pruned) => refused(&format!(
-                    "job {id} was long over, and its records were cleared away in block {}: its audit reads what was before",
-                    pruned.pruned_at
-                )),
-                None => refused(&format!("there is no job {id}")),
-            };
+        let (terms, progress, pruned) = match self.client.read_at(ReadJob { job }, head.hash).await.told()? {
+            Some((terms, progress)) => (terms, progress, Value::Null),
+            None => {
+                let Some(left) = self.client.read_at(ReadPrunedJob { job }, head.hash).await.told()? else {
+                    return refused(&format!("there is no job {id}"));
+                };
+                let pruned = json!({ "block": left.pruned_at.0, "digest": left.digest.to_string() });
+                match self.job_before(job, left.pruned_at).await {
+                    Some((terms, progress)) => (terms, progress, pruned),
+                    None => return Ok(json!({ "id": id, "stage": null, "pruned": pruned }).to_string()),
+                }
+            }
         };
         let known = self.histories.borrow().get(&job).cloned().unwrap_or_default();
         let events = history(&self.client, job, (&terms, &progress), &known).await.told()?;
@@ -123,6 +129,7 @@ impl Page {
         value["reason_words"] = progress.reason.map(market::reason_words).into();
         value["input"] = terms.input.to_string().into();
         value["block"] = head.number.0.into();
+        value["pruned"] = pruned;
         value["stages"] = stages.into();
         value["credits"] = credits.into();
         Ok(value.to_string())
@@ -134,7 +141,7 @@ impl Page {
     /// When the store does not have it.
     pub async fn ciphertext(&self, id: u64, bytes: usize) -> Outcome<Uint8Array> {
         let Some((terms, _)) = self.client.read(ReadJob { job: JobId(id) }).await.told()? else {
-            return refused(&format!("there is no job {id}"));
+            return refused(&format!("there is no job {id}, or not any more"));
         };
         let request = self.blobs.get(terms.input, SHOWN_LIMIT).await.told()?;
         let request = encompute_protocol::JobRequest::from_wire(&request).told()?;
@@ -173,6 +180,28 @@ fn is_on_sale(listing: &Listing) -> bool {
 }
 
 impl Page {
+    /// Jobs by number, the newest first: at most `limit` numbers below `before`; and the lowest number that was looked at.
+    pub(crate) async fn jobs_before(
+        &self,
+        at: Block,
+        limit: u32,
+        before: Option<u64>,
+    ) -> Outcome<(u64, Vec<(JobId, Option<(JobTerms, JobProgress)>)>)> {
+        let counts = self.client.read_at(ReadCounts {}, at.hash).await.told()?;
+        let last = before.map_or(counts.jobs, |before| counts.jobs.min(before.saturating_sub(1)));
+        let from = last.saturating_sub(limit.into()).saturating_add(1);
+        let jobs = (from..=last).rev().map(JobId);
+        let read =
+            jobs.map(|job| async move { Ok((job, self.client.read_at(ReadJob { job }, at.hash).await.told()?)) });
+        Ok((from, all(read).await?))
+    }
+
+    /// A job's records in the last block that had them; none where the node has forgotten it.
+    async fn job_before(&self, job: JobId, pruned_at: BlockNumber) -> Option<(JobTerms, JobProgress)> {
+        let before = self.client.block(BlockNumber(pruned_at.0.saturating_sub(1))).await.ok()?;
+        self.client.read_at(ReadJob { job }, before.hash).await.ok()?
+    }
+
     /// A version if it is on sale. A manifest is its creator's, in somebody's store: one that is gone hides its version,
     /// not the market.
     async fn on_sale(&self, version: VersionId) -> Outcome<Option<Rc<Listing>>> {
@@ -218,6 +247,7 @@ fn listing_json(listing: &Listing) -> Outcome<Value> {
         "version": version.0, "name": manifest.name.as_str(), "task": manifest.task.as_str(),
         "creator": manifest.creator.to_string(),
         "limits": manifest.limits.as_str(), "report": manifest.disclosure.is_some(),
+        "attack": manifest.disclosure.as_ref().is_some_and(|told| told.attack.is_some()),
         "labels": manifest.labels.iter().map(|label| label.as_str()).collect::<Vec<_>>(),
         "input": input::kind(&preamble), "splits": splits.collect::<Vec<_>>(),
     }))

@@ -7,17 +7,22 @@ use crate::{
 };
 use encompute_chain::{Account, Client, Signer};
 use encompute_job::market::{self, Listing, ListingError};
+use encompute_model::PublishedAttack;
 use encompute_networks::Network;
-use encompute_protocol::{BlockNumber, JobId, VersionId, event::Event};
+use encompute_protocol::{BlobDigest, BlockNumber, JobId, VersionId, event::Event};
 use encompute_store::GatewayClient;
 use futures::{StreamExt, TryStreamExt, stream};
 use js_sys::Function;
 use serde_json::json;
 use std::{cell::RefCell, collections::BTreeMap, future::Future, path::Path, rc::Rc};
 use wasm_bindgen::prelude::wasm_bindgen;
+use zeroize::Zeroizing;
 
 /// How much is asked of the node at once.
 const AT_ONCE: usize = 32;
+
+/// Over so many of the newest blocks it is measured how fast they come.
+const PACE_BLOCKS: u32 = 100;
 
 /// One network's market, as one user.
 #[wasm_bindgen]
@@ -29,6 +34,10 @@ pub struct Page {
     pub(crate) input: RefCell<Option<Input>>,
     /// What was said of jobs up to the last change that was seen. Blocks are final: it is never asked for again.
     pub(crate) histories: RefCell<BTreeMap<JobId, Vec<(BlockNumber, Event)>>>,
+    /// What this tab encrypted, by the names of its jobs, until they have ended: to be held beside what could be rebuilt.
+    pub(crate) encrypted: RefCell<BTreeMap<String, Zeroizing<Vec<u8>>>>,
+    /// Attacks that creators publish.
+    pub(crate) attacks: RefCell<BTreeMap<BlobDigest, Rc<PublishedAttack>>>,
     /// Versions never change, but for their status.
     pub(crate) listings: RefCell<BTreeMap<VersionId, Rc<Listing>>>,
 }
@@ -46,7 +55,23 @@ impl Page {
         let client = Client::connect(&network).await.told()?;
         let (signer, input) = (RefCell::default(), RefCell::default());
         let (histories, listings) = (RefCell::default(), RefCell::default());
-        Ok(Self { network, client, blobs, signer, input, histories, listings })
+        let (encrypted, attacks) = (RefCell::default(), RefCell::default());
+        Ok(Self { network, client, blobs, signer, input, histories, encrypted, attacks, listings })
+    }
+
+    /// Milliseconds between two blocks, by the chain's own clock over its last ones; `null` where it does not say.
+    ///
+    /// # Errors
+    /// When the chain cannot be read.
+    pub async fn pace(&self) -> Outcome {
+        let head = self.client.head().await.told()?;
+        let blocks = head.number.0.saturating_sub(1).min(PACE_BLOCKS);
+        let before = self.client.block(BlockNumber(head.number.0.saturating_sub(blocks))).await.told()?;
+        let (now, then) =
+            futures::try_join!(self.client.time_of(head.hash), self.client.time_of(before.hash)).told()?;
+        let took = now.duration_since(then).unwrap_or_default().as_millis() as f64;
+        let each = (blocks > 0 && took > 0.0).then(|| took / f64::from(blocks));
+        Ok(json!(each).to_string())
     }
 
     /// The network, its token and its last block.
@@ -79,6 +104,7 @@ impl Page {
         home::lock();
         self.sign_out();
         self.input.replace(None);
+        self.encrypted.borrow_mut().clear();
     }
 }
 

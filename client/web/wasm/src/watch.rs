@@ -1,25 +1,34 @@
 //! Tells JavaScript what a job is doing.
 
+use crate::attack::Look;
 use encompute_job::{Step, Watch, market::stage_name};
 use encompute_protocol::{BlockNumber, JobId, Stage};
 use js_sys::Function;
 use send_wrapper::SendWrapper;
 use serde_json::{Value, json};
-use std::time::Duration;
+use std::{future::Future, time::Duration};
 use wasm_bindgen::JsValue;
 
 /// Calls a function with one JSON text for everything that happens.
-pub struct Teller(SendWrapper<Function>);
+pub struct Teller {
+    function: SendWrapper<Function>,
+    look: Option<Look>,
+}
 
 impl Teller {
     /// Tells this function.
     pub fn new(function: Function) -> Self {
-        Self(SendWrapper::new(function))
+        Self { function: SendWrapper::new(function), look: None }
+    }
+
+    /// Tells what a release gives away, too, and asks before it is sent.
+    pub fn looking(function: Function, look: Option<Look>) -> Self {
+        Self { look, ..Self::new(function) }
     }
 
     fn tell(&self, event: &Value) {
         // Whoever watches cannot stop a job by failing.
-        let _ = self.0.call1(&JsValue::NULL, &JsValue::from_str(&event.to_string()));
+        let _ = self.function.call1(&JsValue::NULL, &JsValue::from_str(&event.to_string()));
     }
 }
 
@@ -38,6 +47,19 @@ impl Watch for Teller {
 
     fn round(&mut self, done: usize, rounds: usize) {
         self.tell(&json!({ "event": "round", "done": done, "of": rounds }));
+    }
+
+    fn consents(&mut self, codes: &[i16]) -> impl Future<Output = bool> + Send {
+        let answer = self.look.as_ref().map(|look| {
+            self.tell(&look.preview(codes));
+            look.consents()
+        });
+        async move {
+            match answer {
+                Some(answer) => answer.await,
+                None => true,
+            }
+        }
     }
 
     fn released(&mut self, codes: &[i16]) {

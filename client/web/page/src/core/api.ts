@@ -1,16 +1,19 @@
 // Asks the worker.
 
 import module from "../../.wasm/encompute_web_bg.wasm?url";
-import type { Ask, Compiled, Signed, Tell } from "./messages";
+import type { Answered, Ask, Compiled, Signed, Tell } from "./messages";
 import { signByWallet } from "./wallets";
 import type {
-  About, Account, Ending, Job, JobEvent, JobLine, Mine, Model, Pace, Party, Price, PublishedReport, Quote, Reading, Report, Said, WorkerRecord,
+  About, Account, Ending, GoneJob, Job, JobEvent, JobLines, Mine, Model, Pace, Parts, Party, Price, PublishedReport, Quote, Reading, Report, Said,
+  WorkerRecord,
 } from "./types";
 
 interface Waiting {
   answer(value: unknown): void;
   fault(error: Error): void;
   event: ((event: JobEvent) => void) | undefined;
+  /** Whether the release that was just previewed may be sent. */
+  consent: (() => Promise<boolean>) | undefined;
 }
 
 // Compiled while it comes and the worker starts; the page's head tells the browser to fetch it at once.
@@ -37,6 +40,11 @@ worker.onmessage = ({ data }: MessageEvent<Tell>) => {
     asker.event?.(JSON.parse(data.event) as JobEvent);
     return;
   }
+  if ("asking" in data) {
+    // Who cannot be asked has not consented.
+    void (asker.consent?.() ?? Promise.resolve(false)).then((yes) => worker.postMessage({ asking: data.asking, yes } satisfies Answered));
+    return;
+  }
   waiting.delete(data.id);
   if ("fault" in data) asker.fault(new Error(data.fault));
   else asker.answer(data.answer);
@@ -57,10 +65,10 @@ worker.onerror = (error) => {
   waiting.clear();
 };
 
-function ask(method: string, args: unknown[] = [], event?: (event: JobEvent) => void): Promise<unknown> {
+function ask(method: string, args: unknown[] = [], event?: (event: JobEvent) => void, consent?: () => Promise<boolean>): Promise<unknown> {
   return new Promise((answer, fault) => {
     const id = ++asked;
-    waiting.set(id, { answer, fault, event });
+    waiting.set(id, { answer, fault, event, consent });
     const message: Ask = { id, method, args };
     worker.postMessage(message);
   });
@@ -80,12 +88,15 @@ export const api = {
   models: () => json<Model[]>("models"),
   prices: () => json<Price[]>("prices"),
   quote: (version: number, split: string, policy: string) => json<Quote>("quote", [version, split, policy]),
-  jobs: (limit: number) => json<JobLine[]>("jobs", [limit]),
-  job: (id: number) => json<Job>("job", [id]),
+  /** Milliseconds between two blocks. */
+  pace: () => json<number | null>("pace"),
+  jobs: (limit: number, before?: number) => json<JobLines>("jobs", [limit, before]),
+  job: (id: number) => json<Job | GoneJob>("job", [id]),
   report: (version: number) => json<PublishedReport | null>("report", [version]),
   paces: () => json<Pace[]>("paces"),
   workers: () => json<WorkerRecord[]>("workers"),
   party: (address: string) => json<Party>("party", [address]),
+  parts: (address: string, limit: number, before?: number) => json<Parts>("parts", [address, limit, before]),
   events: (from: number, to: number) => json<Said>("events", [from, to]),
   withdraw: () => done("withdraw"),
   audit: (id: number) => json<Report>("audit", [id]),
@@ -101,10 +112,15 @@ export const api = {
   account: () => json<Account | null>("account"),
   read: (version: number, bytes: Uint8Array, slice?: number) => json<Reading>("read", [version, bytes, slice]),
   preview: async () => (await ask("preview")) as Uint8Array,
-  prepare: async (split: string, policy: string, event: (event: JobEvent) => void) =>
-    (await ask("prepare", [split, policy], event)) as string,
-  goOn: (name: string, event: (event: JobEvent) => void) => json<Ending>("goOn", [name], event),
+  prepare: async (split: string, policy: string, looks: boolean, event: (event: JobEvent) => void) =>
+    (await ask("prepare", [split, policy, looks], event)) as string,
+  goOn: async (name: string, event: (event: JobEvent) => void, consent?: () => Promise<boolean>) =>
+    JSON.parse((await ask("goOn", [name, consent !== undefined], event, consent)) as string) as Ending,
+  /** Whether the file that was read last is what a job encrypted. */
+  isInputOf: async (name: string) => (await ask("isInputOf", [name])) as boolean,
   mine: () => json<Mine[]>("mine"),
+  rate: (id: number, grade: number, why: string) => done("rate", [id, grade, why]),
+  rating: (id: number) => json<number | null>("rating", [id]),
   poke: (id: number) => done("poke", [id]),
   cancel: (id: number) => done("cancel", [id]),
 };

@@ -10,6 +10,12 @@ export interface Ask {
 /** The main thread answers what the worker asked a wallet for. */
 export type Signed = { signing: number; signature: string } | { signing: number; fault: string };
 
+/** The main thread answers whether a release may be sent. */
+export interface Answered {
+  asking: number;
+  yes: boolean;
+}
+
 /** The page's WebAssembly, or where it lies. */
 export interface Compiled {
   module: WebAssembly.Module | string;
@@ -20,5 +26,7 @@ export type Tell =
   | { id: number; answer: unknown }
   | { id: number; fault: string }
   | { id: number; event: string }
+  /** The user is to say whether what the last event showed may be sent. */
+  | { id: number; asking: number }
   /** A wallet is to sign: wallets are in the page, not in the worker. */
   | { signing: number; payload: string };

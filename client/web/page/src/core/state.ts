@@ -3,7 +3,7 @@
 import { signal } from "@preact/signals";
 import { api } from "./api";
 import * as passkey from "./passkey";
-import type { About, Account, Ending, JobEvent, Mine, Model, Price, Stage, Step } from "./types";
+import type { About, Account, Ending, JobEvent, Mine, Model, Preview, Price, Stage, Step } from "./types";
 
 /** A job that this tab drives, or has driven. */
 export interface Run {
@@ -14,6 +14,13 @@ export interface Run {
   took: Partial<Record<Step, number>>;
   stages: { stage: Stage; block: number; deadline: number }[];
   codes: number[] | null;
+  uploaded: { done: number; of: number } | null;
+  /** What the creator could rebuild of the input, once there is a release. */
+  preview: Preview | null;
+  /** Answers whether the release may be sent, while that is asked. */
+  consent: ((yes: boolean) => void) | null;
+  /** Set once the user said that it may not. */
+  declined: boolean;
   ending: Ending | null;
   fault: string | null;
 }
@@ -27,11 +34,24 @@ export const unlocked = signal(false);
 export const hasHome = signal(false);
 export const mine = signal<Mine[]>([]);
 export const runs = signal<Record<string, Run>>({});
+/** Milliseconds between two blocks, once that is known. */
+export const pace = signal<number | null>(null);
 /** Why the page cannot go on at all. */
 export const broken = signal<string | null>(null);
 
 /** Which development account signed last; never a secret. */
 const LAST_ACCOUNT = "development-account";
+/** Set where the user does not want to be asked before a release is sent. */
+const UNASKED = "send-unasked";
+
+/** Whether this browser's user wants to see what could be rebuilt, and to be asked, before a release is sent. */
+export const asks = signal(localStorage.getItem(UNASKED) === null);
+
+export function setAsks(wanted: boolean): void {
+  if (wanted) localStorage.removeItem(UNASKED);
+  else localStorage.setItem(UNASKED, "yes");
+  asks.value = wanted;
+}
 
 export function words(fault: unknown): string {
   return fault instanceof Error ? fault.message : String(fault);
@@ -42,6 +62,7 @@ export async function start(): Promise<void> {
     about.value = await api.connect();
     [hasHome.value, models.value] = await Promise.all([api.hasHome(), api.models()]);
     prices.value = await api.prices();
+    pace.value = await api.pace();
   } catch (fault) {
     broken.value = words(fault);
   }
@@ -92,6 +113,8 @@ export async function unlockByPasskey(): Promise<void> {
 }
 
 export async function lock(): Promise<void> {
+  // Nobody is there to say yes any more; the job stands where it is.
+  for (const run of Object.values(runs.value)) run.consent?.(false);
   await api.lock();
   unlocked.value = false;
   [account.value, mine.value, runs.value] = [null, [], {}];
@@ -103,7 +126,7 @@ function change(name: string, changed: Partial<Run>): void {
 }
 
 function begun(name: string): Run {
-  return { name, id: null, step: null, round: null, took: {}, stages: [], codes: null, ending: null, fault: null };
+  return { name, id: null, step: null, round: null, took: {}, stages: [], codes: null, uploaded: null, preview: null, consent: null, declined: false, ending: null, fault: null };
 }
 
 function heard(name: string, event: JobEvent): void {
@@ -123,14 +146,27 @@ function heard(name: string, event: JobEvent): void {
       return change(name, { id: event.job, stages: known ? run.stages : [...run.stages, { stage, block, deadline }] });
     }
     case "uploaded":
-      return undefined;
+      return change(name, { uploaded: event });
+    case "preview":
+      return change(name, { preview: event });
   }
+}
+
+/** Puts to the user whether what the page shows may be sent. */
+function consentTo(name: string): Promise<boolean> {
+  return new Promise((answer) => {
+    const consent = (yes: boolean) => {
+      change(name, { consent: null, declined: !yes });
+      answer(yes);
+    };
+    change(name, { consent });
+  });
 }
 
 /** Encrypts the file that was read last and uploads it; gives the job's name. */
 export async function prepare(split: string, policy: string, watch: (event: JobEvent) => void): Promise<string> {
   const took: Run["took"] = {};
-  const name = await api.prepare(split, policy, (event) => {
+  const name = await api.prepare(split, policy, asks.value, (event) => {
     if (event.event === "ended") took[event.step] = event.ms;
     watch(event);
   });
@@ -146,14 +182,15 @@ const driven = new Set<string>();
 export async function goOn(name: string): Promise<void> {
   if (driven.has(name)) return;
   driven.add(name);
-  change(name, { fault: null, ending: null });
+  change(name, { fault: null, declined: false, ending: null });
   try {
-    const ending = await api.goOn(name, (event) => heard(name, event));
+    const ending = await api.goOn(name, (event) => heard(name, event), asks.value ? () => consentTo(name) : undefined);
     change(name, { ending, id: ending.id, step: null });
   } catch (fault) {
-    change(name, { fault: words(fault), step: null });
+    change(name, { fault: words(fault), consent: null, step: null });
   }
   driven.delete(name);
+  if (!unlocked.value) return;
   mine.value = await api.mine();
   account.value = await api.account();
 }

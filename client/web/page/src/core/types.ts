@@ -61,6 +61,8 @@ export interface Model {
   limits: string;
   /** Whether its creator published what was measured. */
   report: boolean;
+  /** Whether its creator published an attack that users may try on their own release. */
+  attack: boolean;
   labels: string[];
   input: Input;
   splits: Split[];
@@ -102,7 +104,8 @@ export type Stage =
   | "cancelled"
   | "disputed-head"
   | "disputed-missing"
-  | "disputed-result";
+  | "disputed-result"
+  | "disputed-attestation";
 
 export interface JobLine {
   id: number;
@@ -117,7 +120,34 @@ export interface JobLine {
   deadline: number;
 }
 
+/** A job whose records were removed long after its end, as lists have it. */
+export interface PrunedLine {
+  id: number;
+  stage: "pruned";
+}
+
+/** So many numbers of jobs, the newest first, down to `from`. */
+export interface JobLines {
+  from: number;
+  jobs: (JobLine | PrunedLine)[];
+}
+
+/** What is left of a job on chain once its records were removed. */
+export interface Pruned {
+  block: number;
+  digest: string;
+}
+
+/** A pruned job whose last block the node has forgotten. */
+export interface GoneJob {
+  id: number;
+  stage: null;
+  pruned: Pruned;
+}
+
 export interface Job extends JobLine {
+  /** Set where its records were removed; the rest is what the block before said. */
+  pruned: Pruned | null;
   name: string;
   reason_words: string | null;
   input: string;
@@ -139,8 +169,12 @@ export interface Mine {
   id: number | null;
   model: string;
   version: number;
+  split: string | null;
+  policy: string | null;
   user: string;
   rounds: number;
+  /** Whether the release has left this browser. */
+  sent: boolean;
   prediction: Prediction | null;
 }
 
@@ -187,7 +221,24 @@ export type JobEvent =
   | { event: "uploaded"; done: number; of: number }
   | { event: "round"; done: number; of: number }
   | { event: "released"; codes: number[] }
+  | ({ event: "preview" } & Preview)
   | { event: "stage"; job: number; stage: Stage; block: number; deadline: number };
+
+/** What the creator could rebuild of an input, by the attack that it publishes; or why that cannot be shown. */
+export type Preview =
+  | { fault: string }
+  | {
+      fault: null;
+      shape: Shape;
+      /** What was encrypted, where this tab still knows it. */
+      input: number[] | null;
+      rebuilt: number[];
+      /** Of a table, in the units of its file. */
+      rows: { name: string; value: number | null; rebuilt: number; off: number }[] | null;
+      /** How far off the guess is, of 255, in the root of the mean square; and how far it usually is. */
+      apart: number | null;
+      usual: number;
+    };
 
 /** Blocks from request to end of a version's newest settled jobs. */
 export interface Pace {
@@ -210,17 +261,40 @@ export interface WorkerRecord {
   leaving: string;
   capacity: number;
   in_flight: number;
+  /** Heads that it committed. */
+  heads: number;
+  /** Claims that it let run out. */
+  timeouts: number;
+}
+
+export interface ModelLine {
+  id: number;
+  name: string;
+  version: number | null;
+  bond: string;
+  locked: string;
+  leaving: string;
+  open_jobs: number;
+  rated: NonNullable<Price["rated"]>;
+  versions: { id: number; status: string; splits: number; published_at: number; changed_at: number }[];
 }
 
 export interface Party {
   address: string;
   block: number;
   credit: string;
-  models: { id: number; name: string; version: number | null; bond: string; locked: string; leaving: string; open_jobs: number }[];
+  models: ModelLine[];
   worker: WorkerRecord | null;
-  jobs: (JobLine & { role: "user" | "creator" | "worker"; earned: string })[];
-  /** How many of the newest jobs were looked through. */
-  looked_at: number;
+}
+
+/** A job that an account has a part in. */
+export type PartLine = JobLine & { role: "user" | "creator" | "worker"; earned: string };
+
+/** Those among so many numbers, the newest first, down to `from`; `pruned` of them have no records any more. */
+export interface Parts {
+  from: number;
+  jobs: PartLine[];
+  pruned: number;
 }
 
 /** One event of the contract. */

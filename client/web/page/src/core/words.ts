@@ -1,5 +1,6 @@
 // Numbers and words, as people read them.
 
+import { pace } from "./state";
 import type { About, Price, Split, Stage, Step } from "./types";
 
 /** An amount of plancks in the network's token; with so many decimals at most, rounded down. */
@@ -31,6 +32,20 @@ export function milliseconds(ms: number): string {
   return ms < 1000 ? `${ms.toFixed(ms < 10 ? 1 : 0)} ms` : `${(ms / 1000).toFixed(1)} s`;
 }
 
+/** So many blocks, and about how long that is. */
+export function blocks(count: number): string {
+  const words = `${count} ${count === 1 ? "block" : "blocks"}`;
+  return pace.value === null ? words : `${words}, about ${span(count * pace.value)}`;
+}
+
+/** A length of time in one unit. */
+function span(ms: number): string {
+  const seconds = ms / 1000;
+  if (seconds < 90) return `${Math.max(1, Math.round(seconds))} s`;
+  if (seconds < 90 * 60) return `${Math.round(seconds / 60)} min`;
+  return seconds < 36 * 3600 ? `${Math.round(seconds / 3600)} h` : `${Math.round(seconds / 86_400)} days`;
+}
+
 export function short(text: string): string {
   return text.length > 16 ? `${text.slice(0, 8)}…${text.slice(-6)}` : text;
 }
@@ -43,6 +58,14 @@ export const stages: { stage: Stage; name: string; who: string }[] = [
   { stage: "result-committed", name: "Result on chain", who: "this page opens and accepts it" },
   { stage: "settled", name: "Settled", who: "nobody: everybody is paid" },
 ];
+
+/** Disputes stand beside the way that jobs usually take. */
+export const disputes: Partial<Record<Stage, { name: string; who: string }>> = {
+  "disputed-head": { name: "Disputed: the computation", who: "a committee of workers computes it again" },
+  "disputed-missing": { name: "Disputed: something is missing", who: "whoever committed it posts it on chain" },
+  "disputed-result": { name: "Disputed: the result", who: "the creator answers for it" },
+  "disputed-attestation": { name: "Disputed: the attestation", who: "an arbiter rules on it" },
+};
 
 /** Why somebody was credited. */
 export const causes: Record<string, string> = {

@@ -2,13 +2,14 @@
 
 import init, { Page } from "../../.wasm/encompute_web.js";
 import { Home, exists } from "./home";
-import type { Ask, Compiled, Signed, Tell } from "./messages";
+import type { Answered, Ask, Compiled, Signed, Tell } from "./messages";
 
 /** Beside the page, wherever it is served: the worker itself is among the assets. */
 const networkFile = new URL("../network.toml", self.location.href);
 
 type Watch = (event: string) => void;
-type Method = (args: unknown[], watch: Watch) => unknown;
+type Consent = () => Promise<boolean>;
+type Method = (args: unknown[], watch: Watch, consent: Consent) => unknown;
 
 let compiled: (module: Compiled["module"]) => void;
 const module = new Promise<Compiled["module"]>((answer) => (compiled = answer));
@@ -67,18 +68,33 @@ function answered(answer: Signed): void {
   else signing?.signed(answer.signature);
 }
 
+const consents = new Map<number, (yes: boolean) => void>();
+
+/** Has the page ask its user whether a release may be sent. */
+function consentTo(id: number): Promise<boolean> {
+  return new Promise((answer) => {
+    const asking = ++asked;
+    consents.set(asking, answer);
+    tell({ id, asking });
+  });
+}
+
+const bigint = (number: unknown) => (number === undefined ? undefined : BigInt(number as number));
+
 const methods: Record<string, Method> = {
   connect,
   about: () => market().about(),
   models: () => market().models(),
   prices: () => market().prices(),
   quote: ([version, split, policy]) => market().quote(version as number, split as string, policy as string),
-  jobs: ([limit]) => market().jobs(limit as number),
+  pace: () => market().pace(),
+  jobs: ([limit, before]) => market().jobs(limit as number, bigint(before)),
   job: ([id]) => market().job(BigInt(id as number)),
   report: ([version]) => market().report(version as number),
   paces: () => market().paces(),
   workers: () => market().workers(),
   party: ([address]) => market().party(address as string),
+  parts: ([address, limit, before]) => market().parts(address as string, limit as number, bigint(before)),
   events: ([from, to]) => market().events(from as number, to as number),
   withdraw: () => market().withdraw(),
   audit: ([id]) => market().audit(BigInt(id as number)),
@@ -94,9 +110,12 @@ const methods: Record<string, Method> = {
   account: () => market().account(),
   read: ([version, bytes, slice]) => market().read(version as number, bytes as Uint8Array, slice as number | undefined),
   preview: () => market().preview(),
-  prepare: ([split, policy], watch) => market().prepare(split as string, policy as string, watch),
-  goOn: ([name], watch) => market().go_on(name as string, watch),
+  prepare: ([split, policy, looks], watch) => market().prepare(split as string, policy as string, looks as boolean, watch),
+  goOn: ([name, asks], watch, consent) => market().go_on(name as string, watch, asks ? consent : undefined),
+  isInputOf: ([name]) => market().is_input_of(name as string),
   mine: () => market().mine(),
+  rate: ([id, grade, why]) => market().rate(BigInt(id as number), grade as number, why as string),
+  rating: ([id]) => market().rating(BigInt(id as number)),
   poke: ([id]) => market().poke(BigInt(id as number)),
   cancel: ([id]) => market().cancel(BigInt(id as number)),
 };
@@ -105,12 +124,17 @@ function tell(message: Tell): void {
   (self as unknown as { postMessage(message: Tell): void }).postMessage(message);
 }
 
-self.onmessage = async ({ data }: MessageEvent<Ask | Compiled | Signed>) => {
+self.onmessage = async ({ data }: MessageEvent<Answered | Ask | Compiled | Signed>) => {
   if ("module" in data) return compiled(data.module);
   if ("signing" in data) return answered(data);
+  if ("asking" in data) {
+    consents.get(data.asking)?.(data.yes);
+    consents.delete(data.asking);
+    return;
+  }
   const { id, method, args } = data;
   try {
-    const answer = await methods[method]?.(args, (event) => tell({ id, event }));
+    const answer = await methods[method]?.(args, (event) => tell({ id, event }), () => consentTo(id));
     tell({ id, answer });
   } catch (fault) {
     tell({ id, fault: fault instanceof Error ? fault.message : String(fault) });

@@ -1,20 +1,34 @@
 import { useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 import { api } from "../core/api";
-import { about, hasHome, mine, unlocked, words } from "../core/state";
-import type { JobLine } from "../core/types";
+import { about, hasHome, mine, runs, unlocked, words } from "../core/state";
+import type { JobLine, PrunedLine } from "../core/types";
 import { money, short } from "../core/words";
 import { Entry, Fault } from "../parts/Entry";
 
-const newest = 50;
+/** How many numbers are looked at once. */
+const atOnce = 25;
+
+type Line = JobLine | PrunedLine;
 
 export function Jobs() {
-  const jobs = useSignal<JobLine[] | null>(null);
+  const jobs = useSignal<Line[] | null>(null);
+  const from = useSignal<number | undefined>(undefined);
+  const busy = useSignal(false);
   const fault = useSignal("");
   const wanted = useSignal("");
-  useEffect(() => {
-    api.jobs(newest).then((found) => (jobs.value = found), (error) => (fault.value = words(error)));
-  }, [fault, jobs]);
+  const read = async () => {
+    [busy.value, fault.value] = [true, ""];
+    try {
+      const found = await api.jobs(atOnce, from.value);
+      jobs.value = [...(jobs.value ?? []), ...found.jobs];
+      from.value = found.from;
+    } catch (error) {
+      fault.value = words(error);
+    }
+    busy.value = false;
+  };
+  useEffect(() => void read(), []);
   return (
     <>
       <h1>Jobs</h1>
@@ -33,6 +47,7 @@ export function Jobs() {
         <Fault text={fault.value} />
         {jobs.value?.length === 0 && <p role="status">There are none yet.</p>}
         {jobs.value && jobs.value.length > 0 && <Table jobs={jobs.value} />}
+        {from.value !== undefined && from.value > 1 && <p><button type="button" disabled={busy.value} onClick={() => void read()}>Older jobs</button></p>}
       </section>
     </>
   );
@@ -47,7 +62,7 @@ function Ours() {
         {mine.value.map((job) => (
           <li key={job.name}>
             <a href={`#/mine/${job.name}`}>{job.model}{job.id === null ? "" : `, job ${job.id}`}</a>
-            <span class="quiet">{job.prediction ? "answered" : job.id === null ? "not paid for yet" : "not answered yet"}</span>
+            <span class="quiet">{job.prediction ? "answered" : runs.value[job.name]?.consent ? "waits for you" : job.id === null ? "not paid for yet" : "not answered yet"}</span>
           </li>
         ))}
       </ul>
@@ -55,7 +70,7 @@ function Ours() {
   );
 }
 
-function Table({ jobs }: { jobs: JobLine[] }) {
+function Table({ jobs }: { jobs: Line[] }) {
   const network = about.value;
   if (!network) return null;
   return (
@@ -67,9 +82,13 @@ function Table({ jobs }: { jobs: JobLine[] }) {
             <tr key={job.id}>
               <th scope="row"><a href={`#/job/${job.id}`}>{job.id}</a></th>
               <td>{job.stage}</td>
-              <td>{money(job.escrow, network)}</td>
-              <td>{job.changed_at}</td>
-              <td title={job.user}>{short(job.user)}</td>
+              {job.stage === "pruned" ? <td colSpan={3} class="quiet">over for long, records removed</td> : (
+                <>
+                  <td>{money(job.escrow, network)}</td>
+                  <td>{job.changed_at}</td>
+                  <td title={job.user}>{short(job.user)}</td>
+                </>
+              )}
               <td><a href={`#/audit/${job.id}`} aria-label={`Audit job ${job.id}`}>audit</a></td>
             </tr>
           ))}

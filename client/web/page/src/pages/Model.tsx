@@ -8,7 +8,13 @@ import { Choices } from "../parts/Choices";
 import { Entry, Fault } from "../parts/Entry";
 import { FileEntry } from "../parts/FileEntry";
 import { Price } from "../parts/Price";
-import { Report } from "../parts/Report";
+import { Ahead, Report, useReport } from "../parts/Report";
+
+/** How much of what the worker needs is in the store: an evaluation key has two dozen parts. */
+function Parts({ uploaded }: { uploaded: { done: number; of: number } | null }) {
+  if (!uploaded || uploaded.of < 2) return <progress aria-label="Under way" />;
+  return <progress aria-label={`Part ${uploaded.done} of ${uploaded.of}`} value={uploaded.done} max={uploaded.of} />;
+}
 
 /** One model: read about it, give it a file, choose how, see the price, buy. */
 export function ModelPage({ version }: { version: number }) {
@@ -17,7 +23,9 @@ export function ModelPage({ version }: { version: number }) {
   const chosen = useSignal({ split: 0, policy: 0 });
   const quote = useSignal<Quote | null>(null);
   const busy = useSignal("");
+  const uploaded = useSignal<{ done: number; of: number } | null>(null);
   const fault = useSignal("");
+  const report = useReport(version);
   const split = model?.splits[chosen.value.split];
   const policy = split?.policies[chosen.value.policy];
   useEffect(() => {
@@ -28,10 +36,11 @@ export function ModelPage({ version }: { version: number }) {
   if (!models.value) return <p class="quiet" role="status">Reading what is on sale…</p>;
   if (!model || !split || !policy) return <p role="alert">There is no such model on sale.</p>;
   const buy = async () => {
-    [busy.value, fault.value] = [steps.encrypt, ""];
+    [busy.value, uploaded.value, fault.value] = [steps.encrypt, null, ""];
     try {
       const name = await prepare(split.name, policy.name, (event) => {
         if (event.event === "begins") busy.value = steps[event.step];
+        if (event.event === "uploaded") uploaded.value = event;
       });
       location.hash = `#/mine/${name}`;
     } catch (error) {
@@ -55,11 +64,12 @@ export function ModelPage({ version }: { version: number }) {
       <section class="card">
         <h2>2. Where the model is cut, and how much may be told</h2>
         <Choices model={model} chosen={chosen.value} onChoose={(now) => (chosen.value = now)} />
+        <Ahead model={model} report={report} split={split} policy={policy} />
       </section>
       {model.report && (
         <details class="group">
           <summary>What each choice costs, answers and gives away: the creator's report</summary>
-          <Report version={version} split={split} policy={policy} />
+          <Report report={report} split={split} policy={policy} />
         </details>
       )}
       <section class="card">
@@ -76,6 +86,7 @@ export function ModelPage({ version }: { version: number }) {
           </button>
         </p>
         <p role="status" class="quiet">{busy.value ? `${busy.value}…` : waits}</p>
+        {busy.value && <Parts uploaded={uploaded.value} />}
         <Fault text={fault.value} />
       </section>
     </>

@@ -3,7 +3,7 @@ import { useEffect } from "preact/hooks";
 import { api } from "../core/api";
 import { about, words } from "../core/state";
 import type { WorkerRecord } from "../core/types";
-import { money, short } from "../core/words";
+import { money, percent, short } from "../core/words";
 import { Fault } from "../parts/Entry";
 
 /** Every worker: whether its registration holds, what it stakes, how busy it is. */
@@ -32,13 +32,20 @@ export function Workers() {
   );
 }
 
+/** How many of the jobs that a worker was done with it had computed. */
+function score({ heads, timeouts }: WorkerRecord): string {
+  const over = heads + timeouts;
+  return over === 0 ? "no job yet" : `${percent(heads / over, 0)}: ${heads} computed, ${timeouts} let run out`;
+}
+
 export function WorkerFacts({ worker }: { worker: WorkerRecord }) {
   const network = about.value;
   if (!network) return null;
   return (
     <dl class="facts">
       <div><dt>Registration</dt><dd class={worker.holds ? "ok" : "bad"}>{worker.holds ? `holds until block ${worker.expires_at}` : `ran out at block ${worker.expires_at}`}</dd></div>
-      <div><dt>In flight</dt><dd>{worker.in_flight} of {worker.capacity}</dd></div>
+      <div><dt>Queue</dt><dd>{worker.in_flight} of at most {worker.capacity} at once</dd></div>
+      <div><dt>Score</dt><dd>{score(worker)}</dd></div>
       <div><dt>Stake</dt><dd>{money(worker.stake, network)}</dd></div>
       <div><dt>Held by jobs</dt><dd>{money(worker.locked, network)}</dd></div>
       <div><dt>Serves at</dt><dd>{worker.url}</dd></div>

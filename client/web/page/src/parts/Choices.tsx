@@ -15,6 +15,28 @@ interface Offered {
 
 /** Every split under every policy, side by side: one is chosen. */
 export function Choices({ model, chosen, onChoose }: Offered) {
+  // From what tells least to what tells most.
+  const ladder = model.splits
+    .flatMap((split, at) => split.policies.map((policy, index) => ({ split: at, policy: index, bits: policy.information_bits, right: policy.accuracy.released })))
+    .sort((a, b) => a.bits - b.bits || a.right - b.right);
+  const rung = ladder.findIndex((each) => each.split === chosen.split && each.policy === chosen.policy);
+  return (
+    <>
+      {ladder.length > 1 && (
+        <label class="field ladder">
+          <span>From telling least to telling most</span>
+          <input
+            type="range" min={0} max={ladder.length - 1} value={rung} aria-valuetext={valueText(model, chosen)}
+            onInput={(event) => { const to = ladder[event.currentTarget.valueAsNumber]; if (to) onChoose({ split: to.split, policy: to.policy }); }}
+          />
+        </label>
+      )}
+      <Table model={model} chosen={chosen} onChoose={onChoose} />
+    </>
+  );
+}
+
+function Table({ model, chosen, onChoose }: Offered) {
   const price = priceOf(model.version);
   return (
     <div class="scroll" tabIndex={0} role="region" aria-label="Splits and policies">
@@ -50,4 +72,10 @@ export function Choices({ model, chosen, onChoose }: Offered) {
       </table>
     </div>
   );
+}
+
+function valueText(model: Model, { split: at, policy: index }: Chosen): string {
+  const split = model.splits[at];
+  const policy = split?.policies[index];
+  return split && policy ? `${split.name}, ${policy.name}: tells at most ${policy.information_bits.toFixed(1)} bits, ${percent(policy.accuracy.released)} right` : "";
 }

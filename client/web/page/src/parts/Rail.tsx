@@ -1,10 +1,10 @@
-import type { Job } from "../core/types";
-import { stages } from "../core/words";
+import type { Job, Stage } from "../core/types";
+import { blocks, disputes, stages } from "../core/words";
 
 interface Stood {
-  stages: { stage: string; block: number; deadline: number }[];
+  stages: { stage: Stage; block: number; deadline: number }[];
   /** The chain's last block, where it is known. */
-  block?: number;
+  block?: number | undefined;
 }
 
 /** The stages of a job: where it was in which block, where it stands, who must act next and until when. */
@@ -12,6 +12,13 @@ export function Rail({ stages: seen, block }: Stood) {
   const last = seen.at(-1);
   const at = stages.findIndex(({ stage }) => stage === last?.stage);
   const ended = last?.stage === "failed" || last?.stage === "cancelled";
+  const dispute = last && disputes[last.stage];
+  const next = (who: string) => (
+    <span class="next">
+      Next: {who}, by block {last?.deadline}
+      {block !== undefined && last && block <= last.deadline ? ` (${blocks(last.deadline - block)} to go)` : ""}
+    </span>
+  );
   return (
     <ol class="rail" aria-label="Stages">
       {stages.map(({ stage, name, who }, index) => {
@@ -21,15 +28,11 @@ export function Rail({ stages: seen, block }: Stood) {
           <li key={stage} class={state === "now" ? `now ${stage}` : state} aria-current={state === "now" ? "step" : undefined}>
             <span class="name">{name}</span>
             {when && <span class="quiet">block {when.block}</span>}
-            {state === "now" && stage !== "settled" && (
-              <span class="next">
-                Next: {who}, by block {last?.deadline}
-                {block !== undefined && last && block <= last.deadline ? ` (${last.deadline - block} to go)` : ""}
-              </span>
-            )}
+            {state === "now" && stage !== "settled" && next(who)}
           </li>
         );
       })}
+      {dispute && <li class="now bad" aria-current="step"><span class="name">{dispute.name}</span><span class="quiet">block {last.block}</span>{next(dispute.who)}</li>}
       {ended && <li class="now bad" aria-current="step"><span class="name">{last.stage === "failed" ? "Failed" : "Cancelled"}</span><span class="quiet">block {last.block}</span></li>}
     </ol>
   );

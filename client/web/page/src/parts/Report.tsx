@@ -1,37 +1,52 @@
 import { useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 import { api } from "../core/api";
-import { words } from "../core/state";
-import type { Policy, PublishedReport, ReportedSplit, Split } from "../core/types";
+import { asks, words } from "../core/state";
+import type { Model, Policy, PublishedReport, ReportedSplit, Split } from "../core/types";
 import { percent } from "../core/words";
 import { Fault } from "./Entry";
 import { Plot, type Point } from "./Plot";
 import { Strip } from "./Strip";
 
 interface Shown {
-  version: number;
+  report: Loaded;
   split: Split;
   policy: Policy;
 }
 
-/** What the creator measured of every split: what it costs, answers and gives away; and of the chosen one in pictures. */
-export function Report({ version, split, policy }: Shown) {
-  const report = useSignal<PublishedReport | null>(null);
-  const fault = useSignal("");
+/** A version's report, on its way or there. */
+export interface Loaded {
+  found: PublishedReport | null;
+  fault: string;
+}
+
+/** The report of a version; neither found nor at fault while it is on its way. */
+export function useReport(version: number): Loaded {
+  const report = useSignal<Loaded>({ found: null, fault: "" });
   useEffect(() => {
-    api.report(version).then((found) => (report.value = found), (error) => (fault.value = words(error)));
-  }, [version, report, fault]);
-  if (fault.value) return <Fault text={fault.value} />;
-  if (!report.value) return <p role="status">Reading the report…</p>;
-  const found = report.value.splits.find((each) => each.on_card && each.name === split.name && each.policy === policy.name);
+    api.report(version).then((found) => (report.value = { found, fault: "" }), (error) => (report.value = { found: null, fault: words(error) }));
+  }, [version, report]);
+  return report.value;
+}
+
+/** What the creator measured of every split: what it costs, answers and gives away; and of the chosen one in pictures. */
+export function Report({ report: { found: report, fault }, split, policy }: Shown) {
+  if (fault) return <Fault text={fault} />;
+  if (!report) return <p role="status">Reading the report…</p>;
+  const found = splitOf(report, split, policy);
   return (
     <>
       {found && <Told split={found} />}
-      <div class="plots"><Plots report={report.value} chosen={found} /></div>
-      {found && found.strip.length > 0 && <Rebuilt split={found} />}
+      <div class="plots"><Plots report={report} chosen={found} /></div>
+      {found && found.strip.length > 0 && (
+        <details>
+          <summary>What the creator could rebuild of an input</summary>
+          <Strips split={found} />
+        </details>
+      )}
       <p class="quiet">
-        Measured by its creator: attackers know head, weights and release, and learnt from {report.value.population}. The float model answers{" "}
-        {percent(report.value.float.share)} of {report.value.float.samples} rightly. Anybody with the samples can repeat it: <code>encompute model split-report</code>.
+        Measured by its creator: attackers know head, weights and release, and learnt from {report.population}. The float model answers{" "}
+        {percent(report.float.share)} of {report.float.samples} rightly. Anybody with the samples can repeat it: <code>encompute model split-report</code>.
       </p>
     </>
   );
@@ -80,15 +95,39 @@ function Plots({ report, chosen }: { report: PublishedReport; chosen: ReportedSp
   );
 }
 
-function Rebuilt({ split }: { split: ReportedSplit }) {
+function splitOf(report: PublishedReport, split: Split, policy: Policy): ReportedSplit | undefined {
+  return report.splits.find((each) => each.on_card && each.name === split.name && each.policy === policy.name);
+}
+
+function Strips({ split }: { split: ReportedSplit }) {
   return (
-    <details>
-      <summary>What the creator could rebuild of an input</summary>
-      <p>
-        An attack needs the model's weights, which are sealed, and thousands of samples. This tab has neither, so it cannot attack your own file; these are held-out
-        samples, and what the attacks of the report make of what is released of them.
-      </p>
+    <>
+      <p>Held-out samples, never a buyer's file, and what the attacks of the report make of what is released of them. They need the model's weights, which are sealed.</p>
       <div class="strip">{split.strip.map((row) => <Strip key={row.name} name={row.name} png={row.png} />)}</div>
-    </details>
+    </>
+  );
+}
+
+/** What a buyer will see of his own file before it is sent; where its creator publishes no attack, what there is instead. */
+export function Ahead({ model, report: { found: report }, split, policy }: Shown & { model: Model }) {
+  if (model.attack) {
+    return (
+      <p>
+        {asks.value
+          ? "Before anything is sent to the creator, this page shows you what could be rebuilt of your own file, and asks you."
+          : "You chose not to be shown what could be rebuilt of your file before it is sent."}{" "}
+        <a href="#/account">Settings</a>
+      </p>
+    );
+  }
+  const strips = report && splitOf(report, split, policy);
+  return (
+    <>
+      <p>
+        <strong>No preview of your own file.</strong> The creator of this model publishes no attack to try, so nothing will be asked before the blurred numbers are sent.{" "}
+        {strips?.strip.length ? "What its report's attacks rebuilt of held-out samples under this choice:" : report ? "Its report says what attacks come to, and has no pictures of it." : "There is no report either: nobody has said what could be rebuilt."}
+      </p>
+      {strips && strips.strip.length > 0 && <Strips split={strips} />}
+    </>
   );
 }
