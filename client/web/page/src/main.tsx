@@ -11,6 +11,7 @@ import { ModelPage } from "./pages/Model";
 import { Mine } from "./pages/Mine";
 import { AccountPage, PartyPage } from "./pages/Party";
 import { Workers } from "./pages/Workers";
+import { Kept } from "./parts/Kept";
 import { Who } from "./parts/Who";
 
 /** The page that an address names: `#/model/3`. */
@@ -91,11 +92,14 @@ function App() {
       <Waiting address={address.value} />
       <main tabIndex={-1} id="content">
         {broken.value ? (
-          <section class="card fault" role="alert">
-            <h1>This page cannot reach its network</h1>
-            <p>{broken.value}</p>
-            <button type="button" onClick={() => location.reload()}>Try again</button>
-          </section>
+          <>
+            <section class="card fault" role="alert">
+              <h1>This page cannot reach its network</h1>
+              <p>{broken.value}</p>
+              <button type="button" onClick={() => location.reload()}>Try again</button>
+            </section>
+            <Kept />
+          </>
         ) : about.value ? (
           <Route address={address.value} />
         ) : (

@@ -206,6 +206,26 @@ describe("what a user sees of a job", { timeout: 20 * patience }, () => {
     await context.close();
   });
 
+  test("shows the answers that a browser keeps while its network is away", async () => {
+    const { page, context } = await visitor({ unasked: true });
+    await buy(page, "digits", seven);
+    assert.equal(await answered(page), "7");
+    await page.getByText("Done.").waitFor();
+    await context.route("**/network.toml", async (route) => {
+      const answer = await route.fetch();
+      await route.fulfill({ body: (await answer.text()).replace(/^rpc = .*$/m, 'rpc = "ws://127.0.0.1:9"') });
+    });
+    await page.reload();
+    await page.getByRole("heading", { name: "This page cannot reach its network" }).waitFor();
+    await open(page);
+    await page.getByText(/^digits, job \d+$/).click();
+    assert.equal(await answered(page), "7");
+    await page.getByText("What it does not say.").waitFor();
+    await shoot(page, "away");
+    await accessible(page);
+    await context.close();
+  });
+
   test("tells another browser what it can and cannot do about a job", async () => {
     const { page, complaints, context } = await visitor();
     await page.goto(`${market.url}/#/job/1`);

@@ -12,6 +12,7 @@ mod failure;
 mod home;
 mod input;
 mod market;
+mod offline;
 mod page;
 mod parties;
 mod report;

@@ -12,7 +12,6 @@ use encompute_networks::Network;
 use encompute_protocol::{BlobDigest, BlockNumber, JobId, VersionId, event::Event};
 use encompute_store::GatewayClient;
 use futures::{StreamExt, TryStreamExt, stream};
-use js_sys::Function;
 use serde_json::json;
 use std::{cell::RefCell, collections::BTreeMap, future::Future, path::Path, rc::Rc};
 use wasm_bindgen::prelude::wasm_bindgen;
@@ -88,15 +87,6 @@ impl Page {
             "block": head.number.0,
         })
         .to_string())
-    }
-
-    /// Opens the home whose file has these bytes, or makes one where it has none; `append` adds bytes at its end and
-    /// returns once they are kept. Gives how many of the bytes count: the file is to be cut there first.
-    ///
-    /// # Errors
-    /// For a wrong passphrase, one that is too short for a new home, or a home that was altered.
-    pub fn unlock(&self, file: &[u8], passphrase: &str, append: Function) -> Outcome<usize> {
-        home::unlock(file, passphrase, append)
     }
 
     /// Forgets home, account and input.

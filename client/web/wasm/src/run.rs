@@ -3,6 +3,7 @@
 use crate::{
     failure::{Doing, Outcome, refused},
     home::ROOT,
+    offline,
     page::Page,
     watch::Teller,
 };
@@ -103,13 +104,18 @@ impl Page {
             let listing = self.listing(record.version.0).await?;
             let split = listing.split(record.split);
             let policy = split.and_then(|split| split.policies.iter().find(|policy| policy.id == record.policy));
-            jobs.push(json!({
+            let job = json!({
                 "name": record.input.to_string(), "id": record.job.map(|job| job.0), "model": record.model,
                 "version": record.version.0, "user": record.user.to_string(), "rounds": record.rounds.len(),
                 "split": split.map(|split| split.name.as_str()), "policy": policy.map(|policy| policy.name.as_str()),
                 "sent": record.features.is_some(),
                 "prediction": record.scores.as_ref().map(|scores| listing.prediction(scores)),
-            }));
+            });
+            if record.scores.is_some() {
+                // To be read while the network is away.
+                offline::keep(&record.input.to_string(), &job)?;
+            }
+            jobs.push(job);
         }
         Ok(Value::from(jobs).to_string())
     }

@@ -102,6 +102,8 @@ export const api = {
   audit: (id: number) => json<Report>("audit", [id]),
   evidence: async (id: number) => (await ask("evidence", [id])) as Uint8Array<ArrayBuffer>,
   ciphertext: async (id: number, bytes: number) => (await ask("ciphertext", [id, bytes])) as Uint8Array,
+  /** Answers that this browser keeps: they need no network. */
+  keptAnswers: () => json<Mine[]>("keptAnswers"),
   hasHome: async () => (await ask("hasHome")) as boolean,
   unlock: (passphrase: string) => done("unlock", [passphrase]),
   lock: () => done("lock"),

@@ -62,9 +62,11 @@ export async function start(): Promise<void> {
     about.value = await api.connect();
     [hasHome.value, models.value] = await Promise.all([api.hasHome(), api.models()]);
     prices.value = await api.prices();
-    pace.value = await api.pace();
+    // How long blocks take is nice to know, and a node may have forgotten.
+    api.pace().then((found) => (pace.value = found), () => undefined);
   } catch (fault) {
     broken.value = words(fault);
+    hasHome.value = await api.hasHome().catch(() => false);
   }
 }
 
@@ -105,7 +107,7 @@ export async function unlock(passphrase: string, byPasskey = false): Promise<voi
   await api.unlock(passphrase);
   made?.keep();
   unlocked.value = hasHome.value = true;
-  mine.value = await api.mine();
+  mine.value = await (broken.value === null ? api.mine() : api.keptAnswers());
 }
 
 export async function unlockByPasskey(): Promise<void> {

@@ -1,6 +1,6 @@
 // The thread that does the work: everything secret is in its WebAssembly memory, and nothing here looks into it.
 
-import init, { Page } from "../../.wasm/encompute_web.js";
+import init, { Page, kept_answers, network_name, unlock as unlockHome } from "../../.wasm/encompute_web.js";
 import { Home, exists } from "./home";
 import type { Answered, Ask, Compiled, Signed, Tell } from "./messages";
 
@@ -25,16 +25,17 @@ function market(): Page {
 async function connect(): Promise<string> {
   const [file] = await Promise.all([fetch(networkFile), module.then((module) => init({ module_or_path: module }))]);
   if (!file.ok) throw new Error("this host serves no network file");
-  page = await Page.connect(await file.text());
-  const about = await page.about();
-  network = (JSON.parse(about) as { network: string }).network;
-  return about;
+  const text = await file.text();
+  // Named before it answers: what is kept of it can be read while it does not.
+  network = network_name(text);
+  page = await Page.connect(text);
+  return page.about();
 }
 
 async function unlock(passphrase: string): Promise<void> {
   const opened = home ?? (await Home.open(network));
   try {
-    opened.cut(market().unlock(opened.bytes(), passphrase, (bytes: Uint8Array) => opened.append(bytes)));
+    opened.cut(unlockHome(opened.bytes(), passphrase, (bytes: Uint8Array) => opened.append(bytes)));
     home = opened;
   } catch (fault) {
     opened.close();
@@ -100,6 +101,7 @@ const methods: Record<string, Method> = {
   audit: ([id]) => market().audit(BigInt(id as number)),
   evidence: ([id]) => market().evidence(BigInt(id as number)),
   ciphertext: ([id, bytes]) => market().ciphertext(BigInt(id as number), bytes as number),
+  keptAnswers: () => kept_answers(),
   hasHome: () => exists(network),
   unlock: ([passphrase]) => unlock(passphrase as string),
   lock,

@@ -1,3 +1,4 @@
+import { useId } from "preact/hooks";
 import type { Prediction } from "../core/types";
 import { percent } from "../core/words";
 
@@ -5,10 +6,11 @@ const shown = 5;
 
 /** An answer with how sure it is and what it does not say: never a class alone. */
 export function Answer({ prediction }: { prediction: Prediction }) {
+  const id = useId();
   const scores = [...prediction.scores].sort((a, b) => b.probability - a.probability).slice(0, shown);
   return (
-    <section class="card answer" aria-labelledby="answer">
-      <h2 id="answer">The model's answer</h2>
+    <section class="card answer" aria-labelledby={id}>
+      <h2 id={id}>The model's answer</h2>
       <p class="big">
         <strong>{prediction.label}</strong> <span>{percent(prediction.probability)} by the model's own estimate</span>
       </p>

@@ -123,7 +123,8 @@ function Export() {
   );
 }
 
-function Passphrase() {
+/** Opens, or makes, what this browser keeps. */
+export function Passphrase() {
   const fault = useSignal("");
   const busy = useSignal(false);
   const passphrase = useSignal("");
