@@ -4,11 +4,16 @@
 //! what a movement of a deposit means, and that nothing may go below zero. What the replay arrives at is then compared with what the
 //! contract says and holds.
 
+mod session;
+
+pub use session::SessionAccount;
+
 use crate::deposit::Deposit;
 use alloc::collections::BTreeMap;
 use core::fmt;
 use encompute_protocol::{
-    Address, BlobDigest, BlockNumber, Fees, JobId, ModelId, Plancks, PolicyId, Reason, SplitIndex, Stage, VersionId,
+    Address, BlobDigest, BlockNumber, Fees, JobId, ModelId, Plancks, PolicyId, Reason, SessionId, SplitIndex, Stage,
+    VersionId,
     event::{Cause, Credited, Event, JobRequested, JobStageChanged, Movement},
     market::Totals,
 };
@@ -67,6 +72,8 @@ pub struct Ledger {
     pub credits: BTreeMap<Address, Plancks>,
     /// Jobs.
     pub jobs: BTreeMap<JobId, JobAccount>,
+    /// Sessions.
+    pub sessions: BTreeMap<SessionId, SessionAccount>,
     /// Block of the last event.
     pub last_block: Option<BlockNumber>,
 }
@@ -116,6 +123,9 @@ pub enum LedgerError {
         /// Its credit.
         wanted: Plancks,
     },
+    /// It opens a session that exists, ends one that does not run, or credits one that has not ended, or more than its
+    /// escrow.
+    Session(SessionId),
     /// Sums exceed what can be counted.
     TooLarge,
 }
@@ -138,6 +148,7 @@ impl fmt::Display for LedgerError {
             Self::WrongWithdrawal { account, found, wanted } => {
                 write!(f, "{account} withdraws {found}, its credit is {wanted}")
             }
+            Self::Session(session) => write!(f, "the books of session {session} contradict themselves"),
             Self::TooLarge => f.write_str("sums exceed what can be counted"),
         }
     }
@@ -188,7 +199,26 @@ impl Ledger {
         match event {
             Event::JobRequested(requested) => self.request(requested),
             Event::JobStageChanged(changed) => self.stage(changed),
-            Event::Credited(credited) => self.credit(credited),
+            Event::Credited(credited) => match self.sessions.get_mut(&SessionId(credited.job.0)) {
+                Some(session) => {
+                    session.credit(credited)?;
+                    add(self.credits.entry(credited.account).or_default(), credited.amount)
+                }
+                None => self.credit(credited),
+            },
+            Event::SessionOpened(opened) => {
+                let account = SessionAccount::of(opened)?;
+                add(&mut self.deposited, account.escrow)?;
+                match self.sessions.insert(opened.session, account) {
+                    None if !self.jobs.contains_key(&opened.session.first()) => Ok(()),
+                    _ => Err(LedgerError::Session(opened.session)),
+                }
+            }
+            Event::SessionClosed(closed) => {
+                let session = self.sessions.get_mut(&closed.session).filter(|session| !session.ended);
+                session.ok_or(LedgerError::Session(closed.session))?.ended = true;
+                Ok(())
+            }
             Event::Withdrawn(withdrawn) => {
                 let wanted = self.credits.remove(&withdrawn.account).unwrap_or_default();
                 if withdrawn.amount != wanted {
@@ -245,7 +275,9 @@ impl Ledger {
             | Event::ParamsWithdrawn(_)
             | Event::ParamsChanged(_)
             | Event::PausedChanged(_)
-            | Event::GovernorChanged(_) => Ok(()),
+            | Event::GovernorChanged(_)
+            | Event::SessionClosing(_)
+            | Event::SessionsTaken(_) => Ok(()),
         }
     }
 
@@ -257,6 +289,9 @@ impl Ledger {
         let mut totals = Totals::default();
         for job in self.jobs.values().filter(|job| !job.has_ended()) {
             add(&mut totals.escrow, job.fees.total().ok_or(LedgerError::TooLarge)?)?;
+        }
+        for session in self.sessions.values().filter(|session| !session.ended) {
+            add(&mut totals.escrow, session.escrow)?;
         }
         for job in self.jobs.values() {
             let open = job.staked.checked_sub(job.from_staked).ok_or(LedgerError::TooLarge)?;
@@ -299,6 +334,12 @@ impl Ledger {
             let (found, wanted) = (job.from_slashes, job.slashed);
             (found != wanted).then_some(Imbalance { job: *id, found, wanted })
         })
+    }
+
+    /// Ended sessions whose credits are not their escrow.
+    pub fn session_imbalances(&self) -> impl Iterator<Item = Imbalance> {
+        let open = self.sessions.iter().filter(|(_, session)| session.ended && session.credited != session.escrow);
+        open.map(|(id, session)| Imbalance { job: id.first(), found: session.credited, wanted: session.escrow })
     }
 
     fn request(&mut self, event: &JobRequested) -> Result<(), LedgerError> {

@@ -44,6 +44,7 @@ pub mod price;
 pub mod prune;
 mod rating;
 pub mod refusal;
+pub mod session;
 #[cfg(feature = "recover")]
 pub mod software;
 pub mod state;
@@ -58,6 +59,7 @@ pub use ledger::Ledger;
 pub use memory::Memory;
 pub use outcome::{Outcome, Settlement};
 pub use refusal::Refusal;
+pub use session::SessionSettlement;
 #[cfg(feature = "recover")]
 pub use software::Software;
 pub use state::{Changes, Payout, ReadState, Write};

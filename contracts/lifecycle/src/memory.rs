@@ -10,8 +10,8 @@ use crate::{
 use alloc::{collections::BTreeMap, vec::Vec};
 use encompute_protocol::{
     Address, AnnouncedParams, BlobDigest, BlockNumber, DisputeRecord, JobId, JobProgress, JobTerms, KeyDigest,
-    MeasurementId, ModelId, ModelRecord, Nonce, Params, Plancks, PlatformId, PrunedRecord, Rating, SplitIndex,
-    SplitRecord, Text, VersionId, VersionRecord, WorkerRecord,
+    MeasurementId, ModelId, ModelRecord, Nonce, Params, Plancks, PlatformId, PrunedRecord, Rating, SessionId,
+    SessionRecord, SplitIndex, SplitRecord, Text, VersionId, VersionRecord, WorkerRecord,
     event::Event,
     market::{AttestationKeyRecord, Counts, MeasurementRecord, PlatformRecord, Totals},
 };
@@ -46,6 +46,8 @@ pub struct Memory<H> {
     pruned: BTreeMap<JobId, PrunedRecord>,
     nonces: BTreeMap<Address, Nonce>,
     inputs: BTreeMap<(Address, BlobDigest), JobId>,
+    sessions: BTreeMap<SessionId, SessionRecord>,
+    sessions_taken: BTreeMap<VersionId, u32>,
 }
 
 impl<H: Host> Memory<H> {
@@ -86,6 +88,8 @@ impl<H: Host> Memory<H> {
             pruned: BTreeMap::new(),
             nonces: BTreeMap::new(),
             inputs: BTreeMap::new(),
+            sessions: BTreeMap::new(),
+            sessions_taken: BTreeMap::new(),
         })
     }
 
@@ -151,6 +155,9 @@ impl<H: Host> Memory<H> {
             Write::RegistrationNonce(account, None) => drop(self.nonces.remove(&account)),
             Write::RegistrationNonce(account, Some(value)) => drop(self.nonces.insert(account, value)),
             Write::InputUsed(user, input, job) => drop(self.inputs.insert((user, input), job)),
+            Write::Session(id, value) => drop(self.sessions.insert(id, value)),
+            Write::SessionsTaken(version, 0) => drop(self.sessions_taken.remove(&version)),
+            Write::SessionsTaken(version, jobs) => drop(self.sessions_taken.insert(version, jobs)),
         }
     }
 }
@@ -267,5 +274,13 @@ impl<H> ReadState for Memory<H> {
 
     fn input_used(&self, user: Address, input: BlobDigest) -> Option<JobId> {
         self.inputs.get(&(user, input)).copied()
+    }
+
+    fn session(&self, id: SessionId) -> Option<SessionRecord> {
+        self.sessions.get(&id).copied()
+    }
+
+    fn sessions_taken(&self, version: VersionId) -> u32 {
+        self.sessions_taken.get(&version).copied().unwrap_or_default()
     }
 }

@@ -3,8 +3,9 @@
 use codec::{Decode, Encode};
 use core::fmt;
 use encompute_protocol::{
-    Address, BasisPoints, BlobDigest, BlockNumber, DisputeKind, JobId, KeyDigest, MeasurementId, ModelId, Plancks,
-    PlatformId, PolicyId, SigningAddress, SplitIndex, Stage, VersionId, VersionStatus, quote::QuoteFault,
+    Address, BasisPoints, BlobDigest, BlockNumber, Blocks, DisputeKind, JobId, KeyDigest, MeasurementId, ModelId,
+    Plancks, PlatformId, PolicyId, SessionId, SigningAddress, SplitIndex, Stage, VersionId, VersionStatus,
+    quote::QuoteFault,
 };
 use scale_info::TypeInfo;
 
@@ -346,6 +347,20 @@ refusals! {
     NothingAnnounced => "no parameters are announced";
     117 /// The notice of announced parameters is not over.
     NoticeRuns { valid_from: BlockNumber, block: BlockNumber } => "the announced parameters may be put in force from block {valid_from}, this is {block}";
+    120 /// There is no such session.
+    UnknownSession { session: SessionId } => "there is no session {session}";
+    121 /// The session is over.
+    SessionOver { session: SessionId } => "session {session} is over";
+    122 /// More jobs than a session of the version may have, or none.
+    SessionJobs { found: u32, limit: u32 } => "a session of {found} jobs; at least one, at most {limit} are allowed";
+    123 /// The session would be too short or too long.
+    SessionLength { found: Blocks, lowest: Blocks, highest: Blocks } => "a session of {found} blocks, from {lowest} to {highest} are allowed";
+    124 /// A voucher whose numbers contradict each other, or its session's.
+    VoucherNumbers { done: u32, heads: u32, tails: u32, jobs: u32 } => "a voucher for {tails} tails of {heads} heads of {done} jobs of {jobs}";
+    125 /// Nothing is higher in the voucher than in what was shown.
+    VoucherNotHigher { done: u32, heads: u32, tails: u32 } => "a voucher for {tails} tails of {heads} heads of {done} jobs was shown before";
+    126 /// Nothing follows the head.
+    NoTailNoSession => "the split has no tail: it is sold job by job";
     109 /// Another blob than the one that was committed.
     WrongBlob { found: BlobDigest, wanted: BlobDigest } => "the blob is {found}, {wanted} was committed";
 

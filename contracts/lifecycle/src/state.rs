@@ -3,8 +3,8 @@
 use alloc::vec::Vec;
 use encompute_protocol::{
     Address, AnnouncedParams, BlobDigest, DisputeRecord, JobId, JobProgress, JobTerms, KeyDigest, MeasurementId,
-    ModelId, ModelRecord, Nonce, Params, Plancks, PlatformId, PrunedRecord, Rating, SplitIndex, SplitRecord, Text,
-    VersionId, VersionRecord, WorkerRecord,
+    ModelId, ModelRecord, Nonce, Params, Plancks, PlatformId, PrunedRecord, Rating, SessionId, SessionRecord,
+    SplitIndex, SplitRecord, Text, VersionId, VersionRecord, WorkerRecord,
     event::Event,
     market::{AttestationKeyRecord, Counts, MeasurementRecord, PlatformRecord, Totals},
 };
@@ -60,6 +60,10 @@ pub trait ReadState {
     /// The job for which this user has used this request blob. Per user, so that nobody can spend
     /// somebody else's digest by naming it first.
     fn input_used(&self, user: Address, input: BlobDigest) -> Option<JobId>;
+    /// One session.
+    fn session(&self, id: SessionId) -> Option<SessionRecord>;
+    /// How many jobs a session of a version may have; 0 for one whose creator never said so.
+    fn sessions_taken(&self, version: VersionId) -> u32;
 }
 
 /// One storage item to be written, whole.
@@ -114,6 +118,10 @@ pub enum Write {
     RegistrationNonce(Address, Option<Nonce>),
     /// [`ReadState::input_used`].
     InputUsed(Address, BlobDigest, JobId),
+    /// [`ReadState::session`].
+    Session(SessionId, SessionRecord),
+    /// [`ReadState::sessions_taken`]; zero removes the item.
+    SessionsTaken(VersionId, u32),
 }
 
 /// Money that leaves the contract.

@@ -5,8 +5,8 @@ use encompute_protocol::{
     Plancks, VersionStatus,
     call::{
         Call, QuoteJob, ReadAnnouncedParams, ReadAttestationKey, ReadCounts, ReadCredit, ReadDispute, ReadGovernance,
-        ReadJob, ReadMeasurement, ReadModel, ReadNonce, ReadParams, ReadPlatform, ReadPrunedJob, ReadRating, ReadSplit,
-        ReadTotals, ReadVersion, ReadWorker, ReadWorkerAt,
+        ReadJob, ReadMeasurement, ReadModel, ReadNonce, ReadParams, ReadPlatform, ReadPrunedJob, ReadRating,
+        ReadSession, ReadSessionsTaken, ReadSplit, ReadTotals, ReadVersion, ReadWorker, ReadWorkerAt,
     },
 };
 
@@ -46,6 +46,8 @@ views! {
     ReadCredit: |message, state| state.credit(message.account);
     ReadDispute: |message, state| state.dispute(message.job);
     ReadPrunedJob: |message, state| state.pruned(message.job);
+    ReadSession: |message, state| state.session(message.session);
+    ReadSessionsTaken: |message, state| state.sessions_taken(message.version);
     ReadRating: |message, state| state.rating(message.job);
     ReadNonce: |message, state| state.registration_nonce(message.account);
     // Only what is for sale has a price.

@@ -59,7 +59,8 @@ always! {
     invariant_4_a_job_ends_once,
     invariant_10_what_a_job_was_bought_for_never_changes,
     invariant_11_jobs_hold_no_more_than_there_is_and_only_free_money_leaves,
-    invariant_12_a_workers_places_are_its_claimed_jobs,
+    invariant_12_a_workers_places_are_its_claimed_jobs_and_sessions,
+    sessions_only_move_on_and_nothing_shown_is_taken_back,
     invariant_13_a_commitment_is_written_once,
     invariant_14_a_head_is_committed_only_under_the_registration_and_version_of_the_claim,
     invariant_15_what_a_worker_attested_holds_in_the_block_in_which_it_commits,
@@ -112,7 +113,7 @@ fn invariant_17_a_pause_stops_requests_and_nothing_else() {
             let with = paused.market.execute_command(&at, &command);
             let without = world.market.execute_command(&at, &command);
             match command {
-                encompute_lifecycle::Command::RequestJob(_) => {
+                encompute_lifecycle::Command::RequestJob(_) | encompute_lifecycle::Command::OpenSession(_) => {
                     prop_assert_eq!(with, Err(encompute_lifecycle::Refusal::Paused));
                 }
                 _ => prop_assert_eq!(with, without),
@@ -128,7 +129,9 @@ fn the_random_steps_reach_every_stage_and_every_ending() {
     let mut runner = TestRunner::deterministic();
     let mut reached = BTreeMap::<(Stage, Option<u8>), u32>::new();
     let mut pruned = 0;
-    for _ in 0..600 {
+    // Opened; ends begun; over.
+    let mut sessions = [0; 3];
+    for _ in 0..900 {
         let steps = prop::collection::vec(step(), 90).new_tree(&mut runner).unwrap().current();
         let mut world = World::new();
         for step in &steps {
@@ -136,6 +139,9 @@ fn the_random_steps_reach_every_stage_and_every_ending() {
         }
         for (_, event) in world.market.events() {
             pruned += u32::from(matches!(event, Event::JobPruned(_)));
+            sessions[0] += u32::from(matches!(event, Event::SessionOpened(_)));
+            sessions[1] += u32::from(matches!(event, Event::SessionClosing(_)));
+            sessions[2] += u32::from(matches!(event, Event::SessionClosed(_)));
             if let Event::JobStageChanged(moved) = event {
                 *reached.entry((moved.to, moved.reason.map(|reason| reason.number()))).or_default() += 1;
             }
@@ -170,4 +176,5 @@ fn the_random_steps_reach_every_stage_and_every_ending() {
         assert!(reached.contains_key(&state), "{state:?} is never reached; reached: {reached:?}");
     }
     assert!(pruned > 50, "{pruned} jobs pruned");
+    assert!(sessions.iter().all(|seen| *seen > 10), "sessions opened, ending, over: {sessions:?}");
 }

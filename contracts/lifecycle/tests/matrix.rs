@@ -110,6 +110,10 @@ fn invariant_16_long_after_its_end_anybody_prunes_a_job_and_only_its_user_rates_
 fn ready() -> (World, Vec<(Plancks, Command)>) {
     let mut world = World::new();
     world.settled();
+    // A session whose deadline is over, and one that runs.
+    world.call(CREATORS[0], TakeSessions { version: VersionId(1), jobs: 9 }).unwrap();
+    let message = world.session_message(2, USERS[0], 2);
+    let late = world.pay(USERS[0], world.session_escrow(2), message).unwrap();
     let (model, amount) = (ModelId(1), Plancks(10));
     let draft = world.publish(CREATORS[0], model).unwrap();
     world.call(CREATORS[0], AskBond { model, amount }).unwrap();
@@ -118,6 +122,9 @@ fn ready() -> (World, Vec<(Plancks, Command)>) {
     world.call(GOVERNOR, AnnounceParams { params: params() }).unwrap();
     world.block += params().notice.0;
     world.call(WORKERS[0], BeginRegistration {}).unwrap();
+    world.register(1, Plancks::ZERO).unwrap();
+    let message = world.session_message(1, USERS[1], 3);
+    let session = world.pay(USERS[1], world.session_escrow(3), message).unwrap();
     let registration = world.registration(0, world.block + 1_000);
     let request = world.request_message(VersionId(1), SplitIndex(0));
     let escrow = world.escrow(request.version, request.split, request.tip).unwrap();
@@ -159,6 +166,13 @@ fn ready() -> (World, Vec<(Plancks, Command)>) {
         (none, AnnounceParams { params: params() }.into()),
         (none, WithdrawParams {}.into()),
         (none, EnactParams {}.into()),
+        (none, TakeSessions { version, jobs: 9 }.into()),
+        (world.session_escrow(2), world.session_message(1, USERS[0], 2).into()),
+        (
+            none,
+            CloseSession { signed: world.voucher(session, &sessions::leaves(session, 1, 0, 0)), agreed: None }.into(),
+        ),
+        (none, PokeSession { session: late }.into()),
         (none, SetPaused { paused: true }.into()),
         (none, SetGovernor { governor: STRANGER }.into()),
     ];
@@ -195,6 +209,11 @@ fn invariant_16_outside_of_jobs_everybody_does_what_is_theirs() {
         ("announce_params", governor.clone()),
         ("withdraw_params", governor.clone()),
         ("enact_params", EVERYBODY.to_vec()),
+        ("take_sessions", vec![CREATORS[0]]),
+        // A worker's promise is to one user; a voucher is its bearer's.
+        ("open_session", vec![USERS[0]]),
+        ("close_session", EVERYBODY.to_vec()),
+        ("poke_session", EVERYBODY.to_vec()),
         ("set_paused", governor.clone()),
         ("set_governor", governor),
     ];

@@ -3,6 +3,10 @@
 //! ink! hashes the text of the field types into an event's first topic, so they are written exactly
 //! as the protocol writes them.
 
+mod sessions;
+
+pub use sessions::{SessionClosed, SessionClosing, SessionOpened, SessionsTaken};
+
 use encompute_protocol::{
     Address, BlobDigest, BlockNumber, DisputeKind, Fees, JobId, KeyDigest, MeasurementId, ModelId, Nonce, Params,
     Plancks, PlatformId, PolicyId, QuoteIdentity, Rating, Reason, ReceiptDigest, RecordsDigest, Signature, SplitIndex, Stage, Verdict,
@@ -195,7 +199,7 @@ pub struct Credited {
     /// Who is owed.
     #[ink(topic)]
     pub account: Address,
-    /// By which job.
+    /// By which job; a session is named by its first.
     #[ink(topic)]
     pub job: JobId,
     /// How much.
@@ -451,5 +455,9 @@ pub fn emit(event: Event) {
         ParamsChanged { params }
         PausedChanged { paused }
         GovernorChanged { governor }
+        SessionOpened { session, user, version, split, policy, worker, key, jobs, fees, deadline }
+        SessionClosing { session, by, done, heads, tails, root, deadline }
+        SessionClosed { session, by, done, heads, tails, root }
+        SessionsTaken { version, jobs }
     }
 }

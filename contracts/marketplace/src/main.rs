@@ -21,7 +21,7 @@ mod marketplace {
     // Not `Address`: ink! gives this module one of its own.
     use encompute_protocol::{
         AnnouncedParams, DisputeRecord, Fees, GenesisHash, JobId, JobProgress, JobTerms, ModelId, ModelRecord, Nonce, Params, Plancks,
-        PlatformId, PrunedRecord, Rating, SplitRecord, Text, VersionId, VersionRecord, Windows, WorkerRecord,
+        PlatformId, PrunedRecord, Rating, SessionId, SessionRecord, SplitRecord, Text, VersionId, VersionRecord, Windows, WorkerRecord,
         call::*,
         ids,
         market::{AttestationKeyRecord, Counts, MeasurementRecord, PlatformRecord, Totals},
@@ -187,6 +187,30 @@ mod marketplace {
         /// Takes the bond that was asked back.
         #[ink(message, selector = 0x00000027)]
         pub fn take_bond(&mut self, call: TakeBond) -> Result<Plancks, Refusal> {
+            self.execute(&call)
+        }
+
+        /// The creator says how many jobs a session of a version may have.
+        #[ink(message, selector = 0x00000028)]
+        pub fn take_sessions(&mut self, call: TakeSessions) -> Result<(), Refusal> {
+            self.execute(&call)
+        }
+
+        /// Opens a session. The value sent must be exactly the escrow of all its jobs.
+        #[ink(message, payable, selector = 0x00000050)]
+        pub fn open_session(&mut self, call: OpenSession) -> Result<SessionId, Refusal> {
+            self.execute(&call)
+        }
+
+        /// Shows a voucher.
+        #[ink(message, selector = 0x00000051)]
+        pub fn close_session(&mut self, call: CloseSession) -> Result<(), Refusal> {
+            self.execute(&call)
+        }
+
+        /// Anybody ends a session whose deadline is over.
+        #[ink(message, selector = 0x00000052)]
+        pub fn poke_session(&mut self, call: PokeSession) -> Result<(), Refusal> {
             self.execute(&call)
         }
 
@@ -397,6 +421,18 @@ mod marketplace {
         /// Parameters that are announced.
         #[ink(message, selector = 0x00000093)]
         pub fn announced_params(&self, call: ReadAnnouncedParams) -> Result<Option<AnnouncedParams>, Refusal> {
+            self.answer(&call)
+        }
+
+        /// One session.
+        #[ink(message, selector = 0x00000094)]
+        pub fn session(&self, call: ReadSession) -> Result<Option<SessionRecord>, Refusal> {
+            self.answer(&call)
+        }
+
+        /// How many jobs a session of a version may have.
+        #[ink(message, selector = 0x00000095)]
+        pub fn sessions_taken(&self, call: ReadSessionsTaken) -> Result<u32, Refusal> {
             self.answer(&call)
         }
 

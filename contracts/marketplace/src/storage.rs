@@ -3,7 +3,7 @@
 use encompute_lifecycle::{ReadState, Refusal, Write, price, refusal::Field};
 use encompute_protocol::{
     Address, AnnouncedParams, BlobDigest, DisputeRecord, GenesisHash, JobId, JobProgress, JobTerms, KeyDigest, MeasurementId, ModelId,
-    ModelRecord, Nonce, Params, Plancks, PlatformId, PrunedRecord, Rating, SplitIndex, SplitRecord, Text, VersionId, VersionRecord,
+    ModelRecord, Nonce, Params, Plancks, PlatformId, PrunedRecord, Rating, SessionId, SessionRecord, SplitIndex, SplitRecord, Text, VersionId, VersionRecord,
     WorkerRecord,
     market::{AttestationKeyRecord, Counts, MeasurementRecord, PlatformRecord, Totals},
 };
@@ -62,6 +62,8 @@ pub struct Market {
     ratings: Mapping<JobId, Stored<Rating>>,
     pruned: Mapping<JobId, Stored<PrunedRecord>>,
     inputs_used: Mapping<(Address, BlobDigest), Stored<JobId>>,
+    sessions: Mapping<SessionId, Stored<SessionRecord>>,
+    sessions_taken: Mapping<VersionId, Stored<u32>>,
 }
 
 impl Market {
@@ -101,6 +103,8 @@ impl Market {
             ratings: Mapping::new(),
             pruned: Mapping::new(),
             inputs_used: Mapping::new(),
+            sessions: Mapping::new(),
+            sessions_taken: Mapping::new(),
         };
         market.params.set(&Stored(params));
         market.announced.set(&Stored(None));
@@ -147,6 +151,9 @@ impl Market {
             Write::RegistrationNonce(account, None) => self.registration_nonces.remove(account),
             Write::RegistrationNonce(account, Some(nonce)) => insert(&mut self.registration_nonces, account, nonce),
             Write::InputUsed(user, input, job) => insert(&mut self.inputs_used, (user, input), job),
+            Write::Session(id, session) => insert(&mut self.sessions, id, session),
+            Write::SessionsTaken(version, 0) => self.sessions_taken.remove(version),
+            Write::SessionsTaken(version, jobs) => insert(&mut self.sessions_taken, version, jobs),
         }
     }
 }
@@ -258,6 +265,14 @@ impl ReadState for Market {
 
     fn input_used(&self, user: Address, input: BlobDigest) -> Option<JobId> {
         self.inputs_used.get((user, input)).map(record)
+    }
+
+    fn session(&self, id: SessionId) -> Option<SessionRecord> {
+        self.sessions.get(id).map(record)
+    }
+
+    fn sessions_taken(&self, version: VersionId) -> u32 {
+        self.sessions_taken.get(version).map_or(0, record)
     }
 }
 

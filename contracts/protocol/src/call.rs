@@ -5,8 +5,11 @@
 
 use crate::{
     Address, BlobDigest, BlockNumber, CostUnits, DisputeKind, HeadDigest, JobId, KeyDigest, KeyParts, MeasurementId,
-    Mode, ModelId, Params, Plancks, PlatformId, PolicyId, QuoteParts, Signature, SigningAddress, SplitIndex,
-    TailDigest, Text, Verdict, VersionHash, VersionId, receipt::SignedOffer, statement::TeeKind,
+    Mode, ModelId, Params, Plancks, PlatformId, PolicyId, QuoteParts, SessionId, Signature, SigningAddress, SplitIndex,
+    TailDigest, Text, Verdict, VersionHash, VersionId,
+    receipt::SignedOffer,
+    session::{SignedSessionOffer, SignedVoucher},
+    statement::TeeKind,
 };
 use alloc::vec::Vec;
 use codec::{Decode, Encode};
@@ -190,6 +193,31 @@ calls! {
         job: JobId,
     } -> ();
 
+    /// Opens a session. The value sent must be exactly the escrow that [`QuoteJob`] answers, for each of its jobs.
+    0x50 open_session (payable) => OpenSession {
+        /// The version to run; it must be active, and its creator take sessions of so many jobs.
+        version: VersionId,
+        /// Which split of it.
+        split: SplitIndex,
+        /// Which release policy the user commits to.
+        policy: PolicyId,
+        /// The worker's promise: it names jobs, length and the key that signs vouchers.
+        offer: SignedSessionOffer,
+    } -> SessionId;
+    /// Shows a voucher. The first begins the end, in which a higher one wins; one that nothing can be higher than, or
+    /// that worker and creator agree on, ends the session at once.
+    0x51 close_session => CloseSession {
+        /// The user's word.
+        signed: SignedVoucher,
+        /// The worker's agreement, if the creator calls with it.
+        agreed: Option<Signature>,
+    } -> ();
+    /// Anybody ends a session whose deadline is over.
+    0x52 poke_session => PokeSession {
+        /// The session.
+        session: SessionId,
+    } -> ();
+
     /// Lists a model; the value sent is its bond.
     0x20 list_model (payable) => ListModel {
         /// Its name: 1 ..= 64 bytes; not unique, ids are.
@@ -236,6 +264,14 @@ calls! {
         /// The caller's model.
         model: ModelId,
     } -> Plancks;
+
+    /// The creator says how many jobs a session of a version may have; 0 takes no new ones.
+    0x28 take_sessions => TakeSessions {
+        /// The caller's version.
+        version: VersionId,
+        /// Most jobs of one session.
+        jobs: u32,
+    } -> ();
 
     /// Issues the nonce that the caller's next registration must answer.
     0x30 begin_registration => BeginRegistration {} -> crate::Nonce;
@@ -415,6 +451,16 @@ calls! {
         /// Which job.
         job: JobId,
     } -> Option<crate::PrunedRecord>;
+    /// One session.
+    0x94 session => ReadSession {
+        /// Which.
+        session: SessionId,
+    } -> Option<crate::SessionRecord>;
+    /// How many jobs a session of a version may have; 0 where its creator takes none.
+    0x95 sessions_taken => ReadSessionsTaken {
+        /// The version.
+        version: VersionId,
+    } -> u32;
 }
 
 /// One split as its creator publishes it.

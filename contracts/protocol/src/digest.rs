@@ -87,6 +87,10 @@ digest!(
     RoundReceiptDigest[32]
 );
 digest!(
+    /// Root of the tree over a session's jobs.
+    SessionRoot[32]
+);
+digest!(
     /// Keccak-256 of tagged [`crate::JobRecords`]: what stays on chain of a job that was pruned.
     RecordsDigest[32]
 );

@@ -3,10 +3,12 @@
 //! On chain each is an ink! event of the same name and fields; its topics are the fields named in
 //! [`EVENTS`]. The data of an event is the SCALE of all its fields in order.
 
+mod about;
+
 use crate::{
     Address, BlobDigest, BlockNumber, DisputeKind, Fees, JobId, KeyDigest, MeasurementId, ModelId, Nonce, Params,
-    Plancks, PlatformId, PolicyId, QuoteIdentity, Rating, Reason, ReceiptDigest, RecordsDigest, Signature, SplitIndex,
-    Stage, Verdict, VersionHash, VersionId, VersionStatus,
+    Plancks, PlatformId, PolicyId, QuoteIdentity, Rating, Reason, ReceiptDigest, RecordsDigest, SessionId, SessionRoot,
+    Signature, SigningAddress, SplitIndex, Stage, Verdict, VersionHash, VersionId, VersionStatus,
 };
 use codec::{Decode, Encode};
 use scale_info::TypeInfo;
@@ -190,7 +192,7 @@ events! {
     Credited [account, job] {
         /// Who is owed.
         account: Address,
-        /// By which job.
+        /// By which job; a session is named by its first.
         job: JobId,
         /// How much.
         amount: Plancks,
@@ -407,46 +409,67 @@ events! {
         /// What was sent along for those who paid for them.
         returned: Plancks,
     }
-}
-
-impl Event {
-    /// The job that the event is about; none for what happens outside of any.
-    pub fn job(&self) -> Option<JobId> {
-        match self {
-            Self::JobRequested(event) => Some(event.job),
-            Self::JobStageChanged(event) => Some(event.job),
-            Self::HeadCommitted(event) => Some(event.job),
-            Self::FeaturesSent(event) => Some(event.job),
-            Self::ResultCommitted(event) => Some(event.job),
-            Self::Credited(event) => Some(event.job),
-            Self::DisputeOpened(event) => Some(event.job),
-            Self::JurorDrawn(event) => Some(event.job),
-            Self::VerdictSealed(event) => Some(event.job),
-            Self::VerdictRevealed(event) => Some(event.job),
-            Self::BlobPosted(event) => Some(event.job),
-            Self::Rated(event) => Some(event.job),
-            Self::JobPruned(event) => Some(event.job),
-            Self::StakeMoved(event) => event.job,
-            Self::BondMoved(event) => event.job,
-            // All of them by name: a new event must say whether a job is its subject.
-            Self::Withdrawn(_)
-            | Self::ModelListed(_)
-            | Self::VersionPublished(_)
-            | Self::VersionStatusChanged(_)
-            | Self::NonceIssued(_)
-            | Self::WorkerRegistered(_)
-            | Self::CapacityChanged(_)
-            | Self::MeasurementAllowed(_)
-            | Self::MeasurementRevoked(_)
-            | Self::PlatformAllowed(_)
-            | Self::PlatformRevoked(_)
-            | Self::KeyCertified(_)
-            | Self::ParamsAnnounced(_)
-            | Self::ParamsWithdrawn(_)
-            | Self::ParamsChanged(_)
-            | Self::PausedChanged(_)
-            | Self::GovernorChanged(_) => None,
-        }
+    /// A session is open and its escrow is locked.
+    SessionOpened [session, user, worker] {
+        /// The session.
+        session: SessionId,
+        /// Who paid.
+        user: Address,
+        /// What was bought.
+        version: VersionId,
+        /// Which split.
+        split: SplitIndex,
+        /// Which release policy.
+        policy: PolicyId,
+        /// Who runs the heads.
+        worker: Address,
+        /// Signs vouchers.
+        key: SigningAddress,
+        /// Jobs at most, numbered from the session's number on.
+        jobs: u32,
+        /// The escrow of each by part.
+        fees: Fees,
+        /// Last block in which a voucher may be shown.
+        deadline: BlockNumber,
+    }
+    /// A voucher was shown: a higher one wins until the deadline.
+    SessionClosing [session, by] {
+        /// The session.
+        session: SessionId,
+        /// Who showed it.
+        by: Address,
+        /// Jobs that are over.
+        done: u32,
+        /// Heads that would be paid.
+        heads: u32,
+        /// Tails that would be paid.
+        tails: u32,
+        /// Root over the jobs.
+        root: SessionRoot,
+        /// Last block in which a higher one may be shown.
+        deadline: BlockNumber,
+    }
+    /// A session is over. Always followed by what it credits.
+    SessionClosed [session, by] {
+        /// The session.
+        session: SessionId,
+        /// Who ended it.
+        by: Address,
+        /// Jobs that are over.
+        done: u32,
+        /// Heads that are paid.
+        heads: u32,
+        /// Tails that are paid.
+        tails: u32,
+        /// Root over the jobs.
+        root: SessionRoot,
+    }
+    /// A creator said how many jobs a session may have.
+    SessionsTaken [version] {
+        /// Of which version.
+        version: VersionId,
+        /// Most jobs of one; 0 for none.
+        jobs: u32,
     }
 }
 

@@ -24,6 +24,10 @@ number!(
     JobId(u64)
 );
 number!(
+    /// Many runs under one escrow, named by the number of its first job.
+    SessionId(u64)
+);
+number!(
     /// What a creator lists. Numbered from 1.
     ModelId(u32)
 );

@@ -36,6 +36,7 @@ pub mod pruned;
 pub mod quote;
 pub mod rating;
 pub mod receipt;
+pub mod session;
 #[cfg(feature = "signing")]
 pub mod signing;
 pub mod statement;
@@ -45,12 +46,12 @@ pub mod wire;
 pub use amount::{BasisPoints, CostUnits, Plancks};
 pub use digest::{
     BlobDigest, ContractAddress, GenesisHash, HeadDigest, KeyDigest, MeasurementId, Nonce, PlatformId, QuoteIdentity,
-    ReceiptDigest, RecordsDigest, RoundReceiptDigest, SigningAddress, TailDigest, VersionHash,
+    ReceiptDigest, RecordsDigest, RoundReceiptDigest, SessionRoot, SigningAddress, TailDigest, VersionHash,
 };
 pub use disclosure::{Disclosure, Grade, Graded, NamedBlob};
 pub use dispute::{DisputeKind, DisputeRecord, Verdict};
 pub use headkey::{HeadKeyAnswer, HeadKeyCall};
-pub use ids::{Address, BlockNumber, Blocks, JobId, ModelId, PolicyId, RoundIndex, SplitIndex, VersionId};
+pub use ids::{Address, BlockNumber, Blocks, JobId, ModelId, PolicyId, RoundIndex, SessionId, SplitIndex, VersionId};
 pub use manifest::{JobRequest, ReleasePolicy, SplitManifest, VersionManifest};
 pub use market::{
     AnnouncedParams, Fees, JobProgress, JobTerms, Mode, ModelRecord, Params, Reason, SplitRecord, Stage, StoragePrice,
@@ -60,5 +61,6 @@ pub use pruned::{JobRecords, PrunedRecord};
 pub use quote::{KeyParts, QuoteParts};
 pub use rating::{Rating, RatingReason, Ratings};
 pub use receipt::{Offer, Receipt, RoundReceipt, Signature, Signed, Transcript};
+pub use session::{SessionRecord, SessionStage, Voucher};
 pub use statement::{HeadKeyStatement, RegistrationStatement};
 pub use text::{Bytes, Text};

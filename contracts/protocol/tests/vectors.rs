@@ -10,50 +10,12 @@ use codec::{Compact, Decode, Encode};
 use encompute_protocol::{
     Signed,
     event::{EVENTS, Event, signature_topic},
-    market::STORAGE_ITEM_LIMIT_BYTES,
-    signing::SigningKey,
     statement::report_data,
     wire::{DecodeError, Message, decode_exact},
     *,
 };
 use sample::*;
-use serde_json::{Value, json};
-use std::path::PathBuf;
-
-fn folder() -> PathBuf {
-    std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/vectors/protocol")
-}
-
-/// Compares `found` with the file, or writes the file when told to.
-fn hold(file: &str, found: &Value) {
-    let path = folder().join(file);
-    let text = format!("{}\n", serde_json::to_string_pretty(found).unwrap());
-    if std::env::var_os("ENCOMPUTE_WRITE_VECTORS").is_some() {
-        std::fs::create_dir_all(folder()).unwrap();
-        std::fs::write(&path, text).unwrap();
-        return;
-    }
-    let wanted = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-    // As values: whether an object's members are sorted depends on features that other crates ask for.
-    let wanted: Value = serde_json::from_str(&wanted).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-    assert!(
-        wanted == *found,
-        "{file} differs; if that is meant, run `cargo xtask vectors --write` and read the change"
-    );
-}
-
-fn message<M: Message + PartialEq + std::fmt::Debug>(name: &str, value: &M) -> Value {
-    let bytes = value.to_wire();
-    assert_eq!(M::from_wire(&bytes).as_ref(), Ok(value), "{name}");
-    json!({ "name": name, "version": bytes[0], "limit_bytes": M::LIMIT_BYTES, "bytes": hex::encode(bytes) })
-}
-
-/// For messages without `Debug`, which may hold what a person must not read in a log.
-fn sealed<M: Message + PartialEq>(name: &str, value: &M) -> Value {
-    let bytes = value.to_wire();
-    assert!(M::from_wire(&bytes).is_ok_and(|read| read == *value), "{name}");
-    json!({ "name": name, "version": M::VERSION, "limit_bytes": M::LIMIT_BYTES, "bytes": hex::encode(bytes) })
-}
+use serde_json::json;
 
 #[test]
 fn messages_have_the_bytes_of_their_vectors() {
@@ -74,21 +36,6 @@ fn messages_have_the_bytes_of_their_vectors() {
             sealed("JobResult", &result()),
         ]),
     );
-}
-
-fn statement<S: Signed + Decode + PartialEq + std::fmt::Debug>(name: &str, value: &S) -> Value {
-    let key = SigningKey::from_secret(&[7; 32]).unwrap();
-    let signature = key.sign(value);
-    assert!(signature.is_by(&key.address(), value));
-    assert_eq!(decode_exact::<S>(&value.encode(), 4_096).as_ref(), Ok(value));
-    json!({
-        "name": name,
-        "tag": std::str::from_utf8(S::TAG).unwrap(),
-        "bytes": hex::encode(value.encode()),
-        "keccak": hex::encode(value.digest()),
-        "signer": key.address().to_string(),
-        "signature": hex::encode(signature.0),
-    })
 }
 
 #[test]
@@ -170,12 +117,6 @@ fn an_event_is_about_the_job_that_it_names_and_about_none_otherwise() {
     assert_eq!(Event::from(held).job(), Some(job));
 }
 
-fn record<R: Encode + Decode + PartialEq + std::fmt::Debug>(name: &str, value: &R) -> Value {
-    let bytes = value.encode();
-    assert_eq!(decode_exact::<R>(&bytes, STORAGE_ITEM_LIMIT_BYTES).as_ref(), Ok(value), "{name}");
-    json!({ "record": name, "bytes": hex::encode(bytes) })
-}
-
 #[test]
 fn records_have_the_bytes_of_their_vectors() {
     hold(
@@ -215,43 +156,6 @@ fn hashes_are_the_ones_that_other_tools_give() {
             "Address of account 01..20": Address::of_account(&b32(1)).to_string(),
         }),
     );
-}
-
-/// One defect: what it is, the bytes, how they are refused.
-struct Defect {
-    of: &'static str,
-    name: &'static str,
-    bytes: Vec<u8>,
-    error: DecodeError,
-}
-
-fn words(error: &DecodeError) -> &'static str {
-    match error {
-        DecodeError::TooLong { .. } => "too long",
-        DecodeError::Version { .. } => "version",
-        DecodeError::Malformed => "malformed",
-        DecodeError::TooMany { .. } => "too many",
-        DecodeError::Trailing { .. } => "trailing",
-    }
-}
-
-/// What every kind of message refuses, whatever its fields.
-fn common<M: Message>(of: &'static str, value: &M, defects: &mut Vec<Defect>) {
-    let good = value.to_wire();
-    let mut defect = |name, bytes: Vec<u8>| {
-        let error = M::from_wire(&bytes).err().unwrap_or_else(|| panic!("{of} with {name} is accepted"));
-        defects.push(Defect { of, name, bytes, error });
-    };
-    defect("no bytes at all", Vec::new());
-    defect("version 0", [&[0][..], &good[1..]].concat());
-    defect("the next version", [&[M::VERSION + 1][..], &good[1..]].concat());
-    defect("the version alone", vec![M::VERSION]);
-    defect("the last byte missing", good[..good.len() - 1].to_vec());
-    defect("a byte after the value", [&good[..], &[0]].concat());
-    // Longer than the limit: refused for its length, before anything is read. Not written to the file.
-    let over = vec![M::VERSION; M::LIMIT_BYTES + 1];
-    let found = over.len();
-    assert_eq!(M::from_wire(&over).err(), Some(DecodeError::TooLong { found, limit: M::LIMIT_BYTES }), "{of}");
 }
 
 /// Defects of single values inside messages.

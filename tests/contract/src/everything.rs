@@ -4,9 +4,9 @@ use crate::world::*;
 use encompute_protocol::{
     ContractAddress, DisputeKind, ModelId, Plancks, Rating, RatingReason, SplitIndex, VersionId,
     call::{
-        AddBond, AddStake, AnnounceParams, AskBond, AskStake, CancelJob, DeprecateVersion, PokeJob, PostBlob, RateJob,
-        RefuseFeatures, RevokeMeasurement, RevokePlatform, RevokeVersion, SetCapacity, SetGovernor, SetPaused,
-        TakeBond, TakeStake, WithdrawCredit, WithdrawParams,
+        AddBond, AddStake, AnnounceParams, AskBond, AskStake, CancelJob, DeprecateVersion, PokeJob, PokeSession,
+        PostBlob, RateJob, RefuseFeatures, RevokeMeasurement, RevokePlatform, RevokeVersion, SetCapacity, SetGovernor,
+        SetPaused, TakeBond, TakeStake, WithdrawCredit, WithdrawParams,
     },
     dispute::PART_LIMIT_BYTES,
 };
@@ -53,6 +53,15 @@ pub fn everything(contract: ContractAddress) -> World {
     world.pay(WORKERS[2], Plancks(99), AddStake {}).unwrap();
     world.call(WORKERS[2], AskStake { amount: Plancks(60) }).unwrap();
     world.call(WORKERS[2], SetCapacity { capacity: 1 }).unwrap();
+    let session = world.opened(5);
+    world.show(USERS[0], session, (1, 0, 1)).unwrap();
+    world.show(WORKERS[0], session, (2, 1, 1)).unwrap();
+    world.past_session(session);
+    world.call(STRANGER, PokeSession { session }).unwrap();
+    let full = world.opened(1_000);
+    world.show(STRANGER, full, (1_000, 0, 0)).unwrap();
+    let agreed = world.opened(5);
+    world.agree(agreed, (2, 1, 0)).unwrap();
     world.block += params().unbonding.0;
     world.call(CREATORS[1], TakeBond { model }).unwrap();
     world.call(WORKERS[2], TakeStake {}).unwrap();

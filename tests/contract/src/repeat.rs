@@ -6,11 +6,11 @@ use crate::{
 };
 use encompute_lifecycle::{Command, Context, Memory, ReadState, Refusal, Software, View};
 use encompute_protocol::{
-    Address, JobId, KeyDigest, ModelId, SplitIndex, VersionId,
+    Address, JobId, KeyDigest, ModelId, SessionId, SplitIndex, VersionId,
     call::{
         ReadAnnouncedParams, ReadAttestationKey, ReadCounts, ReadCredit, ReadDispute, ReadGovernance, ReadJob,
-        ReadMeasurement, ReadModel, ReadNonce, ReadParams, ReadPlatform, ReadPrunedJob, ReadRating, ReadSplit,
-        ReadTotals, ReadVersion, ReadWorker, ReadWorkerAt,
+        ReadMeasurement, ReadModel, ReadNonce, ReadParams, ReadPlatform, ReadPrunedJob, ReadRating, ReadSession,
+        ReadSessionsTaken, ReadSplit, ReadTotals, ReadVersion, ReadWorker, ReadWorkerAt,
     },
     event::Event,
 };
@@ -95,12 +95,14 @@ impl Chain {
             self.ask(rules, &ReadDispute { job: JobId(job) })?;
             self.ask(rules, &ReadRating { job: JobId(job) })?;
             self.ask(rules, &ReadPrunedJob { job: JobId(job) })?;
+            self.ask(rules, &ReadSession { session: SessionId(job) })?;
         }
         for model in 1..=counts.models + 1 {
             self.ask(rules, &ReadModel { model: ModelId(model) })?;
         }
         for version in (1..=counts.versions + 1).map(VersionId) {
             self.ask(rules, &ReadVersion { version })?;
+            self.ask(rules, &ReadSessionsTaken { version })?;
             for split in (0..3).map(SplitIndex) {
                 self.ask(rules, &ReadSplit { version, split })?;
             }

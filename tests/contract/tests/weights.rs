@@ -9,11 +9,12 @@ use encompute_contract_tests::{
     world::{MACHINES, MEASUREMENTS, PLATFORMS, STRANGER, TREASURY, WORKERS},
 };
 use encompute_protocol::{
-    JobId, KeyDigest, ModelId, SplitIndex, VersionId,
+    JobId, KeyDigest, ModelId, SessionId, SplitIndex, VersionId,
     call::{
         Call, CertifyKey, MESSAGES, QuoteJob, ReadAnnouncedParams, ReadAttestationKey, ReadCounts, ReadCredit,
         ReadDispute, ReadGovernance, ReadJob, ReadMeasurement, ReadModel, ReadNonce, ReadParams, ReadPlatform,
-        ReadPrunedJob, ReadRating, ReadSplit, ReadTotals, ReadVersion, ReadWorker, ReadWorkerAt, RegisterWorker,
+        ReadPrunedJob, ReadRating, ReadSession, ReadSessionsTaken, ReadSplit, ReadTotals, ReadVersion, ReadWorker,
+        ReadWorkerAt, RegisterWorker,
     },
 };
 use serde_json::{Map, Value, json};
@@ -78,6 +79,9 @@ fn measure() -> Weights {
     read(&mut chain, &mut weights, &ReadDispute { job: JobId(1) });
     read(&mut chain, &mut weights, &ReadRating { job: JobId(1) });
     read(&mut chain, &mut weights, &ReadPrunedJob { job: JobId(1) });
+    let session = world.sessions().last().unwrap_or(SessionId(1));
+    read(&mut chain, &mut weights, &ReadSession { session });
+    read(&mut chain, &mut weights, &ReadSessionsTaken { version });
     read(&mut chain, &mut weights, &QuoteJob { version, split });
     read(&mut chain, &mut weights, &ReadPlatform { platform: PLATFORMS[0] });
     let key = KeyDigest::of(&MACHINES[0].parts.attestation_key.0);

@@ -8,6 +8,11 @@ use encompute_protocol::call::{
 use encompute_protocol::event::{Event, SIGNATURES, decode_emitted, signature_topic};
 use encompute_protocol::manifest::{JobRequest, JobResult, ReleasedFeatures};
 use encompute_protocol::receipt::{OfferCall, RoundAnswer, RoundCall, SignedOffer, Transcript};
+use encompute_protocol::session::calls::{
+    AgreedEnd, EndCall, SessionCall, SessionFeaturesCall, SessionOrderCall, SessionResult, SignedReceipt, VoucherCall,
+};
+use encompute_protocol::session::count::{SessionCount, SessionName};
+use encompute_protocol::session::{SignedSessionOffer, Voucher};
 use encompute_protocol::wire::{Message, decode_exact, encode};
 use encompute_protocol::{HeadKeyAnswer, HeadKeyCall, Receipt, SigningAddress};
 use encompute_rollup::{Action, RelayAnswer, RelayCall, RollupTx, queue};
@@ -55,6 +60,31 @@ pub(crate) fn receipts(bytes: &[u8]) -> bool {
             receipt.is_ok()
         }
     }
+}
+
+/// What user, worker and creator say about sessions.
+pub(crate) fn sessions(bytes: &[u8]) -> bool {
+    let Some((kind, bytes)) = bytes.split_first() else { return false };
+    match kind % 9 {
+        0 => canonical::<SessionCall>(bytes),
+        1 => canonical::<SignedSessionOffer>(bytes),
+        2 => canonical::<SessionOrderCall>(bytes),
+        3 => canonical::<SignedReceipt>(bytes),
+        4 => canonical::<SessionFeaturesCall>(bytes),
+        5 => canonical::<SessionResult>(bytes),
+        6 => canonical::<VoucherCall>(bytes),
+        7 => canonical::<EndCall>(bytes),
+        _ => canonical::<AgreedEnd>(bytes),
+    }
+}
+
+/// A voucher is taken by nobody whose session it is not: refused, never a panic.
+pub(crate) fn vouched(bytes: &[u8]) {
+    let Some((6, bytes)) = bytes.split_first().map(|(kind, bytes)| (kind % 9, bytes)) else { return };
+    let Ok(call) = VoucherCall::from_wire(bytes) else { return };
+    let Voucher { genesis, contract, session, .. } = call.signed.voucher;
+    let name = SessionName { genesis, contract, session, key: SigningAddress([0; 20]), jobs: u32::MAX };
+    assert!(SessionCount::new(name).take(&call).is_err());
 }
 
 /// What workers behind anchors post, and what relayers say of it.

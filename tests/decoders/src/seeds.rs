@@ -88,6 +88,15 @@ const MESSAGES: &[(&str, &str, Option<u8>)] = &[
     ("RoundAnswer", "receipts", Some(1)),
     ("SignedOffer", "receipts", Some(2)),
     ("VersionManifest", "manifests", None),
+    ("SessionCall", "sessions", Some(0)),
+    ("SignedSessionOffer", "sessions", Some(1)),
+    ("SessionOrderCall", "sessions", Some(2)),
+    ("SignedReceipt", "sessions", Some(3)),
+    ("SessionFeaturesCall", "sessions", Some(4)),
+    ("SessionResult", "sessions", Some(5)),
+    ("VoucherCall", "sessions", Some(6)),
+    ("EndCall", "sessions", Some(7)),
+    ("AgreedEnd", "sessions", Some(8)),
 ];
 
 /// Every seed of a target that is no longer than its inputs may be.
@@ -99,7 +108,7 @@ pub fn seeds(target: &Target) -> Result<Vec<Seed>, SeedError> {
     for (_, folder, ending) in FILES.iter().filter(|(name, ..)| *name == target.name) {
         seeds.extend(files(&root().join(folder), ending)?);
     }
-    for vector in vectors("messages")? {
+    for vector in vectors("messages")?.into_iter().chain(vectors("session_messages")?) {
         let name = text(&vector, "name");
         if let Some((.., kind)) = MESSAGES.iter().find(|(message, to, _)| *to == target.name && *message == name) {
             seeds.push(Seed { name, bytes: kind.iter().copied().chain(bytes(&vector, "bytes")).collect() });

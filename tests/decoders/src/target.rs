@@ -69,6 +69,8 @@ pub const RECEIPTS: Target = Target::new("receipts", 4 << 10, 64, messages::rece
 pub const CALLS: Target = Target::new("calls", 2 << 10, 64, messages::calls).judged(16, 64, messages::looked_into);
 /// What workers behind anchors post, and what relayers answer. Judged: what an anchor makes of it.
 pub const POSTS: Target = Target::new("posts", 2 << 10, 256, messages::posts).judged(16, 256, messages::decided);
+/// What is said about sessions. Judged: a voucher by who is paid by it.
+pub const SESSIONS: Target = Target::new("sessions", 2 << 10, 64, messages::sessions).judged(16, 64, messages::vouched);
 /// Network files, and the amounts that people write.
 pub const NETWORKS: Target = Target::new("networks", 8 << 10, 1 << 10, messages::networks);
 /// Quotes. Judged: under Intel's root, with the published collateral of one.
@@ -125,6 +127,7 @@ pub const TARGETS: &[Target] = &[
     RECEIPTS,
     CALLS,
     POSTS,
+    SESSIONS,
     NETWORKS,
     QUOTES,
     COLLATERAL,

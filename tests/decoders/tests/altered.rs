@@ -97,6 +97,7 @@ withstand! {
     altered_receipts_are_refused_or_accepted_within_their_limits: RECEIPTS,
     altered_calls_are_refused_or_accepted_within_their_limits: CALLS,
     altered_posts_are_refused_or_accepted_within_their_limits: POSTS,
+    altered_sessions_are_refused_or_accepted_within_their_limits: SESSIONS,
     altered_networks_are_refused_or_accepted_within_their_limits: NETWORKS,
     altered_quotes_are_refused_or_accepted_within_their_limits: QUOTES,
     altered_collateral_are_refused_or_accepted_within_their_limits: COLLATERAL,

@@ -3,7 +3,8 @@
 use super::*;
 use encompute_lifecycle::Ledger;
 use encompute_protocol::{
-    JobRecords,
+    JobRecords, SessionId, SessionRecord, SessionStage,
+    call::PokeSession,
     event::{Cause, Event},
     market::Totals,
 };
@@ -26,7 +27,8 @@ pub const ALL: &[(&str, Check)] = named! {
     invariant_4_a_job_ends_once,
     invariant_10_what_a_job_was_bought_for_never_changes,
     invariant_11_jobs_hold_no_more_than_there_is_and_only_free_money_leaves,
-    invariant_12_a_workers_places_are_its_claimed_jobs,
+    invariant_12_a_workers_places_are_its_claimed_jobs_and_sessions,
+    sessions_only_move_on_and_nothing_shown_is_taken_back,
     invariant_13_a_commitment_is_written_once,
     invariant_14_a_head_is_committed_only_under_the_registration_and_version_of_the_claim,
     invariant_15_what_a_worker_attested_holds_in_the_block_in_which_it_commits,
@@ -45,6 +47,10 @@ fn added_up(world: &World) -> Totals {
         if !progress.stage.is_terminal() {
             totals.escrow.0 += terms.fees.total().unwrap().0;
         }
+    }
+    for session in world.sessions().map(|id| world.session(id)).filter(|session| session.stage != SessionStage::Closed)
+    {
+        totals.escrow.0 += session.fees.total().unwrap().0 * u128::from(session.jobs);
     }
     for worker in 0..WORKERS.len() {
         totals.stakes.0 += world.worker(worker).stake.0;
@@ -96,7 +102,7 @@ pub fn invariant_2_a_job_credits_exactly_its_escrow_and_what_was_slashed_for_it(
     world: &World,
 ) -> TestCaseResult {
     let ledger = Ledger::replay(world.market.events()).unwrap();
-    prop_assert_eq!(ledger.imbalances().collect::<Vec<_>>(), vec![]);
+    prop_assert_eq!(ledger.imbalances().chain(ledger.session_imbalances()).collect::<Vec<_>>(), vec![]);
     Ok(())
 }
 
@@ -105,6 +111,12 @@ pub fn invariant_3_credits_come_only_with_an_end_a_slash_or_a_ruling(before: &Wo
         if let Event::Credited(credited) = event {
             if credited.cause == Cause::Storage {
                 prop_assert!(before.market.pruned(credited.job) != world.market.pruned(credited.job));
+                continue;
+            }
+            let session = SessionId(credited.job.0);
+            if let Some(record) = world.market.session(session) {
+                let was = before.market.session(session).map(|record| record.stage);
+                prop_assert!(was != Some(SessionStage::Closed) && record.stage == SessionStage::Closed);
                 continue;
             }
             let progress = world.progress(credited.job);
@@ -172,13 +184,15 @@ pub fn invariant_11_jobs_hold_no_more_than_there_is_and_only_free_money_leaves(
     Ok(())
 }
 
-pub fn invariant_12_a_workers_places_are_its_claimed_jobs(_: &World, world: &World) -> TestCaseResult {
+pub fn invariant_12_a_workers_places_are_its_claimed_jobs_and_sessions(_: &World, world: &World) -> TestCaseResult {
     for (worker, account) in WORKERS.into_iter().enumerate() {
         let claimed = progress(world)
             .values()
             .filter(|(_, progress)| progress.stage == Stage::Claimed && progress.worker == Some(account))
             .count();
-        prop_assert_eq!(usize::from(world.worker(worker).in_flight), claimed);
+        let serves = |session: &SessionRecord| session.stage != SessionStage::Closed && session.worker == account;
+        let sessions = world.sessions().filter(|id| serves(&world.session(*id))).count();
+        prop_assert_eq!(usize::from(world.worker(worker).in_flight), claimed + sessions);
     }
     Ok(())
 }
@@ -276,6 +290,26 @@ pub fn invariant_24_a_step_moves_a_job_along_one_edge_whatever_the_block(
     Ok(())
 }
 
+pub fn sessions_only_move_on_and_nothing_shown_is_taken_back(before: &World, world: &World) -> TestCaseResult {
+    for id in before.sessions() {
+        let (was, is) = (before.session(id), world.session(id));
+        prop_assert!(was.stage <= is.stage && was.done <= is.done && was.heads <= is.heads && was.tails <= is.tails);
+        prop_assert!(is.tails <= is.heads && is.heads <= is.jobs && is.done <= is.jobs);
+        let bought = |record: SessionRecord| {
+            (record.user, record.worker, record.key, record.jobs, record.fees, record.protocol_fee, record.challenge)
+        };
+        prop_assert_eq!(bought(was), bought(is));
+        if was.stage == SessionStage::Closed {
+            prop_assert_eq!(was, is);
+        }
+        // A deadline moves once: when the end begins.
+        if was.stage == is.stage {
+            prop_assert_eq!(was.deadline, is.deadline);
+        }
+    }
+    Ok(())
+}
+
 /// Invariant 5: pokes alone end every job, and then everybody gets everything out.
 pub fn drained(mut world: World) -> TestCaseResult {
     for job in world.jobs() {
@@ -288,6 +322,13 @@ pub fn drained(mut world: World) -> TestCaseResult {
             }
         }
         prop_assert!(world.progress(job).stage.is_terminal());
+    }
+    for session in world.sessions().collect::<Vec<_>>() {
+        if world.session(session).stage != SessionStage::Closed {
+            world.block = world.block.max(world.session(session).deadline.0 + 1);
+            world.call(STRANGER, PokeSession { session }).unwrap();
+        }
+        prop_assert_eq!(world.session(session).stage, SessionStage::Closed);
     }
     prop_assert_eq!(world.market.totals().escrow, Plancks::ZERO);
     world.everybody_leaves();

@@ -7,6 +7,7 @@ pub mod always;
 pub mod disputes;
 pub mod quotes;
 pub mod random;
+pub mod sessions;
 
 use encompute_lifecycle::{
     Command, Context, Decide, Memory, ReadState, ReceiptFacts, Refusal, Software, price,
@@ -397,7 +398,7 @@ impl World {
     /// Every job whose records are there.
     pub fn jobs(&self) -> impl Iterator<Item = JobId> + use<> {
         let jobs = (1..=self.market.counts().jobs).map(JobId);
-        jobs.filter(|job| self.market.pruned(*job).is_none()).collect::<Vec<_>>().into_iter()
+        jobs.filter(|job| self.market.job_terms(*job).is_some()).collect::<Vec<_>>().into_iter()
     }
 
     /// What it takes of `caller` to prune a job now.

@@ -31,6 +31,7 @@ pub enum Step {
     Capacity { worker: u8, capacity: u8 },
     Version { creator: u8, version: u8, what: u8 },
     Govern { what: u8, number: u8 },
+    Session { what: u8, who: u8, number: u8 },
     Jump { blocks: u16 },
 }
 
@@ -64,6 +65,7 @@ pub fn step() -> impl Strategy<Value = Step> {
         1 => (n, 0..4_u8).prop_map(|(worker, capacity)| Step::Capacity { worker, capacity }),
         1 => (n, 0..4_u8, 0..4_u8).prop_map(|(creator, version, what)| Step::Version { creator, version, what }),
         2 => (0..9_u8, n).prop_map(|(what, number)| Step::Govern { what, number }),
+        2 => (0..8_u8, n, n).prop_map(|(what, who, number)| Step::Session { what, who, number }),
         4 => prop_oneof![4 => 1..8_u16, 2 => 8..40_u16, 1 => 40..3_000_u16].prop_map(|blocks| Step::Jump { blocks }),
     ]
 }
@@ -154,6 +156,7 @@ impl World {
                 free(pick(&all, who), WithdrawCredit { to: None }.into())
             }
             Step::Jump { .. } => None,
+            Step::Session { what, who, number } => self.about_sessions(what, who, number),
             Step::Dispute { .. } | Step::Seal { .. } | Step::Reveal { .. } | Step::Post { .. } => self.quarrel(step),
             Step::Hear { job, verdict } => self.hear(job, verdict),
             Step::Rate { user, job, grade } => {

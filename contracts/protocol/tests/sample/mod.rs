@@ -1,9 +1,11 @@
 //! One value of everything that has bytes. Fields differ from their neighbours: two that are swapped show in the vectors.
-#![allow(dead_code, clippy::unwrap_used, reason = "each test file uses its part")]
+#![allow(dead_code, clippy::unwrap_used, clippy::panic, reason = "each test file uses its part")]
 
 mod attested;
 mod disputes;
+mod held;
 mod manifests;
+mod sessions;
 
 pub use attested::*;
 pub use disputes::*;
@@ -16,7 +18,11 @@ use encompute_protocol::{
     statement::*,
     *,
 };
+#[allow(unused_imports, reason = "each test file uses its part")]
+pub use held::*;
+#[allow(unused_imports, reason = "each test file uses its part")]
 pub use manifests::*;
+pub use sessions::*;
 
 pub fn b32(byte: u8) -> [u8; 32] {
     core::array::from_fn(|at| byte.wrapping_add(at as u8))
@@ -358,6 +364,7 @@ pub fn calls() -> Vec<(&'static str, Vec<u8>)> {
     ];
     all.extend(dispute_calls());
     all.extend(attested_calls());
+    all.extend(session_calls());
     all
 }
 
@@ -426,6 +433,7 @@ pub fn events() -> Vec<Event> {
     ];
     all.extend(dispute_events());
     all.extend(attested_events());
+    all.extend(session_events());
     all
 }
 
