@@ -8,6 +8,7 @@ use crate::voice::SayError;
 use encompute_chain::Class;
 use encompute_protocol::call::{CommitHead, ReadJob};
 use encompute_protocol::receipt::RoundAnswer;
+use encompute_protocol::session::calls::SignedReceipt;
 use encompute_protocol::wire::Message;
 use encompute_protocol::{BlockNumber, JobId, Plancks, RoundIndex, Stage};
 use encompute_store::{Blobs, PutError};
@@ -109,7 +110,13 @@ impl Desk {
         held.run.close();
         let commitment = self.commitment(&held.run).await?;
         self.upload(&held.run).await?;
+        let signed =
+            SignedReceipt { receipt: held.run.receipt(commitment.finished_at), signature: commitment.signature };
         drop(held);
+        // What single jobs bring on chain, sessions give to their user.
+        if self.session_receipted(signed).map_err(ServeError::from)? {
+            return Ok(Outcome::Committed);
+        }
         match self.stage(job).await? {
             Some((Stage::Claimed, _)) => {}
             Some((_, Some(output))) if output == commitment.output => return Ok(Outcome::Committed),

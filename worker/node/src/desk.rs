@@ -9,17 +9,17 @@ use crate::journal::Journal;
 use crate::offers::{NoPlace, OFFER_LIFE, Places, Reserved};
 use crate::pool::{Pool, PoolError};
 use crate::request::{OpenedRequest, RequestFacts, RequestRefused};
-use crate::rounds::{JobFacts, JobRun, OrderRefused, OrderVerdict};
+use crate::rounds::{JobRun, OrderRefused, OrderVerdict};
+use crate::sessions::{SessionRefused, Sessions};
 use crate::state::{self, opened};
 use crate::world::World;
 use encompute_chain::ReadError;
 use encompute_fhe::{EncryptedTensor, MessageError, PreparedBlindingKey};
 use encompute_head::{EvaluateError, SegmentState};
-use encompute_protocol::call::ReadJob;
 use encompute_protocol::receipt::{OfferCall, RoundAnswer, RoundCall, SignedOffer};
 use encompute_protocol::wire::Message;
 use encompute_protocol::{
-    Address, BlobDigest, BlockNumber, JobId, JobRequest, Offer, RoundIndex, Stage, VersionStatus, WorkerRecord,
+    Address, BlobDigest, BlockNumber, JobId, JobRequest, Offer, RoundIndex, VersionStatus, WorkerRecord,
 };
 use encompute_store::StateError;
 use encompute_store::{Blobs, ByteLimit, GetError};
@@ -40,6 +40,7 @@ pub struct Desk {
     pub(crate) pool: Pool,
     pub(crate) journal: Journal,
     pub(crate) figures: Figures,
+    pub(crate) sessions: Sessions,
     places: Mutex<Places>,
     record: RwLock<WorkerRecord>,
     prepared: Mutex<BTreeMap<BlobDigest, (BlockNumber, Arc<Prepared>)>>,
@@ -126,6 +127,9 @@ pub enum ServeError {
     /// Another worker's answers that are not gone on from.
     #[error(transparent)]
     Handover(#[from] HandoverRefused),
+    /// A call about a session that is not answered.
+    #[error(transparent)]
+    Session(#[from] SessionRefused),
     /// The journal cannot be written; nothing was sent that is not in it.
     #[error("journal cannot be kept")]
     Journal(#[from] StateError),
@@ -162,6 +166,7 @@ impl Desk {
             pool,
             journal,
             figures: Figures::default(),
+            sessions: Sessions::default(),
             places: Mutex::new(Places::new(record.capacity)),
             record: RwLock::new(record),
             prepared: Mutex::default(),
@@ -300,51 +305,27 @@ impl Desk {
     }
 
     async fn open(&self, job: JobId) -> Result<tokio::sync::Mutex<Held>, ServeError> {
-        let found = self.world.client().read(ReadJob { job }).await?;
-        let (terms, progress) = found.ok_or(ServeError::NotHeld { job })?;
-        if progress.worker != Some(self.world.address()) {
-            return Err(ServeError::NotHeld { job });
-        }
-        if let Some(run) = self.journal.resume(job)?.filter(|run| run.facts().claimed_at == progress.claimed_at) {
-            if progress.stage == Stage::Claimed {
-                self.places().claimed(job, terms.input);
+        let claim = self.claim_of(job).await?;
+        // A session holds the place of all its jobs.
+        let takes_place = claim.runs && !claim.in_session;
+        if let Some(run) = self.journal.resume(job)?.filter(|run| run.facts().claimed_at == claim.at) {
+            if takes_place {
+                self.places().claimed(job, claim.input);
             }
             let since = self.world.client().head().await?.number;
             return Ok(tokio::sync::Mutex::new(Held { run, since, prepared: None }));
         }
-        if progress.stage != Stage::Claimed {
+        if !claim.runs {
             return Err(ServeError::NotHeld { job });
         }
-        let prepared = self.prepare(terms.user, (terms.version, terms.split), terms.input).await?;
-        let (head, record) = (&prepared.head, self.record());
-        let facts = JobFacts {
-            genesis: self.world.genesis(),
-            contract: self.world.contract,
-            job,
-            version: terms.version,
-            manifest: head.version.manifest,
-            split: terms.split,
-            head: head.split.head,
-            tail: head.split.tail,
-            input: terms.input,
-            worker: self.world.address(),
-            measurement: record.measurement,
-            registration_nonce: record.nonce,
-            expires_at: record.expires_at,
-            claimed_at: progress.claimed_at,
-            deadline: progress.deadline,
-            rounds: head.compiled.plan().segments().len() as u16,
-            session_key: prepared.request.session_key,
-        };
+        let prepared = self.prepare(claim.user, (claim.version, claim.split), claim.input).await?;
+        let facts = self.facts_of(job, &claim, &prepared);
         self.journal.begin(&facts)?;
-        self.places().claimed(job, terms.input);
-        info!(
-            job = job.0,
-            version = terms.version.0,
-            rounds = facts.rounds,
-            deadline = facts.deadline.0,
-            "job in hand"
-        );
+        if takes_place {
+            self.places().claimed(job, claim.input);
+        }
+        let (version, rounds, deadline) = (facts.version.0, facts.rounds, facts.deadline.0);
+        info!(job = job.0, version, rounds, deadline, "job in hand");
         let since = facts.claimed_at;
         Ok(tokio::sync::Mutex::new(Held { run: JobRun::new(facts), since, prepared: Some(prepared) }))
     }
@@ -454,25 +435,22 @@ impl Desk {
             return Ok(prepared.clone());
         }
         let facts = held.run.facts();
-        let (terms, _) = self
-            .world
-            .client()
-            .read(ReadJob { job: facts.job })
-            .await?
-            .ok_or(ServeError::NotHeld { job: facts.job })?;
-        let prepared = self.prepare(terms.user, (facts.version, facts.split), facts.input).await?;
+        let user = self.claim_of(facts.job).await?.user;
+        let prepared = self.prepare(user, (facts.version, facts.split), facts.input).await?;
         held.prepared = Some(prepared.clone());
         Ok(prepared)
     }
 
     /// Frees the place of a job whose head is committed; its answers can still be had.
     pub(crate) fn committed(&self, job: JobId) {
-        self.places().done(job);
+        if !self.sessions.holds(job) {
+            self.places().done(job);
+        }
     }
 
     /// Puts a job away that ended or went to another worker.
     pub fn put_away(&self, job: JobId) {
-        self.places().done(job);
+        self.committed(job);
         lock(&self.slots).remove(&job);
         if let Err(error) = self.journal.forget(job) {
             warn!(job = job.0, error = &error as &dyn std::error::Error, "journal of an ended job stays");

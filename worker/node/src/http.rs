@@ -6,11 +6,18 @@
 //! | `GET /v1/jobs/{job}/rounds/{round}` | 200 the round's answer; 404 not this worker's, or not answered |
 //! | `POST /v1/jobs/{job}/rounds/{round}` | 200 the round's answer; 403 another signature, 409 out of turn, 503 too much to compute |
 //! | `POST /v1/jobs/{job}/segments/{worker}` | 204 gone on from what that worker answered; 400 its receipts do not hold, 503 its states cannot be had |
+//! | `GET /v1/jobs/{job}/receipt` | 200 the receipt of a session's job; 404 not this worker's, or not done |
+//! | `POST /v1/sessions` | 200 a signed offer of a session; 400, 409, 503 as for offers |
+//! | `POST /v1/sessions/{session}/jobs` | 204 the next job is in hand; 403 another signature, 409 out of turn |
+//! | `POST /v1/sessions/{session}/vouchers` | 204 the voucher is kept; 402 it does not pay for a head that was delivered |
+//! | `POST /v1/sessions/{session}/end` | 200 agreed; 409 there is a higher voucher |
 //! | `GET /v1/health` | 200 and what the worker says of itself, as JSON |
 //! | `GET /metrics` | 200 and figures for Prometheus |
 //!
 //! Bodies are SCALE octets. Every refusal is JSON, `{"error": code, "message": sentence}`, and names
 //! public facts only. 503 carries `Retry-After`.
+
+mod sessions;
 
 use crate::desk::{Desk, ServeError};
 use crate::evaluation::KeyRefused;
@@ -96,6 +103,7 @@ impl From<ServeError> for Refusal {
             ServeError::NoPlace(_) => (StatusCode::SERVICE_UNAVAILABLE, "no-place"),
             ServeError::EvaluationKey(refused) => return Self::new(key_status(refused), "evaluation-key", refused),
             ServeError::Handover(refused) => return Self::new(handover_status(refused), "handover", refused),
+            ServeError::Session(refused) => return Self::new(sessions::status(refused), "session", refused),
             ServeError::Pool(_) => (StatusCode::SERVICE_UNAVAILABLE, "busy"),
             ServeError::Inactive => (StatusCode::CONFLICT, "inactive"),
             ServeError::Fetch(error) if error.class() == encompute_store::Class::NotFound => {
@@ -161,6 +169,11 @@ pub fn router(desk: Arc<Desk>, health: Arc<Health>, body_bytes: usize) -> Router
         .route("/v1/offers", post(offer))
         .route("/v1/jobs/{job}/rounds/{round}", get(answer).post(order))
         .route("/v1/jobs/{job}/segments/{worker}", post(handover))
+        .route("/v1/jobs/{job}/receipt", get(sessions::receipt))
+        .route("/v1/sessions", post(sessions::offer))
+        .route("/v1/sessions/{session}/jobs", post(sessions::order))
+        .route("/v1/sessions/{session}/vouchers", post(sessions::voucher))
+        .route("/v1/sessions/{session}/end", post(sessions::end))
         .route("/v1/health", get(health_of))
         .route("/metrics", get(metrics))
         .fallback(|| async { Refusal::new(StatusCode::NOT_FOUND, "no-route", "there is nothing here") })

@@ -4,14 +4,17 @@
 //! crash the worker says the same again and never something else.
 
 use crate::rounds::{JobFacts, JobRun};
+use crate::sessions::Held;
 use codec::{Decode, Encode};
 use encompute_protocol::receipt::RoundAnswer;
 use encompute_protocol::wire::{self, Message};
-use encompute_protocol::{BlobDigest, BlockNumber, JobId, RoundIndex, Signature};
+use encompute_protocol::{BlobDigest, BlockNumber, JobId, RoundIndex, SessionId, Signature};
 use encompute_store::{StateDir, StateError};
 use std::sync::Arc;
 
 const FACTS_LIMIT_BYTES: usize = 4 * 1024;
+/// A session holds a count, not its jobs: twenty hashes and a few records.
+const SESSION_LIMIT_BYTES: usize = 16 * 1024;
 const VERSION: u8 = 1;
 const CURSOR: &str = "last-block";
 
@@ -32,6 +35,14 @@ pub struct Commitment {
 
 fn folder(job: JobId) -> String {
     format!("jobs/{job:020}")
+}
+
+fn session_folder(session: SessionId) -> String {
+    format!("sessions/{session:020}")
+}
+
+fn session_file(session: SessionId) -> String {
+    format!("{}/held", session_folder(session))
 }
 
 fn answer_file(job: JobId, round: RoundIndex) -> String {
@@ -146,6 +157,39 @@ impl Journal {
     /// [`StateError`].
     pub fn forget(&self, job: JobId) -> Result<(), StateError> {
         self.0.forget(&folder(job))
+    }
+
+    /// Writes a session in hand.
+    ///
+    /// # Errors
+    /// [`StateError`]; nothing must be said about it then.
+    pub(crate) fn session(&self, session: SessionId, held: &Held) -> Result<(), StateError> {
+        self.0.write(&session_file(session), &(VERSION, held).encode())
+    }
+
+    /// A session in hand, if it was.
+    ///
+    /// # Errors
+    /// [`StateError`].
+    pub(crate) fn session_of(&self, session: SessionId) -> Result<Option<Held>, StateError> {
+        self.decode(&session_file(session), SESSION_LIMIT_BYTES)
+    }
+
+    /// Sessions in the journal, in order.
+    ///
+    /// # Errors
+    /// [`StateError`].
+    pub(crate) fn sessions(&self) -> Result<Vec<SessionId>, StateError> {
+        let names = self.0.list("sessions")?;
+        Ok(names.iter().filter_map(|name| name.parse().ok().map(SessionId)).collect())
+    }
+
+    /// Forgets a session that is over.
+    ///
+    /// # Errors
+    /// [`StateError`].
+    pub(crate) fn forget_session(&self, session: SessionId) -> Result<(), StateError> {
+        self.0.forget(&session_folder(session))
     }
 
     /// Writes up to which block events have been handled.

@@ -13,10 +13,11 @@
 //! Bounds, all stated where they are: 256 connections, 256 MiB of bodies, 4 GiB of compiled heads, 512 MiB
 //! of expanded evaluation keys, 60 s a call, eight waiting rounds for each running one, [`offers::OFFER_LIFE`] for an offer.
 //!
-//! Modules in reading order: [`service`], [`voice`], [`rollup`], [`relay`], [`registration`], [`watch`], [`desk`], [`rounds`], [`commit`],
+//! Modules in reading order: [`service`], [`voice`], [`rollup`], [`relay`], [`registration`], [`watch`], [`desk`], [`rounds`], [`commit`], [`sessions`],
 //! [`dispute`].
 
 pub mod cache;
+mod claim;
 pub mod commit;
 mod compute;
 pub mod desk;
@@ -38,6 +39,7 @@ pub mod request;
 pub mod rollup;
 pub mod rounds;
 pub mod service;
+pub mod sessions;
 mod state;
 pub mod verdict;
 pub mod voice;

@@ -71,6 +71,7 @@ impl Watch {
             self.desk.advance(number);
             self.desk.commit_overdue(number);
             self.desk.begin_overdue(number);
+            self.desk.tend_sessions(number);
             if number.0.is_multiple_of(QUEUE_EVERY) {
                 self.take_from_queue().await;
             }
@@ -94,6 +95,7 @@ impl Watch {
     /// The first block to read: after the last one seen, but never further back than any job can
     /// still be claimed or committed.
     async fn start(&self) -> BlockNumber {
+        self.desk.sessions_again().await;
         for job in self.desk.journal.jobs().unwrap_or_default() {
             self.look_at(job);
         }
@@ -134,6 +136,7 @@ impl Watch {
                     error!("this machine's platform was revoked: no new jobs until it is listed and registered anew");
                     self.desk.places().set_closed(true);
                 }
+                Event::SessionClosing(_) | Event::SessionClosed(_) => noted |= self.desk.session_said(&emitted.event),
                 Event::ParamsChanged(_) => debug!("parameters changed; they are read again at the next renewal"),
                 _ => {}
             }
