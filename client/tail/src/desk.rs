@@ -2,6 +2,7 @@
 
 use crate::features::{self, FeaturesRefused, scores_in_millionths};
 use crate::figures::Figures;
+use crate::sessions::Sessions;
 use crate::vault::{Vault, VaultError, VersionMaterial};
 use encompute_chain::{Account, Class, ReadError, SubmitError};
 use encompute_envelope::{Context, OVERHEAD_BYTES, RecipientPublic, RecipientSecret, SealError, Subject, open, seal};
@@ -10,7 +11,7 @@ use encompute_protocol::call::{CommitResult, ReadJob, ReadVersion, RefuseFeature
 use encompute_protocol::manifest::{JobResult, ReleasedFeatures};
 use encompute_protocol::wire::Message;
 use encompute_protocol::{
-    BlobDigest, BlockNumber, ContractAddress, JobId, JobProgress, JobRequest, JobTerms, Plancks, SplitIndex, Stage,
+    BlobDigest, BlockNumber, ContractAddress, JobId, JobRequest, JobTerms, Plancks, PolicyId, SplitIndex, Stage,
     VersionHash,
 };
 use encompute_store::{Blobs, ByteLimit, GatewayClient, GetError, PutError, StateDir, StateError};
@@ -48,7 +49,8 @@ pub(crate) struct Desk {
     pub(crate) key: RecipientSecret,
     pub(crate) state: StateDir,
     pub(crate) figures: Figures,
-    places: Semaphore,
+    pub(crate) sessions: Sessions,
+    pub(crate) places: Semaphore,
     tails: Mutex<LoadedTails>,
     /// Each with the block in which its features came; none for one from the journal, where it stays.
     at_work: Mutex<BTreeMap<JobId, Option<BlockNumber>>>,
@@ -68,9 +70,21 @@ pub(crate) struct Health {
     versions: usize,
 }
 
+/// What the tail is run for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Run {
+    pub(crate) job: JobId,
+    pub(crate) split: SplitIndex,
+    pub(crate) policy: PolicyId,
+    pub(crate) input: BlobDigest,
+    pub(crate) features: BlobDigest,
+    /// Last block in which the result is of use.
+    pub(crate) deadline: BlockNumber,
+}
+
 /// A job that was not finished this time.
 #[derive(Debug, thiserror::Error)]
-enum JobError {
+pub(crate) enum JobError {
     #[error(transparent)]
     Refused(#[from] FeaturesRefused),
     #[error("read the chain")]
@@ -97,7 +111,7 @@ enum JobError {
 
 impl JobError {
     /// True where trying again may help.
-    fn is_passing(&self) -> bool {
+    pub(crate) fn is_passing(&self) -> bool {
         match self {
             Self::Submit(error) => matches!(error.class(), Class::Unreachable | Class::TimedOut),
             // A gateway's word costs nobody a bond: it may lie, or be mended. The job's window ends the trying.
@@ -130,7 +144,8 @@ impl Desk {
     ) -> Self {
         let (figures, tails, at_work) = (Figures::default(), Mutex::default(), Mutex::default());
         let places = Semaphore::new(AT_ONCE);
-        Self { account, contract, gateway, vault, key, state, figures, places, tails, at_work }
+        let sessions = Sessions::default();
+        Self { account, contract, gateway, vault, key, state, figures, sessions, places, tails, at_work }
     }
 
     pub(crate) fn health(&self) -> Health {
@@ -230,7 +245,9 @@ impl Desk {
         let sealed = match self.state.read(&file, RESULT_LIMIT_BYTES)? {
             Some(sealed) => sealed,
             None => {
-                let sealed = self.result(job, &terms, &progress, features, version.manifest, material).await?;
+                let JobTerms { split, policy, input, .. } = terms;
+                let run = Run { job, split, policy, input, features, deadline: progress.deadline };
+                let sealed = self.result(&run, version.manifest, material).await?;
                 // Sealing is random: the blob is kept before anybody hears of it, so that a restart
                 // names the same one.
                 self.state.write(&file, &sealed)?;
@@ -260,32 +277,30 @@ impl Desk {
     }
 
     /// The sealed result of a job.
-    async fn result(
+    pub(crate) async fn result(
         &self,
-        job: JobId,
-        terms: &JobTerms,
-        progress: &JobProgress,
-        features: BlobDigest,
+        run: &Run,
         manifest: VersionHash,
         material: VersionMaterial,
     ) -> Result<Vec<u8>, JobError> {
-        let at = usize::from(terms.split.0);
+        let Run { job, features, .. } = *run;
+        let at = usize::from(run.split.0);
         let split = material.manifest.splits.get(at).ok_or(JobError::Manifest)?;
-        let policy = features::policy_of(split, terms.policy).ok_or(JobError::Manifest)?;
+        let policy = features::policy_of(split, run.policy).ok_or(JobError::Manifest)?;
         let began = Instant::now();
-        let sealed = self.sealed_features(features, split.features, progress.deadline).await?;
+        let sealed = self.sealed_features(features, split.features, run.deadline).await?;
         self.figures.stages.ended("fetch", began);
         self.figures.features_bytes.inc_by(sealed.len() as u64);
         let context = |subject| Context { genesis: self.account.client().genesis(), contract: self.contract, subject };
         let opened = open(&self.key, &context(Subject::Features { job }), &sealed, ReleasedFeatures::LIMIT_BYTES);
         let opened = opened.map_err(FeaturesRefused::Sealed)?;
         let numbers = features::read(&opened, job, policy, split.features)?;
-        let recipient = self.result_key(terms.input).await?;
+        let recipient = self.result_key(run.input).await?;
 
         let onnx = material.splits.into_iter().nth(at).and_then(|split| split.tail);
         let scores = match onnx {
             Some(onnx) => {
-                let tail = self.tail(manifest, terms.split, onnx).await?;
+                let tail = self.tail(manifest, run.split, onnx).await?;
                 let began = Instant::now();
                 let scores = tokio::task::spawn_blocking(move || tail.run(&numbers)).await;
                 self.figures.stages.ended("tail", began);

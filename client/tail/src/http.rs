@@ -4,14 +4,19 @@
 //! |---|---|
 //! | `GET /v1/head-key/nonce` | 200 and 32 bytes |
 //! | `POST /v1/head-key` | 200 an envelope with the head's key; 400 malformed, 403 not released, 503 too many at once |
+//! | `POST /v1/sessions/{session}/features` | 200 where the result of a session's job is; 403 another signature, 409 out of turn |
+//! | `POST /v1/sessions/{session}/vouchers` | 204 the voucher is kept; 402 it does not pay for a tail that was delivered |
+//! | `POST /v1/sessions/{session}/end` | 204 the session is closed; 409 there is a higher voucher |
 //! | `GET /v1/health` | 200 and what the service says of itself, as JSON |
 //! | `GET /metrics` | 200 and figures for Prometheus |
 //!
 //! Bodies are SCALE octets; a refusal is JSON, `{"error": code, "message": sentence}`.
 
+mod sessions;
+
 use crate::desk::Desk;
 use crate::head_key::{HeadKeys, ReleaseRefused};
-use axum::body::Body;
+use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -22,7 +27,7 @@ use encompute_protocol::wire::Message;
 use serde_json::json;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tracing::warn;
 
 /// Head-key requests read and judged at once; each takes at most a megabyte and some milliseconds.
@@ -75,6 +80,9 @@ pub(crate) fn router(keys: Arc<HeadKeys>, desk: Arc<Desk>) -> Router {
     Router::new()
         .route("/v1/head-key/nonce", get(nonce))
         .route("/v1/head-key", post(head_key))
+        .route("/v1/sessions/{session}/features", post(sessions::features))
+        .route("/v1/sessions/{session}/vouchers", post(sessions::voucher))
+        .route("/v1/sessions/{session}/end", post(sessions::end))
         .route("/v1/health", get(health))
         .route("/metrics", get(metrics))
         .fallback(|| async { Refusal(StatusCode::NOT_FOUND, "no-route", "there is nothing here".to_owned()) })
@@ -97,9 +105,26 @@ async fn head_key(State(service): State<Service>, headers: HeaderMap, body: Body
 }
 
 async fn release(service: &Service, headers: &HeaderMap, body: Body) -> Result<Response, Refusal> {
-    let busy = |_| Refusal(StatusCode::SERVICE_UNAVAILABLE, "busy", "too many requests at once".to_owned());
-    let _place = service.requests.clone().try_acquire_owned().map_err(busy)?;
-    let limit = HeadKeyCall::LIMIT_BYTES;
+    let _place = service.place()?;
+    let body = read(headers, body, HeadKeyCall::LIMIT_BYTES).await?;
+    let answer = service.keys.release(&body).await?;
+    Ok(octets(answer.to_wire()))
+}
+
+fn octets(bytes: Vec<u8>) -> Response {
+    ([(header::CONTENT_TYPE, "application/octet-stream")], bytes).into_response()
+}
+
+impl Service {
+    /// One of the calls that are read and judged at once.
+    fn place(&self) -> Result<OwnedSemaphorePermit, Refusal> {
+        let busy = |_| Refusal(StatusCode::SERVICE_UNAVAILABLE, "busy", "too many requests at once".to_owned());
+        self.requests.clone().try_acquire_owned().map_err(busy)
+    }
+}
+
+/// The body, at most `limit` bytes of it.
+async fn read(headers: &HeaderMap, body: Body, limit: usize) -> Result<Bytes, Refusal> {
     let length = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
     match length {
         None => return Err(Refusal(StatusCode::LENGTH_REQUIRED, "no-length", "Content-Length is missing".to_owned())),
@@ -109,15 +134,11 @@ async fn release(service: &Service, headers: &HeaderMap, body: Body) -> Result<R
         }
         Some(_) => {}
     }
-    let body = match tokio::time::timeout(BODY_TIME, axum::body::to_bytes(body, limit)).await {
-        Ok(Ok(body)) => body,
-        Ok(Err(_)) => {
-            return Err(Refusal(StatusCode::BAD_REQUEST, "body", "the body does not arrive whole".to_owned()));
-        }
-        Err(_) => return Err(Refusal(StatusCode::REQUEST_TIMEOUT, "too-slow", "the body takes too long".to_owned())),
-    };
-    let answer = service.keys.release(&body).await?;
-    Ok(([(header::CONTENT_TYPE, "application/octet-stream")], answer.to_wire()).into_response())
+    match tokio::time::timeout(BODY_TIME, axum::body::to_bytes(body, limit)).await {
+        Ok(Ok(body)) => Ok(body),
+        Ok(Err(_)) => Err(Refusal(StatusCode::BAD_REQUEST, "body", "the body does not arrive whole".to_owned())),
+        Err(_) => Err(Refusal(StatusCode::REQUEST_TIMEOUT, "too-slow", "the body takes too long".to_owned())),
+    }
 }
 
 async fn health(State(service): State<Service>) -> Response {

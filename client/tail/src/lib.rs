@@ -20,6 +20,7 @@ mod http;
 mod nonces;
 mod release_log;
 mod service;
+mod sessions;
 mod vault;
 mod watch;
 

@@ -2,6 +2,7 @@
 
 use crate::desk::Desk;
 use crate::dispute::RESULTS;
+use crate::sessions::tend_sessions;
 use codec::{Decode, Encode};
 use encompute_protocol::call::ReadParams;
 use encompute_protocol::event::Event;
@@ -22,6 +23,7 @@ struct Cursor(u8, BlockNumber);
 
 /// Takes up every job whose features came, from the last block seen on, for ever.
 pub(crate) async fn run(desk: Arc<Desk>) {
+    desk.sessions_again().await;
     for name in desk.state.list("jobs").unwrap_or_default() {
         if let Ok(job) = name.parse() {
             desk.take_up(JobId(job), None);
@@ -47,6 +49,7 @@ pub(crate) async fn run(desk: Arc<Desk>) {
         };
         let number = block.block.number;
         desk.saw(number);
+        tend_sessions(&desk, number);
         let mut taken = false;
         for emitted in &block.events {
             match &emitted.event {
@@ -54,6 +57,7 @@ pub(crate) async fn run(desk: Arc<Desk>) {
                     desk.take_up(sent.job, Some(number));
                     taken = true;
                 }
+                event @ (Event::SessionClosing(_) | Event::SessionClosed(_)) => desk.session_said(event),
                 Event::JobStageChanged(step) => match step.to {
                     Stage::Disputed(DisputeKind::Missing | DisputeKind::Result) => desk.answer_for(step.job),
                     stage if stage.is_terminal() => desk.put_away(step.job),

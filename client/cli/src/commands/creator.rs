@@ -5,11 +5,14 @@ use crate::{
     args::{Common, Identity, Leash},
     commands::{credit::Withdraw, deposits::Bond, market, versions::models_of},
     context::{Context, stopped, under},
-    failure::{Doing, Exit, Outcome},
+    failure::{Doing, Exit, Failure, Outcome, exit_of_chain},
     output,
 };
 use clap::{Args, Subcommand};
-use encompute_protocol::call::ReadCredit;
+use encompute_protocol::{
+    Plancks,
+    call::{ReadCredit, TakeSessions},
+};
 use serde_json::json;
 use std::{net::SocketAddr, path::PathBuf};
 
@@ -38,6 +41,21 @@ pub enum Creator {
         after_help = "Examples:\n  encompute creator jobs --suri //Charlie --watch\n  encompute creator jobs --wallet clinic --limit 100 --json"
     )]
     Jobs(Jobs),
+    /// How many runs a session of a version may have; 0 takes no new sessions
+    #[command(
+        after_help = "Examples:\n  encompute creator sessions --model digits --jobs 1000 --suri //Charlie\n  encompute creator sessions --model digits --jobs 0 --suri //Charlie"
+    )]
+    Sessions {
+        /// Model, by name or id
+        #[arg(long)]
+        model: String,
+        /// Most runs of one session
+        #[arg(long, value_name = "N")]
+        jobs: u32,
+        /// Who signs: the model's creator
+        #[command(flatten)]
+        identity: Identity,
+    },
     /// A model's bond: users are paid from it when its creator fails them
     #[command(subcommand)]
     Bond(Bond),
@@ -69,6 +87,7 @@ impl Creator {
             Self::Earnings { identity } => earnings(&context, &identity, common).await,
             Self::Withdraw(withdraw) => withdraw.run(&context, common).await,
             Self::Jobs(jobs) => jobs.run(&context, common).await,
+            Self::Sessions { model, jobs, identity } => sessions(&context, &model, jobs, &identity, common).await,
             Self::Bond(bond) => bond.run(&context, common).await,
         }
     }
@@ -91,6 +110,19 @@ impl Serve {
             let _ = output::json(&line);
         };
         encompute_tail::serve(config, ready, stopped(self.leash)).await.doing(Exit::Failed, "serve tails")
+    }
+}
+
+async fn sessions(context: &Context, model: &str, jobs: u32, identity: &Identity, common: &Common) -> Outcome {
+    let account = context.account(identity).await?;
+    let listing = market::find(account.client(), &context.gateway()?, model).await?;
+    let version = listing.version;
+    let sent = account.submit(TakeSessions { version, jobs }, Plancks::ZERO).await;
+    sent.map_err(|error| Failure::of(exit_of_chain(error.class()), "say how many runs a session may have", &error))?;
+    match (common.json, jobs) {
+        (true, _) => output::json(&json!({ "version": version.0, "jobs": jobs })),
+        (false, 0) => output::text(&format!("version {version} takes no new sessions")),
+        (false, _) => output::text(&format!("version {version} takes sessions of up to {jobs} runs")),
     }
 }
 
