@@ -44,6 +44,9 @@ pub fn audit_ledger(
         differences.push(error.to_string());
         Totals::default()
     });
+    differences.extend(
+        ledger.session_imbalances().map(|of| format!("session {}: {} where {} is due", of.job, of.found, of.wanted)),
+    );
     differences
         .extend(ledger.imbalances().map(|job| format!("job {}: {} where {} is due", job.job, job.found, job.wanted)));
     for (name, rebuilt, stated) in [

@@ -8,6 +8,7 @@
 //!   or against what the auditor's own node says.
 //! * [`rerun()`] adds what the head gives when whoever holds it runs it again.
 //! * [`audit_worker`], [`audit_version`]: a registration and an offer as of now, before a job is bought.
+//! * [`audit_session`]: the money of many jobs by their vouchers, and one of them against the root on chain.
 //! * [`audit_ledger`]: events alone rebuild every balance, which must be what the contract holds.
 //!
 //! A [`Judge`] is a network file's root and policy.
@@ -23,6 +24,7 @@ mod proof;
 pub mod published;
 pub mod report;
 pub mod rerun;
+pub mod session;
 pub mod version;
 pub mod when;
 pub mod worker;
@@ -39,6 +41,7 @@ pub use preflight::{CommitmentRefused, JobFacts, RoundRefused, VerifiedRound, ve
 pub use published::{PublishedReport, PublishedReportError};
 pub use report::{CheckLine, JudgedLine, MISSING, Report, RootLine, Severity};
 pub use rerun::rerun;
+pub use session::{SessionBundle, SessionProof, audit_session};
 pub use version::{VersionBundle, audit_version};
 pub use when::{Counted, Why};
 pub use worker::{WorkerBundle, audit_worker};

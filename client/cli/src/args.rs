@@ -86,6 +86,9 @@ pub enum Command {
     /// Buy a run: quote, submit, watch, result
     #[command(subcommand)]
     Job(commands::job::Job),
+    /// Pay once for many runs: open, submit, status, close
+    #[command(subcommand)]
+    Session(commands::session::Session),
     /// Serve a model's tail and earn its fees
     #[command(subcommand)]
     Creator(commands::creator::Creator),

@@ -69,6 +69,7 @@ async fn run(arguments: Arguments) -> Outcome {
         Command::Doctor(command) => command.run(&common).await,
         Command::Model(command) => command.run(&common).await,
         Command::Job(command) => command.run(&common).await,
+        Command::Session(command) => command.run(&common).await,
         Command::Creator(command) => command.run(&common).await,
         Command::Worker(command) => command.run(&common).await,
         Command::Audit(command) => command.run(&common).await,

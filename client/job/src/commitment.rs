@@ -84,7 +84,7 @@ impl<M: SubmitJob> Runner<M> {
             .map_err(JobError::Journal)
     }
 
-    async fn sealed_features(
+    pub(crate) async fn sealed_features(
         &self,
         journal: &mut Journal,
         job: JobId,

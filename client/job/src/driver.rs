@@ -64,9 +64,9 @@ const ASKED_PER_LOOK: u32 = 10;
 #[derive(Default)]
 pub(crate) struct InHand {
     /// The claim whose worker was asked again for everything that the journal has.
-    agreed: Option<BlockNumber>,
+    pub(crate) agreed: Option<BlockNumber>,
     /// The client's half of the head.
-    run: Option<JobHead>,
+    pub(crate) run: Option<JobHead>,
 }
 
 impl<M: SubmitJob> Runner<M> {
@@ -156,7 +156,7 @@ impl<M: SubmitJob> Runner<M> {
     }
 
     /// True once whoever had to act by then is late.
-    async fn is_past(&self, deadline: BlockNumber) -> Result<bool, JobError> {
+    pub(crate) async fn is_past(&self, deadline: BlockNumber) -> Result<bool, JobError> {
         Ok(self.services.market.head().await.map_err(JobError::Read)?.number > deadline)
     }
 
@@ -199,7 +199,7 @@ impl<M: SubmitJob> Runner<M> {
     }
 
     /// All rounds but the decryption of the last, which waits for the commitment.
-    async fn rounds(
+    pub(crate) async fn rounds(
         &self,
         journal: &mut Journal,
         job: JobId,
@@ -324,8 +324,11 @@ impl<M: SubmitJob> Runner<M> {
             if until_look == 0 {
                 let facts = trip.facts;
                 // A worker that waited long enough commits without us, and answers nothing after it.
-                let now = self.job(facts.job).await?.1;
-                if (now.stage, now.claimed_at) != (Stage::Claimed, facts.progress.claimed_at) {
+                // A session's job is none of the chain's: its window alone ends the asking.
+                let now = self.services.market.read(ReadJob { job: facts.job }).await.map_err(JobError::Read)?;
+                let stands =
+                    |now: &JobProgress| (now.stage, now.claimed_at) == (Stage::Claimed, facts.progress.claimed_at);
+                if now.is_some_and(|(_, now)| !stands(&now)) {
                     return Ok(None);
                 }
                 self.keep_in_store(journal, Stage::Claimed).await;
@@ -358,7 +361,12 @@ impl<M: SubmitJob> Runner<M> {
     }
 
     /// Fetches and opens the result, unless that is done.
-    async fn open_result(&self, journal: &mut Journal, job: JobId, progress: JobProgress) -> Result<(), JobError> {
+    pub(crate) async fn open_result(
+        &self,
+        journal: &mut Journal,
+        job: JobId,
+        progress: JobProgress,
+    ) -> Result<(), JobError> {
         let (None, Some(digest)) = (&journal.record().scores, progress.result) else { return Ok(()) };
         let limit = ByteLimit(JobResult::LIMIT_BYTES as u64 + 64 * 1024);
         let sealed = self.services.blobs.get(digest, limit).await;
@@ -419,7 +427,7 @@ impl<M: SubmitJob> Runner<M> {
 }
 
 /// The classes' scores as an answer.
-fn answer(scores: &[u32], manifest: &VersionManifest) -> Answer {
+pub(crate) fn answer(scores: &[u32], manifest: &VersionManifest) -> Answer {
     // The first of equals, so that two clients say the same.
     let best = scores
         .iter()

@@ -176,6 +176,26 @@ pub enum JobError {
         /// Rounds of the head.
         rounds: usize,
     },
+    /// The session cannot do this now.
+    #[error("session: {found}")]
+    Session {
+        /// Why not.
+        found: String,
+    },
+    /// No worker offers a session.
+    #[error("no worker offers such a session: {}", .reasons.join("; "))]
+    NoSession {
+        /// What each said.
+        reasons: Vec<String>,
+    },
+    /// The creator's service does not answer, or not as it should.
+    #[error("creator at {url}: {found}")]
+    Creator {
+        /// Where it serves.
+        url: String,
+        /// What it said.
+        found: String,
+    },
     /// The job did not get on within the time that the caller gave.
     #[error("job {job} is still {stage:?} after {seconds} s")]
     TimedOut {

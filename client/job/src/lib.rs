@@ -13,6 +13,7 @@ mod commitment;
 mod dispute;
 mod driver;
 mod error;
+mod events;
 mod gather;
 mod handover;
 mod head;
@@ -22,6 +23,7 @@ mod order;
 mod report;
 mod request;
 mod rounds;
+mod session;
 mod told;
 mod workers;
 
@@ -32,3 +34,4 @@ pub use gather::{GatherError, Said, gather, gather_requests, gather_version, gat
 pub use journal::{Journal, JournalError, Record};
 pub use order::{Order, offered};
 pub use report::{Answer, Bytes, Ending, Step, Watch};
+pub use session::{Book, BookRecord, SessionAsked, SessionEnding, SessionJobEnded, gather_session};

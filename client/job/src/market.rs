@@ -1,13 +1,13 @@
 //! What is read of the market, and how programs read it: listings, quotes, jobs; the same JSON for the command line's
 //! `--json` and for the page.
 
+pub use crate::events::event_json;
+
 use encompute_chain::{ReadError, ReadMarket};
 use encompute_protocol::{
-    Address, BasisPoints, BlobDigest, BlockNumber, DisputeKind, Fees, Grade, JobId, JobProgress, JobTerms, ModelId,
-    NamedBlob, Plancks, Reason, ReleasePolicy, SplitIndex, SplitManifest, Stage, VersionId, VersionManifest,
-    VersionStatus, Windows,
+    BasisPoints, BlobDigest, DisputeKind, Fees, Grade, JobId, JobProgress, JobTerms, ModelId, NamedBlob, Plancks,
+    Reason, ReleasePolicy, SplitIndex, SplitManifest, Stage, VersionId, VersionManifest, VersionStatus, Windows,
     call::{QuoteJob, ReadCounts, ReadModel, ReadParams, ReadVersion},
-    event::Event,
     wire::{DecodeError, Message},
 };
 use encompute_store::{Blobs, ByteLimit, GatewayClient, GetError};
@@ -431,51 +431,6 @@ pub fn job_json(job: JobId, terms: &JobTerms, progress: &JobProgress) -> Value {
         "worker": progress.worker.map(|worker| worker.to_string()), "escrow": terms.fees.total().map(plancks),
         "requested_at": terms.requested_at.0, "changed_at": progress.changed_at.0, "deadline": progress.deadline.0,
     })
-}
-
-/// What the contract said, as programs and the page read it: what happened in which block, to what, who is named, how
-/// much moved.
-pub fn event_json(block: BlockNumber, event: &Event) -> Value {
-    let told = |subject: String, who: Option<Address>, amount: Option<Plancks>, words: String| {
-        json!({ "block": block.0, "kind": event.name(), "job": event.job().map(|job| job.0), "subject": subject,
-                "who": who.map(|who| who.to_string()), "amount": amount.map(plancks), "words": words })
-    };
-    let of_job = || event.job().map_or_else(String::new, |job| format!("job {job}"));
-    let none = String::new;
-    match event {
-        Event::JobRequested(said) => {
-            told(of_job(), Some(said.user), said.fees.total(), format!("version {}", said.version))
-        }
-        Event::JobStageChanged(said) => {
-            let why = said.reason.map(|reason| format!(": {}", reason_words(reason))).unwrap_or_default();
-            told(of_job(), Some(said.by), None, format!("{}{why}", stage_name(said.to)))
-        }
-        Event::HeadCommitted(said) => told(of_job(), Some(said.worker), None, format!("transcript {}", said.output)),
-        Event::FeaturesSent(said) => told(of_job(), None, None, format!("features {}", said.features)),
-        Event::ResultCommitted(said) => told(of_job(), None, None, format!("result {}", said.result)),
-        Event::Credited(said) => told(of_job(), Some(said.account), Some(said.amount), format!("{:?}", said.cause)),
-        Event::JobPruned(said) => told(of_job(), Some(said.by), Some(said.returned), "records removed".to_owned()),
-        Event::Withdrawn(said) => told(none(), Some(said.account), Some(said.amount), format!("to {}", said.to)),
-        Event::StakeMoved(said) => told(of_job(), Some(said.worker), Some(said.amount), format!("{:?}", said.movement)),
-        Event::BondMoved(said) => {
-            told(format!("model {}", said.model), None, Some(said.amount), format!("{:?}", said.movement))
-        }
-        Event::ModelListed(said) => told(format!("model {}", said.model), Some(said.creator), None, none()),
-        Event::VersionPublished(said) => {
-            told(format!("version {}", said.version), None, None, format!("of model {}", said.model))
-        }
-        Event::VersionStatusChanged(said) => {
-            told(format!("version {}", said.version), None, None, format!("{:?}", said.status))
-        }
-        Event::WorkerRegistered(said) => {
-            told(none(), Some(said.worker), None, format!("until block {}", said.expires_at))
-        }
-        Event::CapacityChanged(said) => {
-            told(none(), Some(said.worker), None, format!("{} jobs at once", said.capacity))
-        }
-        // The governor's and what is only a step of something else: their names say what there is to say.
-        _ => told(of_job(), None, None, none()),
-    }
 }
 
 #[cfg(test)]

@@ -199,7 +199,7 @@ impl<M: SubmitJob> Runner<M> {
     }
 }
 
-fn random<const LEN: usize>() -> [u8; LEN] {
+pub(crate) fn random<const LEN: usize>() -> [u8; LEN] {
     let mut bytes = [0; LEN];
     rand::fill(&mut bytes);
     bytes

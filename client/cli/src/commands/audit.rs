@@ -13,12 +13,14 @@ use clap::{Args, Subcommand};
 use encompute_attest::{TrustRoot, UnixSeconds};
 use encompute_audit::{
     EXPORT_LIMIT_BYTES, JobBundle, Judge, LedgerReport, Own, Report, Severity, audit_exported, audit_job, audit_ledger,
-    audit_version, audit_worker, export, import,
+    audit_session, audit_version, audit_worker, export, import,
 };
 use encompute_chain::{Client, ReadError};
-use encompute_job::{GatherError, Said, gather, gather_requests, gather_version, gather_worker, own_of, said};
+use encompute_job::{
+    GatherError, Said, gather, gather_requests, gather_session, gather_version, gather_worker, own_of, said,
+};
 use encompute_networks::Token;
-use encompute_protocol::{BlobDigest, BlockNumber, JobId, MeasurementId, VersionId, call::ReadTotals};
+use encompute_protocol::{BlobDigest, BlockNumber, JobId, MeasurementId, SessionId, VersionId, call::ReadTotals};
 use serde_json::json;
 use std::{
     io::Read,
@@ -75,6 +77,20 @@ pub enum Audit {
     Version {
         /// The version
         id: u32,
+        #[command(flatten)]
+        judging: Judging,
+    },
+    /// One session: its money held against its vouchers' numbers, one of its jobs against the root on chain; exit code 5 if
+    /// anything does not hold
+    #[command(
+        after_help = "Examples:\n  encompute audit session 7\n  encompute audit session 7 --job 3 --json   (in the home that paid)"
+    )]
+    Session {
+        /// The session
+        id: u64,
+        /// Also prove that this job is in it, from 0: its way up to the root on chain, and the worker's receipt
+        #[arg(long, value_name = "INDEX")]
+        job: Option<u32>,
         #[command(flatten)]
         judging: Judging,
     },
@@ -136,6 +152,13 @@ impl Audit {
                 let bundle = bundle.map_err(gathering("gather the version"))?;
                 let judge = judge(&context, [], judging.trust_root.as_deref())?;
                 finish(&audit_version(&bundle, &judge.root), &judging, common)
+            }
+            Self::Session { id, job, judging } => {
+                let client = context.chain().await?;
+                let bundle = gather_session(&client, &context.gateway()?, context.home(), SessionId(id), job).await;
+                let bundle = bundle.map_err(gathering("gather the session"))?;
+                let judge = judge(&context, [], judging.trust_root.as_deref())?;
+                finish(&audit_session(&bundle, &judge.root), &judging, common)
             }
             Self::Export { id, out } => export_job(&context, JobId(id), &out, common).await,
             Self::Bundle { file, offline, judging } => {

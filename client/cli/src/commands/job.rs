@@ -210,7 +210,7 @@ pub fn job_failure(error: &JobError) -> Failure {
         JobError::Submit { source, .. } => exit_of_chain(source.class()),
         JobError::Fetch { source, .. } => crate::failure::exit_of_store(source.class()),
         JobError::Store { source, .. } => crate::failure::exit_of_store(source.class()),
-        JobError::NoJob(_) => Exit::NotFound,
+        JobError::NoJob(_) | JobError::NoSession { .. } => Exit::NotFound,
         JobError::Unattested { .. }
         | JobError::Round(_)
         | JobError::Commitment(_)
@@ -387,7 +387,8 @@ async fn of_record(runner: &Runner<Account>, record: &Record) -> Outcome<Listing
 async fn has_ended(runner: &Runner<Account>, record: &Record) -> Outcome<bool> {
     let Some(job) = record.job else { return Ok(false) };
     let found = market::read(runner.services.market.client(), ReadJob { job }).await?;
-    Ok(found.is_some_and(|(_, progress)| match progress.stage {
+    // Of a session's job, and of one that was pruned, the chain knows nothing: nobody waits for it.
+    Ok(found.is_none_or(|(_, progress)| match progress.stage {
         Stage::Settled => record.scores.is_some() || progress.result.is_none(),
         stage => stage.is_terminal(),
     }))

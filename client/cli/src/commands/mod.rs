@@ -28,6 +28,7 @@ mod prune;
 pub mod rate;
 mod rerun;
 mod sentences;
+pub mod session;
 mod split_report;
 pub mod versions;
 pub mod wallet;
