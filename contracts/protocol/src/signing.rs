@@ -5,7 +5,15 @@
 //! the lower of the two possible `s`: the other one would be a second signature for one statement.
 
 use crate::{Signature, Signed, SigningAddress, digest::keccak_256};
-use k256::ecdsa::{RecoveryId, Signature as Scalars, SigningKey as Inner, VerifyingKey};
+use k256::{
+    AffinePoint, ProjectivePoint, Scalar, U256,
+    ecdsa::{RecoveryId, Signature as Scalars, SigningKey as Inner, VerifyingKey},
+    elliptic_curve::{
+        PrimeField,
+        ops::{Invert, LinearCombination, Reduce},
+        point::DecompressPoint,
+    },
+};
 use zeroize::Zeroizing;
 
 /// Bytes of a compressed public key.
@@ -91,8 +99,23 @@ impl Signature {
         if scalars.normalize_s().is_some() {
             return None;
         }
-        VerifyingKey::recover_from_prehash(&value.digest(), &scalars, recovery).ok()
+        signer(&value.digest(), &scalars, recovery.is_y_odd())
     }
+}
+
+/// The key behind a signature over `digest`: (s·R - z·G) / r, where R is the point whose x is r.
+///
+/// The curve crate's own recovery verifies the signature under the key that it has found, which holds whatever the
+/// signature is: with this key, (z/s)·G + (r/s)·Q is R again. It takes as long as the recovery itself.
+fn signer(digest: &[u8; 32], scalars: &Scalars, y_is_odd: bool) -> Option<VerifyingKey> {
+    let (r, s) = scalars.split_scalars();
+    let z = <Scalar as Reduce<U256>>::reduce_bytes(&(*digest).into());
+    let point = AffinePoint::decompress(&r.to_repr(), u8::from(y_is_odd).into());
+    let point = ProjectivePoint::from(Option::<AffinePoint>::from(point)?);
+    let inverse = *r.invert();
+    let key = ProjectivePoint::lincomb(&ProjectivePoint::GENERATOR, &-(inverse * z), &point, &(inverse * *s));
+    // Of a point that is none there is no key.
+    VerifyingKey::from_affine(key.to_affine()).ok()
 }
 
 fn compressed(key: &VerifyingKey) -> [u8; PUBLIC_KEY_BYTES] {
@@ -159,6 +182,35 @@ mod tests {
         bytes[32..64].copy_from_slice(&high.to_bytes());
         bytes[64] = 27 + ((bytes[64] - 27) ^ 1);
         assert_eq!(Signature(bytes).signer_over(&offer(1)), None);
+    }
+
+    #[test]
+    fn the_key_found_is_the_one_that_the_curve_crate_finds_and_verifies_and_where_it_finds_none_there_is_none() {
+        let (mut found, mut none) = (0, 0);
+        for seed in 1..=40_u8 {
+            let key = SigningKey::from_secret(&[seed; 32]).unwrap();
+            let signed = key.sign(&offer(seed.into()));
+            // The signature, one with a bit turned in r, in s, and both parities; another statement's digest.
+            for (at, bit) in [(0, 0), (3, 1), (31, 4), (40, 2), (64, 3)] {
+                let mut bytes = signed.0;
+                match (at, bit) {
+                    (64, _) => bytes[64] = 55 - bytes[64],
+                    (_, 0) => {}
+                    (at, bit) => bytes[at] ^= 1 << bit,
+                }
+                let Ok(scalars) = Scalars::from_slice(&bytes[..64]) else { continue };
+                let recovery = RecoveryId::from_byte(bytes[64] - 27).unwrap();
+                for digest in [offer(seed.into()).digest(), offer(7).digest(), [0; 32], [255; 32]] {
+                    let wanted = VerifyingKey::recover_from_prehash(&digest, &scalars, recovery).ok();
+                    if scalars.normalize_s().is_none() {
+                        assert_eq!(signer(&digest, &scalars, recovery.is_y_odd()), wanted, "{seed} {at} {bit}");
+                        found += usize::from(wanted.is_some());
+                        none += usize::from(wanted.is_none());
+                    }
+                }
+            }
+        }
+        assert!(found > 400 && none > 40, "{found} keys, {none} times none");
     }
 
     #[test]
