@@ -9,7 +9,7 @@ use alterations::ALTERATIONS;
 use encompute_audit::{JobBundle, Report};
 use encompute_lifecycle::ReceiptFacts;
 use encompute_protocol::{
-    BlobDigest, Receipt, ReceiptDigest, Signature, Signed,
+    BlobDigest, BlockNumber, ContractAddress, GenesisHash, JobId, Nonce, Receipt, ReceiptDigest, Signature, Signed,
     event::{Event, HeadCommitted},
     signing::SigningKey,
 };
@@ -152,4 +152,21 @@ fn a_fact_of_the_chain_that_is_not_the_receipts_fails_by_the_rebuilt_receipt() {
 fn an_event_that_names_another_block_of_finishing_fails() {
     let report = Market::settled().audit_with(|bundle| committed(bundle).finished_at.0 += 1);
     assert!(failed(&report).contains(&"receipt-finished"), "{:?}", failed(&report));
+}
+
+#[test]
+fn a_receipt_of_another_job_contract_or_chain_fails_by_its_digest_and_by_its_signer() {
+    let honest = honest(&Market::settled());
+    // The worker signed each of them, for something else that is as it says.
+    let elsewhere = [
+        ("another job", Receipt { job: JobId(honest.job.0 + 1), ..honest }),
+        ("another contract", Receipt { contract: ContractAddress([0xee; 20]), ..honest }),
+        ("another chain", Receipt { genesis: GenesisHash([0xee; 32]), ..honest }),
+        ("a claim before", Receipt { claimed_at: BlockNumber(honest.claimed_at.0 - 1), ..honest }),
+        ("a registration before", Receipt { registration_nonce: Nonce([0xee; 32]), ..honest }),
+    ];
+    for (what, other) in elsewhere {
+        let report = audit_of(ReceiptDigest(other.digest()), key().sign(&other));
+        assert_eq!(failed(&report), ["receipt-digest", "receipt-signature"], "{what}");
+    }
 }

@@ -4,7 +4,7 @@
 use encompute_contract_tests::{ALTERATIONS, Chain, world::*};
 use encompute_lifecycle::{Context, ReceiptFacts, Refusal};
 use encompute_protocol::{
-    Address, BlobDigest, BlockNumber, JobId, Plancks, Receipt, Signed, SplitIndex, VersionId,
+    Address, BlobDigest, BlockNumber, JobId, Plancks, Receipt, Signed, SplitIndex, Stage, VersionId,
     call::{Call, CommitHead, RequestJob},
     event::Event,
 };
@@ -58,6 +58,31 @@ fn a_receipt_with_any_field_altered_is_refused() {
         assert!(matches!(refused, Err(Refusal::WrongSigner { found: Some(_), .. })), "{field}: {refused:?}");
     }
     assert_eq!(commit(&mut chain, job, &honest, &honest), Ok(()));
+}
+
+#[test]
+fn a_receipt_of_another_job_contract_or_chain_and_one_that_is_sent_again_are_refused() {
+    let mut chain = Chain::new();
+    let mut world = World::at_contract(chain.contract());
+    let jobs = [world.claimed(), world.claimed()];
+    chain.repeat(&world).unwrap_or_else(|difference| panic!("{difference:#?}"));
+    // The same job of the same terms on another contract, and on a contract of this address on another chain.
+    let mut elsewhere = World::at_contract(encompute_protocol::ContractAddress([0xee; 20]));
+    let twin = elsewhere.claimed();
+    let there = receipt(&elsewhere, twin, BlobDigest([9; 32]));
+    let honest = jobs.map(|job| receipt(&world, job, BlobDigest([9; 32])));
+    let beyond = Receipt { genesis: encompute_protocol::GenesisHash([0xee; 32]), ..honest[0] };
+    for (what, signed) in [("another job's", honest[1]), ("another contract's", there), ("another chain's", beyond)] {
+        let refused = commit(&mut chain, jobs[0], &signed, &honest[0]);
+        assert!(matches!(refused, Err(Refusal::WrongSigner { found: Some(_), .. })), "{what}: {refused:?}");
+    }
+    let refused = commit(&mut chain, jobs[1], &honest[0], &honest[1]);
+    assert!(matches!(refused, Err(Refusal::WrongSigner { found: Some(_), .. })), "{refused:?}");
+    assert_eq!(commit(&mut chain, jobs[0], &honest[0], &honest[0]), Ok(()));
+    let again = commit(&mut chain, jobs[0], &honest[0], &honest[0]);
+    let (found, wanted) = (Stage::HeadCommitted, Stage::Claimed);
+    assert_eq!(again, Err(Refusal::WrongStage { found, wanted }), "sent again");
+    assert_eq!(commit(&mut chain, jobs[1], &honest[1], &honest[1]), Ok(()));
 }
 
 #[test]
