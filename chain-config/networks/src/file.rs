@@ -1,74 +1,22 @@
 //! How a network is written down. The types here are the file's; [`Network`] is what they mean.
 
 use crate::amount::{format_amount, parse_amount};
+use crate::error::{NetworkError, WriteNetworkError};
+use crate::images::{ImageFile, images};
 use crate::network::{Chain, Deployment, Network, Root, Token, Trust};
-use crate::words::{DEVELOPMENT_WORDS, NetworkName, ParameterName, QuoteKindName, RpcUrl, ServiceUrl, TcbStatusName};
+use crate::words::{
+    AdvisoryName, DEVELOPMENT_WORDS, NetworkName, ParameterName, QuoteKindName, RpcUrl, ServiceUrl, TcbStatusName,
+};
 use core::fmt::Display;
 use core::str::FromStr;
 use encompute_protocol::{Address, BasisPoints, Blocks, Params, Plancks, StoragePrice, Windows};
-use serde::{Deserialize, Serialize};
-use std::path::{Path, PathBuf};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use std::path::Path;
 
 /// Longest network file read, in bytes.
 const FILE_LIMIT_BYTES: u64 = 64 * 1024;
 /// Longest certificate taken as a root, in bytes.
 const ROOT_LIMIT_BYTES: usize = 4_096;
-
-/// A network file that is refused.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum NetworkError {
-    /// The file, or the certificate it names, cannot be read.
-    #[error("{file} cannot be read")]
-    Unreadable {
-        /// Which file.
-        file: PathBuf,
-        /// What the system says.
-        #[source]
-        source: std::io::Error,
-    },
-    /// Longer than any network file.
-    #[error("{file} has {found_bytes} bytes, at most {limit_bytes} are allowed")]
-    TooLong {
-        /// Which file.
-        file: PathBuf,
-        /// Bytes found.
-        found_bytes: u64,
-        /// Bytes allowed.
-        limit_bytes: u64,
-    },
-    /// No TOML, a key that is not known, a key that is missing.
-    #[error("{file}: {reason}")]
-    Shape {
-        /// Which file.
-        file: PathBuf,
-        /// Line, key, what was found and what is allowed, in the parser's words.
-        reason: String,
-    },
-    /// A key whose value is not allowed.
-    #[error("{file}: {key} is {found:?}, allowed is {allowed}")]
-    Value {
-        /// Which file.
-        file: PathBuf,
-        /// Which key.
-        key: &'static str,
-        /// What it says.
-        found: String,
-        /// What it may say.
-        allowed: String,
-    },
-}
-
-/// A network file that cannot be written.
-#[derive(Debug, thiserror::Error)]
-#[error("{file} cannot be written")]
-pub struct WriteNetworkError {
-    /// Which file.
-    pub file: PathBuf,
-    /// What the system says.
-    #[source]
-    pub source: std::io::Error,
-}
 
 #[derive(Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
@@ -123,6 +71,16 @@ struct TrustFile {
     smt: bool,
     collateral: String,
     measurements: Vec<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    denied_advisories: Vec<String>,
+    #[serde(default, skip_serializing_if = "is_zero")]
+    min_tcb_evaluation: u32,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    images: Vec<ImageFile>,
+}
+
+fn is_zero(number: &u32) -> bool {
+    *number == 0
 }
 
 /// What files that do not say it meant when they were written: workers are TDX domains.
@@ -176,11 +134,7 @@ impl Network {
     /// # Errors
     /// [`NetworkError`].
     pub fn parse(text: &str, file: &Path) -> Result<Self, NetworkError> {
-        let shape = |error: toml::de::Error| NetworkError::Shape {
-            file: file.to_owned(),
-            reason: error.to_string().trim_end().to_owned(),
-        };
-        let written: NetworkFile = toml::from_str(text).map_err(shape)?;
+        let written: NetworkFile = shaped(text, file)?;
         let at = Keys { file };
         let token = at.token(written.token)?;
         Ok(Self {
@@ -238,7 +192,16 @@ impl Network {
     }
 }
 
-fn read_text(file: &Path) -> Result<String, NetworkError> {
+/// What `text` says, if it has the shape of a `T`.
+pub(crate) fn shaped<T: DeserializeOwned>(text: &str, file: &Path) -> Result<T, NetworkError> {
+    let shape = |error: toml::de::Error| NetworkError::Shape {
+        file: file.to_owned(),
+        reason: error.to_string().trim_end().to_owned(),
+    };
+    toml::from_str(text).map_err(shape)
+}
+
+pub(crate) fn read_text(file: &Path) -> Result<String, NetworkError> {
     let unreadable = |source| NetworkError::Unreadable { file: file.to_owned(), source };
     let found_bytes = std::fs::metadata(file).map_err(unreadable)?.len();
     if found_bytes > FILE_LIMIT_BYTES {
@@ -254,8 +217,7 @@ struct Keys<'a> {
 
 impl Keys<'_> {
     fn refuse(&self, key: &'static str, found: impl Display, allowed: impl Display) -> NetworkError {
-        let (found, allowed) = (found.to_string(), allowed.to_string());
-        NetworkError::Value { file: self.file.to_owned(), key, found, allowed }
+        NetworkError::value(self.file, key, found, allowed)
     }
 
     fn word<T>(
@@ -331,6 +293,11 @@ impl Keys<'_> {
             smt: found.smt,
             collateral: self.word("trust.collateral", found.collateral, ServiceUrl::new)?,
             measurements: found.measurements.iter().map(measurement).collect::<Result<_, _>>()?,
+            denied_advisories: (found.denied_advisories.into_iter())
+                .map(|id| self.word("trust.denied_advisories", id, AdvisoryName::new))
+                .collect::<Result<_, _>>()?,
+            min_tcb_evaluation: found.min_tcb_evaluation,
+            images: images(found.images, "trust.images", self.file)?,
         })
     }
 
@@ -437,6 +404,9 @@ fn trust_file(trust: &Trust) -> TrustFile {
         smt: trust.smt,
         collateral: trust.collateral.to_string(),
         measurements: trust.measurements.iter().map(ToString::to_string).collect(),
+        denied_advisories: trust.denied_advisories.iter().map(ToString::to_string).collect(),
+        min_tcb_evaluation: trust.min_tcb_evaluation,
+        images: trust.images.iter().map(ImageFile::of).collect(),
     }
 }
 

@@ -98,3 +98,25 @@ fn a_file_that_names_no_kinds_of_quotes_takes_those_of_domains() {
     let said = refusal(&public().replace("\"tdx-v4\"", "\"tdx-v3\""));
     assert!(said.contains("trust.quotes is \"tdx-v3\", allowed is sgx-v3, tdx-v4 or tdx-v5"), "{said}");
 }
+
+#[test]
+fn advisories_a_least_evaluation_and_images_are_read_and_written_and_files_without_them_mean_none() {
+    let network = Network::bundled("paseo-hub").unwrap();
+    let trust = &network.trust;
+    assert_eq!((trust.denied_advisories.len(), trust.min_tcb_evaluation, trust.images.len()), (0, 0, 0));
+    let registers = [1, 2, 3, 4].map(|byte: u8| hex::encode([byte; 48]));
+    let [mr_td, rtmr0, rtmr1, rtmr2] = &registers;
+    let image = format!(
+        "[[trust.images]]\nname = \"dstack-0.5.4\"\nmr_td = \"{mr_td}\"\nrtmr0 = [\"{rtmr0}\"]\nrtmr1 = \"{rtmr1}\"\nrtmr2 = \"{rtmr2}\"\n"
+    );
+    let more = "measurements = []\ndenied_advisories = [\"INTEL-SA-00837\"]\nmin_tcb_evaluation = 18\n";
+    let text = format!("{}\n{image}", public().replace("measurements = []\n", more));
+    let read = Network::parse(&text, Path::new("hub.toml")).unwrap();
+    assert_eq!(read.trust.denied_advisories[0].as_str(), "INTEL-SA-00837");
+    assert_eq!((read.trust.min_tcb_evaluation, read.trust.images[0].name.as_str()), (18, "dstack-0.5.4"));
+    assert_eq!(Network::parse(&read.to_toml(), Path::new("hub.toml")).unwrap(), read);
+    let said = refusal(&text.replace("INTEL-SA-00837", "SA-837"));
+    assert!(said.contains("trust.denied_advisories is \"SA-837\", allowed is INTEL-SA- and five digits"), "{said}");
+    let said = refusal(&text.replace(rtmr1, "00"));
+    assert!(said.contains("trust.images is \"00\""), "{said}");
+}

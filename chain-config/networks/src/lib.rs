@@ -18,15 +18,19 @@
 //! ```
 
 mod amount;
+mod error;
 mod file;
+mod images;
 mod network;
 mod settings;
 mod words;
 
 pub use amount::{ParseAmountError, format_amount, parse_amount};
-pub use file::{NetworkError, WriteNetworkError};
+pub use error::{NetworkError, WriteNetworkError};
+pub use images::{OsImage, RegisterBytes};
 pub use network::{Chain, Deployment, LocalServices, Network, Root, Token, Trust};
 pub use settings::{Flags, Origin, Setting, Settings, SettingsError, home, resolve};
 pub use words::{
-    DEVELOPMENT_WORDS, NetworkName, ParameterName, QuoteKindName, RpcUrl, ServiceUrl, TcbStatusName, WordError,
+    AdvisoryName, DEVELOPMENT_WORDS, NetworkName, ParameterName, QuoteKindName, RpcUrl, ServiceUrl, TcbStatusName,
+    WordError,
 };

@@ -1,7 +1,8 @@
 //! A network: what a checked file says.
 
-use crate::file::NetworkError;
-use crate::words::{NetworkName, ParameterName, QuoteKindName, RpcUrl, ServiceUrl, TcbStatusName};
+use crate::error::NetworkError;
+use crate::images::OsImage;
+use crate::words::{AdvisoryName, NetworkName, ParameterName, QuoteKindName, RpcUrl, ServiceUrl, TcbStatusName};
 use core::fmt;
 use encompute_protocol::{ContractAddress, GenesisHash, MeasurementId, Params};
 use sha2::{Digest, Sha256};
@@ -70,6 +71,12 @@ pub struct Trust {
     pub collateral: ServiceUrl,
     /// Attested code that counts, besides being on the contract's list. Empty: the contract's list alone.
     pub measurements: Vec<MeasurementId>,
+    /// Advisories that must not apply to a machine. Empty: its patch level alone counts.
+    pub denied_advisories: Vec<AdvisoryName>,
+    /// Oldest of Intel's judgements that counts, by number; 0 for any.
+    pub min_tcb_evaluation: u32,
+    /// Images that audits know by name. Empty: the measurement alone counts.
+    pub images: Vec<OsImage>,
 }
 
 /// Whose signature ends every chain.

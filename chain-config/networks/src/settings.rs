@@ -1,6 +1,6 @@
 //! What one run of a program goes by: flag, then environment, then configuration file, then default.
 
-use crate::file::NetworkError;
+use crate::error::NetworkError;
 use crate::network::Network;
 use crate::words::{NetworkName, RpcUrl, ServiceUrl};
 use core::fmt;

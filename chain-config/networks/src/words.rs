@@ -89,6 +89,10 @@ word!(
     QuoteKindName
 );
 word!(
+    /// A security advisory by its number.
+    AdvisoryName
+);
+word!(
     /// An encryption parameter set by name.
     ParameterName
 );
@@ -128,6 +132,14 @@ impl QuoteKindName {
     }
 }
 
+impl AdvisoryName {
+    fn refused(word: &str) -> Option<&'static str> {
+        let number = word.strip_prefix("INTEL-SA-").unwrap_or_default();
+        let fits = number.len() == 5 && number.bytes().all(|byte| byte.is_ascii_digit());
+        (!fits).then_some("INTEL-SA- and five digits")
+    }
+}
+
 impl ParameterName {
     fn refused(word: &str) -> Option<&'static str> {
         (!PARAMETER_SETS.contains(&word))
@@ -164,6 +176,14 @@ mod tests {
     fn revoked_is_no_status_that_a_file_can_allow() {
         assert!(TcbStatusName::new("Revoked").is_err());
         assert!(TcbStatusName::new("UpToDate").is_ok());
+    }
+
+    #[test]
+    fn an_advisory_is_written_as_intel_writes_it() {
+        assert!(AdvisoryName::new("INTEL-SA-00837").is_ok());
+        for bad in ["", "intel-sa-00837", "INTEL-SA-837", "INTEL-SA-0083x", "INTEL-SA-008370", "CVE-2023-20569"] {
+            assert_eq!(AdvisoryName::new(bad), Err("INTEL-SA- and five digits"), "{bad}");
+        }
     }
 
     #[test]

@@ -5,7 +5,7 @@ use crate::{
     report::Checks,
     when::{Counted, Judged},
 };
-use encompute_attest::{RegistrationFacts, appraise_registration, network::Judge};
+use encompute_attest::{RegistrationFacts, Verdict, appraise_registration, network::Judge};
 use encompute_head::HeadPlan;
 use encompute_lifecycle::ReceiptFacts;
 use encompute_protocol::{
@@ -48,11 +48,24 @@ pub(crate) fn worker(bundle: &JobBundle, judge: &Judge, checks: &mut Checks) -> 
     };
     let facts = RegistrationFacts { genesis: bundle.genesis, contract: bundle.contract, account: *account, record, at };
     let appraisal = appraise_registration(evidence, &facts, &judge.root, &judge.policy, time);
-    let collateral_expires_at = appraisal.verdict.map(|verdict| verdict.claims.collateral_expires_at);
+    let verdict = appraisal.verdict;
     for check in appraisal.checks {
         checks.holds(&format!("worker-{}", check.id), check.pass, check.expected, check.actual, check.source);
     }
+    image(verdict.as_ref(), judge, checks);
+    let collateral_expires_at = verdict.map(|verdict| verdict.claims.collateral_expires_at);
     Some(Judged { counted, time, collateral_expires_at })
+}
+
+/// The image that the worker's domain booted is one that the judge knows by name; nothing where no image is known.
+pub(crate) fn image(verdict: Option<&Verdict>, judge: &Judge, checks: &mut Checks) {
+    let Some(verdict) = verdict.filter(|_| !judge.images.is_empty()) else { return };
+    let names: Vec<&str> = judge.images.iter().map(|image| image.name.as_str()).collect();
+    let found = judge.image_of(&verdict.claims.measurement);
+    let words =
+        found.map_or_else(|| format!("registers of no such image: {:?}", verdict.claims.measurement), str::to_owned);
+    let source = "table of images: MRTD and RTMR0 to RTMR2";
+    checks.holds("worker-os-image", found.is_some(), format!("one of {}", names.join(", ")), words, source);
 }
 
 /// The worker's code and machine, each on the contract's list from one block to another.

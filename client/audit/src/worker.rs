@@ -1,7 +1,7 @@
 //! The audit of a worker: its registration as of now, before anybody gives it a job.
 
 use crate::{
-    proof::{Entry, listed},
+    proof::{Entry, image, listed},
     report::{Checks, JudgedLine, Report, simulated},
 };
 use encompute_attest::{RegistrationFacts, UnixSeconds, appraise_registration, network::Judge};
@@ -61,10 +61,12 @@ pub fn audit_worker(bundle: &WorkerBundle, judge: &Judge) -> Report {
                 at,
             };
             let appraisal = appraise_registration(evidence, &facts, &judge.root, &judge.policy, bundle.time);
-            let expires = appraisal.verdict.map(|verdict| verdict.claims.collateral_expires_at.to_string());
+            let expires = appraisal.verdict.as_ref().map(|verdict| verdict.claims.collateral_expires_at.to_string());
+            let verdict = appraisal.verdict;
             for check in appraisal.checks {
                 checks.holds(&format!("worker-{}", check.id), check.pass, check.expected, check.actual, check.source);
             }
+            image(verdict.as_ref(), judge, &mut checks);
             Some(JudgedLine {
                 block: at.0,
                 time: bundle.time.to_string(),

@@ -3,7 +3,7 @@
 
 mod market;
 
-use encompute_attest::TrustRoot;
+use encompute_attest::{AdvisoryId, Policy, TcbEvaluationNumber, TrustRoot, network::OsImage};
 use encompute_audit::{Judge, Report, VersionBundle, WorkerBundle, audit_version, audit_worker};
 use encompute_lifecycle::ReadState;
 use encompute_protocol::{
@@ -179,4 +179,52 @@ fn an_honest_version_passes_and_every_other_story_fails_by_its_own_check() {
         let report = audit_version(&bundle, &root);
         assert!(failed(&report).contains(&expected), "{expected}: {:?}", failed(&report));
     }
+}
+
+#[test]
+fn a_worker_whose_image_the_auditor_has_a_name_for_is_called_by_it_and_any_other_fails() {
+    let market = Market::with_request();
+    let bundle = worker(&market);
+    let line = |images: Vec<OsImage>| {
+        let report = audit_worker(&bundle, &Judge { images, ..market.judge() });
+        let line = report.checks.iter().find(|check| check.id == "worker-os-image").cloned();
+        (report.verdict, line.map(|line| (line.pass, line.expected, line.actual)))
+    };
+    assert_eq!(line(Vec::new()), ("pass", None), "without a table the measurement alone counts");
+    let booted = measurement();
+    let registers = [&booted.rtmr0, &booted.rtmr1, &booted.rtmr2].map(|register| register.0);
+    let image = |name: &str, [rtmr0, rtmr1, rtmr2]: [[u8; 48]; 3]| OsImage {
+        name: name.to_owned(),
+        mr_td: booted.mr_td.0,
+        rtmr0: vec![[7; 48], rtmr0],
+        rtmr1,
+        rtmr2,
+    };
+    let [rtmr0, rtmr1, rtmr2] = registers;
+    let (older, ours) = (image("dstack-0.5.3", [rtmr0, [8; 48], rtmr2]), image("dstack-0.5.4", [rtmr0, rtmr1, rtmr2]));
+    let (verdict, found) = line(vec![older.clone(), ours]);
+    let expected = "one of dstack-0.5.3, dstack-0.5.4".to_owned();
+    assert_eq!((verdict, found), ("pass", Some((true, expected, "dstack-0.5.4".to_owned()))));
+    let (verdict, found) = line(vec![older]);
+    let (pass, _, actual) = found.unwrap();
+    assert_eq!((verdict, pass), ("fail", false));
+    assert!(actual.contains(&booted.mr_td.to_string()), "its registers are shown: {actual}");
+}
+
+#[test]
+fn a_worker_under_a_judgement_that_the_network_calls_too_old_or_an_advisory_that_it_denies_fails_by_its_quote() {
+    let market = Market::with_request();
+    let bundle = worker(&market);
+    let found = |alter: fn(&mut Policy)| {
+        let mut judge = market.judge();
+        alter(&mut judge.policy);
+        let report = audit_worker(&bundle, &judge);
+        let quote = report.checks.iter().find(|check| check.id == "worker-quote").unwrap();
+        (report.verdict, quote.actual.clone())
+    };
+    let (verdict, actual) = found(|policy| policy.min_tcb_evaluation = TcbEvaluationNumber(u32::MAX));
+    assert_eq!(verdict, "fail");
+    assert!(actual.contains(&u32::MAX.to_string()), "{actual}");
+    let (verdict, _) = found(|policy| policy.denied_advisories = [AdvisoryId::new("INTEL-SA-99999")].into());
+    assert_eq!(verdict, "pass", "an advisory that does not apply");
 }

@@ -17,6 +17,7 @@ static JUDGE: LazyLock<Judge> = LazyLock::new(|| Judge {
         smt: Permission::Refused,
         development_root: Permission::Refused,
     },
+    images: Vec::new(),
 });
 
 pub(crate) fn jobs(bytes: &[u8]) -> bool {

@@ -1,12 +1,13 @@
 //! What a network file says about attestation, as root and policy.
 
 use crate::kind::{ParseQuoteKindError, QuoteKind};
-use crate::platform::{ParseTcbStatusError, TcbEvaluationNumber};
+use crate::measurement::Measurement;
+use crate::platform::{AdvisoryId, ParseTcbStatusError, TcbEvaluationNumber};
 use crate::policy::{Permission, Policy};
 use crate::root::{RootError, TrustRoot};
+pub use encompute_networks::OsImage;
 use encompute_networks::{Root, Trust};
 use encompute_protocol::MeasurementId;
-use std::collections::BTreeSet;
 
 /// Whose word a network takes, and what is good enough there.
 #[derive(Clone, Debug)]
@@ -15,6 +16,8 @@ pub struct Judge {
     pub root: TrustRoot,
     /// What is good enough.
     pub policy: Policy,
+    /// Images that are known by name; none where only the measurement counts.
+    pub images: Vec<OsImage>,
 }
 
 impl Judge {
@@ -23,7 +26,15 @@ impl Judge {
     /// # Errors
     /// [`TrustError`].
     pub fn of(trust: &Trust, on_chain: impl IntoIterator<Item = MeasurementId>) -> Result<Self, TrustError> {
-        Ok(Self { root: root_of(trust)?, policy: policy_of(trust, on_chain)? })
+        Ok(Self { root: root_of(trust)?, policy: policy_of(trust, on_chain)?, images: trust.images.clone() })
+    }
+
+    /// The name of the image that a domain booted: none for one that the table does not have, and for enclaves, which boot
+    /// none.
+    pub fn image_of(&self, measurement: &Measurement) -> Option<&str> {
+        let Measurement::Tdx(found) = measurement else { return None };
+        let rtmrs = [&found.rtmr0.0, &found.rtmr1.0, &found.rtmr2.0];
+        self.images.iter().find(|image| image.is_of(&found.mr_td.0, rtmrs)).map(|image| image.name.as_str())
     }
 }
 
@@ -67,8 +78,8 @@ pub fn policy_of(trust: &Trust, on_chain: impl IntoIterator<Item = MeasurementId
         kinds: kinds.collect::<Result<_, _>>()?,
         measurements: on_chain.into_iter().filter(listed).collect(),
         tcb_statuses: statuses.collect::<Result<_, _>>()?,
-        denied_advisories: BTreeSet::new(),
-        min_tcb_evaluation: TcbEvaluationNumber(0),
+        denied_advisories: trust.denied_advisories.iter().map(|id| AdvisoryId::new(id.as_str())).collect(),
+        min_tcb_evaluation: TcbEvaluationNumber(trust.min_tcb_evaluation),
         dynamic_platform: permission(trust.dynamic_platform),
         cached_keys: permission(trust.cached_keys),
         smt: permission(trust.smt),
@@ -86,6 +97,7 @@ mod tests {
     use super::*;
     use crate::platform::TcbStatus;
     use crate::root::RootKind;
+    use std::collections::BTreeSet;
 
     fn trust(root: Root) -> Trust {
         Trust {
@@ -97,6 +109,9 @@ mod tests {
             smt: true,
             collateral: "https://api.trustedservices.intel.com".parse().unwrap(),
             measurements: Vec::new(),
+            denied_advisories: Vec::new(),
+            min_tcb_evaluation: 0,
+            images: Vec::new(),
         }
     }
 
@@ -118,6 +133,52 @@ mod tests {
             let trust = Trust { quotes: vec![kind.to_string().parse().unwrap()], ..trust(Root::Intel) };
             assert_eq!(policy_of(&trust, []).unwrap().kinds, BTreeSet::from([kind]), "every word of a file has a kind");
         }
+    }
+
+    #[test]
+    fn advisories_and_a_least_evaluation_of_the_file_are_the_policys() {
+        let advisory: encompute_networks::AdvisoryName = "INTEL-SA-00837".parse().unwrap();
+        let trust = Trust { denied_advisories: vec![advisory], min_tcb_evaluation: 18, ..trust(Root::Intel) };
+        let policy = policy_of(&trust, []).unwrap();
+        assert_eq!(policy.denied_advisories, BTreeSet::from([AdvisoryId::new("intel-sa-00837")]));
+        assert_eq!(policy.min_tcb_evaluation, TcbEvaluationNumber(18));
+    }
+
+    #[test]
+    fn an_image_is_named_by_all_four_registers_of_a_domain() {
+        use crate::measurement::{ComposeHash, Register, SgxMeasurement, TdxMeasurement};
+        let image = OsImage {
+            name: "dstack-0.5.4".into(),
+            mr_td: [1; 48],
+            rtmr0: vec![[8; 48], [2; 48]],
+            rtmr1: [3; 48],
+            rtmr2: [4; 48],
+        };
+        let judge = Judge::of(&Trust { images: vec![image], ..trust(Root::Intel) }, []).unwrap();
+        let domain = TdxMeasurement {
+            mr_td: Register([1; 48]),
+            rtmr0: Register([2; 48]),
+            rtmr1: Register([3; 48]),
+            rtmr2: Register([4; 48]),
+            mr_config_id: ComposeHash([5; 32]).config_id_v1(),
+            td_attributes: [0; 8],
+            xfam: [0; 8],
+        };
+        assert_eq!(judge.image_of(&Measurement::Tdx(domain)), Some("dstack-0.5.4"));
+        let alterations: [fn(&mut TdxMeasurement); 4] = [
+            |domain| domain.mr_td.0[0] ^= 1,
+            |domain| domain.rtmr0.0[0] ^= 1,
+            |domain| domain.rtmr1.0[0] ^= 1,
+            |domain| domain.rtmr2.0[0] ^= 1,
+        ];
+        for alter in alterations {
+            let mut other = domain;
+            alter(&mut other);
+            assert_eq!(judge.image_of(&Measurement::Tdx(other)), None);
+        }
+        let enclave =
+            SgxMeasurement { mr_enclave: [1; 32], mr_signer: [2; 32], isv_prod_id: 1, isv_svn: 1, attributes: [0; 16] };
+        assert_eq!(judge.image_of(&Measurement::Sgx(enclave)), None);
     }
 
     #[test]

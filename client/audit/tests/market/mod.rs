@@ -97,7 +97,7 @@ pub fn key() -> SigningKey {
     SigningKey::from_secret(&[5; 32]).unwrap()
 }
 
-fn measurement() -> encompute_attest::TdxMeasurement {
+pub fn measurement() -> encompute_attest::TdxMeasurement {
     development_measurement(ComposeHash([5; 32]))
 }
 
@@ -445,7 +445,7 @@ impl Market {
             smt: Permission::Refused,
             development_root: Permission::Allowed,
         };
-        Judge { root: self.pki.trust_root().clone(), policy }
+        Judge { root: self.pki.trust_root().clone(), policy, images: Vec::new() }
     }
 
     pub fn audit(&self) -> Report {

@@ -19,7 +19,7 @@ use encompute_chain::{Client, ReadError};
 use encompute_job::{
     GatherError, Said, gather, gather_requests, gather_session, gather_version, gather_worker, own_of, said,
 };
-use encompute_networks::Token;
+use encompute_networks::{OsImage, Token};
 use encompute_protocol::{BlobDigest, BlockNumber, JobId, MeasurementId, SessionId, VersionId, call::ReadTotals};
 use serde_json::json;
 use std::{
@@ -35,6 +35,10 @@ pub struct Judging {
     /// one, or a DER file of a development root
     #[arg(long, value_name = "intel|development|FILE")]
     trust_root: Option<String>,
+    /// Name the image that a worker's machine booted by this table, instead of the network file's: TOML, [[images]] with name,
+    /// mr_td, rtmr0 (one for each shape of machine), rtmr1, rtmr2
+    #[arg(long, value_name = "FILE")]
+    images: Option<PathBuf>,
     /// Also write the verdict as one page for people into this file
     #[arg(long, value_name = "FILE")]
     html: Option<PathBuf>,
@@ -44,6 +48,19 @@ pub struct Judging {
     /// The auditor's own P-256 key, PKCS#8 in PEM, that signs it: openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256
     #[arg(long, value_name = "FILE", requires = "ear")]
     ear_key: Option<PathBuf>,
+}
+
+/// By whose words quotes are judged, where not by the network's.
+#[derive(Clone, Copy, Default)]
+struct By<'a> {
+    root: Option<&'a str>,
+    images: Option<&'a Path>,
+}
+
+impl Judging {
+    fn by(&self) -> By<'_> {
+        By { root: self.trust_root.as_deref(), images: self.images.as_deref() }
+    }
 }
 
 /// Check what others say they did
@@ -64,7 +81,7 @@ pub enum Audit {
     },
     /// One worker: its registration, evidence and allow-list entry as of now; exit code 5 if anything does not hold
     #[command(
-        after_help = "Examples:\n  encompute audit worker 0x… --json\n  encompute audit worker 5Grw… --html worker.html"
+        after_help = "Examples:\n  encompute audit worker 0x… --json\n  encompute audit worker 5Grw… --html worker.html\n  encompute audit worker 5Grw… --images images.toml"
     )]
     Worker {
         /// Its account
@@ -127,8 +144,8 @@ impl Audit {
         let context = Context::load(common)?;
         match self {
             Self::Job { id, rerun, judging } => {
-                let (client, root) = (context.chain().await?, judging.trust_root.as_deref());
-                let (mut bundle, mut report) = gather_and_judge(&context, &client, JobId(id), root).await?;
+                let client = context.chain().await?;
+                let (mut bundle, mut report) = gather_and_judge(&context, &client, JobId(id), judging.by()).await?;
                 if let Some(folder) = &rerun {
                     let blobs = context.gateway()?;
                     let head = rerun::open(folder, &bundle, &blobs).await?;
@@ -143,26 +160,26 @@ impl Audit {
                 let client = context.chain().await?;
                 let bundle = gather_worker(&client, &context.gateway()?, account).await;
                 let bundle = bundle.map_err(gathering("gather the worker"))?;
-                let judge = judge(&context, [bundle.record.measurement], judging.trust_root.as_deref())?;
+                let judge = judge(&context, [bundle.record.measurement], judging.by())?;
                 finish(&audit_worker(&bundle, &judge), &judging, common)
             }
             Self::Version { id, judging } => {
                 let client = context.chain().await?;
                 let bundle = gather_version(&client, &context.gateway()?, VersionId(id)).await;
                 let bundle = bundle.map_err(gathering("gather the version"))?;
-                let judge = judge(&context, [], judging.trust_root.as_deref())?;
+                let judge = judge(&context, [], judging.by())?;
                 finish(&audit_version(&bundle, &judge.root), &judging, common)
             }
             Self::Session { id, job, judging } => {
                 let client = context.chain().await?;
                 let bundle = gather_session(&client, &context.gateway()?, context.home(), SessionId(id), job).await;
                 let bundle = bundle.map_err(gathering("gather the session"))?;
-                let judge = judge(&context, [], judging.trust_root.as_deref())?;
+                let judge = judge(&context, [], judging.by())?;
                 finish(&audit_session(&bundle, &judge.root), &judging, common)
             }
             Self::Export { id, out } => export_job(&context, JobId(id), &out, common).await,
             Self::Bundle { file, offline, judging } => {
-                let report = judge_file(&context, &file, offline, judging.trust_root.as_deref()).await?;
+                let report = judge_file(&context, &file, offline, judging.by()).await?;
                 finish(&report, &judging, common)
             }
             Self::Ledger => {
@@ -222,30 +239,24 @@ fn verdict(report: &Report) -> Outcome {
 ///
 /// # Errors
 /// [`Exit::NotFound`] without such a job; a check that fails is no error here but in the report.
-pub async fn judge_job(context: &Context, client: &Client, job: JobId, trust_root: Option<&str>) -> Outcome<Report> {
-    gather_and_judge(context, client, job, trust_root).await.map(|(_, report)| report)
+pub async fn judge_job(context: &Context, client: &Client, job: JobId) -> Outcome<Report> {
+    gather_and_judge(context, client, job, By::default()).await.map(|(_, report)| report)
 }
 
-async fn gather_and_judge(
-    context: &Context,
-    client: &Client,
-    job: JobId,
-    trust_root: Option<&str>,
-) -> Outcome<(JobBundle, Report)> {
+async fn gather_and_judge(context: &Context, client: &Client, job: JobId, by: By<'_>) -> Outcome<(JobBundle, Report)> {
     let bundle = gather(client, &context.gateway()?, job).await.map_err(gathering("gather the job"))?;
-    let judge = judge(context, bundle.worker.iter().map(|(_, record)| record.measurement), trust_root)?;
+    let judge = judge(context, bundle.worker.iter().map(|(_, record)| record.measurement), by)?;
     let report = audit_job(&bundle, &judge, UnixSeconds::now());
     Ok((bundle, report))
 }
 
-/// The network's judge, or one under another root.
-fn judge(
-    context: &Context,
-    measurements: impl IntoIterator<Item = MeasurementId>,
-    trust_root: Option<&str>,
-) -> Outcome<Judge> {
+/// The network's judge, or one under another root or with another table of images.
+fn judge(context: &Context, measurements: impl IntoIterator<Item = MeasurementId>, by: By<'_>) -> Outcome<Judge> {
     let mut judge = Judge::of(&context.network().trust, measurements).doing(Exit::Usage, "read the network's trust")?;
-    match trust_root {
+    if let Some(file) = by.images {
+        judge.images = OsImage::load(file).doing(Exit::Usage, &format!("read {}", file.display()))?;
+    }
+    match by.root {
         None => {}
         Some("intel") => judge.root = TrustRoot::intel(),
         Some("development") if judge.root.kind().is_development() => {}
@@ -282,7 +293,7 @@ async fn export_job(context: &Context, job: JobId, out: &Path, common: &Common) 
     }
 }
 
-async fn judge_file(context: &Context, file: &Path, offline: bool, trust_root: Option<&str>) -> Outcome<Report> {
+async fn judge_file(context: &Context, file: &Path, offline: bool, by: By<'_>) -> Outcome<Report> {
     let doing = format!("read {}", file.display());
     let opened = std::fs::File::open(file).doing(Exit::NotFound, &doing)?;
     let mut bytes = Vec::new();
@@ -296,7 +307,7 @@ async fn judge_file(context: &Context, file: &Path, offline: bool, trust_root: O
             asked.map_err(gathering("ask the node about the job in the file"))?
         }
     };
-    let judge = judge(context, bundle.worker.iter().map(|(_, record)| record.measurement), trust_root)?;
+    let judge = judge(context, bundle.worker.iter().map(|(_, record)| record.measurement), by)?;
     Ok(audit_exported(&bundle, &own, &judge, UnixSeconds::now()))
 }
 

@@ -206,7 +206,7 @@ impl Demo {
         let mut rail = Rail::new();
         let (ending, listing) = submit.run(context, &mut rail).await?;
         let ending = ending.ok_or_else(|| Failure::new(Exit::Failed, "nothing was run"))?;
-        let report = audit::judge_job(context, client, ending.job, None).await?;
+        let report = audit::judge_job(context, client, ending.job).await?;
         let (index, policy) = market::choose(&listing, self.split.as_deref(), self.policy.as_deref())?;
         let split = listing.split(index).ok_or_else(|| Failure::new(Exit::Failed, "the split is gone"))?;
         let mut value = ending_json(&ending, &listing, &rail);
