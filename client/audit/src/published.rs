@@ -178,7 +178,7 @@ mod tests {
     #[test]
     fn a_report_beside_a_model_is_read_and_a_release_is_found_by_its_names() {
         let report = PublishedReport::from_json(REPORT).unwrap();
-        assert_eq!(report.of("features-8", "balanced").unwrap().grade, "D");
+        assert_eq!(report.of("features-8", "balanced").unwrap().grade, "C");
         assert_eq!((report.of("features-8", "nobody's"), report.of("head.0", "balanced")), (None, None));
     }
 
