@@ -108,7 +108,7 @@ pub fn seeds(target: &Target) -> Result<Vec<Seed>, SeedError> {
     for (_, folder, ending) in FILES.iter().filter(|(name, ..)| *name == target.name) {
         seeds.extend(files(&root().join(folder), ending)?);
     }
-    for vector in vectors("messages")?.into_iter().chain(vectors("session_messages")?) {
+    for vector in message_vectors()? {
         let name = text(&vector, "name");
         if let Some((.., kind)) = MESSAGES.iter().find(|(message, to, _)| *to == target.name && *message == name) {
             seeds.push(Seed { name, bytes: kind.iter().copied().chain(bytes(&vector, "bytes")).collect() });
@@ -395,6 +395,11 @@ fn vectors(name: &str) -> Result<Vec<serde_json::Value>, SeedError> {
     serde_json::from_slice(&read(&path)?).map_err(|source| SeedError::Vectors { path, source })
 }
 
+/// Those of all messages; sessions' are in a file of their own.
+fn message_vectors() -> Result<Vec<serde_json::Value>, SeedError> {
+    Ok([vectors("messages")?, vectors("session_messages")?].concat())
+}
+
 fn text(vector: &serde_json::Value, field: &str) -> String {
     vector[field].as_str().unwrap_or_default().to_owned()
 }
@@ -418,7 +423,7 @@ mod tests {
 
     #[test]
     fn every_golden_message_named_here_is_there() {
-        let names: Vec<String> = vectors("messages").unwrap().iter().map(|vector| text(vector, "name")).collect();
+        let names: Vec<String> = message_vectors().unwrap().iter().map(|vector| text(vector, "name")).collect();
         for (name, ..) in MESSAGES {
             assert!(names.iter().any(|found| found == name), "{name} has no vector");
         }
