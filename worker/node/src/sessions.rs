@@ -8,6 +8,7 @@ mod tend;
 
 use crate::claim::Claim;
 use crate::desk::{Desk, ServeError};
+use crate::offers::OFFER_LIFE;
 use crate::voice::Voice;
 use codec::{Decode, Encode};
 use encompute_protocol::call::ReadSession;
@@ -29,8 +30,6 @@ use tracing::{debug, info};
 pub const JOBS_OFFERED: u32 = 10_000;
 /// Longest session that is offered: twelve hours of 6-second blocks. Nobody can renew a registration under one.
 pub const LONGEST_SESSION: Blocks = Blocks(7_200);
-/// How long an offer holds.
-const OFFER_LIFE: Blocks = Blocks(20);
 /// Sessions shorter than this are not worth a transaction.
 const SHORTEST_SESSION: Blocks = Blocks(10);
 

@@ -35,7 +35,7 @@ pub struct Judging {
     /// one, or a DER file of a development root
     #[arg(long, value_name = "intel|development|FILE")]
     trust_root: Option<String>,
-    /// Name the image that a worker's machine booted by this table, instead of the network file's: TOML, [[images]] with name,
+    /// Name the image that a worker's machine booted by this table, instead of the network file's: TOML, `[[images]]` for each with name,
     /// mr_td, rtmr0 (one for each shape of machine), rtmr1, rtmr2
     #[arg(long, value_name = "FILE")]
     images: Option<PathBuf>,
