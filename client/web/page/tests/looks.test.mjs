@@ -92,6 +92,55 @@ describe("what a user sees of a job", { timeout: 20 * patience }, () => {
     await context.close();
   });
 
+  test("shows a dispute on the rail, who must act and how it ended, and goes on", async () => {
+    const { page, complaints, context } = await visitor();
+    await buy(page, "digits", seven);
+    await asked(page);
+    const [id, mine] = [await idOf(page), page.url()];
+    market.signal("worker", "SIGSTOP");
+    market.encompute(["job", "dispute", String(id), "--kind", "missing", "--suri", "//Dave", ...network]);
+    await page.evaluate((id) => (location.hash = `#/job/${id}`), id);
+    const now = page.locator(".rail [aria-current=step]");
+    await now.filter({ hasText: "Disputed: something is missing" }).waitFor();
+    await now.getByText(/Next: whoever committed it posts it on chain, by block \d+/).waitFor();
+    await shoot(page, "job-disputed");
+    await accessible(page);
+    market.signal("worker", "SIGCONT");
+    await now.filter({ hasText: "Receipt on chain" }).waitFor();
+    await page.getByText("the dispute was without ground").first().waitFor();
+    await page.goto(mine);
+    await send(page);
+    assert.equal(await answered(page), "7");
+    assert.deepEqual(complaints, []);
+    await context.close();
+  });
+
+  test("shows each part of what is uploaded, and has nothing paid before all of it is there", async () => {
+    const { page, context } = await visitor();
+    const jobs = () => JSON.parse(market.encompute(["audit", "ledger", ...network])).jobs;
+    const before = jobs();
+    let parts = 0;
+    await context.route("**/v1/blobs/*", (route) => {
+      if (route.request().method() === "PUT" && ++parts > 4) return;
+      void route.continue();
+    });
+    await page.goto(market.url);
+    await page.getByRole("link", { name: "brain-regions", exact: true }).click();
+    await page.getByRole("radio", { name: "features-16-inside, balanced" }).check();
+    await page.locator("input[type=file]").first().setInputFiles(patch);
+    await page.getByText("Exactly this will be encrypted").waitFor();
+    await opened(page, enter);
+    await page.getByRole("button", { name: /Encrypt and pay/ }).click();
+    const bar = page.getByRole("progressbar", { name: /^Part 4 of \d+$/ });
+    await bar.waitFor();
+    await page.getByText("Uploading the encrypted request…").waitFor();
+    assert.ok(Number(await bar.getAttribute("max")) > 10, "an evaluation key has many parts");
+    await shoot(page, "uploading");
+    await accessible(page);
+    await context.close();
+    assert.equal(jobs(), before);
+  });
+
   test("shows a row's values beside the guesses, and does not ask who does not want to be asked", async () => {
     const { page, complaints, context } = await visitor();
     const row = join(root, "tests/fixtures/breast-cancer/patient-malignant.csv");
