@@ -4,7 +4,7 @@ use crate::{
     money, path, proof,
     report::{Checks, JudgedLine, Report, simulated},
     rerun::WITHOUT_WEIGHTS,
-    version,
+    version, witness,
 };
 use codec::{Decode, Encode};
 use encompute_attest::{UnixSeconds, network::Judge};
@@ -92,6 +92,7 @@ pub fn audit_job(bundle: &JobBundle, judge: &Judge, now: UnixSeconds) -> Report 
     path::stages(bundle, &mut checks);
     let judged = proof::worker(bundle, judge, &mut checks);
     proof::receipt(bundle, &mut checks);
+    witness::machines(bundle, &mut checks);
     let unseen = proof::transcript(bundle, request.as_ref(), plan.as_ref(), &mut checks);
     exchange(bundle, manifest.as_ref(), &mut checks);
     money::credits(bundle, &mut checks);

@@ -27,6 +27,7 @@ pub mod rerun;
 pub mod session;
 pub mod version;
 pub mod when;
+mod witness;
 pub mod worker;
 
 pub use encompute_attest::network::{Judge, TrustError};

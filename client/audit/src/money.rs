@@ -25,8 +25,7 @@ fn outcome(bundle: &JobBundle) -> Option<Outcome> {
             Some(Outcome::CreatorFailed)
         }
         (Stage::Failed, Some(Reason::HeadMismatch)) => {
-            let winners = disputes(bundle).last().map_or(0, |heard| heard.winners().len());
-            Some(Outcome::HeadWrong { winners: u8::try_from(winners).unwrap_or(u8::MAX) })
+            Some(disputes(bundle).last().map_or(Outcome::HeadWrong { winners: 0 }, Heard::head_wrong))
         }
         (Stage::Failed, Some(Reason::ResultMismatch)) => Some(Outcome::TailRefunded),
         (Stage::Failed, Some(Reason::UserNoShow)) => Some(Outcome::Stopped),

@@ -10,7 +10,7 @@ use encompute_protocol::{
 
 /// Which stage may follow which.
 fn follows(from: Option<Stage>, to: Stage) -> bool {
-    use DisputeKind::{Head, Missing, Result};
+    use DisputeKind::{Head, Missing, Result, Witness};
     use Stage::{
         Cancelled, Claimed, Disputed, Failed, FeaturesSent, HeadCommitted, Requested, ResultCommitted, Settled,
     };
@@ -19,10 +19,11 @@ fn follows(from: Option<Stage>, to: Stage) -> bool {
         (None, Requested)
             | (Some(Requested), Claimed | Failed | Cancelled)
             | (Some(Claimed), Requested | HeadCommitted | Failed)
-            | (Some(HeadCommitted), FeaturesSent | Settled | Failed | Cancelled | Disputed(Head | Missing))
+            | (Some(HeadCommitted), FeaturesSent | Settled | Failed | Cancelled | Disputed(Head | Missing | Witness))
             | (Some(FeaturesSent), ResultCommitted | Failed)
             | (Some(ResultCommitted), Settled | Disputed(Missing | Result))
             | (Some(Disputed(Head)), HeadCommitted | Disputed(Head) | Failed)
+            | (Some(Disputed(Witness)), HeadCommitted | Disputed(Witness) | Failed)
             | (Some(Disputed(Missing)), HeadCommitted | ResultCommitted | Failed)
             | (Some(Disputed(Result)), ResultCommitted | Failed)
     )

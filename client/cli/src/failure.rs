@@ -1,5 +1,6 @@
 //! How a command ends when it does not end well: one sentence, an exit code, perhaps a hint.
 
+use encompute_job::{CaseError, JobError};
 use std::{error::Error, fmt::Write};
 
 /// Exit codes, documented in `encompute --help` and the README.
@@ -95,6 +96,51 @@ pub fn exit_of_store(class: encompute_store::Class) -> Exit {
         Class::NotFound => Exit::NotFound,
         Class::Unverified => Exit::Verification,
         _ => Exit::Failed,
+    }
+}
+
+/// The failure of a run, with its exit code.
+pub fn failure_of_job(error: &JobError) -> Failure {
+    let exit = match error {
+        JobError::Read(error) => exit_of_chain(error.class()),
+        JobError::Submit { source, .. } => exit_of_chain(source.class()),
+        JobError::Fetch { source, .. } => exit_of_store(source.class()),
+        JobError::Store { source, .. } => exit_of_store(source.class()),
+        JobError::NoJob(_) | JobError::NoSession { .. } => Exit::NotFound,
+        JobError::Unattested { .. }
+        | JobError::Round(_)
+        | JobError::Commitment(_)
+        | JobError::Message { .. }
+        | JobError::Response { .. }
+        | JobError::Shape { .. }
+        | JobError::Result { .. }
+        | JobError::Unwitnessed { .. }
+        | JobError::Trust(_) => Exit::Verification,
+        JobError::Release(_) | JobError::Policy(_) | JobError::GradedF { .. } | JobError::Declined(_) => Exit::Privacy,
+        JobError::TimedOut { .. } | JobError::Unfinished { .. } => Exit::TimedOut,
+        JobError::Input { .. } | JobError::NoTail(_) | JobError::Parameters { .. } => Exit::Usage,
+        JobError::Case(CaseError::NotNeeded | CaseError::Sets { .. }) => Exit::Usage,
+        _ => Exit::Failed,
+    };
+    let failure = Failure::of(exit, "job", error);
+    match error {
+        JobError::TimedOut { job, .. } => {
+            failure.hint(format!("nothing is lost; go on with: encompute job resume {job}"))
+        }
+        JobError::Unfinished { job, .. } => {
+            failure.hint(format!("the worker is paid for its head; take the rest back: encompute job cancel {job}"))
+        }
+        JobError::Unwitnessed { job, .. } => failure.hint(format!(
+            "the worker is paid for its head; take the rest back: encompute job cancel {job}; \
+             or trust it alone: encompute job resume {job} --without-witnesses"
+        )),
+        JobError::Declined(job) => failure.hint(format!(
+            "take back what is not spent: encompute job cancel {job}; or send after all: encompute job resume {job}"
+        )),
+        JobError::Submit { source, .. } if source.class() == encompute_chain::Class::Refused => {
+            failure.hint("see what it costs: encompute job quote")
+        }
+        _ => failure,
     }
 }
 

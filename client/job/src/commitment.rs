@@ -7,11 +7,12 @@ use crate::{
     journal::{Journal, Record, RoundDone},
     order::{plan_of, split_of},
     report::{Step, Watch},
-    rounds::RoundTrip,
+    rounds::{Correspondence, RoundTrip, Verified},
 };
 use encompute_audit::verify_commitment;
 use encompute_chain::SubmitJob;
 use encompute_envelope::{Context, RecipientPublic, Subject};
+use encompute_head::HeadPlan;
 use encompute_protocol::{
     BlobDigest, JobId, JobProgress, JobTerms, Plancks, RoundIndex, Transcript, VersionManifest, call::SendFeatures,
     manifest::ReleasedFeatures, wire::Message,
@@ -19,6 +20,14 @@ use encompute_protocol::{
 use encompute_release::{CheckedPolicy, InputIdentity, ReleaseContext};
 use encompute_store::{Blobs, ByteLimit};
 use std::sync::Arc;
+
+/// A commitment that holds; nothing of its last response is decrypted yet.
+pub(crate) struct Committed {
+    plan: Arc<HeadPlan>,
+    correspondence: Correspondence,
+    last: RoundIndex,
+    verified: Verified,
+}
 
 impl<M: SubmitJob> Runner<M> {
     /// Verifies the commitment, decrypts the last response, releases, seals and sends.
@@ -84,17 +93,15 @@ impl<M: SubmitJob> Runner<M> {
             .map_err(JobError::Journal)
     }
 
-    pub(crate) async fn sealed_features(
+    /// Verifies what the worker committed, down to the bytes of the last response.
+    pub(crate) async fn verified_commitment(
         &self,
         journal: &mut Journal,
         job: JobId,
         (terms, progress): (JobTerms, JobProgress),
         manifest: &VersionManifest,
-        in_hand: Option<JobHead>,
-        watch: &mut (impl Watch + Send),
-    ) -> Result<Vec<u8>, JobError> {
-        let split = split_of(manifest, terms.split)?;
-        let plan = Arc::new(plan_of(split)?);
+    ) -> Result<Committed, JobError> {
+        let plan = Arc::new(plan_of(split_of(manifest, terms.split)?)?);
         let correspondence = self.correspondence(journal, job, terms, progress).await?;
         let (facts, trip) = (&correspondence.facts, correspondence.trip(&plan));
         let transcript = self.transcript(&progress).await?;
@@ -116,8 +123,24 @@ impl<M: SubmitJob> Runner<M> {
         let index = RoundIndex(rounds.len() as u16 - 1);
         let verified =
             trip.recheck(index, rounds, journal.record().tensor, &journal.kept(&last.response)?, &transcript)?;
-        let mut run = run_up_to(rounds.len() - 1, in_hand, journal, &trip)?;
-        go_on(&mut run, &trip.decrypt(index, &verified)?)?;
+        Ok(Committed { plan, correspondence, last: index, verified })
+    }
+
+    pub(crate) async fn sealed_features(
+        &self,
+        journal: &mut Journal,
+        job: JobId,
+        (terms, progress): (JobTerms, JobProgress),
+        manifest: &VersionManifest,
+        in_hand: Option<JobHead>,
+        watch: &mut (impl Watch + Send),
+    ) -> Result<Vec<u8>, JobError> {
+        let split = split_of(manifest, terms.split)?;
+        let committed = self.verified_commitment(journal, job, (terms, progress), manifest).await?;
+        let Committed { plan, correspondence, last, verified } = committed;
+        let (facts, trip) = (&correspondence.facts, correspondence.trip(&plan));
+        let mut run = run_up_to(usize::from(last.0), in_hand, journal, &trip)?;
+        go_on(&mut run, &trip.decrypt(last, &verified)?)?;
         let unfinished = || JobError::Plan { found: "the client's half asks for a further round".into() };
         let features = run.features().ok_or_else(unfinished)?;
         let policy = CheckedPolicy::of_split(split, terms.policy).map_err(JobError::Policy)?;

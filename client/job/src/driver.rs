@@ -101,6 +101,7 @@ impl<M: SubmitJob> Runner<M> {
                 Stage::Requested => {}
                 Stage::Claimed => self.rounds(journal, job, terms, progress, &mut in_hand, watch).await?,
                 Stage::HeadCommitted if self.is_past(progress.deadline).await? => self.poke(job).await,
+                Stage::HeadCommitted if !self.is_witnessed(journal, job, (terms, progress)).await? => {}
                 Stage::HeadCommitted => self.release(journal, job, terms, progress, in_hand.run.take(), watch).await?,
                 Stage::FeaturesSent | Stage::Disputed(_) => {}
                 Stage::ResultCommitted => self.take_result(journal, job, progress, watch).await?,
@@ -146,7 +147,7 @@ impl<M: SubmitJob> Runner<M> {
             }
             self.keep_in_store(journal, progress.stage).await;
             // A committee may be drawn long before the window to draw it is over.
-            let draws = matches!(progress.stage, Stage::Disputed(DisputeKind::Head))
+            let draws = matches!(progress.stage, Stage::Disputed(DisputeKind::Head | DisputeKind::Witness))
                 && block.block.number.0 > progress.changed_at.0.saturating_add(1);
             if draws || block.block.number > progress.deadline {
                 self.poke(job).await;
@@ -443,6 +444,7 @@ fn awaited(stage: Stage) -> Option<Step> {
     match stage {
         Stage::Claimed => Some(Step::Commit),
         Stage::FeaturesSent => Some(Step::Tail),
+        Stage::Disputed(DisputeKind::Witness) => Some(Step::Witness),
         _ => None,
     }
 }

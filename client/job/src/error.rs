@@ -1,6 +1,6 @@
 //! Why a run stopped. The job itself is never lost: its journal and the chain know where it stands.
 
-use crate::journal::JournalError;
+use crate::{journal::JournalError, witness::Witnesses};
 use encompute_audit::{CommitmentRefused, RoundRefused, TrustError};
 use encompute_protocol::{BlobDigest, JobId, RoundIndex, Stage, wire::DecodeError};
 
@@ -146,6 +146,19 @@ pub enum JobError {
         doing: &'static str,
         /// Why it failed.
         found: String,
+    },
+    /// Too few witnesses found what the worker committed: the last response was not decrypted.
+    #[error(
+        "{found} of three witnesses found what the worker of job {job} committed, {wanted} were asked for; nothing was \
+         released"
+    )]
+    Unwitnessed {
+        /// The job.
+        job: JobId,
+        /// Witnesses that found it.
+        found: usize,
+        /// Witnesses that must.
+        wanted: Witnesses,
     },
     /// The user saw what would be sent, and did not send it.
     #[error("nothing was sent to the creator of job {0}")]

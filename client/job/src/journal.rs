@@ -4,6 +4,7 @@
 //! FHE key in it is sealed under the machine's secret; ciphertexts are there because a repeated
 //! round must send the same bytes again.
 
+use crate::witness::Witnesses;
 use codec::{Decode, Encode};
 use encompute_host::files::{self, Lock};
 use encompute_keys::{KeyLock, LockError, MachineSecret, SecretKey};
@@ -38,6 +39,8 @@ pub struct Record {
     pub policy: PolicyId,
     /// To the worker on top.
     pub tip: Plancks,
+    /// How many witnesses the release waits for.
+    pub witnesses: Option<Witnesses>,
     /// The request blob.
     pub input: BlobDigest,
     /// Digest of the first round's tensor inside it.
@@ -74,7 +77,7 @@ pub struct RoundDone {
 }
 
 impl Message for Record {
-    const VERSION: u8 = 2;
+    const VERSION: u8 = 3;
     const LIMIT_BYTES: usize = 1024 * 1024;
 }
 
@@ -341,6 +344,7 @@ mod tests {
             manifest: VersionHash([4; 32]),
             split: SplitIndex(0),
             policy: PolicyId(1),
+            witnesses: None,
             tip: Plancks::ZERO,
             input: BlobDigest([5; 32]),
             tensor: BlobDigest([6; 32]),

@@ -25,6 +25,7 @@ mod request;
 mod rounds;
 mod session;
 mod told;
+mod witness;
 mod workers;
 
 pub use case::{CaseError, CaseName, JOBS_LIMIT};
@@ -35,3 +36,4 @@ pub use journal::{Journal, JournalError, Record};
 pub use order::{Order, offered};
 pub use report::{Answer, Bytes, Ending, Step, Watch};
 pub use session::{Book, BookRecord, SessionAsked, SessionEnding, SessionJobEnded, gather_session};
+pub use witness::{ParseWitnessesError, Witnesses};

@@ -1,17 +1,18 @@
 //! What is read of the market, and how programs read it: listings, quotes, jobs; the same JSON for the command line's
 //! `--json` and for the page.
 
-pub use crate::events::event_json;
-
 use encompute_chain::{ReadError, ReadMarket};
 use encompute_protocol::{
     BasisPoints, BlobDigest, DisputeKind, Fees, Grade, JobId, JobProgress, JobTerms, ModelId, NamedBlob, Plancks,
     Reason, ReleasePolicy, SplitIndex, SplitManifest, Stage, VersionId, VersionManifest, VersionStatus, Windows,
     call::{QuoteJob, ReadCounts, ReadModel, ReadParams, ReadVersion},
+    dispute::COMMITTEE,
     wire::{DecodeError, Message},
 };
 use encompute_store::{Blobs, ByteLimit, GatewayClient, GetError};
 use serde_json::{Value, json};
+
+pub use crate::events::event_json;
 
 /// Why a listing or a price could not be read.
 #[derive(Debug, thiserror::Error)]
@@ -278,13 +279,18 @@ pub async fn quote(
 pub const STOPPED: &str = "stopped after the head, or never sent features";
 
 impl Quote {
+    /// What three witnesses cost beside the price, if the user asks for them: a head fee each.
+    pub fn witnesses(&self) -> Plancks {
+        self.fees.head.checked_mul(COMMITTEE as u128).unwrap_or_default()
+    }
+
     /// As `--json` has it.
     pub fn json(&self) -> Value {
         let Self { split, policy, judged, fees, windows, .. } = self;
         json!({
             "model": self.model, "split": split.name.as_str(), "mode": mode_name(split.mode), "policy": policy.name.as_str(),
             "fee": { "head": plancks(fees.head), "tail": plancks(fees.tail), "protocol": plancks(fees.protocol),
-                     "total": fees.total().map(plancks) },
+                     "total": fees.total().map(plancks), "witnesses": plancks(self.witnesses()) },
             "ms": split.cost.micros as f64 / 1000.0,
             "bytes": { "up": split.cost.bytes_up, "down": split.cost.bytes_down, "key": split.cost.key_bytes },
             "failure_bits": split.failure_bits,
@@ -396,6 +402,7 @@ pub fn stage_name(stage: Stage) -> &'static str {
         Stage::Disputed(DisputeKind::Missing) => "disputed-missing",
         Stage::Disputed(DisputeKind::Result) => "disputed-result",
         Stage::Disputed(DisputeKind::Attestation) => "disputed-attestation",
+        Stage::Disputed(DisputeKind::Witness) => "disputed-witness",
     }
 }
 
@@ -411,13 +418,14 @@ pub fn reason_words(reason: Reason) -> String {
         Reason::VersionRevoked => "the version was revoked before the head was committed",
         Reason::AttestationExpired => "the worker's registration ran out before it committed",
         Reason::MeasurementRevoked => "the worker's code was revoked",
-        Reason::PlatformRevoked => "the worker's machine was revoked before it committed",
+        Reason::PlatformRevoked => "the worker's machine was revoked",
         Reason::HeadMismatch => "a committee found that the head gives something else than the worker committed",
         Reason::BlobMissing => "the worker did not post the transcript that it had committed",
         Reason::ResultMismatch => "the creator did not answer for a result that opens to nothing",
         Reason::ResultWithheld => "the creator did not post the result that it had committed",
         Reason::ArbiterTimeout => "the dispute ended without a ruling, and the job goes on",
         Reason::DisputeRejected => "the dispute was without ground, and the job goes on",
+        Reason::Witnessed => "witnesses found what the worker committed, and the job goes on",
         Reason::BadReceipt | Reason::Paused => "a reason that no rule of this version gives",
     };
     format!("{words} (reason {})", reason.number())

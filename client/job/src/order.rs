@@ -4,6 +4,7 @@ use crate::{
     case::{CaseError, CaseName},
     error::JobError,
     market::judged,
+    witness::Witnesses,
 };
 use encompute_head::HeadPlan;
 use encompute_networks::Network;
@@ -27,6 +28,8 @@ pub struct Order {
     pub tip: Plancks,
     /// Under whose key, for splits that need an evaluation key; its own if none is named.
     pub case: Option<CaseName>,
+    /// How many witnesses must find what the worker committed before anything of it is released; none if none is asked.
+    pub witnesses: Option<Witnesses>,
     /// The tensor that the preamble made, in the plan's order.
     pub tensor: Zeroizing<Vec<u8>>,
 }

@@ -18,6 +18,8 @@ pub enum Step {
     Rounds,
     /// The worker's commitment appears on chain.
     Commit,
+    /// Witnesses run the head again, each on a machine of its own.
+    Witness,
     /// The commitment verified, the last response decrypted and released.
     Release,
     /// Sealed features go up and on chain.
@@ -38,6 +40,7 @@ impl Step {
             Self::Request => "request",
             Self::Rounds => "rounds",
             Self::Commit => "commit",
+            Self::Witness => "witness",
             Self::Release => "release",
             Self::Send => "send",
             Self::Tail => "tail",

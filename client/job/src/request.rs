@@ -54,6 +54,7 @@ impl<M: SubmitJob> Runner<M> {
             split: order.split,
             policy: order.policy,
             tip: order.tip,
+            witnesses: order.witnesses,
             input,
             tensor: tensor.digest(),
             identity: identity.to_bytes(),

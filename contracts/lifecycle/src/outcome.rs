@@ -3,7 +3,7 @@
 //! Parties get floors; the treasury gets what rounding leaves. Every line is exact to the planck.
 
 use alloc::vec::Vec;
-use encompute_protocol::{BasisPoints, JobTerms, Plancks, event::Cause};
+use encompute_protocol::{BasisPoints, DisputeKind, JobTerms, Plancks, event::Cause};
 
 /// How a job ends, or goes back to be claimed again, as far as money goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,8 +28,24 @@ pub enum Outcome {
         /// How many of the committee were of this opinion.
         winners: u8,
     },
+    /// Most of the witnesses found the head wrong: everything back, and all of the job's stake, of which each of the
+    /// `winners` has a head fee as for a right head, as far as the stake goes.
+    WitnessedWrong {
+        /// How many of the witnesses were of this opinion.
+        winners: u8,
+    },
     /// The creator did not answer for a result that opens to nothing: no tail fee, and no slash.
     TailRefunded,
+}
+
+impl Outcome {
+    /// How a job ends whose head a committee of this kind found wrong.
+    pub(crate) fn head_wrong(kind: DisputeKind, winners: u8) -> Self {
+        match kind {
+            DisputeKind::Witness => Self::WitnessedWrong { winners },
+            _ => Self::HeadWrong { winners },
+        }
+    }
 }
 
 /// Who is credited.
@@ -122,6 +138,17 @@ impl Settlement {
                 let paid = settlement.pay_committee(fees.head, winners, Cause::Slash)?;
                 settlement.owe(Party::Treasury, terms.job_stake.checked_sub(user)?.checked_sub(paid)?, Cause::Slash);
                 settlement.stake_slashed = terms.job_stake;
+            }
+            Outcome::WitnessedWrong { winners } => {
+                settlement.owe(Party::User, fees.total()?, Cause::Refund);
+                let stake = terms.job_stake;
+                let wages = fees.head.checked_mul(winners.into())?.min(stake);
+                let paid = settlement.pay_committee(wages, winners, Cause::Slash)?;
+                let rest = stake.checked_sub(paid)?;
+                let user = stake.share_floor(SLASH_TO_USER)?.min(rest);
+                settlement.owe(Party::User, user, Cause::Slash);
+                settlement.owe(Party::Treasury, rest.checked_sub(user)?, Cause::Slash);
+                settlement.stake_slashed = stake;
             }
             Outcome::TailRefunded => {
                 let protocol = fees.head.share_ceil(terms.protocol_fee)?;

@@ -79,11 +79,11 @@ pub fn default_params(treasury: Address) -> Params {
     }
 }
 
-/// Windows that the disputes of one job take at most, each dispute once: draw, seal and reveal for its head; a
-/// transcript, a result and its opening to be posted.
-const DISPUTE_WINDOWS: u64 = 6;
+/// Windows that the disputes of one job take at most, each dispute once: draw, seal and reveal for its head, and again
+/// for its witnesses; a transcript, a result and its opening to be posted.
+const DISPUTE_WINDOWS: u64 = 9;
 /// How often a job goes on after a dispute, each time for two blocks at least.
-const RESUMED: u64 = 4;
+const RESUMED: u64 = 5;
 
 /// The longest that a job with these windows lives, its disputes among it, in blocks.
 pub fn longest_job(windows: &Windows) -> u64 {

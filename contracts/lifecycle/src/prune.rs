@@ -19,8 +19,8 @@ use crate::{
 use alloc::vec::Vec;
 use codec::{Encode, MaxEncodedLen};
 use encompute_protocol::{
-    Address, BlobDigest, BlockNumber, JobId, JobProgress, JobRecords, JobTerms, MeasurementId, Plancks, PrunedRecord,
-    Rating, RecordsDigest, Signed, StoragePrice,
+    Address, BlobDigest, BlockNumber, JobId, JobProgress, JobRecords, JobTerms, MeasurementId, Plancks, PlatformId,
+    PrunedRecord, Rating, RecordsDigest, Signed, StoragePrice,
     call::PruneJob,
     event::{Cause, JobPruned},
 };
@@ -49,7 +49,8 @@ impl Paid {
         let item = |length: usize| keyed(JobId::max_encoded_len(), length);
         let removed = item(terms.encoded_size())?.checked_add(item(progress.encoded_size())?)?;
         let removed = removed.checked_add(rating.map_or(Some(Plancks::ZERO), |rating| item(rating.encoded_size()))?)?;
-        let commitment = BlobDigest::max_encoded_len() + MeasurementId::max_encoded_len();
+        let commitment =
+            BlobDigest::max_encoded_len() + MeasurementId::max_encoded_len() + PlatformId::max_encoded_len();
         let worker = progress.output.map_or(Some(Plancks::ZERO), |_| bytes(commitment))?;
         let creator = progress.result.map_or(Some(Plancks::ZERO), |_| bytes(BlobDigest::max_encoded_len()))?;
         let kept = item(PrunedRecord::max_encoded_len())?;

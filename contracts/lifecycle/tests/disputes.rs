@@ -266,6 +266,22 @@ fn code_revoked_after_it_committed_gives_everything_back_at_once_and_costs_nobod
 }
 
 #[test]
+fn a_machine_revoked_after_it_committed_gives_everything_back_whatever_machine_the_worker_is_on_by_then() {
+    let mut world = World::new();
+    let job = world.committed();
+    world.moves_to(1, 0);
+    let kind = DisputeKind::Attestation;
+    world.call(GOVERNOR, RevokePlatform { platform: PLATFORMS[1] }).unwrap();
+    assert_eq!(world.open_dispute(USERS[0], job, kind), Err(Refusal::NoGround), "it did not run there");
+    world.call(GOVERNOR, RevokePlatform { platform: PLATFORMS[0] }).unwrap();
+    let owed = world.credits_of(|world| world.open_dispute(USERS[0], job, kind).unwrap());
+    assert_eq!(owed, [(USERS[0], ESCROW)]);
+    assert_eq!(stage(&world, job), (Stage::Failed, Some(Reason::PlatformRevoked)));
+    assert_eq!((world.worker(0).stake, world.worker(0).stake_locked), (Plancks(40_000), Plancks::ZERO));
+    is_over(&world, job);
+}
+
+#[test]
 fn a_worker_that_registers_other_code_after_it_committed_does_not_hide_what_ran() {
     let mut world = World::new();
     let job = world.committed();
@@ -281,7 +297,7 @@ fn a_worker_that_registers_other_code_after_it_committed_does_not_hide_what_ran(
 
 #[test]
 fn while_a_job_is_disputed_nothing_else_happens_to_it() {
-    for kind in [DisputeKind::Head, DisputeKind::Missing, DisputeKind::Result] {
+    for kind in [DisputeKind::Head, DisputeKind::Missing, DisputeKind::Result, DisputeKind::Witness] {
         let mut world = World::new();
         let job = world.disputed(kind);
         let found = Stage::Disputed(kind);
@@ -313,7 +329,7 @@ fn unbonding_takes_longer_than_the_longest_job_with_all_its_disputes() {
     let params = price::default_params(TREASURY);
     let windows = params.windows;
     let without = price::longest_job(&encompute_protocol::Windows { dispute: Blocks(0), ..windows });
-    assert!(price::longest_job(&windows) >= without + 6 * u64::from(windows.dispute.0));
+    assert!(price::longest_job(&windows) >= without + 9 * u64::from(windows.dispute.0));
     assert!(u64::from(params.unbonding.0) > price::longest_job(&windows));
     let short = Params { unbonding: Blocks(price::longest_job(&windows) as u32), ..params };
     let refused = price::check_params(&short);
@@ -341,14 +357,18 @@ fn the_longest_job_that_can_be_made_ends_within_what_unbonding_waits_for() {
     at_its_end(&mut world);
     let message = world.commitment(0, job);
     world.call(WORKERS[0], message).unwrap();
-    world.open_dispute(USERS[0], job, DisputeKind::Head).unwrap();
-    at_its_end(&mut world);
-    world.call(STRANGER, PokeJob { job }).unwrap();
-    let jurors = world.jurors(job);
-    at_its_end(&mut world);
-    jurors.iter().for_each(|juror| world.seal(*juror, job, RIGHT).unwrap());
-    at_its_end(&mut world);
-    jurors.iter().for_each(|juror| world.reveal(*juror, job, RIGHT).unwrap());
+    for kind in [DisputeKind::Witness, DisputeKind::Head] {
+        world.open_dispute(USERS[0], job, kind).unwrap();
+        at_its_end(&mut world);
+        world.call(STRANGER, PokeJob { job }).unwrap();
+        let jurors = world.jurors(job);
+        at_its_end(&mut world);
+        jurors.iter().for_each(|juror| world.seal(*juror, job, RIGHT).unwrap());
+        at_its_end(&mut world);
+        jurors.iter().for_each(|juror| world.reveal(*juror, job, RIGHT).unwrap());
+        // The challenge window begins anew.
+        world.block = world.progress(job).deadline.0.min(world.block + params().windows.challenge.0);
+    }
     at_its_end(&mut world);
     world.open_dispute(USERS[0], job, DisputeKind::Missing).unwrap();
     at_its_end(&mut world);

@@ -9,7 +9,7 @@
 //! | 6, 7, 9, 14, 23 | `roles.rs` |
 //! | 16 | `matrix.rs` |
 //! | 8, 9, 24, at their edges | `limits.rs` |
-//! | 18, 19 | `disputes.rs` |
+//! | 18, 19 | `disputes.rs`, `witnesses.rs`; 19 here, too, of witnesses |
 //! | 22 | `deposits.rs` |
 //! | 21, to the planck | `pruning.rs` |
 //! | 20 | `tests/contract/tests/succession.rs`: an upgrade is another contract |
@@ -64,6 +64,7 @@ always! {
     invariant_13_a_commitment_is_written_once,
     invariant_14_a_head_is_committed_only_under_the_registration_and_version_of_the_claim,
     invariant_15_what_a_worker_attested_holds_in_the_block_in_which_it_commits,
+    invariant_19_witnesses_are_on_machines_of_their_own_and_none_on_the_workers,
     invariant_21_only_what_is_long_over_is_forgotten_and_its_digest_stays,
     invariant_24_a_step_moves_a_job_along_one_edge_whatever_the_block,
 }

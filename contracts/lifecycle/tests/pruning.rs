@@ -16,8 +16,8 @@ const fn item(value_bytes: u128) -> u128 {
 }
 /// Terms have one length.
 const TERMS: u128 = 198;
-/// Two digests are the worker's, one the creator's.
-const WORKER: u128 = 3 * 64;
+/// Three digests are the worker's, one the creator's.
+const WORKER: u128 = 3 * 96;
 const CREATOR: u128 = 3 * 32;
 /// What is the user's of a settled job's records.
 const USER: u128 = item(TERMS) + item(SETTLED) - KEPT - WORKER - CREATOR;
@@ -25,33 +25,32 @@ const USER: u128 = item(TERMS) + item(SETTLED) - KEPT - WORKER - CREATOR;
 const KEPT: u128 = item(36);
 /// A credit's item.
 const CREDIT: u128 = 101 + 3 * (40 + 16);
-/// Progress of a settled job: five options that are some, one that is none.
-const SETTLED: u128 = 1 + 1 + 4 + 1 + 21 + 16 + 4 + 33 + 4 + 33 + 33 + 4 + 33 + 1;
+/// Progress of a settled job: six options that are some, one that is none.
+const SETTLED: u128 = 1 + 1 + 4 + 1 + 21 + 16 + 4 + 33 + 4 + 33 + 33 + 4 + 33 + 33 + 1;
 
 #[test]
 fn a_stranger_who_prunes_gives_everybody_back_what_he_paid() {
     let mut world = World::new();
     let job = world.settled();
     world.past_keeping(job);
-    // The creator has a credit, of its tail fee; user and worker, who is paid elsewhere, get their first.
-    let (user, worker) = (USER - CREDIT, WORKER.saturating_sub(CREDIT));
+    // The creator has a credit, of its tail fee; user and worker, whose fee is another account's, get their first.
+    let (user, worker) = (USER - CREDIT, WORKER - CREDIT);
     let found = Plancks(user + worker + CREATOR - 1);
     let wanted = Plancks(found.0 + 1);
     assert_eq!(world.pay(STRANGER, found, PruneJob { job }), Err(Refusal::StorageMismatch { found, wanted }));
     let before = world.market.balance();
     let gained = world.credits_of(|world| world.pay(STRANGER, wanted, PruneJob { job }).unwrap());
-    assert_eq!(worker, 0, "not worth a credit");
-    assert_eq!(gained, [(USERS[0], user), (CREATORS[0], CREATOR)]);
+    assert_eq!(gained, [(USERS[0], user), (CREATORS[0], CREATOR), (WORKERS[0], worker)]);
     assert_eq!(world.market.balance().0 - before.0, wanted.0);
 }
 
 #[test]
 fn who_paid_for_the_records_and_prunes_sends_only_what_others_paid() {
-    for (caller, own) in [(USERS[0], USER - CREDIT), (WORKERS[0], 0), (CREATORS[0], CREATOR)] {
+    for (caller, own) in [(USERS[0], USER - CREDIT), (WORKERS[0], WORKER - CREDIT), (CREATORS[0], CREATOR)] {
         let mut world = World::new();
         let job = world.settled();
         world.past_keeping(job);
-        let others = USER - CREDIT + CREATOR - own;
+        let others = USER - CREDIT + WORKER - CREDIT + CREATOR - own;
         let gained = world.credits_of(|world| world.pay(caller, Plancks(others), PruneJob { job }).unwrap());
         assert!(gained.iter().all(|(account, _)| *account != caller), "the platform pays the caller: {gained:?}");
         assert_eq!(gained.iter().map(|(_, amount)| amount).sum::<u128>(), others);
@@ -71,9 +70,10 @@ fn a_creator_who_bought_from_itself_is_one_account_with_one_credit() {
     world.call(CREATORS[0], AcceptResult { job }).unwrap();
     world.call(CREATORS[0], WithdrawCredit { to: None }).unwrap();
     world.past_keeping(job);
-    let owed = USER + CREATOR - CREDIT;
-    let gained = world.credits_of(|world| world.pay(STRANGER, Plancks(owed), PruneJob { job }).unwrap());
-    assert_eq!(gained, [(CREATORS[0], owed)]);
+    let (creator, worker) = (USER + CREATOR - CREDIT, WORKER - CREDIT);
+    let value = Plancks(creator + worker);
+    let gained = world.credits_of(|world| world.pay(STRANGER, value, PruneJob { job }).unwrap());
+    assert_eq!(gained, [(CREATORS[0], creator), (WORKERS[0], worker)]);
 }
 
 #[test]

@@ -138,6 +138,8 @@ pub struct JurorDrawn {
     /// The worker.
     #[ink(topic)]
     pub juror: Address,
+    /// The machine that it runs on.
+    pub platform: PlatformId,
 }
 
 /// A member of a committee sealed its verdict.
@@ -429,7 +431,7 @@ pub fn emit(event: Event) {
         FeaturesSent { job, features }
         ResultCommitted { job, result }
         DisputeOpened { job, kind, by, deposit, evidence }
-        JurorDrawn { job, juror }
+        JurorDrawn { job, juror, platform }
         VerdictSealed { job, juror }
         VerdictRevealed { job, juror, verdict }
         BlobPosted { job, at, bytes, blob }

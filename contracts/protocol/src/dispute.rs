@@ -19,9 +19,12 @@ pub enum DisputeKind {
     /// The sealed result opens to nothing: its creator must post it on chain, or has no tail fee.
     #[codec(index = 2)]
     Result,
-    /// The worker's code was revoked, or its registration was over when it committed: the chain knows at once.
+    /// The worker's code or machine was revoked since it committed: the chain knows at once.
     #[codec(index = 3)]
     Attestation,
+    /// Nothing is said to be wrong: before the user decrypts, three workers on machines of their own run the head again.
+    #[codec(index = 4)]
+    Witness,
 }
 
 impl DisputeKind {
@@ -33,6 +36,7 @@ impl DisputeKind {
             (Self::Missing, _) => 2,
             (Self::Result, _) => 8,
             (Self::Attestation, _) => 16,
+            (Self::Witness, _) => 32,
         }
     }
 }
@@ -51,6 +55,11 @@ pub struct Verdict {
     pub wrong: bool,
     /// Digest of what it computed, which nobody can know without computing it.
     pub output: BlobDigest,
+}
+
+impl Verdict {
+    /// A witness's that was not shown everything that the head was run on: nobody has witnessed anything then.
+    pub const NOTHING_SHOWN: Self = Self { wrong: false, output: BlobDigest([0; 32]) };
 }
 
 /// A verdict as it is sealed: Keccak-256 of it, tagged, goes on chain before anybody's verdict is known.
@@ -149,11 +158,12 @@ mod tests {
             (DisputeKind::Missing, Stage::ResultCommitted),
             (DisputeKind::Result, Stage::ResultCommitted),
             (DisputeKind::Attestation, Stage::HeadCommitted),
+            (DisputeKind::Witness, Stage::HeadCommitted),
         ];
         let all = kinds.iter().fold(0, |all, (kind, from)| {
             assert_eq!(all & kind.bit(*from), 0, "{kind:?}");
             all | kind.bit(*from)
         });
-        assert_eq!(all, 31);
+        assert_eq!(all, 63);
     }
 }

@@ -370,6 +370,8 @@ events! {
         job: JobId,
         /// The worker.
         juror: Address,
+        /// The machine that it runs on.
+        platform: PlatformId,
     }
     /// A member of a committee sealed its verdict.
     VerdictSealed [job, juror] {

@@ -35,6 +35,7 @@ pub mod market;
 pub mod pruned;
 pub mod quote;
 pub mod rating;
+pub mod reason;
 pub mod receipt;
 pub mod session;
 #[cfg(feature = "signing")]
@@ -54,12 +55,13 @@ pub use headkey::{HeadKeyAnswer, HeadKeyCall};
 pub use ids::{Address, BlockNumber, Blocks, JobId, ModelId, PolicyId, RoundIndex, SessionId, SplitIndex, VersionId};
 pub use manifest::{JobRequest, ReleasePolicy, SplitManifest, VersionManifest};
 pub use market::{
-    AnnouncedParams, Fees, JobProgress, JobTerms, Mode, ModelRecord, Params, Reason, SplitRecord, Stage, StoragePrice,
+    AnnouncedParams, Fees, JobProgress, JobTerms, Mode, ModelRecord, Params, SplitRecord, Stage, StoragePrice,
     VersionRecord, VersionStatus, Windows, WorkerRecord,
 };
 pub use pruned::{JobRecords, PrunedRecord};
 pub use quote::{KeyParts, QuoteParts};
 pub use rating::{Rating, RatingReason, Ratings};
+pub use reason::Reason;
 pub use receipt::{Offer, Receipt, RoundReceipt, Signature, Signed, Transcript};
 pub use session::{SessionRecord, SessionStage, Voucher};
 pub use statement::{HeadKeyStatement, RegistrationStatement};

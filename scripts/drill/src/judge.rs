@@ -66,7 +66,7 @@ pub fn judge<'a>(
         match event {
             Event::JobStageChanged(change) => {
                 last = Some(change);
-                if let Some(row) = row_of(change, winners.len()) {
+                if let Some(row) = row_of(change, disputes.last()) {
                     let settlement = Settlement::of(terms, row).unwrap_or_default();
                     let worker = change.worker.unwrap_or_default();
                     owe(&mut wanted, terms, parties, &settlement, Actors { worker, by: change.by, winners: &winners });
@@ -102,7 +102,7 @@ pub fn judge<'a>(
 }
 
 /// The row of the refund table that a stage change means; none where no money moves.
-fn row_of(change: &JobStageChanged, winners: usize) -> Option<Row> {
+fn row_of(change: &JobStageChanged, dispute: Option<&Heard>) -> Option<Row> {
     use Reason::{
         BlobMissing, CreatorRefused, CreatorTimeout, HeadMismatch, MeasurementRevoked, NoWorker, PlatformRevoked,
         ResultMismatch, ResultWithheld, UserNoShow, VersionRevoked, WorkerTimeout,
@@ -112,8 +112,7 @@ fn row_of(change: &JobStageChanged, winners: usize) -> Option<Row> {
         (Stage::Requested, Some(WorkerTimeout)) => Some(Row::Retried),
         (Stage::Failed, Some(WorkerTimeout | BlobMissing)) => Some(Row::TimedOut),
         (Stage::Failed, Some(NoWorker | VersionRevoked | MeasurementRevoked | PlatformRevoked)) => Some(Row::Refunded),
-        // A committee has three members.
-        (Stage::Failed, Some(HeadMismatch)) => Some(Row::HeadWrong { winners: winners as u8 }),
+        (Stage::Failed, Some(HeadMismatch)) => dispute.map(Heard::head_wrong),
         (Stage::Failed, Some(ResultMismatch)) => Some(Row::TailRefunded),
         (Stage::Failed, Some(UserNoShow)) => Some(Row::Stopped),
         (Stage::Failed, Some(CreatorTimeout | CreatorRefused | ResultWithheld)) => Some(Row::CreatorFailed),

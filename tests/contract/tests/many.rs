@@ -12,9 +12,9 @@ use encompute_protocol::{
 use std::{collections::BTreeSet, time::Instant};
 
 /// Ways to go wrong, and to go right.
-const WAYS: u64 = 16;
+const WAYS: u64 = 19;
 /// Every reason that a job can have which is not the last one's.
-const REASONS: [Reason; 11] = [
+const REASONS: [Reason; 12] = [
     Reason::NoWorker,
     Reason::WorkerTimeout,
     Reason::HeadMismatch,
@@ -26,6 +26,7 @@ const REASONS: [Reason; 11] = [
     Reason::ResultMismatch,
     Reason::ResultWithheld,
     Reason::DisputeRejected,
+    Reason::Witnessed,
 ];
 
 /// Pokes a job until it has ended.
@@ -76,6 +77,9 @@ fn one(world: &mut World, way: u64) -> JobId {
             world.call(USERS[0], SendFeatures { job, policy: PolicyId(1), features }).unwrap();
             job
         }
+        15 => world.judged_by(DisputeKind::Witness, [WRONG, RIGHT, WRONG]).0,
+        16 => world.judged_by(DisputeKind::Witness, [RIGHT, RIGHT, WRONG]).0,
+        17 => world.judged_by(DisputeKind::Witness, [encompute_protocol::Verdict::NOTHING_SHOWN; 3]).0,
         _ => world.disputed(DisputeKind::Head),
     };
     poked(world, job);

@@ -59,12 +59,28 @@ impl Court {
         Self::over_folder(Path::new(&format!("scripts/models/{model}")), model, input, workers).await
     }
 
+    /// The same with each worker on a machine of its own.
+    ///
+    /// # Panics
+    /// If it does not start.
+    pub async fn over_machines(model: &'static str, input: &'static str, workers: u16) -> Self {
+        Self::begun(Path::new(&format!("scripts/models/{model}")), (model, input), (workers, true)).await
+    }
+
     /// The same with the model in a folder.
     ///
     /// # Panics
     /// If it does not start.
     pub async fn over_folder(folder: &Path, model: &'static str, input: &'static str, workers: u16) -> Self {
-        let habits = Habits { heartbeat_ms: 0, liars: true, workers, ..Habits::default() };
+        Self::begun(folder, (model, input), (workers, false)).await
+    }
+
+    async fn begun(
+        folder: &Path,
+        (model, input): (&'static str, &'static str),
+        (workers, machines): (u16, bool),
+    ) -> Self {
+        let habits = Habits { heartbeat_ms: 0, liars: true, workers, machines, ..Habits::default() };
         let folder = folder.display().to_string();
         let services = Services::start(habits, &[&folder], |params| params.windows = WINDOWS).await.unwrap();
         Self { services, model, input }
@@ -289,6 +305,14 @@ impl Court {
     /// # Panics
     /// If the contract refuses.
     pub async fn commit(&self, job: JobId, output: BlobDigest) {
+        self.commit_as((&self.worker(), &self.workers_key()), job, output).await;
+    }
+
+    /// The same as any worker with its key.
+    ///
+    /// # Panics
+    /// If the contract refuses.
+    pub async fn commit_as(&self, (account, key): (&Account, &SigningKey), job: JobId, output: BlobDigest) {
         let client = self.services.client();
         let (terms, progress) = self.job(job).await;
         let worker = progress.worker.unwrap();
@@ -304,9 +328,8 @@ impl Court {
             registration: client.read(ReadWorker { worker }).await.unwrap().unwrap().0,
         };
         let receipt: Receipt = facts.receipt(output, progress.claimed_at);
-        let call =
-            CommitHead { job, output, finished_at: receipt.finished_at, signature: self.workers_key().sign(&receipt) };
-        self.worker().submit(call, Plancks::ZERO).await.unwrap();
+        let call = CommitHead { job, output, finished_at: receipt.finished_at, signature: key.sign(&receipt) };
+        account.submit(call, Plancks::ZERO).await.unwrap();
     }
 
     /// A service that does nothing until it is thawed.

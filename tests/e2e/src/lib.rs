@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests fail loudly")]
 
 mod court;
+mod forger;
 mod ground;
 mod inside;
 mod scans;
@@ -10,6 +11,7 @@ mod secrets;
 
 pub use court::Court;
 use encompute_kit::{Market, Ran, Running};
+pub use forger::Forger;
 pub use ground::{Ground, quotes};
 pub use inside::{INSIDE, INSIDE_ROW, segmented_model};
 pub use scans::ScanFile;

@@ -29,6 +29,7 @@
 
 mod chain;
 mod clock;
+mod habits;
 mod liar;
 mod links;
 mod market;
@@ -40,11 +41,12 @@ mod surroundings;
 
 pub use chain::Chain;
 pub use clock::Clocks;
+pub use habits::{Between, Habits};
 pub use liar::{Asked, Liar, Lie, Told};
 pub use links::{Called, Caller, LINKS, Links, Weather};
 pub use market::{Market, Ran, Running, command, encompute, program, root, signal};
 pub use process::{Drained, KitError, Process};
 pub use room::Room;
 pub use s3::{S3Server, object_of};
-pub use services::{Between, CLIENT, Habits, Services};
+pub use services::{CLIENT, Services};
 pub use surroundings::Surroundings;

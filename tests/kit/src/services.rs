@@ -3,6 +3,7 @@
 use crate::{
     chain::{GOVERNOR, deploy, signed},
     clock::Clocks,
+    habits::{Between, Habits},
     liar::Liar,
     links::{Called, Caller, Links},
     market::command,
@@ -26,28 +27,6 @@ use std::{
 };
 use tempfile::TempDir;
 
-/// How the market is started.
-#[derive(Clone, Copy, Debug)]
-pub struct Habits {
-    /// Workers, named `worker-1` on; their accounts are `//Bob`, `//Bob/2`, ….
-    pub workers: u16,
-    /// Creators, named `creator-1` on; their accounts are `//Charlie`, `//Charlie/2`, ….
-    pub creators: u16,
-    /// Jobs that each worker holds at once.
-    pub capacity: u16,
-    /// Pause before an empty block is made, in milliseconds; 0 for never.
-    pub heartbeat_ms: u32,
-    /// A [`Liar`] before each service that another relies on: see [`Services::liar`]. For one creator; of several
-    /// workers the first alone is behind one.
-    pub liars: bool,
-}
-
-impl Default for Habits {
-    fn default() -> Self {
-        Self { workers: 1, creators: 1, capacity: 8, heartbeat_ms: 500, liars: false }
-    }
-}
-
 /// One program, how it was started, and the process while there is one.
 struct Service {
     program: PathBuf,
@@ -67,31 +46,6 @@ pub struct Services {
     /// After the processes, which have its folders open, and before the folder of everything.
     around: Around,
     home: TempDir,
-}
-
-/// Who is asked by whom.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Between {
-    /// The gateway, by users' commands.
-    GatewayAndClient,
-    /// The gateway, by the worker.
-    GatewayAndWorker,
-    /// The gateway, by the creator's service.
-    GatewayAndCreator,
-    /// The worker, by users' commands.
-    WorkerAndClient,
-    /// The creator's service, by the worker.
-    CreatorAndWorker,
-}
-
-impl Between {
-    const ALL: [Self; 5] = [
-        Self::GatewayAndClient,
-        Self::GatewayAndWorker,
-        Self::GatewayAndCreator,
-        Self::WorkerAndClient,
-        Self::CreatorAndWorker,
-    ];
 }
 
 /// The network file of a worker behind liars.
@@ -158,7 +112,10 @@ impl Services {
         let environment = objects.map(S3Server::environment).unwrap_or_default();
         let gateway = ["gateway", "serve", "--store", &store];
         start_one_in(&mut started, &around, home.path(), "gateway", "encompute", &gateway, environment).await?;
-        start_one(&mut started, &around, home.path(), "attestation", "encompute", &["dev", "attest"]).await?;
+        let machines: Vec<String> = habits.machines().collect();
+        let named = machines.iter().flat_map(|machine| ["--machine", machine]);
+        let attest: Vec<&str> = ["dev", "attest"].into_iter().chain(named).collect();
+        start_one(&mut started, &around, home.path(), "attestation", "encompute", &attest).await?;
         let mut network = local_network(&started)?;
         let client = Client::connect(&network).await?;
         let contract = deploy(&client, network.deployment.params, adjust).await?;
@@ -168,6 +125,10 @@ impl Services {
         signed(&client, GOVERNOR).submit(AllowMeasurement { measurement }, Plancks::ZERO).await?;
         let platform: PlatformId = parsed(&started, "attestation", "platform")?;
         signed(&client, GOVERNOR).submit(AllowPlatform { platform }, Plancks::ZERO).await?;
+        for machine in &machines {
+            let platform: PlatformId = read(machine_of(&started, machine)?, machine)?;
+            signed(&client, GOVERNOR).submit(AllowPlatform { platform }, Plancks::ZERO).await?;
+        }
         around.write_networks(&network, &home.path().join("networks"))?;
         let mut market = Self { network, client, services: started, liars: BTreeMap::new(), around, home };
         if habits.liars {
@@ -177,7 +138,7 @@ impl Services {
             market.start_creator(number, models).await?;
         }
         for number in 1..=habits.workers {
-            market.start_worker(number, habits.capacity).await?;
+            market.start_worker(number, habits).await?;
         }
         Ok(market)
     }
@@ -237,8 +198,9 @@ impl Services {
         Ok(())
     }
 
-    async fn start_worker(&mut self, number: u16, capacity: u16) -> Result<(), KitError> {
-        let (name, suri, capacity) = (format!("worker-{number}"), numbered("//Bob", number), capacity.to_string());
+    async fn start_worker(&mut self, number: u16, habits: Habits) -> Result<(), KitError> {
+        let (name, suri) = (format!("worker-{number}"), numbered("//Bob", number));
+        let capacity = habits.capacity.to_string();
         let state = self.home.path().join(&name).display().to_string();
         let liar = self.liars.get(&Between::WorkerAndClient).filter(|_| number == 1).map(Liar::url);
         let network = match liar {
@@ -249,7 +211,10 @@ impl Services {
         let link = link.filter(|_| number == 1).map(|address| format!("http://{address}"));
         let url = liar.or(link);
         let known_as: Vec<&str> = url.iter().flat_map(|url| ["--url", url]).collect();
-        let agent = said(&self.services, "attestation", "listen")?.to_owned();
+        let mut agent = said(&self.services, "attestation", "listen")?.to_owned();
+        if habits.machines {
+            agent = format!("{agent}/machines/{name}");
+        }
         let who = ["run", "--network", &network, "--suri", &suri, "--state", &state];
         let how = ["--guest-agent", &agent, "--capacity", &capacity];
         let arguments = [&who[..], &how[..], &known_as].concat();
@@ -456,13 +421,28 @@ fn said<'a>(services: &'a BTreeMap<String, Service>, name: &str, key: &str) -> R
     ready.and_then(|ready| ready.get(key)).and_then(Value::as_str).ok_or_else(missing)
 }
 
+/// The platform of a machine that the development service names.
+fn machine_of<'a>(services: &'a BTreeMap<String, Service>, machine: &str) -> Result<&'a str, KitError> {
+    let ready = services.get("attestation").map(|service| &service.ready);
+    let missing = || KitError::ReadyLine {
+        what: "attestation".to_owned(),
+        key: machine.to_owned(),
+        line: ready.map(Value::to_string).unwrap_or_default(),
+    };
+    ready.and_then(|ready| ready["machines"].get(machine)).and_then(Value::as_str).ok_or_else(missing)
+}
+
 fn parsed<T: FromStr<Err: std::fmt::Display>>(
     services: &BTreeMap<String, Service>,
     name: &str,
     key: &str,
 ) -> Result<T, KitError> {
-    let unread = |error: T::Err| KitError::Command { what: format!("reading {key} of {name}"), why: error.to_string() };
-    said(services, name, key)?.parse().map_err(unread)
+    read(said(services, name, key)?, key)
+}
+
+fn read<T: FromStr<Err: std::fmt::Display>>(text: &str, what: &str) -> Result<T, KitError> {
+    let unread = |error: T::Err| KitError::Command { what: format!("reading {what}"), why: error.to_string() };
+    text.parse().map_err(unread)
 }
 
 fn local_network(services: &BTreeMap<String, Service>) -> Result<Network, KitError> {

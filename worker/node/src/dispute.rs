@@ -6,7 +6,7 @@ use crate::desk::{Desk, Prepared, ServeError};
 use crate::evaluation::KeyRefused;
 use crate::rollup::Subject;
 use crate::state::opened;
-use crate::verdict::{DisputedHead, Fault};
+use crate::verdict::{DisputedHead, Fault, Finding};
 use crate::voice::SayError;
 use encompute_chain::ReadError;
 use encompute_fhe::EncryptedTensor;
@@ -120,7 +120,7 @@ impl Desk {
         }
         let verdict = match *found {
             Some(verdict) => verdict,
-            None => self.run_again(job, terms, progress, record).await?,
+            None => self.run_again(job, terms, progress, record).await?.for_kind(record.kind),
         };
         *found = Some(verdict);
         let salt = self.world.keys.verdict_salt(job);
@@ -143,7 +143,7 @@ impl Desk {
         terms: JobTerms,
         progress: JobProgress,
         record: &DisputeRecord,
-    ) -> Result<Verdict, DisputeError> {
+    ) -> Result<Finding, DisputeError> {
         let client = self.world.client();
         let worker = progress.worker.ok_or(DisputeError::Lost(job))?;
         let claimed = client.block(progress.claimed_at).await?;
@@ -161,7 +161,7 @@ impl Desk {
         };
         // What is in no store shows nothing.
         let Shown::Bytes(transcript) = self.shown(progress.output.unwrap_or_default()).await? else {
-            return Ok(disputed.verdict(None, &[]));
+            return Ok(Finding::unseen(disputed.verdict(None, &[])));
         };
         let evidence = match record.evidence {
             Some(evidence) => self.shown(evidence).await?.transcript(),
@@ -176,7 +176,8 @@ impl Desk {
         let tensor = prepared.as_ref().map(|prepared| prepared.request.tensor_digest);
         let fault = disputed.fault(transcript.as_ref(), tensor, evidence.as_ref());
         let (Some(transcript), Some(prepared), None) = (transcript, prepared, fault) else {
-            return Ok(disputed.verdict(fault, &[]));
+            let verdict = disputed.verdict(fault, &[]);
+            return Ok(if fault.is_none() { Finding::unseen(verdict) } else { Finding::seen(verdict) });
         };
         self.compare(&disputed, prepared, &transcript).await
     }
@@ -187,7 +188,7 @@ impl Desk {
         disputed: &DisputedHead,
         prepared: Arc<Prepared>,
         transcript: &Transcript,
-    ) -> Result<Verdict, DisputeError> {
+    ) -> Result<Finding, DisputeError> {
         let mut computed = Vec::with_capacity(transcript.rounds.len());
         let mut before = Vec::new();
         for (number, (receipt, _)) in (0..).map(RoundIndex).zip(&transcript.rounds) {
@@ -196,15 +197,15 @@ impl Desk {
             let input = match (segment.is_first(), number) {
                 (true, RoundIndex(0)) => Input::Tensor(prepared.request.tensor.clone()),
                 (true, _) => match self.shown(receipt.request).await? {
-                    Shown::Nothing => return Ok(disputed.verdict(None, &computed)),
+                    Shown::Nothing => return Ok(Finding::unseen(disputed.verdict(None, &computed))),
                     // An honest worker answers no request that is none.
                     Shown::Bytes(bytes) => match EncryptedTensor::from_bytes(&bytes) {
                         Ok(tensor) => Input::Tensor(tensor),
-                        Err(_) => return Ok(disputed.verdict(wrong, &computed)),
+                        Err(_) => return Ok(Finding::seen(disputed.verdict(wrong, &computed))),
                     },
                 },
                 (false, _) if receipt.request != BlobDigest::of(&before) => {
-                    return Ok(disputed.verdict(Some((Fault::Receipt, number)), &computed));
+                    return Ok(Finding::seen(disputed.verdict(Some((Fault::Receipt, number)), &computed)));
                 }
                 (false, _) => Input::State(opened(&prepared.head, &before).map_err(ServeError::from)?),
             };
@@ -212,14 +213,14 @@ impl Desk {
             let given = match run(BlindedFor::Job, input.clone()).await {
                 Ok(given) => given,
                 Err(ServeError::EvaluationKey(KeyRefused::Fetch { source: GetError::NotFound { .. }, .. })) => {
-                    return Ok(disputed.verdict(None, &computed));
+                    return Ok(Finding::unseen(disputed.verdict(None, &computed)));
                 }
                 Err(
                     ServeError::Evaluate(_)
                     | ServeError::EvaluationKey(
                         KeyRefused::Parts { .. } | KeyRefused::Malformed(_) | KeyRefused::Set { .. },
                     ),
-                ) => return Ok(disputed.verdict(wrong, &computed)),
+                ) => return Ok(Finding::seen(disputed.verdict(wrong, &computed))),
                 Err(error) => return Err(error.into()),
             };
             // What lies between two segments is blinded for nobody: every juror gives what the worker gave.
@@ -228,11 +229,11 @@ impl Desk {
                 false => BlobDigest::of(&given),
             });
             if BlobDigest::of(&given) != receipt.response {
-                return Ok(disputed.verdict(wrong, &computed));
+                return Ok(Finding::seen(disputed.verdict(wrong, &computed)));
             }
             before = given;
         }
-        Ok(disputed.verdict(None, &computed))
+        Ok(Finding::seen(disputed.verdict(None, &computed)))
     }
 
     async fn shown(&self, digest: BlobDigest) -> Result<Shown, GetError> {

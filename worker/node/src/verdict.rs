@@ -1,10 +1,11 @@
 //! What a worker that is drawn to judge another's head finds: pure rules over receipts, and the digest that says so.
 //!
-//! What cannot be shown, because a blob is in no store, stands: the user who disputes has what he disputes with.
+//! What cannot be shown, because a blob is in no store, stands in a dispute: the user who disputes has what he disputes
+//! with. It is not witnessed.
 
 use encompute_protocol::{
-    BlobDigest, ContractAddress, GenesisHash, HeadDigest, JobId, Nonce, RoundIndex, RoundReceiptDigest, SigningAddress,
-    Transcript, Verdict,
+    BlobDigest, ContractAddress, DisputeKind, GenesisHash, HeadDigest, JobId, Nonce, RoundIndex, RoundReceiptDigest,
+    SigningAddress, Transcript, Verdict,
 };
 
 /// Domain of the digest of a verdict.
@@ -23,6 +24,33 @@ pub enum Fault {
     Contradicted = 4,
     /// The response is not what the head gives.
     Response = 5,
+}
+
+/// A verdict, and whether everything could be seen that it is of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Finding {
+    verdict: Verdict,
+    complete: bool,
+}
+
+impl Finding {
+    /// Everything was there.
+    pub fn seen(verdict: Verdict) -> Self {
+        Self { verdict, complete: true }
+    }
+
+    /// Some of it is in no store.
+    pub fn unseen(verdict: Verdict) -> Self {
+        Self { verdict, complete: false }
+    }
+
+    /// What is said of it to a committee of a kind.
+    pub fn for_kind(self, kind: DisputeKind) -> Verdict {
+        match kind {
+            DisputeKind::Witness if !self.complete => Verdict::NOTHING_SHOWN,
+            _ => self.verdict,
+        }
+    }
 }
 
 /// Everything about a disputed job that its receipts must name.
@@ -215,6 +243,16 @@ mod tests {
         assert_eq!(fault(&committed, Some(&forged)), None);
         let another = altered(2, |receipt| receipt.job.0 += 1);
         assert_eq!(fault(&committed, Some(&another)), None);
+    }
+
+    #[test]
+    fn what_was_not_seen_stands_in_a_dispute_and_is_not_witnessed() {
+        let verdict = disputed().verdict(None, &[]);
+        assert_eq!(Finding::unseen(verdict).for_kind(DisputeKind::Head), verdict);
+        assert_eq!(Finding::unseen(verdict).for_kind(DisputeKind::Witness), Verdict::NOTHING_SHOWN);
+        assert_eq!(Finding::seen(verdict).for_kind(DisputeKind::Witness), verdict);
+        let wrong = disputed().verdict(Some((Fault::Signature, RoundIndex(1))), &[]);
+        assert_eq!(Finding::seen(wrong).for_kind(DisputeKind::Witness), wrong);
     }
 
     #[test]

@@ -197,6 +197,7 @@ impl Demo {
             identity: Identity { suri: Some(USER.into()), ..Identity::default() },
             tip: "0".into(),
             case: None,
+            witnesses: None,
             dry_run: false,
             slice: None,
             look: Wish { preview: None, yes: true },

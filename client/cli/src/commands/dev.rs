@@ -12,12 +12,12 @@ use clap::{Args, Subcommand};
 use encompute_attest::{
     ComposeHash,
     devservice::{self, DevServiceConfig},
-    pki::{CollateralTerms, DevelopmentPki, DevelopmentSeed, PlatformTraits, development_measurement},
+    pki::{CollateralTerms, DevelopmentPki, DevelopmentSeed, PlatformTraits, SEED_LABEL, development_measurement},
 };
 use encompute_chain::{Client, Signer};
 use encompute_networks::{LocalServices, Network};
 use encompute_protocol::ContractAddress;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use std::{
     fs::{File, TryLockError},
     net::SocketAddr,
@@ -26,8 +26,6 @@ use std::{
 
 /// What development attestation pretends to measure: the hash of this very program.
 const APP_NAME: &str = "encompute-worker (development)";
-/// All processes of one machine agree on the development keys through this label.
-const SEED_LABEL: &str = "encompute development attestation v1";
 
 /// Governs the contract and receives protocol fees on a development network.
 pub const GOVERNOR: &str = "//Alice";
@@ -51,7 +49,9 @@ pub enum Dev {
     )]
     Up(Up),
     /// Serve development quotes and their collateral; they prove nothing about a machine
-    #[command(after_help = "Examples:\n  encompute dev attest --listen 127.0.0.1:8600")]
+    #[command(
+        after_help = "Examples:\n  encompute dev attest --listen 127.0.0.1:8600\n  encompute dev attest --machine second --machine third"
+    )]
     Attest(Attest),
 }
 
@@ -96,6 +96,9 @@ pub struct Attest {
     /// Address to listen on; port 0 takes any free one
     #[arg(long, default_value = "127.0.0.1:0", value_name = "ADDRESS")]
     listen: SocketAddr,
+    /// Say the platform of this machine, too; workers on it ask at /machines/NAME
+    #[arg(long, value_name = "NAME")]
+    machine: Vec<String>,
     /// When to stop
     #[command(flatten)]
     leash: Leash,
@@ -149,9 +152,15 @@ async fn serve_attestation(attest: Attest) -> Outcome {
     let config = pretended()?;
     let pki = DevelopmentPki::from_seed(DevelopmentSeed::from_label(SEED_LABEL))
         .doing(Exit::Failed, "make the development PKI")?;
-    let machine = pki.platform(devservice::DEFAULT_MACHINE, config.traits.clone());
-    let machine = machine.doing(Exit::Failed, "make the development machine")?;
-    let platform = machine.platform_id().doing(Exit::Failed, "name the development machine")?;
+    let platform_of = |name: &str| {
+        let machine = pki.platform(name, config.traits.clone()).doing(Exit::Failed, "make a development machine")?;
+        machine.platform_id().doing(Exit::Failed, "name a development machine")
+    };
+    let platform = platform_of(devservice::DEFAULT_MACHINE)?;
+    let mut machines = Map::new();
+    for name in &attest.machine {
+        machines.insert(name.clone(), platform_of(name)?.to_string().into());
+    }
     let listener = tokio::net::TcpListener::bind(attest.listen)
         .await
         .doing(Exit::Failed, &format!("listen on {}", attest.listen))?;
@@ -159,7 +168,7 @@ async fn serve_attestation(attest: Attest) -> Outcome {
     output::json(&json!({
         "ready": true, "service": "attestation", "listen": format!("http://{address}"),
         "measurement": config.measurement.id().to_string(),
-        "platform": platform.to_string(),
+        "platform": platform.to_string(), "machines": machines,
         "root_der": hex::encode(pki.trust_root().der()),
     }))?;
     devservice::serve(listener, config, stopped(attest.leash)).await.doing(Exit::Failed, "serve development quotes")

@@ -4,7 +4,7 @@ use crate::{
     args::{Common, Identity},
     commands::{job, market},
     context::Context,
-    failure::{Doing, Exit, Failure, Outcome, exit_of_chain},
+    failure::{Doing, Exit, Failure, Outcome, exit_of_chain, failure_of_job},
     output,
 };
 use clap::{Args, ValueEnum};
@@ -34,8 +34,10 @@ pub enum Kind {
     Missing,
     /// The sealed result opens to nothing: its creator must post it on chain, or has no tail fee
     Result,
-    /// The worker's code has been revoked since it committed: everything back at once, no deposit
+    /// The worker's code or machine has been revoked since it committed: everything back at once, no deposit
     Attestation,
+    /// Nothing is wrong yet: three workers on machines of their own run the head again before you decrypt
+    Witness,
 }
 
 impl From<Kind> for DisputeKind {
@@ -45,6 +47,7 @@ impl From<Kind> for DisputeKind {
             Kind::Missing => Self::Missing,
             Kind::Result => Self::Result,
             Kind::Attestation => Self::Attestation,
+            Kind::Witness => Self::Witness,
         }
     }
 }
@@ -91,13 +94,13 @@ impl Dispute {
         let account = context.account(&self.identity).await?;
         let runner = job::runner(context, account, true)?;
         let evidence = match (kind, progress.worker) {
-            (DisputeKind::Head, Some(worker)) => {
+            (DisputeKind::Head | DisputeKind::Witness, Some(worker)) => {
                 let records = Journal::list(context.home()).doing(Exit::Failed, "read the jobs of this home")?;
                 match records.into_iter().find(|record| record.input == terms.input) {
                     Some(record) => {
                         let journal = Journal::open_input(context.home(), &record.input);
                         let journal = journal.doing(Exit::Failed, "open the job's journal")?;
-                        runner.show_rounds(&journal, worker).await.map_err(|error| job::job_failure(&error))?
+                        runner.show_rounds(&journal, worker).await.map_err(|error| failure_of_job(&error))?
                     }
                     None => None,
                 }
@@ -127,6 +130,11 @@ fn outcomes(
         (DisputeKind::Head, _) => {
             format!("if two of three workers find it wrong: you have back {all}, and half of the worker's stake")
         }
+        (DisputeKind::Witness, _) => {
+            format!(
+                "if two of three workers find it wrong: you have back {all}, and what the worker's stake leaves of a half"
+            )
+        }
         (DisputeKind::Result, _) => {
             format!(
                 "if its creator posts nothing in time: you have back {} at most",
@@ -142,6 +150,7 @@ fn outcomes(
         late,
         match kind {
             DisputeKind::Head => "if two find it right: the deposit is lost, and the job goes on; if no two agree, or too few workers are there: it comes back, and the job goes on".to_owned(),
+            DisputeKind::Witness => "if two find it right: each that does has a head fee of the deposit, the rest comes back, and the job goes on; if no two agree, they are shown too little, or too few machines are there: all of it comes back".to_owned(),
             _ => "if it is posted: the deposit is lost, and the job goes on".to_owned(),
         },
     ]

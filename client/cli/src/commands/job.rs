@@ -8,14 +8,14 @@ use crate::{
     commands::prune::{PRUNE_HELP, Prune},
     commands::rate::Rate,
     context::{Context, under},
-    failure::{Doing, Exit, Failure, Outcome, exit_of_chain},
+    failure::{Doing, Exit, Failure, Outcome, exit_of_chain, failure_of_job},
     input, output,
     preview::Wish,
     rail::Rail,
 };
 use clap::{Args, Subcommand};
-use encompute_chain::{Account, Class};
-use encompute_job::{CaseName, Ending, JobError, Journal, Order, Record, Runner, Services};
+use encompute_chain::Account;
+use encompute_job::{CaseName, Ending, Journal, Order, Record, Runner, Services, Witnesses};
 use encompute_keys::MachineSecret;
 use encompute_model::preamble::SliceNumber;
 use encompute_protocol::{
@@ -40,7 +40,7 @@ pub enum Job {
     Quote(Choice),
     /// Encrypt a file, pay for one run, and take it to its result
     #[command(
-        after_help = "Examples:\n  encompute job submit --model digits --input 7.png --suri //Dave\n  encompute job submit --model brain-regions --input scan.nii.gz --slice 90 --suri //Dave\n  encompute job submit --model breast-cancer --input row.csv --wallet anna --dry-run\n  encompute job submit --model diagnoses --input diagnosis.txt --suri //Dave"
+        after_help = "Examples:\n  encompute job submit --model digits --input 7.png --suri //Dave\n  encompute job submit --model brain-regions --input scan.nii.gz --slice 90 --suri //Dave\n  encompute job submit --model breast-cancer --input row.csv --wallet anna --dry-run\n  encompute job submit --model diagnoses --input diagnosis.txt --suri //Dave\n  encompute job submit --model digits --input 7.png --witnesses 2 --suri //Dave"
     )]
     Submit(Submit),
     /// Follow a job until it ends
@@ -112,6 +112,10 @@ pub struct Submit {
     /// For splits that need an evaluation key: jobs of one case share one, and can be told to belong together
     #[arg(long, value_name = "NAME")]
     pub case: Option<CaseName>,
+    /// Before anything is released, have three workers on machines of their own run the head again, for a head fee each;
+    /// so many of them, 2 or 3, must find what the worker committed
+    #[arg(long, value_name = "N")]
+    pub witnesses: Option<Witnesses>,
     /// Show price and fee; send nothing
     #[arg(long)]
     pub dry_run: bool,
@@ -160,6 +164,9 @@ pub struct Resume {
     /// Whether to look before sending
     #[command(flatten)]
     look: Wish,
+    /// Release although too few witnesses have found what the worker committed
+    #[arg(long, requires = "id")]
+    without_witnesses: bool,
 }
 
 impl Job {
@@ -201,46 +208,6 @@ impl Job {
 
 fn sent<T>(outcome: Result<T, encompute_chain::SubmitError>, doing: &str) -> Outcome<T> {
     outcome.map_err(|error| Failure::of(exit_of_chain(error.class()), doing, &error))
-}
-
-/// The failure of a run, with its exit code.
-pub fn job_failure(error: &JobError) -> Failure {
-    let exit = match error {
-        JobError::Read(error) => exit_of_chain(error.class()),
-        JobError::Submit { source, .. } => exit_of_chain(source.class()),
-        JobError::Fetch { source, .. } => crate::failure::exit_of_store(source.class()),
-        JobError::Store { source, .. } => crate::failure::exit_of_store(source.class()),
-        JobError::NoJob(_) | JobError::NoSession { .. } => Exit::NotFound,
-        JobError::Unattested { .. }
-        | JobError::Round(_)
-        | JobError::Commitment(_)
-        | JobError::Message { .. }
-        | JobError::Response { .. }
-        | JobError::Shape { .. }
-        | JobError::Result { .. }
-        | JobError::Trust(_) => Exit::Verification,
-        JobError::Release(_) | JobError::Policy(_) | JobError::GradedF { .. } | JobError::Declined(_) => Exit::Privacy,
-        JobError::TimedOut { .. } | JobError::Unfinished { .. } => Exit::TimedOut,
-        JobError::Input { .. } | JobError::NoTail(_) | JobError::Parameters { .. } => Exit::Usage,
-        JobError::Case(encompute_job::CaseError::NotNeeded | encompute_job::CaseError::Sets { .. }) => Exit::Usage,
-        _ => Exit::Failed,
-    };
-    let failure = Failure::of(exit, "job", error);
-    match error {
-        JobError::TimedOut { job, .. } => {
-            failure.hint(format!("nothing is lost; go on with: encompute job resume {job}"))
-        }
-        JobError::Unfinished { job, .. } => {
-            failure.hint(format!("the worker is paid for its head; take the rest back: encompute job cancel {job}"))
-        }
-        JobError::Declined(job) => failure.hint(format!(
-            "take back what is not spent: encompute job cancel {job}; or send after all: encompute job resume {job}"
-        )),
-        JobError::Submit { source, .. } if source.class() == Class::Refused => {
-            failure.hint("see what it costs: encompute job quote")
-        }
-        _ => failure,
-    }
 }
 
 /// Everything that drives jobs of an account.
@@ -294,6 +261,7 @@ impl Submit {
             policy: PolicyId(policy.id.0),
             tip,
             case: self.case.clone(),
+            witnesses: self.witnesses,
             tensor: Zeroizing::new(tensor),
         };
         let patience = Duration::from_secs(self.patience);
@@ -303,7 +271,7 @@ impl Submit {
             runner.drive(&mut journal, patience, rail).await
         };
         let ending = tokio::select! {
-            ending = run => ending.map_err(|error| job_failure(&error))?,
+            ending = run => ending.map_err(|error| failure_of_job(&error))?,
             () = crate::context::stop_signal() => {
                 return Err(Failure::new(Exit::Failed, "stopped; nothing is lost").hint("go on with: encompute job resume"));
             }
@@ -370,11 +338,14 @@ impl Resume {
         } else if self.look.preview.is_some() {
             return Err(Failure::new(Exit::Usage, "this job's numbers are released: there is nothing left to preview"));
         }
+        if self.without_witnesses {
+            journal.update(|record| record.witnesses = None).doing(Exit::Failed, "write the job's journal")?;
+        }
         let run = async {
             runner.request(&mut journal, &mut rail).await?;
             runner.drive(&mut journal, Duration::from_secs(self.patience), &mut rail).await
         };
-        let ending = run.await.map_err(|error| job_failure(&error))?;
+        let ending = run.await.map_err(|error| failure_of_job(&error))?;
         print_ending(&ending, &of_record(runner, record).await?, &rail, common)
     }
 }

@@ -93,7 +93,7 @@ pub fn quote_words(quote: &Quote, token: &Token) -> String {
     let mut rows = vec![["if the job ends", "you have back"].map(String::from).to_vec()];
     rows.extend(quote.refunds().into_iter().map(|(outcome, back)| vec![outcome.to_owned(), show(back)]));
     format!(
-        "{} / {} ({}), release policy {}\n  price      {} (head {}, tail {}, protocol {})\n  work       {:.1} ms estimated, {} bytes up, {} down, \
+        "{} / {} ({}), release policy {}\n  price      {} (head {}, tail {}, protocol {})\n  witnesses  {} more, if you ask for three\n  work       {:.1} ms estimated, {} bytes up, {} down, \
          {} of evaluation key\n  exact      wrong with probability at most 2^-{}\n  tells      at most {:.1} bits about the input; {}\n  accuracy   {:.2} % released, \
          {:.2} % float, over {} held-out samples\n\n{}",
         model,
@@ -104,6 +104,7 @@ pub fn quote_words(quote: &Quote, token: &Token) -> String {
         show(fees.head),
         show(fees.tail),
         show(fees.protocol),
+        show(quote.witnesses()),
         split.cost.micros as f64 / 1000.0,
         split.cost.bytes_up,
         split.cost.bytes_down,

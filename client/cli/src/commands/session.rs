@@ -3,11 +3,11 @@
 use crate::{
     args::{Common, Identity},
     commands::{
-        job::{Choice, job_failure, runner},
+        job::{Choice, runner},
         market,
     },
     context::Context,
-    failure::{Doing, Exit, Failure, Outcome},
+    failure::{Doing, Exit, Failure, Outcome, failure_of_job},
     input, output,
     preview::Wish,
     rail::Rail,
@@ -142,7 +142,7 @@ impl Open {
             jobs: self.jobs,
             length: Blocks(self.blocks),
         };
-        let book = runner.open_session(&asked).await.map_err(|error| job_failure(&error))?;
+        let book = runner.open_session(&asked).await.map_err(|error| failure_of_job(&error))?;
         let record = read(context, book.session()).await?;
         print(context, book.session(), &record, common)
     }
@@ -166,6 +166,7 @@ impl Submit {
                 policy,
                 tip: Plancks::ZERO,
                 case: None,
+                witnesses: None,
                 tensor: Zeroizing::new(tensor),
             };
             let patience = Duration::from_secs(self.patience);
@@ -176,7 +177,7 @@ impl Submit {
                         .hint(format!("go on with the same file: encompute session submit {} --input …", self.id)));
                 }
             };
-            let SessionJobEnded { job, answer, leaf } = ended.map_err(|error| job_failure(&error))?;
+            let SessionJobEnded { job, answer, leaf } = ended.map_err(|error| failure_of_job(&error))?;
             if common.json {
                 answers.push(json!({
                     "id": job.0, "file": file, "prediction": listing.prediction(&answer.scores), "steps_ms": rail.steps_ms(),
@@ -197,7 +198,7 @@ impl Close {
     async fn run(self, context: &Context, common: &Common) -> Outcome {
         let (runner, mut book) = opened(context, &self.identity, SessionId(self.id)).await?;
         let ending = runner.close_session(&mut book, Duration::from_secs(self.patience)).await;
-        let ending = ending.map_err(|error| job_failure(&error))?;
+        let ending = ending.map_err(|error| failure_of_job(&error))?;
         if let Some(found) = &ending.waits {
             output::say(&format!(
                 "it ends after block {}: {found}; then: encompute session close {}",
@@ -212,7 +213,7 @@ impl Close {
 async fn opened(context: &Context, identity: &Identity, session: SessionId) -> Outcome<(Runner<Account>, Book)> {
     let account = context.account(identity).await?;
     let runner = runner(context, account, true)?;
-    let book = runner.find_session(session).await.map_err(|error| job_failure(&error))?;
+    let book = runner.find_session(session).await.map_err(|error| failure_of_job(&error))?;
     Ok((runner, book))
 }
 

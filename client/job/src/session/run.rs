@@ -303,6 +303,7 @@ fn virtual_job(record: &SessionRecord, input: BlobDigest, stage: Stage) -> (JobT
         result: None,
         changed_at: record.opened_at,
         measurement: None,
+        platform: None,
         disputed: 0,
     };
     (terms, progress)

@@ -1,4 +1,5 @@
-//! A committee of workers runs a head again: drawn, sealed, revealed, and what most of them say holds.
+//! A committee of workers runs a head again, for a dispute or as witnesses: drawn, sealed, revealed, and what most of
+//! them say holds.
 
 use super::{Ending, Ruling, close, load};
 use crate::{
@@ -36,7 +37,7 @@ pub(super) fn draw<S: ReadState, H: Host>(
         return Err(Refusal::NotYetLate { deadline: decides, block });
     }
     let hash = scene.host.block_hash(decides).filter(|_| block <= job.progress.deadline);
-    let drawn = hash.map(|hash| pick(scene, &job, &hash)).transpose()?.flatten();
+    let drawn = hash.map(|hash| pick(scene, &job, record.kind, &hash)).transpose()?.flatten();
     let mut draft = Draft::new(scene.state);
     let Some(drawn) = drawn else {
         let ending = Ending { reason: Reason::ArbiterTimeout, outcome: None, ruling: Ruling::Unresolved };
@@ -44,7 +45,7 @@ pub(super) fn draw<S: ReadState, H: Host>(
         return Ok(Decision { changes: draft.finish(), answer: () });
     };
     for (account, mut worker) in drawn {
-        draft.emit(JurorDrawn { job: job.id, juror: account });
+        draft.emit(JurorDrawn { job: job.id, juror: account, platform: worker.platform });
         draft.move_stake(account, &mut worker, Some(job.id), Movement::Locked, job.terms.job_stake)?;
         draft.write(Write::Worker(account, worker));
     }
@@ -70,8 +71,16 @@ fn go_on<S: ReadState, H>(
 
 type Drawn = [(Address, WorkerRecord); COMMITTEE];
 
-/// Three of the workers that can judge, each as likely as another; none where there are fewer.
-fn pick<S: ReadState, H: Host>(scene: &Scene<'_, S, H>, job: &Job, hash: &[u8; 32]) -> Result<Option<Drawn>, Refusal> {
+/// Three of the workers that can judge, each as likely as another; none where there are fewer. Witnesses are on machines
+/// of their own, each machine as likely as another: whoever has one machine's key is one of them at most, and none
+/// where the job's worker is its own, however many workers it registers there.
+fn pick<S: ReadState, H: Host>(
+    scene: &Scene<'_, S, H>,
+    job: &Job,
+    kind: DisputeKind,
+    hash: &[u8; 32],
+) -> Result<Option<Drawn>, Refusal> {
+    let apart = kind == DisputeKind::Witness;
     let mut numbers = Numbers { host: scene.host, hash, job: job.id.0, drawn: 0 };
     let workers = scene.state.counts().workers;
     let mut able = Vec::new();
@@ -81,16 +90,33 @@ fn pick<S: ReadState, H: Host>(scene: &Scene<'_, S, H>, job: &Job, hash: &[u8; 3
         let account = scene.state.worker_at(index).ok_or(Refusal::Inconsistent)?;
         let worker = scene.state.worker(account).ok_or(Refusal::Inconsistent)?;
         let is_known = able.iter().any(|(known, _)| *known == account);
-        if !is_known && can_judge(scene, job, account, &worker)? {
+        let is_beside = apart && job.progress.platform == Some(worker.platform);
+        if !is_known && !is_beside && can_judge(scene, job, account, &worker)? {
             able.push((account, worker));
         }
     }
-    if able.len() < COMMITTEE {
-        return Ok(None);
+    let mut drawn = Vec::with_capacity(COMMITTEE);
+    while drawn.len() < COMMITTEE && !able.is_empty() {
+        // LOOKED_AT at most, so the length fits.
+        let index = if apart { of_a_machine(&able, &mut numbers) } else { numbers.below(able.len() as u32) as usize };
+        let (account, worker) = able.swap_remove(index);
+        able.retain(|(_, other)| !apart || other.platform != worker.platform);
+        drawn.push((account, worker));
     }
-    // LOOKED_AT at most, so the length fits.
-    let drawn = core::array::from_fn(|_| able.swap_remove(numbers.below(able.len() as u32) as usize));
-    Ok(Some(drawn))
+    Ok(drawn.try_into().ok())
+}
+
+/// The place of a worker of one machine: first the machine is drawn, then the worker. There is one at least.
+fn of_a_machine<H: Host>(able: &[(Address, WorkerRecord)], numbers: &mut Numbers<'_, H>) -> usize {
+    let mut machines = Vec::new();
+    for (_, worker) in able {
+        if !machines.contains(&worker.platform) {
+            machines.push(worker.platform);
+        }
+    }
+    let machine = machines.get(numbers.below(machines.len() as u32) as usize).copied().unwrap_or_default();
+    let on_it = || able.iter().enumerate().filter(|(_, (_, worker))| worker.platform == machine);
+    on_it().nth(numbers.below(on_it().count() as u32) as usize).map_or(0, |(index, _)| index)
 }
 
 /// True for a worker that is no party of the job, registered with code that is allowed until the verdict is due, has
@@ -143,7 +169,11 @@ impl<H: Host> Numbers<'_, H> {
 /// The disputed job and its dispute; refuses any other stage.
 fn of_head<S: ReadState>(state: &S, job: encompute_protocol::JobId) -> Result<(Job, DisputeRecord), Refusal> {
     let job = Job::load(state, job)?;
-    job.must_be(Stage::Disputed(DisputeKind::Head))?;
+    let kind = match job.progress.stage {
+        Stage::Disputed(DisputeKind::Witness) => DisputeKind::Witness,
+        _ => DisputeKind::Head,
+    };
+    job.must_be(Stage::Disputed(kind))?;
     let record = load(state, &job)?;
     Ok((job, record))
 }
@@ -243,7 +273,7 @@ fn rule_after<S: ReadState, H: Host>(
     jurors: [Juror; COMMITTEE],
     revealed: Option<VerdictRevealed>,
 ) -> Result<Decision<()>, Refusal> {
-    let agreed = majority(|| jurors.iter().filter_map(|juror| juror.verdict));
+    let agreed = agreed(record.kind, || jurors.iter().filter_map(|juror| juror.verdict));
     let mut draft = Draft::new(scene.state);
     if let Some(revealed) = revealed {
         draft.emit(revealed);
@@ -262,12 +292,16 @@ fn rule_after<S: ReadState, H: Host>(
     let ending = match agreed {
         Some(Verdict { wrong: true, .. }) => Ending {
             reason: Reason::HeadMismatch,
-            outcome: Some(Outcome::HeadWrong { winners: count }),
+            outcome: Some(Outcome::head_wrong(record.kind, count)),
             ruling: Ruling::Upheld,
         },
         Some(_) => {
             let ruling = Ruling::Rejected { winners: count };
-            Ending { reason: Reason::DisputeRejected, outcome: None, ruling }
+            let reason = match record.kind {
+                DisputeKind::Witness => Reason::Witnessed,
+                _ => Reason::DisputeRejected,
+            };
+            Ending { reason, outcome: None, ruling }
         }
         None => Ending { reason: Reason::ArbiterTimeout, outcome: None, ruling: Ruling::Unresolved },
     };
@@ -275,9 +309,11 @@ fn rule_after<S: ReadState, H: Host>(
     Ok(Decision { changes: draft.finish(), answer: () })
 }
 
-/// What most of a committee have revealed, word for word.
-pub fn majority<I: Iterator<Item = Verdict>>(verdicts: impl Fn() -> I) -> Option<Verdict> {
-    verdicts().find(|verdict| verdicts().filter(|other| other == verdict).count() >= MAJORITY)
+/// What most of a committee have revealed, word for word. Witnesses that were shown nothing have agreed on nothing: what
+/// they did not see does not stand.
+pub fn agreed<I: Iterator<Item = Verdict>>(kind: DisputeKind, verdicts: impl Fn() -> I) -> Option<Verdict> {
+    let most = verdicts().find(|verdict| verdicts().filter(|other| other == verdict).count() >= MAJORITY);
+    most.filter(|verdict| kind != DisputeKind::Witness || *verdict != Verdict::NOTHING_SHOWN)
 }
 
 /// Gives a member of the committee its stake back, less what it loses for silence or for saying what most did not.

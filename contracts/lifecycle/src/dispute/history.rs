@@ -1,10 +1,10 @@
 //! Disputes as a job's events tell them: for auditors, who must find the same money without the contract's word.
 
-use super::{Ruling, deposit_lines, majority};
-use crate::outcome::Settlement;
+use super::{Ruling, agreed, deposit_lines};
+use crate::outcome::{Outcome, Settlement};
 use alloc::vec::Vec;
 use encompute_protocol::{
-    Address, DisputeKind, JobTerms, Reason, Stage, Verdict,
+    Address, DisputeKind, JobTerms, PlatformId, Reason, Stage, Verdict,
     event::{Event, JobStageChanged},
 };
 
@@ -17,6 +17,8 @@ pub struct Heard {
     pub from: Stage,
     /// Its committee, in the order in which it was drawn.
     pub jurors: Vec<Address>,
+    /// The machine of each of them then.
+    pub platforms: Vec<PlatformId>,
     /// What they revealed.
     pub verdicts: Vec<(Address, Verdict)>,
     /// How it ended, and by whose call; none while it is open.
@@ -33,10 +35,14 @@ impl Heard {
                     kind: opened.kind,
                     from: at,
                     jurors: Vec::new(),
+                    platforms: Vec::new(),
                     verdicts: Vec::new(),
                     ended: None,
                 }),
-                (Event::JurorDrawn(drawn), Some(heard)) => heard.jurors.push(drawn.juror),
+                (Event::JurorDrawn(drawn), Some(heard)) => {
+                    heard.jurors.push(drawn.juror);
+                    heard.platforms.push(drawn.platform);
+                }
                 (Event::VerdictRevealed(found), Some(heard)) => heard.verdicts.push((found.juror, found.verdict)),
                 (Event::JobStageChanged(step), heard) => {
                     if let (Some(heard), Some(Stage::Disputed(_))) = (heard, step.from) {
@@ -55,7 +61,9 @@ impl Heard {
             (Stage::Disputed(_), _) => return,
             (_, Some(Reason::ArbiterTimeout)) => Ruling::Unresolved,
             // COMMITTEE at most.
-            (_, Some(Reason::DisputeRejected)) => Ruling::Rejected { winners: self.winners().len() as u8 },
+            (_, Some(Reason::DisputeRejected | Reason::Witnessed)) => {
+                Ruling::Rejected { winners: self.winners().len() as u8 }
+            }
             _ => Ruling::Upheld,
         };
         self.ended = Some((ruling, step.by));
@@ -63,7 +71,14 @@ impl Heard {
 
     /// What most of the committee revealed.
     pub fn agreed(&self) -> Option<Verdict> {
-        majority(|| self.verdicts.iter().map(|(_, verdict)| *verdict))
+        agreed(self.kind, || self.verdicts.iter().map(|(_, verdict)| *verdict))
+    }
+
+    /// The money of a job whose head its committee found wrong.
+    pub fn head_wrong(&self) -> Outcome {
+        // COMMITTEE at most of any dispute that a chain has ruled.
+        let winners = u8::try_from(self.winners().len()).unwrap_or(u8::MAX);
+        Outcome::head_wrong(self.kind, winners)
     }
 
     /// Those of the committee that revealed what most did, in the order in which they were drawn.

@@ -1,4 +1,5 @@
-//! Disputes: a user says that what was committed is wrong or missing, stakes money on it, and the job waits.
+//! Disputes: a user says that what was committed is wrong or missing, or wants it witnessed before it decrypts, stakes
+//! money on it, and the job waits.
 //!
 //! Every step has a window, and a poke after it: whoever did not act loses, and where nobody can say, what was committed
 //! stands. Each dispute is opened once for a job at a stage, so that none can be kept from ending.
@@ -9,6 +10,7 @@
 //! | missing | head or result committed | worker or creator posts the blob | as a worker that is late; a creator that is |
 //! | result | result committed | the creator posts the sealed result | the tail fee goes back |
 //! | attestation | head committed | the chain, at once | |
+//! | witness | head committed, in the challenge window | as of a head; each of the three on a machine of its own | nothing is witnessed |
 
 mod committee;
 mod history;
@@ -16,7 +18,7 @@ mod open;
 mod post;
 pub mod ruling;
 
-pub use committee::majority;
+pub use committee::agreed;
 pub use history::Heard;
 pub use ruling::{Ruling, deposit, deposit_lines};
 

@@ -16,8 +16,8 @@ use encompute_protocol::{
 };
 
 impl Decide for OpenDispute {
-    /// The job's user, while the stage that it disputes lasts; of a head, within the challenge window. Once for each
-    /// kind and stage.
+    /// The job's user, while the stage that it disputes lasts; of a head, and for witnesses of it, within the challenge
+    /// window. Once for each kind and stage.
     fn decide<S: ReadState, H: Host>(&self, scene: &Scene<'_, S, H>) -> Result<Decision<()>, Refusal> {
         let at = scene.at;
         let mut job = Job::load(scene.state, self.job)?;
@@ -36,7 +36,7 @@ impl Decide for OpenDispute {
         }
         let proceeding = match self.kind {
             DisputeKind::Attestation => return judge_attestation(scene, job),
-            DisputeKind::Head => {
+            DisputeKind::Head | DisputeKind::Witness => {
                 let challenge = job.terms.windows.challenge;
                 let deadline = job.progress.changed_at.checked_add(challenge).ok_or(Refusal::NumbersExhausted)?;
                 if at.block > deadline {
@@ -77,19 +77,24 @@ impl Decide for OpenDispute {
 fn stage_of(kind: DisputeKind, job: &Job) -> Result<Stage, Refusal> {
     let wanted = match (kind, job.progress.stage) {
         (DisputeKind::Missing, Stage::ResultCommitted) | (DisputeKind::Result, _) => Stage::ResultCommitted,
-        (DisputeKind::Head | DisputeKind::Missing | DisputeKind::Attestation, _) => Stage::HeadCommitted,
+        (DisputeKind::Head | DisputeKind::Missing | DisputeKind::Attestation | DisputeKind::Witness, _) => {
+            Stage::HeadCommitted
+        }
     };
     job.must_be(wanted)?;
     Ok(wanted)
 }
 
-/// Everything back, at once, if the code that the worker attested when it committed has been revoked since: nobody
-/// should decrypt what it gave. That is nobody's fault.
+/// Everything back, at once, if the code or the machine that the worker attested when it committed has been revoked
+/// since: nobody should decrypt what it gave. That is nobody's fault.
 fn judge_attestation<S: ReadState, H: Host>(scene: &Scene<'_, S, H>, job: Job) -> Result<Decision<()>, Refusal> {
-    let measurement = job.progress.measurement.ok_or(Refusal::Inconsistent)?;
-    let record = scene.state.measurement(measurement).ok_or(Refusal::Inconsistent)?;
-    if record.revoked_at.is_none() {
-        return Err(Refusal::NoGround);
-    }
-    job.conclude(scene, Stage::Failed, Some(Reason::MeasurementRevoked), Outcome::Refunded)
+    let (measurement, platform) = job.progress.measurement.zip(job.progress.platform).ok_or(Refusal::Inconsistent)?;
+    let code = scene.state.measurement(measurement).ok_or(Refusal::Inconsistent)?.revoked_at;
+    let machine = scene.state.platform(platform).ok_or(Refusal::Inconsistent)?.revoked_at;
+    let reason = match (code, machine) {
+        (Some(_), _) => Reason::MeasurementRevoked,
+        (None, Some(_)) => Reason::PlatformRevoked,
+        (None, None) => return Err(Refusal::NoGround),
+    };
+    job.conclude(scene, Stage::Failed, Some(reason), Outcome::Refunded)
 }

@@ -2,14 +2,14 @@
 
 use crate::outcome::{Line, Party, Settlement};
 use alloc::vec::Vec;
-use encompute_protocol::{BasisPoints, DisputeKind, JobTerms, Plancks, Stage, event::Cause};
+use encompute_protocol::{BasisPoints, DisputeKind, JobTerms, Plancks, Stage, dispute::COMMITTEE, event::Cause};
 
 /// How a dispute ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ruling {
     /// It was right, or the other side said nothing.
     Upheld,
-    /// It was without ground.
+    /// It was without ground; of witnesses: they found what was committed.
     Rejected {
         /// How many of a committee were of this opinion; none where there is no committee.
         winners: u8,
@@ -22,13 +22,14 @@ pub enum Ruling {
 /// Part of what a user loses by a dispute without ground that goes to the other side.
 const TO_OTHER_SIDE: BasisPoints = BasisPoints(5_000);
 
-/// What a user stakes on a dispute: a head fee, and for a head another, which pays the committee. Nothing where the
-/// chain itself knows. `None` on overflow, which a price rules out.
+/// What a user stakes on a dispute: a head fee, and for a head another, which pays the committee; for witnesses a head
+/// fee each. Nothing where the chain itself knows. `None` on overflow, which a price rules out.
 pub fn deposit(terms: &JobTerms, kind: DisputeKind) -> Option<Plancks> {
     match kind {
         DisputeKind::Head => terms.fees.head.checked_mul(2),
         DisputeKind::Missing | DisputeKind::Result => Some(terms.fees.head),
         DisputeKind::Attestation => Some(Plancks::ZERO),
+        DisputeKind::Witness => terms.fees.head.checked_mul(COMMITTEE as u128),
     }
 }
 
@@ -41,12 +42,18 @@ pub fn other_side(from: Stage) -> Party {
 }
 
 /// Who gets the deposit: the user, all of it, unless the dispute was without ground. Then a committee has a head fee,
-/// the other side half of the rest, the treasury what is left. `None` on overflow.
+/// the other side half of the rest, the treasury what is left. Witnesses have a head fee each for what they found to be
+/// right, and the user what is left. `None` on overflow.
 pub fn deposit_lines(terms: &JobTerms, kind: DisputeKind, from: Stage, ruling: Ruling) -> Option<Vec<Line>> {
     let all = deposit(terms, kind)?;
     let mut settlement = Settlement::default();
     match ruling {
         Ruling::Upheld | Ruling::Unresolved => settlement.owe(Party::User, all, Cause::Deposit),
+        Ruling::Rejected { winners } if kind == DisputeKind::Witness => {
+            let fees = terms.fees.head.checked_mul(winners.into())?;
+            let paid = settlement.pay_committee(fees, winners, Cause::Deposit)?;
+            settlement.owe(Party::User, all.checked_sub(paid)?, Cause::Deposit);
+        }
         Ruling::Rejected { winners } => {
             let (paid, rest) = match kind {
                 DisputeKind::Head => (

@@ -48,6 +48,7 @@ impl Decide for CommitHead {
         job.progress.output = Some(self.output);
         job.progress.finished_at = self.finished_at;
         job.progress.measurement = Some(worker.measurement);
+        job.progress.platform = Some(worker.platform);
         job.enter(&mut draft, Stage::HeadCommitted, None, account, block, Some(job.terms.windows.features))?;
         draft.emit(HeadCommitted {
             job: job.id,

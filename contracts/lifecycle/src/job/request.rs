@@ -71,6 +71,7 @@ fn fresh(block: BlockNumber, deadline: BlockNumber) -> JobProgress {
         result: None,
         changed_at: block,
         measurement: None,
+        platform: None,
         disputed: 0,
     }
 }

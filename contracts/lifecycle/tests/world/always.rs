@@ -32,6 +32,7 @@ pub const ALL: &[(&str, Check)] = named! {
     invariant_13_a_commitment_is_written_once,
     invariant_14_a_head_is_committed_only_under_the_registration_and_version_of_the_claim,
     invariant_15_what_a_worker_attested_holds_in_the_block_in_which_it_commits,
+    invariant_19_witnesses_are_on_machines_of_their_own_and_none_on_the_workers,
     invariant_21_only_what_is_long_over_is_forgotten_and_its_digest_stays,
     invariant_24_a_step_moves_a_job_along_one_edge_whatever_the_block,
 };
@@ -214,6 +215,7 @@ pub fn invariant_14_a_head_is_committed_only_under_the_registration_and_version_
     for (terms, was, is) in committed(before, world) {
         let worker = world.market.worker(was.worker.unwrap()).unwrap();
         prop_assert!(worker.registered_at <= was.claimed_at && is.measurement == Some(worker.measurement));
+        prop_assert_eq!(is.platform, Some(worker.platform));
         let version = world.market.version(terms.version).unwrap();
         prop_assert!(version.status != encompute_protocol::VersionStatus::Revoked);
         prop_assert!(was.claimed_at <= is.finished_at && is.finished_at.0 <= world.block);
@@ -231,6 +233,25 @@ pub fn invariant_15_what_a_worker_attested_holds_in_the_block_in_which_it_commit
         prop_assert!(worker.expires_at > block);
         prop_assert!(world.market.measurement(worker.measurement).unwrap().is_usable_at(block));
         prop_assert!(world.market.platform(worker.platform).unwrap().is_usable_at(block));
+    }
+    Ok(())
+}
+
+pub fn invariant_19_witnesses_are_on_machines_of_their_own_and_none_on_the_workers(
+    before: &World,
+    world: &World,
+) -> TestCaseResult {
+    let new = world.market.events()[before.market.events().len()..].iter();
+    let drawn = new.filter_map(|(_, event)| match event {
+        Event::JurorDrawn(drawn) if world.dispute(drawn.job).kind == DisputeKind::Witness => Some(drawn),
+        _ => None,
+    });
+    let mut seen = Vec::new();
+    for drawn in drawn {
+        prop_assert_eq!(world.market.worker(drawn.juror).unwrap().platform, drawn.platform);
+        prop_assert!(world.progress(drawn.job).platform != Some(drawn.platform), "the worker's own: {drawn:?}");
+        prop_assert!(!seen.contains(&drawn.platform), "twice: {drawn:?}");
+        seen.push(drawn.platform);
     }
     Ok(())
 }
@@ -271,10 +292,10 @@ pub fn invariant_24_a_step_moves_a_job_along_one_edge_whatever_the_block(
                 (Requested, Claimed | Failed | Cancelled)
                     | (Claimed, Requested | HeadCommitted | Failed)
                     | (HeadCommitted, FeaturesSent | Settled | Failed | Cancelled)
-                    | (HeadCommitted, Disputed(DisputeKind::Head | DisputeKind::Missing))
+                    | (HeadCommitted, Disputed(DisputeKind::Head | DisputeKind::Missing | DisputeKind::Witness))
                     | (FeaturesSent, ResultCommitted | Failed)
                     | (ResultCommitted, Settled | Disputed(DisputeKind::Missing | DisputeKind::Result))
-                    | (Disputed(DisputeKind::Head), HeadCommitted | Failed)
+                    | (Disputed(DisputeKind::Head | DisputeKind::Witness), HeadCommitted | Failed)
                     | (Disputed(DisputeKind::Missing), HeadCommitted | ResultCommitted | Failed)
                     | (Disputed(DisputeKind::Result), ResultCommitted | Failed)
             )

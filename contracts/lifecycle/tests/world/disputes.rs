@@ -61,10 +61,20 @@ impl World {
 
     /// A job whose head is disputed, with its committee.
     pub fn drawn(&mut self) -> (JobId, Vec<usize>) {
-        let job = self.disputed(DisputeKind::Head);
+        self.drawn_for(DisputeKind::Head)
+    }
+
+    /// The same for a kind of committee.
+    pub fn drawn_for(&mut self, kind: DisputeKind) -> (JobId, Vec<usize>) {
+        let job = self.disputed(kind);
+        self.draw(job);
+        (job, self.jurors(job))
+    }
+
+    /// Anybody has the committee drawn.
+    pub fn draw(&mut self, job: JobId) {
         self.block += 2;
         self.call(STRANGER, PokeJob { job }).unwrap();
-        (job, self.jurors(job))
     }
 
     /// The committee, as places among the workers.
@@ -90,7 +100,12 @@ impl World {
 
     /// A drawn committee says this, each member its own, and the dispute is over.
     pub fn judged(&mut self, verdicts: [Verdict; 3]) -> (JobId, Vec<usize>) {
-        let (job, jurors) = self.drawn();
+        self.judged_by(DisputeKind::Head, verdicts)
+    }
+
+    /// The same for a kind of committee.
+    pub fn judged_by(&mut self, kind: DisputeKind, verdicts: [Verdict; 3]) -> (JobId, Vec<usize>) {
+        let (job, jurors) = self.drawn_for(kind);
         for (juror, verdict) in jurors.iter().zip(verdicts) {
             self.seal(*juror, job, verdict).unwrap();
         }

@@ -205,16 +205,34 @@ impl World {
     /// The same with a kind of code.
     pub fn registration_of(&mut self, code: usize, worker: usize, expires_at: u32) -> RegisterWorker {
         let statement = self.statement(worker, expires_at);
-        self.registration_over(code, worker, &statement)
+        self.registration_over(code, (worker, worker), &statement)
     }
 
     /// The same for a worker that is paid elsewhere.
     pub fn registration_paid_to(&mut self, worker: usize, payout: Address) -> RegisterWorker {
         let statement = RegistrationStatement { payout, ..self.statement(worker, self.block + 10_000) };
-        self.registration_over(worker % 2, worker, &statement)
+        self.registration_over(worker % 2, (worker, worker), &statement)
     }
 
-    fn registration_over(&mut self, code: usize, worker: usize, statement: &RegistrationStatement) -> RegisterWorker {
+    /// The same on another's machine.
+    pub fn registration_on(&mut self, machine: usize, worker: usize, expires_at: u32) -> RegisterWorker {
+        let statement = self.statement(worker, expires_at);
+        self.registration_over(worker % 2, (worker, machine), &statement)
+    }
+
+    /// A worker moves to a machine.
+    pub fn moves_to(&mut self, machine: usize, worker: usize) {
+        self.call(WORKERS[worker], BeginRegistration {}).unwrap();
+        let message = self.registration_on(machine, worker, self.block + 10_000);
+        self.call(WORKERS[worker], message).unwrap();
+    }
+
+    fn registration_over(
+        &mut self,
+        code: usize,
+        (worker, machine): (usize, usize),
+        statement: &RegistrationStatement,
+    ) -> RegisterWorker {
         let nonce = self.market.registration_nonce(WORKERS[worker]).unwrap_or_default();
         RegisterWorker {
             signing: statement.signing,
@@ -222,7 +240,7 @@ impl World {
             payout: statement.payout,
             tee: statement.tee,
             measurement: quotes::measurement_of(code),
-            quote: MACHINES[worker].quote(code, statement, &nonce),
+            quote: MACHINES[machine].quote(code, statement, &nonce),
             evidence: self.digest(),
             expires_at: statement.expires_at,
             capacity: 2,
@@ -466,7 +484,7 @@ pub fn stage(world: &World, job: JobId) -> (Stage, Option<Reason>) {
 }
 
 /// Every stage in order.
-pub const STAGES: [Stage; 11] = [
+pub const STAGES: [Stage; 12] = [
     Stage::Requested,
     Stage::Claimed,
     Stage::HeadCommitted,
@@ -478,4 +496,5 @@ pub const STAGES: [Stage; 11] = [
     Stage::Disputed(DisputeKind::Head),
     Stage::Disputed(DisputeKind::Missing),
     Stage::Disputed(DisputeKind::Result),
+    Stage::Disputed(DisputeKind::Witness),
 ];

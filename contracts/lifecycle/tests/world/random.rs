@@ -50,7 +50,7 @@ pub fn step() -> impl Strategy<Value = Step> {
         2 => (n, job).prop_map(|(user, job)| Step::Cancel { user, job }),
         1 => (n, job).prop_map(|(creator, job)| Step::Refuse { creator, job }),
         4 => job.prop_map(|job| Step::Poke { job }),
-        6 => (n, job, 0..6_u8, prop::bool::weighted(0.05))
+        6 => (n, job, 0..8_u8, prop::bool::weighted(0.05))
             .prop_map(|(user, job, kind, short)| Step::Dispute { user, job, kind, short }),
         7 => (n, job, 0..6_u8).prop_map(|(worker, job, verdict)| Step::Seal { worker, job, verdict }),
         7 => (n, job, prop::bool::weighted(0.1)).prop_map(|(worker, job, forged)| Step::Reveal { worker, job, forged }),
@@ -243,6 +243,7 @@ impl World {
                     (_, 0) => DisputeKind::Missing,
                     (_, 1) => DisputeKind::Result,
                     (_, 2) => DisputeKind::Attestation,
+                    (_, 5..8) => DisputeKind::Witness,
                     _ => DisputeKind::Head,
                 };
                 let deposit = self.deposit(job, kind);
@@ -306,7 +307,9 @@ impl World {
             Step::Register { worker, life } => {
                 let worker = worker as usize % WORKERS.len();
                 let _ = self.call(WORKERS[worker], BeginRegistration {});
-                let message = self.registration(worker, self.block + u32::from(life));
+                // Every third time on the machine of the next.
+                let machine = if life.is_multiple_of(3) { (worker + 1) % WORKERS.len() } else { worker };
+                let message = self.registration_on(machine, worker, self.block + u32::from(life));
                 Some((WORKERS[worker], Plancks(100), message.into()))
             }
             Step::Capacity { worker, capacity } => {

@@ -219,6 +219,7 @@ pub fn progress() -> JobProgress {
         result: None,
         changed_at: BlockNumber(701),
         measurement: Some(MeasurementId(b32(12))),
+        platform: Some(PlatformId(b32(41))),
         disputed: 3,
     }
 }

@@ -26,6 +26,10 @@ pub(crate) use collateral::{SignedDocument, fmspc_word};
 use crate::root::{RootError, TrustRoot};
 use certificates::Certified;
 
+/// All development services agree on their keys through this label, and so does everybody who reads it: what is signed
+/// with them proves nothing.
+pub const SEED_LABEL: &str = "encompute development attestation v1";
+
 /// A development PKI that cannot be built from what was asked for.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]

@@ -105,7 +105,8 @@ export type Stage =
   | "disputed-head"
   | "disputed-missing"
   | "disputed-result"
-  | "disputed-attestation";
+  | "disputed-attestation"
+  | "disputed-witness";
 
 export interface JobLine {
   id: number;

@@ -65,6 +65,7 @@ export const disputes: Partial<Record<Stage, { name: string; who: string }>> = {
   "disputed-missing": { name: "Disputed: something is missing", who: "whoever committed it posts it on chain" },
   "disputed-result": { name: "Disputed: the result", who: "the creator answers for it" },
   "disputed-attestation": { name: "Disputed: the attestation", who: "an arbiter rules on it" },
+  "disputed-witness": { name: "Witnesses compute it again", who: "three workers on machines of their own" },
 };
 
 /** Why somebody was credited. */
