@@ -250,9 +250,7 @@ impl Market {
 
     /// Where the store keeps a blob.
     pub fn blob_file(&self, digest: &BlobDigest) -> PathBuf {
-        let name = digest.to_string();
-        let name = name.trim_start_matches("0x");
-        self.services.home().join("blobs").join(&name[..2]).join(name)
+        encompute_kit::blob_file(self.services.home(), digest)
     }
 
     /// The blob that came last, before the chain names any of the job's.

@@ -9,7 +9,7 @@ use encompute_attest::{
 };
 use encompute_chain::Account;
 use encompute_envelope::RecipientSecret;
-use encompute_kit::{Asked, Liar, Lie, program};
+use encompute_kit::{Asked, Liar, Lie, blob_file, program};
 use encompute_protocol::{
     BlobDigest, BlockNumber, Bytes, JobId, JobRequest, Nonce, Offer, Plancks, RegistrationStatement, RoundIndex,
     RoundReceipt, RoundReceiptDigest, Text, Transcript,
@@ -21,7 +21,7 @@ use encompute_protocol::{
 };
 use encompute_store::Blobs;
 use std::{
-    path::PathBuf,
+    path::Path,
     sync::{Arc, Mutex},
 };
 
@@ -103,7 +103,7 @@ impl Forger {
     pub fn serves(&self, court: &Court, earlier: Vec<RoundAnswer>) {
         let secret = self.key.secret();
         let (worker, nonce, given) = (self.account.address(), self.nonce, self.given.clone());
-        let (client, blobs) = (court.services.client(), court.services.home().join("blobs"));
+        let (client, home) = (court.services.client(), court.services.home().to_owned());
         let (genesis, contract) = (client.genesis(), client.contract().unwrap());
         let input: Arc<Mutex<BlobDigest>> = Arc::default();
         self.liar.tell(move |asked| {
@@ -118,7 +118,7 @@ impl Forger {
             let Some((job, round)) = job_and_round(asked) else { return Lie::Silence };
             let (request, previous) = match RoundCall::from_wire(&asked.body) {
                 Ok(call) => (call.order.request, call.order.previous),
-                Err(_) => (first_request(&blobs, *input.lock().unwrap()), RoundReceiptDigest::default()),
+                Err(_) => (first_request(&home, &input.lock().unwrap()), RoundReceiptDigest::default()),
             };
             let response = earlier[usize::from(round)].response.clone();
             let receipt = RoundReceipt {
@@ -159,15 +159,12 @@ impl Forger {
 }
 
 fn job_and_round(asked: &Asked) -> Option<(JobId, u16)> {
-    let (job, round) = asked.path.strip_prefix("/v1/jobs/")?.split_once("/rounds/")?;
-    Some((JobId(job.parse().ok()?), round.parse().ok()?))
+    let (job, _) = asked.path.strip_prefix("/v1/jobs/")?.split_once('/')?;
+    Some((JobId(job.parse().ok()?), asked.round()?))
 }
 
 /// Digest of the first round's request, which is in the job's blob.
-fn first_request(blobs: &std::path::Path, input: BlobDigest) -> BlobDigest {
-    let name = input.to_string();
-    let name = name.trim_start_matches("0x");
-    let path: PathBuf = blobs.join(&name[..2]).join(name);
-    let request = JobRequest::from_wire(&std::fs::read(path).unwrap()).unwrap();
+fn first_request(home: &Path, input: &BlobDigest) -> BlobDigest {
+    let request = JobRequest::from_wire(&std::fs::read(blob_file(home, input)).unwrap()).unwrap();
     BlobDigest::of(request.tensor.as_slice())
 }

@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use encompute_kit::{Market, Ran};
+use encompute_kit::{Market, Ran, blob_file};
 use p256::{ecdsa::SigningKey, pkcs8::EncodePrivateKey};
 use serde_json::Value;
 use std::process::Command;
@@ -75,8 +75,8 @@ fn an_audit_that_cannot_confirm_says_which_proof_failed_is_gone_or_was_out_of_re
     // Sealed features that nobody keeps any more.
     let checks = report["checks"].as_array().unwrap();
     let features = checks.iter().find(|check| check["id"] == "features-digest").unwrap();
-    let name = features["expected"].as_str().unwrap().trim_start_matches("0x");
-    std::fs::remove_file(market.home().join("blobs").join(&name[..2]).join(name)).unwrap();
+    let digest = features["expected"].as_str().unwrap().parse().unwrap();
+    std::fs::remove_file(blob_file(market.home(), &digest)).unwrap();
     let (code, report, words) = audit(&market, &["1"]);
     assert_eq!((code, &report["verdict"], failed(&report)), (5, &Value::from("fail"), vec!["features-blob"]));
     assert!(words.contains("features-blob") && words.contains("hint: nothing contradicts it"), "{words}");

@@ -4,9 +4,8 @@
 
 use encompute_e2e::{Court, DIGIT, INSIDE_ROW, segmented_model};
 use encompute_kit::{
-    Asked,
     Between::{GatewayAndClient, WorkerAndClient},
-    Lie, Ran, Running,
+    Lie, Ran, Running, blob_file,
 };
 use encompute_protocol::{
     Address, BlobDigest, Blocks, JobId, JobProgress, JobTerms, Plancks, Reason, RoundIndex, RoundReceipt, Stage,
@@ -16,18 +15,10 @@ use encompute_protocol::{
     wire::Message,
 };
 use encompute_store::Blobs;
-use std::{
-    path::PathBuf,
-    sync::{Arc, Mutex},
-};
+use std::sync::{Arc, Mutex};
 
 /// The one that runs heads, and three that judge them.
 const WORKERS: u16 = 4;
-
-/// The round that somebody asks for, if he does.
-fn round_of(asked: &Asked) -> Option<u16> {
-    asked.path.split_once("/rounds/")?.1.parse().ok()
-}
 
 /// How many jobs the workers behind the first take.
 async fn others_take(court: &Court, capacity: u16) {
@@ -71,7 +62,7 @@ fn run_again(court: &Court, job: JobId) -> (i32, Vec<String>, usize) {
 fn an_honest_job(court: &Court) -> Vec<RoundAnswer> {
     court.submit().finish().done();
     let heard = court.liar(WorkerAndClient).heard();
-    let answers = heard.iter().filter(|(asked, _)| round_of(asked).is_some());
+    let answers = heard.iter().filter(|(asked, _)| asked.round().is_some());
     answers.filter_map(|(_, told)| RoundAnswer::from_wire(&told.as_ref()?.body).ok()).collect()
 }
 
@@ -81,7 +72,7 @@ fn answers_the_last_round_wrong(court: &Court, response: Vec<u8>) -> Arc<Mutex<V
     let key = Arc::new(court.workers_key());
     let given: Arc<Mutex<Vec<RoundAnswer>>> = Arc::default();
     let gave = given.clone();
-    court.liar(WorkerAndClient).tell(move |asked| match round_of(asked) {
+    court.liar(WorkerAndClient).tell(move |asked| match asked.round() {
         Some(2) => {
             let order = RoundCall::from_wire(&asked.body).unwrap().order;
             let first = gave.lock().unwrap().first().unwrap_or_else(|| panic!("round 2 came first")).receipt;
@@ -106,13 +97,6 @@ fn answers_the_last_round_wrong(court: &Court, response: Vec<u8>) -> Arc<Mutex<V
 /// A command of the user's, to its end.
 fn user_says(court: &Court, words: &[&str]) -> Ran {
     Running::of(court.services.encompute("user", words)).finish()
-}
-
-/// Where the gateway keeps a blob.
-fn path_of(court: &Court, blob: BlobDigest) -> PathBuf {
-    let name = blob.to_string();
-    let name = name.trim_start_matches("0x");
-    court.services.home().join("blobs").join(&name[..2]).join(name)
 }
 
 /// Blocks that let a committee be drawn; what it says comes with its own transactions.
@@ -231,8 +215,9 @@ async fn a_right_head_is_found_right_and_the_job_goes_on_to_its_answer() {
 async fn a_transcript_and_a_result_that_are_lost_are_posted_on_chain_and_are_back_in_the_store() {
     let court = Court::over("digits", DIGIT).await;
     let job = JobId(court.jobs().await.0 + 1);
-    let lost = |court: &Court, blob: BlobDigest| std::fs::remove_file(path_of(court, blob)).unwrap();
-    let is_back = |court: &Court, blob: BlobDigest| assert!(path_of(court, blob).is_file(), "{blob}");
+    let lost = |court: &Court, blob: BlobDigest| std::fs::remove_file(blob_file(court.services.home(), &blob)).unwrap();
+    let is_back =
+        |court: &Court, blob: BlobDigest| assert!(blob_file(court.services.home(), &blob).is_file(), "{blob}");
 
     court.liar(GatewayAndClient).tell(|_| {
         Lie::Altered(Box::new(|told| match Transcript::from_wire(&told.body) {

@@ -4,7 +4,7 @@
 
 use encompute_drill::Outcome;
 use encompute_e2e::{Court, DIGIT, Forger, Secrets, files, refusal};
-use encompute_kit::{Asked, Between::WorkerAndClient, Running, root};
+use encompute_kit::{Between::WorkerAndClient, Running, root};
 use encompute_protocol::{
     Address, Blocks, DisputeKind, JobId, JobProgress, Plancks, Reason, Stage,
     call::{ReadCredit, ReadWorker, SetCapacity},
@@ -16,10 +16,6 @@ use std::collections::BTreeSet;
 
 /// The machine whose key has leaked, and three others.
 const WORKERS: u16 = 4;
-
-fn round_of(asked: &Asked) -> Option<u16> {
-    asked.path.split_once("/rounds/")?.1.parse().ok()
-}
 
 async fn take(court: &Court, workers: std::ops::RangeInclusive<u16>, capacity: u16) {
     for number in workers {
@@ -82,7 +78,7 @@ async fn a_leaked_attestation_key_gets_a_wrong_head_past_every_check_but_not_pas
     take(&court, 2..=WORKERS, 0).await;
     court.submit().finish().done();
     let heard = court.liar(WorkerAndClient).heard();
-    let answers = heard.iter().filter(|(asked, _)| round_of(asked).is_some());
+    let answers = heard.iter().filter(|(asked, _)| asked.round().is_some());
     let earlier: Vec<_> = answers.filter_map(|(_, told)| RoundAnswer::from_wire(&told.as_ref()?.body).ok()).collect();
     assert_eq!(earlier.len(), 3);
     let pages_before = pages(&court);

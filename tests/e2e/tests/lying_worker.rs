@@ -128,17 +128,12 @@ const ANSWERS: [Row; 14] = [
     ),
 ];
 
-/// The round that somebody asks for, if he does.
-fn round_of(asked: &Asked) -> Option<u16> {
-    asked.path.split_once("/rounds/")?.1.parse().ok()
-}
-
 /// Runs an honest job and gives back what the worker answered in it, round by round.
 async fn an_honest_job(court: &Court) -> Vec<RoundAnswer> {
     let done = court.submit().finish().done();
     assert!(done.stdout.contains('7'), "{done:?}");
     let heard = court.liar(WorkerAndClient).heard();
-    let answers = heard.iter().filter(|(asked, _)| round_of(asked).is_some());
+    let answers = heard.iter().filter(|(asked, _)| asked.round().is_some());
     let answers: Vec<_> = answers.filter_map(|(_, told)| RoundAnswer::from_wire(&told.as_ref()?.body).ok()).collect();
     assert_eq!(answers.len(), 3, "{heard:?}");
     answers
@@ -147,7 +142,7 @@ async fn an_honest_job(court: &Court) -> Vec<RoundAnswer> {
 /// Orders of rounds after this one, which need what this one gives in clear.
 fn orders_after(court: &Court, round: u16) -> usize {
     let heard = court.liar(WorkerAndClient).heard();
-    heard.iter().filter(|(asked, _)| asked.method == "POST" && round_of(asked) > Some(round)).count()
+    heard.iter().filter(|(asked, _)| asked.method == "POST" && asked.round() > Some(round)).count()
 }
 
 /// Files of the user's ledger: a page an input.
@@ -184,7 +179,7 @@ async fn a_lie_about_a_round_is_named_and_nothing_of_it_is_decrypted() {
         let said: Arc<Mutex<Option<RoundAnswer>>> = Arc::default();
         court.liar(WorkerAndClient).tell(move |asked| {
             let (key, said, earlier) = (key.clone(), said.clone(), earlier.clone());
-            match round_of(asked) {
+            match asked.round() {
                 Some(asked) => Lie::Altered(Box::new(move |told| {
                     let Ok(honest) = RoundAnswer::from_wire(&told.body) else { return told.body };
                     let before = said.lock().unwrap().replace(honest.clone());
@@ -207,7 +202,7 @@ async fn a_lie_about_a_round_is_named_and_nothing_of_it_is_decrypted() {
     for (row, lie, says) in lengths {
         court.repent();
         let answer = earlier[0].to_wire();
-        court.liar(WorkerAndClient).tell(move |asked| match round_of(asked) {
+        court.liar(WorkerAndClient).tell(move |asked| match asked.round() {
             Some(0) => lie(answer.clone()),
             _ => Lie::Truth,
         });
@@ -219,7 +214,7 @@ async fn a_lie_about_a_round_is_named_and_nothing_of_it_is_decrypted() {
     // What breaks off may have been cut by anybody: it is asked for again.
     court.repent();
     let (answer, mut left) = (earlier[0].to_wire(), 3);
-    court.liar(WorkerAndClient).tell(move |asked| match round_of(asked) {
+    court.liar(WorkerAndClient).tell(move |asked| match asked.round() {
         Some(0) if left > 0 => {
             left -= 1;
             if left == 1 { Lie::Silence } else { Lie::Announced(answer.len() as u64 + 1, answer.clone()) }
@@ -266,7 +261,7 @@ fn answers_the_last_round_itself(court: &Court, earlier: &[RoundAnswer]) -> Arc<
     let (key, response) = (Arc::new(court.workers_key()), earlier[2].response.clone());
     let signed: Arc<Mutex<Vec<(RoundReceipt, Signature)>>> = Arc::default();
     let saw = signed.clone();
-    court.liar(WorkerAndClient).tell(move |asked| match round_of(asked) {
+    court.liar(WorkerAndClient).tell(move |asked| match asked.round() {
         Some(2) => {
             let order = RoundCall::from_wire(&asked.body).unwrap().order;
             let first: RoundReceipt = saw.lock().unwrap().first().unwrap_or_else(|| panic!("round 2 came first")).0;

@@ -2,12 +2,12 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use encompute_e2e::DIGIT;
-use encompute_kit::{Called, Caller, Habits, Services, Surroundings, Weather};
+use encompute_kit::{Called, Caller, Habits, Services, Surroundings, Weather, blob_file};
 use encompute_protocol::{
-    BlobDigest, BlockNumber, Blocks, JobId, Stage, Windows,
+    BlockNumber, Blocks, JobId, Stage, Windows,
     call::{ReadCounts, ReadJob},
 };
-use std::{path::PathBuf, process::Stdio, time::Duration};
+use std::{process::Stdio, time::Duration};
 use tokio::process::{Child, Command};
 
 /// Windows that nothing here outlasts.
@@ -75,11 +75,6 @@ async fn a_worker_asked_to_end_takes_no_new_job_is_gone_within_eight_seconds_and
     assert_eq!((stage(&market, 1).await, stage(&market, 2).await), (Some(Stage::Settled), Some(Stage::Settled)));
 }
 
-fn blob_file(market: &Services, digest: BlobDigest) -> PathBuf {
-    let name = digest.to_string().trim_start_matches("0x").to_owned();
-    market.home().join("blobs").join(&name[..2]).join(name)
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn blobs_that_became_larger_than_they_may_be_are_put_right_by_their_user_and_cost_nobody_anything() {
     let mut market = market().await;
@@ -91,7 +86,7 @@ async fn blobs_that_became_larger_than_they_may_be_are_put_right_by_their_user_a
     let (terms, progress) = market.client().read(ReadJob { job: JobId(2) }).await.unwrap().unwrap();
     // More than the gateway takes, and less than that but more than features may have.
     for (digest, length) in [(terms.input, 65 << 20), (progress.features.unwrap(), 1 << 20)] {
-        let file = std::fs::File::options().write(true).open(blob_file(&market, digest)).unwrap();
+        let file = std::fs::File::options().write(true).open(blob_file(market.home(), &digest)).unwrap();
         file.set_len(length).unwrap();
     }
     market.restart("creator-1").await.unwrap();

@@ -27,6 +27,13 @@ pub struct Asked {
     head: Vec<u8>,
 }
 
+impl Asked {
+    /// The round that is asked for, if one is.
+    pub fn round(&self) -> Option<u16> {
+        self.path.split_once("/rounds/")?.1.parse().ok()
+    }
+}
+
 impl fmt::Debug for Asked {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {} ({} bytes)", self.method, self.path, self.body.len())

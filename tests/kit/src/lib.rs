@@ -48,5 +48,5 @@ pub use market::{Market, Ran, Running, command, encompute, program, root, signal
 pub use process::{Drained, KitError, Process};
 pub use room::Room;
 pub use s3::{S3Server, object_of};
-pub use services::{CLIENT, Services};
+pub use services::{CLIENT, Services, blob_file};
 pub use surroundings::Surroundings;

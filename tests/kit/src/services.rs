@@ -15,7 +15,7 @@ use crate::{
 use encompute_chain::{Account, Client, development};
 use encompute_networks::{LocalServices, Network};
 use encompute_protocol::{
-    BlockNumber, Blocks, MeasurementId, Params, Plancks, PlatformId,
+    BlobDigest, BlockNumber, Blocks, MeasurementId, Params, Plancks, PlatformId,
     call::{AllowMeasurement, AllowPlatform},
 };
 use serde_json::Value;
@@ -126,7 +126,7 @@ impl Services {
         let platform: PlatformId = parsed(&started, "attestation", "platform")?;
         signed(&client, GOVERNOR).submit(AllowPlatform { platform }, Plancks::ZERO).await?;
         for machine in &machines {
-            let platform: PlatformId = read(machine_of(&started, machine)?, machine)?;
+            let platform: PlatformId = parsed(&started, "attestation", &format!("machines/{machine}"))?;
             signed(&client, GOVERNOR).submit(AllowPlatform { platform }, Plancks::ZERO).await?;
         }
         around.write_networks(&network, &home.path().join("networks"))?;
@@ -411,6 +411,7 @@ async fn start_one_in(
     Ok(())
 }
 
+/// What a service said under a key, or under a key inside another: `machines/worker-1`.
 fn said<'a>(services: &'a BTreeMap<String, Service>, name: &str, key: &str) -> Result<&'a str, KitError> {
     let ready = services.get(name).map(|service| &service.ready);
     let missing = || KitError::ReadyLine {
@@ -418,18 +419,7 @@ fn said<'a>(services: &'a BTreeMap<String, Service>, name: &str, key: &str) -> R
         key: key.to_owned(),
         line: ready.map(Value::to_string).unwrap_or_default(),
     };
-    ready.and_then(|ready| ready.get(key)).and_then(Value::as_str).ok_or_else(missing)
-}
-
-/// The platform of a machine that the development service names.
-fn machine_of<'a>(services: &'a BTreeMap<String, Service>, machine: &str) -> Result<&'a str, KitError> {
-    let ready = services.get("attestation").map(|service| &service.ready);
-    let missing = || KitError::ReadyLine {
-        what: "attestation".to_owned(),
-        key: machine.to_owned(),
-        line: ready.map(Value::to_string).unwrap_or_default(),
-    };
-    ready.and_then(|ready| ready["machines"].get(machine)).and_then(Value::as_str).ok_or_else(missing)
+    ready.and_then(|ready| ready.pointer(&format!("/{key}"))).and_then(Value::as_str).ok_or_else(missing)
 }
 
 fn parsed<T: FromStr<Err: std::fmt::Display>>(
@@ -437,12 +427,15 @@ fn parsed<T: FromStr<Err: std::fmt::Display>>(
     name: &str,
     key: &str,
 ) -> Result<T, KitError> {
-    read(said(services, name, key)?, key)
+    let unread = |error: T::Err| KitError::Command { what: format!("reading {key} of {name}"), why: error.to_string() };
+    said(services, name, key)?.parse().map_err(unread)
 }
 
-fn read<T: FromStr<Err: std::fmt::Display>>(text: &str, what: &str) -> Result<T, KitError> {
-    let unread = |error: T::Err| KitError::Command { what: format!("reading {what}"), why: error.to_string() };
-    text.parse().map_err(unread)
+/// Where the gateway of a market with this home keeps a blob.
+pub fn blob_file(home: &Path, digest: &BlobDigest) -> PathBuf {
+    let name = digest.to_string();
+    let name = name.trim_start_matches("0x");
+    home.join("blobs").join(&name[..2]).join(name)
 }
 
 fn local_network(services: &BTreeMap<String, Service>) -> Result<Network, KitError> {
