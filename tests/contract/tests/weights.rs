@@ -28,7 +28,7 @@ const MOST_PICOSECONDS: u64 = 37_500_000_000;
 /// every call's proof.
 const MOST_PROOF_BYTES: u64 = 640 * 1024;
 /// What a worker may weigh that comes or renews, and what shows its key: verifying one signature on P-256 is 1.8 ms.
-const MOST_REGISTRATION_PICOSECONDS: u64 = 6_500_000_000;
+const MOST_REGISTRATION_PICOSECONDS: u64 = 5_000_000_000;
 const MOST_REGISTRATION_BYTES: usize = 2_048;
 /// The platform allows a mebibyte.
 const MOST_CODE_BYTES: usize = 512 * 1024;

@@ -71,7 +71,8 @@ const TARGET: &str = "riscv64emac-unknown-none-polkavm";
 /// and a stack that overflows is a trap without a word.
 const STACK_BYTES: u32 = 64 * 1024;
 /// What cargo-contract gives every release build: no unwinding and no panic texts. The stack's size here is
-/// the ELF's; PolkaVM's is [`STACK_BYTES`].
+/// the ELF's; PolkaVM's is [`STACK_BYTES`]. And words that are not aligned are read and written whole, as PolkaVM does: the
+/// target says nothing of it, so that every copied digest would be 32 loads and stores of a byte, which are paid for one by one.
 const FLAGS: &[&str] = &[
     "-Clinker-plugin-lto",
     "-Clink-arg=-zstack-size=4096",
@@ -79,6 +80,7 @@ const FLAGS: &[&str] = &[
     "substrate_runtime",
     "-Zunstable-options",
     "-Cpanic=immediate-abort",
+    "-Ctarget-feature=+unaligned-scalar-mem",
 ];
 
 /// A contract of this repository.
