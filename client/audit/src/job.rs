@@ -93,6 +93,7 @@ pub fn audit_job(bundle: &JobBundle, judge: &Judge, now: UnixSeconds) -> Report 
     let judged = proof::worker(bundle, judge, &mut checks);
     proof::receipt(bundle, &mut checks);
     witness::machines(bundle, &mut checks);
+    witness::asked(bundle, manifest.as_ref(), &mut checks);
     let unseen = proof::transcript(bundle, request.as_ref(), plan.as_ref(), &mut checks);
     exchange(bundle, manifest.as_ref(), &mut checks);
     money::credits(bundle, &mut checks);

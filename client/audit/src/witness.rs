@@ -2,7 +2,7 @@
 
 use crate::{job::JobBundle, report::Checks};
 use encompute_lifecycle::dispute::{Heard, Ruling};
-use encompute_protocol::DisputeKind;
+use encompute_protocol::{DisputeKind, VersionManifest, event::Event};
 use std::collections::BTreeSet;
 
 const RIGHT: &str = "what the worker committed";
@@ -30,4 +30,19 @@ pub(crate) fn machines(bundle: &JobBundle, checks: &mut Checks) {
         let count = format!("{found}: {} of {}", witnesses.winners().len(), witnesses.jurors.len());
         checks.holds("witness-verdicts", ruled == found, ruled, count, "chain: events; what most of them revealed");
     }
+}
+
+/// Where the version asks for witnesses, so many found what the worker committed before anything was released.
+pub(crate) fn asked(bundle: &JobBundle, manifest: Option<&VersionManifest>, checks: &mut Checks) {
+    let Some(wanted) = manifest.and_then(|manifest| manifest.witnesses) else { return };
+    let Some(released_at) = bundle.events.iter().position(|(_, event)| matches!(event, Event::FeaturesSent(_))) else {
+        return;
+    };
+    let heard = Heard::all(bundle.events.iter().take(released_at).map(|(_, event)| event));
+    let found = heard.iter().filter(|heard| heard.kind == DisputeKind::Witness && heard.ended.is_some());
+    let found = found.filter(|heard| heard.agreed().is_some_and(|verdict| !verdict.wrong));
+    let found = found.map(|heard| heard.winners().len()).max().unwrap_or(0);
+    let is_enough = found >= usize::from(wanted.count());
+    let wanted = format!("{wanted} witnesses before the release, as the version asks");
+    checks.holds("witnesses-asked", is_enough, wanted, found, "chain: events");
 }

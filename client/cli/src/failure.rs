@@ -132,7 +132,7 @@ pub fn failure_of_job(error: &JobError) -> Failure {
         }
         JobError::Unwitnessed { job, .. } => failure.hint(format!(
             "the worker is paid for its head; take the rest back: encompute job cancel {job}; \
-             or trust it alone: encompute job resume {job} --without-witnesses"
+             or, if the version leaves it to you, trust it alone: encompute job resume {job} --without-witnesses"
         )),
         JobError::Declined(job) => failure.hint(format!(
             "take back what is not spent: encompute job cancel {job}; or send after all: encompute job resume {job}"

@@ -18,7 +18,7 @@ use encompute_model::{
 };
 use encompute_networks::{Network, Token};
 use encompute_protocol::{
-    BlobDigest, Plancks, ReleasePolicy, SplitIndex, Text, VersionId, VersionManifest,
+    BlobDigest, Plancks, ReleasePolicy, SplitIndex, Text, VersionId, VersionManifest, Witnesses,
     call::{ActivateVersion, ListModel, PublishVersion, ReadModel, ReadVersion, SplitOffer},
     wire::Message,
 };
@@ -48,6 +48,8 @@ pub struct Publication {
     pub list_grade_d: bool,
     /// Whether buyers get the best linear attack, to try it.
     pub publish_attack: bool,
+    /// How many witnesses every job wants; none where that is left to users.
+    pub witnesses: Option<Witnesses>,
 }
 
 /// A version that is ready to be sent.
@@ -119,6 +121,7 @@ impl Publication {
             creator_url: self.creator_url.clone(),
             sealed_weights: sealed.iter().map(|bytes| (BlobDigest::of(bytes), bytes.len() as u64)).collect(),
             disclosure: Some(package.disclosure(&verdicts, attack.as_deref()).doing(Exit::Failed, &doing)?),
+            witnesses: self.witnesses,
         };
         let manifest = package.manifest(&publication).doing(Exit::Failed, &doing)?;
         Ok(Prepared { manifest, sealed, keys, package, verdicts, attack, vault, tail_fee, bond: self.bond })
@@ -283,6 +286,7 @@ pub async fn publish_all(
             list_grade_d: true,
             // An attack on a text is none that anybody could look at.
             publish_attack: !matches!(card.preamble, PreambleCard::Text(_)),
+            witnesses: None,
         };
         published.push(publication.prepare(account.address(), &network.token).await?.send(&account, &blobs).await?.1);
     }

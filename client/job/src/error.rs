@@ -1,8 +1,8 @@
 //! Why a run stopped. The job itself is never lost: its journal and the chain know where it stands.
 
-use crate::{journal::JournalError, witness::Witnesses};
+use crate::journal::JournalError;
 use encompute_audit::{CommitmentRefused, RoundRefused, TrustError};
-use encompute_protocol::{BlobDigest, JobId, RoundIndex, Stage, wire::DecodeError};
+use encompute_protocol::{BlobDigest, JobId, RoundIndex, Stage, Witnesses, wire::DecodeError};
 
 /// Why a run stopped.
 #[derive(Debug, thiserror::Error)]
@@ -158,6 +158,12 @@ pub enum JobError {
         /// Witnesses that found it.
         found: usize,
         /// Witnesses that must.
+        wanted: Witnesses,
+    },
+    /// Jobs in a session are not witnessed, and the version asks for it.
+    #[error("the version asks for {wanted} witnesses of every job, jobs in a session have none")]
+    SessionUnwitnessed {
+        /// Witnesses that must find what the worker committed.
         wanted: Witnesses,
     },
     /// The user saw what would be sent, and did not send it.

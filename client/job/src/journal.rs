@@ -4,13 +4,12 @@
 //! FHE key in it is sealed under the machine's secret; ciphertexts are there because a repeated
 //! round must send the same bytes again.
 
-use crate::witness::Witnesses;
 use codec::{Decode, Encode};
 use encompute_host::files::{self, Lock};
 use encompute_keys::{KeyLock, LockError, MachineSecret, SecretKey};
 use encompute_protocol::{
     Address, BlobDigest, BlockNumber, ContractAddress, GenesisHash, JobId, JobRequest, Plancks, PolicyId, RoundReceipt,
-    RoundReceiptDigest, Signature, SplitIndex, VersionHash, VersionId, wire::Message,
+    RoundReceiptDigest, Signature, SplitIndex, VersionHash, VersionId, Witnesses, wire::Message,
 };
 use std::{
     io,

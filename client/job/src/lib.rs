@@ -36,4 +36,3 @@ pub use journal::{Journal, JournalError, Record};
 pub use order::{Order, offered};
 pub use report::{Answer, Bytes, Ending, Step, Watch};
 pub use session::{Book, BookRecord, SessionAsked, SessionEnding, SessionJobEnded, gather_session};
-pub use witness::{ParseWitnessesError, Witnesses};

@@ -5,6 +5,7 @@ use encompute_chain::{ReadError, ReadMarket};
 use encompute_protocol::{
     BasisPoints, BlobDigest, DisputeKind, Fees, Grade, JobId, JobProgress, JobTerms, ModelId, NamedBlob, Plancks,
     Reason, ReleasePolicy, SplitIndex, SplitManifest, Stage, VersionId, VersionManifest, VersionStatus, Windows,
+    Witnesses,
     call::{QuoteJob, ReadCounts, ReadModel, ReadParams, ReadVersion},
     dispute::COMMITTEE,
     wire::{DecodeError, Message},
@@ -238,6 +239,8 @@ pub struct Quote {
     pub policy: ReleasePolicy,
     /// How its creator's report judges such a release.
     pub judged: Option<Judged>,
+    /// How many witnesses the version asks for; none where that is left to the user.
+    pub wanted_witnesses: Option<Witnesses>,
     /// What is paid, without a tip.
     pub fees: Fees,
     /// How long everybody has.
@@ -268,6 +271,7 @@ pub async fn quote(
         split,
         policy,
         judged,
+        wanted_witnesses: listing.manifest.witnesses,
         fees,
         windows,
         stop_fee: params.stop_fee,
@@ -279,7 +283,7 @@ pub async fn quote(
 pub const STOPPED: &str = "stopped after the head, or never sent features";
 
 impl Quote {
-    /// What three witnesses cost beside the price, if the user asks for them: a head fee each.
+    /// What three witnesses cost beside the price, if the user or the version asks for them: a head fee each.
     pub fn witnesses(&self) -> Plancks {
         self.fees.head.checked_mul(COMMITTEE as u128).unwrap_or_default()
     }
@@ -291,6 +295,7 @@ impl Quote {
             "model": self.model, "split": split.name.as_str(), "mode": mode_name(split.mode), "policy": policy.name.as_str(),
             "fee": { "head": plancks(fees.head), "tail": plancks(fees.tail), "protocol": plancks(fees.protocol),
                      "total": fees.total().map(plancks), "witnesses": plancks(self.witnesses()) },
+            "wanted_witnesses": self.wanted_witnesses.map(Witnesses::count),
             "ms": split.cost.micros as f64 / 1000.0,
             "bytes": { "up": split.cost.bytes_up, "down": split.cost.bytes_down, "key": split.cost.key_bytes },
             "failure_bits": split.failure_bits,

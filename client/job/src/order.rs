@@ -4,12 +4,11 @@ use crate::{
     case::{CaseError, CaseName},
     error::JobError,
     market::judged,
-    witness::Witnesses,
 };
 use encompute_head::HeadPlan;
 use encompute_networks::Network;
 use encompute_protocol::{
-    Grade, Plancks, PolicyId, SplitIndex, SplitManifest, TailDigest, VersionHash, VersionId, VersionManifest,
+    Grade, Plancks, PolicyId, SplitIndex, SplitManifest, TailDigest, VersionHash, VersionId, VersionManifest, Witnesses,
 };
 use encompute_release::CheckedPolicy;
 use zeroize::Zeroizing;
@@ -151,6 +150,7 @@ mod tests {
             limits: Text::new("Leaks. Leakage by its own report: early (balanced F).").unwrap(),
             splits: vec![split],
             disclosure: grades.map(|grades| Disclosure { report, attack: None, grades }),
+            witnesses: None,
         }
     }
 

@@ -2,45 +2,13 @@
 //!
 //! A worker whose machine's keys have leaked signs receipts for whatever it likes, and they verify. Heads are exact, so
 //! who runs the same one gives the same bytes; and the contract draws no witness from the worker's machine, and no two
-//! from one. What most of them find is ruled on chain (SPEC.md §9); how many must have found it is the user's to say.
+//! from one. What most of them find is ruled on chain (SPEC.md §9); how many must have found it is the user's to say, or the
+//! version's, whichever is more.
 
 use crate::{driver::Runner, error::JobError, journal::Journal};
-use codec::{Decode, Encode};
-use core::{fmt, str::FromStr};
 use encompute_audit::{Heard, deposit};
 use encompute_chain::SubmitJob;
-use encompute_protocol::{
-    DisputeKind, JobId, JobProgress, JobTerms, Stage,
-    call::OpenDispute,
-    dispute::{COMMITTEE, MAJORITY},
-    event::Event,
-};
-
-/// How many of three witnesses must find what the worker committed: two or all.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Encode, Decode)]
-pub struct Witnesses(u8);
-
-/// A number of witnesses that nobody can ask for.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("found {found:?}, of three witnesses {MAJORITY} or {COMMITTEE} can be asked for")]
-pub struct ParseWitnessesError {
-    found: String,
-}
-
-impl FromStr for Witnesses {
-    type Err = ParseWitnessesError;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let wanted = text.parse().ok().filter(|wanted| (MAJORITY..=COMMITTEE).contains(&usize::from(*wanted)));
-        wanted.map(Self).ok_or_else(|| ParseWitnessesError { found: text.to_owned() })
-    }
-}
-
-impl fmt::Display for Witnesses {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
+use encompute_protocol::{DisputeKind, JobId, JobProgress, JobTerms, Stage, call::OpenDispute, event::Event};
 
 /// How many witnesses found what the worker committed, by the contract's events in order: none where most found it wrong,
 /// were shown too little, or were not there.
@@ -63,12 +31,13 @@ impl<M: SubmitJob> Runner<M> {
         job: JobId,
         (terms, progress): (JobTerms, JobProgress),
     ) -> Result<bool, JobError> {
-        let Some(wanted) = journal.record().witnesses.filter(|_| journal.record().features.is_none()) else {
+        if journal.record().features.is_some() {
             return Ok(true);
-        };
+        }
+        let manifest = self.manifest(journal).await?;
+        let Some(wanted) = journal.record().witnesses.max(manifest.witnesses) else { return Ok(true) };
         let market = &self.services.market;
         if progress.disputed & DisputeKind::Witness.bit(Stage::HeadCommitted) == 0 {
-            let manifest = self.manifest(journal).await?;
             self.verified_commitment(journal, job, (terms, progress), &manifest).await?;
             let worker = progress.worker.ok_or(JobError::NoJob(job))?;
             let evidence = self.show_rounds(journal, worker).await?;
@@ -83,7 +52,7 @@ impl<M: SubmitJob> Runner<M> {
         let events = blocks.into_iter().flat_map(|block| block.events).map(|emitted| emitted.event);
         let events: Vec<Event> = events.filter(|event| event.job() == Some(job)).collect();
         match found(&events) {
-            found if found >= usize::from(wanted.0) => Ok(true),
+            found if found >= usize::from(wanted.count()) => Ok(true),
             found => Err(JobError::Unwitnessed { job, found, wanted }),
         }
     }
@@ -120,15 +89,6 @@ mod tests {
         events.extend(revealed.map(|((juror, _), verdict)| VerdictRevealed { job: JOB, juror, verdict }.into()));
         events.extend(ended.map(|(to, reason)| step(Stage::Disputed(kind), to, Some(reason))));
         events
-    }
-
-    #[test]
-    fn only_two_or_three_witnesses_can_be_asked_for() {
-        assert_eq!(["2", "3"].map(|text| text.parse::<Witnesses>().map(|wanted| wanted.0)), [Ok(2), Ok(3)]);
-        for text in ["", "0", "1", "4", "-2", "two", "258"] {
-            let refused = text.parse::<Witnesses>().unwrap_err().to_string();
-            assert_eq!(refused, format!("found {text:?}, of three witnesses 2 or 3 can be asked for"));
-        }
     }
 
     #[test]

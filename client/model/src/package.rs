@@ -8,7 +8,7 @@ use crate::{
 use encompute_head::{HeadPlan, HeadWeights};
 use encompute_protocol::{
     Address, BasisPoints, BlobDigest, Bytes, CostUnits, Disclosure, HeadDigest, Mode, NamedBlob, ReleasePolicy,
-    SplitManifest, TailDigest, Text, VersionManifest,
+    SplitManifest, TailDigest, Text, VersionManifest, Witnesses,
     disclosure::BlobLengthError,
     manifest::{Accuracy, Cost},
     text::BoundError,
@@ -78,6 +78,8 @@ pub struct Publication {
     pub sealed_weights: Vec<(BlobDigest, u64)>,
     /// What was measured of what the version gives away; none where nothing is said of it.
     pub disclosure: Option<Disclosure>,
+    /// How many witnesses every job wants; none where that is left to users.
+    pub witnesses: Option<Witnesses>,
 }
 
 /// Why a model was not packaged.
@@ -231,6 +233,7 @@ impl Package {
             limits: self.limits.clone(),
             splits: splits.collect::<Result<_, PackageError>>()?,
             disclosure: publication.disclosure.clone(),
+            witnesses: publication.witnesses,
         })
     }
 }

@@ -218,6 +218,7 @@ fn a_packaged_model_becomes_a_manifest_that_is_read_back() {
         creator_url: "http://127.0.0.1:1".into(),
         sealed_weights: vec![(BlobDigest::of(b"sealed"), 6)],
         disclosure: None,
+        witnesses: None,
     };
     let manifest = package.manifest(&publication).unwrap();
     assert_eq!(VersionManifest::from_wire(&manifest.to_wire()).unwrap(), manifest);

@@ -49,6 +49,7 @@ pub(crate) fn a_version(vault: &Vault, tail: Option<&[u8]>) -> VersionMaterial {
         limits: Text::new("A demonstration.").unwrap(),
         splits: vec![a_split(tail)],
         disclosure: None,
+        witnesses: None,
     };
     let (_, content_key) = encompute_envelope::lock(b"weights").unwrap();
     VersionMaterial { manifest, splits: vec![SplitMaterial { content_key, tail: tail.map(<[u8]>::to_vec) }] }

@@ -4,7 +4,8 @@ use crate::{
     Address, BlobDigest, BlockNumber, Blocks, ContractAddress, GenesisHash, JobId, Plancks, Signed, Stage,
     blake2b::Blake2b,
 };
-use codec::{Decode, Encode, MaxEncodedLen};
+use codec::{Decode, Encode, Error, Input, MaxEncodedLen};
+use core::{fmt, str::FromStr};
 use scale_info::TypeInfo;
 
 /// What a user says is wrong.
@@ -45,6 +46,57 @@ impl DisputeKind {
 pub const COMMITTEE: usize = 3;
 /// How many of them must agree.
 pub const MAJORITY: usize = 2;
+/// How many of three witnesses must find what the worker committed: two or all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Encode)]
+pub struct Witnesses(u8);
+
+/// A number of witnesses that nobody can ask for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WitnessCountError;
+
+impl fmt::Display for WitnessCountError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "of three witnesses {MAJORITY} or {COMMITTEE} can be asked for")
+    }
+}
+
+impl core::error::Error for WitnessCountError {}
+
+impl Witnesses {
+    /// So many of three.
+    ///
+    /// # Errors
+    /// [`WitnessCountError`] for less than two and more than three.
+    pub fn new(count: u8) -> Result<Self, WitnessCountError> {
+        if (MAJORITY..=COMMITTEE).contains(&usize::from(count)) { Ok(Self(count)) } else { Err(WitnessCountError) }
+    }
+
+    /// How many.
+    pub fn count(self) -> u8 {
+        self.0
+    }
+}
+
+impl Decode for Witnesses {
+    fn decode<I: Input>(input: &mut I) -> Result<Self, Error> {
+        Self::new(input.read_byte()?).map_err(|_| "a number of witnesses that nobody can ask for".into())
+    }
+}
+
+impl FromStr for Witnesses {
+    type Err = WitnessCountError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        text.parse().map_err(|_| WitnessCountError).and_then(Self::new)
+    }
+}
+
+impl fmt::Display for Witnesses {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
 /// Most bytes of one part of a posted blob: what takes less than a fortieth of a block's time to hash.
 pub const PART_LIMIT_BYTES: usize = 8_192;
 
@@ -165,5 +217,14 @@ mod tests {
             all | kind.bit(*from)
         });
         assert_eq!(all, 63);
+    }
+
+    #[test]
+    fn only_two_or_three_witnesses_can_be_asked_for() {
+        assert_eq!(["2", "3"].map(|text| text.parse::<Witnesses>().map(Witnesses::count)), [Ok(2), Ok(3)]);
+        for text in ["", "0", "1", "4", "-2", "two", "258"] {
+            assert_eq!(text.parse::<Witnesses>(), Err(WitnessCountError), "{text}");
+        }
+        assert_eq!(alloc::format!("{WitnessCountError}"), "of three witnesses 2 or 3 can be asked for");
     }
 }

@@ -50,7 +50,7 @@ pub use digest::{
     ReceiptDigest, RecordsDigest, RoundReceiptDigest, SessionRoot, SigningAddress, TailDigest, VersionHash,
 };
 pub use disclosure::{Disclosure, Grade, Graded, NamedBlob};
-pub use dispute::{DisputeKind, DisputeRecord, Verdict};
+pub use dispute::{DisputeKind, DisputeRecord, Verdict, Witnesses};
 pub use headkey::{HeadKeyAnswer, HeadKeyCall};
 pub use ids::{Address, BlockNumber, Blocks, JobId, ModelId, PolicyId, RoundIndex, SessionId, SplitIndex, VersionId};
 pub use manifest::{JobRequest, ReleasePolicy, SplitManifest, VersionManifest};

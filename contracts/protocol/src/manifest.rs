@@ -5,6 +5,7 @@ use crate::{
     JobId, Mode, NamedBlob, PolicyId, SplitIndex, TailDigest, Text, VersionHash,
     call::SPLITS_LIMIT,
     disclosure::{ATTACK_LIMIT_BYTES, REPORT_LIMIT_BYTES},
+    dispute::Witnesses,
     wire::{self, DecodeError, Message},
 };
 use alloc::vec::Vec;
@@ -20,8 +21,8 @@ pub const POLICIES_LIMIT: u32 = 255;
 
 /// Everything a version pins. Its hash is what "version" means on chain and in receipts.
 ///
-/// Its encoding begins with the version of the encoding: 2 with a disclosure, 1 without, so that a manifest from before
-/// there were disclosures has the bytes, and the hash, that it always had.
+/// Its encoding begins with the version of the encoding: 3 where it asks for witnesses, else 2 with a disclosure, 1 without,
+/// so that a manifest from before there were disclosures or witnesses has the bytes, and the hash, that it always had.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct VersionManifest {
     /// The model's name, as the gallery shows it and the command line takes it.
@@ -44,22 +45,28 @@ pub struct VersionManifest {
     pub splits: Vec<SplitManifest>,
     /// What its creator measured of what they give away; none of a version that says nothing about it.
     pub disclosure: Option<Disclosure>,
+    /// How many witnesses must have found what the worker committed before anything of a job is released; none where that
+    /// is left to the user.
+    pub witnesses: Option<Witnesses>,
 }
 
 /// The encoding of a manifest without a disclosure.
 const UNDISCLOSED: u8 = 1;
+/// The encoding of a manifest with a disclosure, without witnesses.
+const UNWITNESSED: u8 = 2;
 
 impl Encode for VersionManifest {
     fn size_hint(&self) -> usize {
-        1 + self.splits.size_hint() + self.disclosure.size_hint()
+        1 + self.splits.size_hint() + self.disclosure.size_hint() + self.witnesses.size_hint()
     }
 
     fn encode_to<O: Output + ?Sized>(&self, to: &mut O) {
-        let Self { name, task, creator, creator_key, creator_url, preamble, labels, limits, splits, disclosure } = self;
-        to.push_byte(if disclosure.is_some() { Self::VERSION } else { UNDISCLOSED });
-        (name, task, creator, creator_key, creator_url, preamble, labels, limits, splits).encode_to(to);
-        if let Some(disclosure) = disclosure {
-            disclosure.encode_to(to);
+        let Self { name, task, creator, creator_key, creator_url, preamble, labels, limits, splits, .. } = self;
+        let before = (name, task, creator, creator_key, creator_url, preamble, labels, limits, splits);
+        match (&self.disclosure, self.witnesses) {
+            (None, None) => (UNDISCLOSED, before).encode_to(to),
+            (Some(disclosure), None) => (UNWITNESSED, before, disclosure).encode_to(to),
+            (disclosure, Some(witnesses)) => (Self::VERSION, before, disclosure, witnesses).encode_to(to),
         }
     }
 }
@@ -71,21 +78,37 @@ impl Decode for VersionManifest {
             return Err("a version of the encoding that is not known".into());
         }
         let (name, task, creator, creator_key, creator_url, preamble, labels, limits, splits) = Decode::decode(input)?;
-        let disclosure = if encoding == UNDISCLOSED { None } else { Some(Decode::decode(input)?) };
-        Ok(Self { name, task, creator, creator_key, creator_url, preamble, labels, limits, splits, disclosure })
+        let (disclosure, witnesses) = match encoding {
+            UNDISCLOSED => (None, None),
+            UNWITNESSED => (Some(Decode::decode(input)?), None),
+            _ => (Decode::decode(input)?, Some(Decode::decode(input)?)),
+        };
+        Ok(Self {
+            name,
+            task,
+            creator,
+            creator_key,
+            creator_url,
+            preamble,
+            labels,
+            limits,
+            splits,
+            disclosure,
+            witnesses,
+        })
     }
 }
 
 impl Message for VersionManifest {
-    const VERSION: u8 = 2;
+    const VERSION: u8 = 3;
     const LIMIT_BYTES: usize = 8 * 1024 * 1024;
 
     fn check_counts(mut value: &[u8]) -> Result<(), DecodeError> {
         let policies = check_lists(&mut value)?;
-        wire::skip::<(NamedBlob<REPORT_LIMIT_BYTES>, Option<NamedBlob<ATTACK_LIMIT_BYTES>>)>(&mut value)?;
-        match wire::count(&mut value, "grades", policies)? {
-            found if found < policies => Err(DecodeError::Malformed),
-            _ => Ok(()),
+        match value.split_first() {
+            Some((0, _)) => Ok(()),
+            Some((_, rest)) => check_disclosure(rest, policies),
+            None => Err(DecodeError::Malformed),
         }
     }
 
@@ -102,10 +125,23 @@ impl Message for VersionManifest {
             Some((&UNDISCLOSED, mut value)) => {
                 check_lists(&mut value)?;
             }
+            Some((&UNWITNESSED, mut value)) => {
+                let policies = check_lists(&mut value)?;
+                check_disclosure(value, policies)?;
+            }
             Some((&Self::VERSION, value)) => Self::check_counts(value)?,
             Some((&found, _)) => return Err(DecodeError::Version { found, known: Self::VERSION }),
         }
         wire::decode_exact(bytes, Self::LIMIT_BYTES)
+    }
+}
+
+/// Looks at the list of a disclosure, which has a grade for each policy of all splits.
+fn check_disclosure(mut rest: &[u8], policies: u32) -> Result<(), DecodeError> {
+    wire::skip::<(NamedBlob<REPORT_LIMIT_BYTES>, Option<NamedBlob<ATTACK_LIMIT_BYTES>>)>(&mut rest)?;
+    match wire::count(&mut rest, "grades", policies)? {
+        found if found < policies => Err(DecodeError::Malformed),
+        _ => Ok(()),
     }
 }
 

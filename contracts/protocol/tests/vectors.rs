@@ -23,6 +23,7 @@ fn messages_have_the_bytes_of_their_vectors() {
         "messages.json",
         &json!([
             message("VersionManifest", &undisclosed()),
+            message("VersionManifest", &unwitnessed()),
             message("VersionManifest", &manifest()),
             message("JobRequest", &request()),
             message("Transcript", &transcript()),
@@ -150,6 +151,7 @@ fn hashes_are_the_ones_that_other_tools_give() {
         &json!({
             "VersionManifest.hash": manifest().hash().to_string(),
             "VersionManifest.hash of version 1": undisclosed().hash().to_string(),
+            "VersionManifest.hash of version 2": unwitnessed().hash().to_string(),
             "RoundReceipt.link": round().link().to_string(),
             "BlobDigest of 'encompute'": BlobDigest::of(b"encompute").to_string(),
             "KeyDigest of 'encompute'": KeyDigest::of(b"encompute").to_string(),
@@ -225,7 +227,7 @@ fn counts() -> Vec<Defect> {
 /// A manifest with a disclosure, up to the count of its grades.
 fn before_grades(told: &Disclosure) -> Vec<u8> {
     let fields = &undisclosed().to_wire()[1..];
-    [&[VersionManifest::VERSION], fields, &told.report.encode(), &told.attack.encode()].concat()
+    [&[2], fields, &told.report.encode(), &told.attack.encode()].concat()
 }
 
 /// Disclosures with one defect, each in a manifest that has none.
@@ -247,6 +249,12 @@ fn disclosures() -> Vec<Defect> {
         ("a report longer than reports are", named(digest, disclosure::REPORT_LIMIT_BYTES + 1)),
         ("a report without a name", named(BlobDigest::default(), 1)),
         ("version 2 without a disclosure", [&[2], &old[1..]].concat()),
+        ("version 2 with witnesses", [&fields[..], &tail, &[2]].concat()),
+        ("version 3 without witnesses", [&[3], &old[1..], &[0]].concat()),
+        ("one witness", [&[3], &old[1..], &[0, 1]].concat()),
+        ("four witnesses", [&[3], &old[1..], &[0, 4]].concat()),
+        ("neither a disclosure nor none", [&[3], &old[1..], &[2, 2]].concat()),
+        ("version 3 with a grade more than policies", [&[3], &old[1..], &[1], &fields[old.len()..], &[8]].concat()),
         ("version 1 with a disclosure", [&[1], &fields[1..], &tail].concat()),
     ];
     let defect = |(name, bytes): (&'static str, Vec<u8>)| {
@@ -272,6 +280,7 @@ fn a_grade_is_found_by_its_split_and_policy_and_nowhere_else() {
     let found = asked.map(|(split, policy)| told.graded(SplitIndex(split), PolicyId(policy)));
     assert_eq!(found, [Some(grades[0]), Some(grades[1]), Some(grades[2]), None, None, None]);
     let silent = VersionManifest { disclosure: None, ..told };
+    assert_eq!(VersionManifest::from_wire(&silent.to_wire()).as_ref(), Ok(&silent));
     assert_eq!(silent.graded(SplitIndex(0), PolicyId(1)), None);
 }
 

@@ -116,16 +116,16 @@ impl Court {
         Running::of(self.command(&[&submit[..], more].concat()))
     }
 
-    /// A new version of the model with the attack on it, which buyers get from now on.
+    /// A new version of the model, published with more options, which buyers get from now on.
     ///
     /// # Panics
     /// If it is not published.
-    pub fn publish_attack(&self) {
+    pub fn publish_again(&self, more: &[&str]) {
         let (folder, vault) = (format!("scripts/models/{}", self.model), self.services.home().join("creator-1"));
         let url = self.liar(Between::CreatorAndWorker).url();
-        let publish = ["model", "publish", &folder, "--publish-attack", "--creator-url", &url, "--suri", "//Charlie"];
+        let publish = ["model", "publish", &folder, "--creator-url", &url, "--suri", "//Charlie"];
         let vault = ["--vault", vault.to_str().unwrap()];
-        Running::of(self.services.encompute("creator", &[&publish[..], &vault].concat())).finish().done();
+        Running::of(self.services.encompute("creator", &[&publish[..], &vault, more].concat())).finish().done();
     }
 
     /// The codes that were released, as only the creator may have them in clear.

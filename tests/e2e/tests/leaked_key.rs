@@ -183,3 +183,37 @@ async fn where_too_few_machines_are_nothing_is_decrypted_until_the_user_trusts_t
     assert!(done.stdout.contains('7'), "{done:?}");
     court.judge("not witnessed", job, Outcome::Settled).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_the_version_asks_for_witnesses_nobody_has_to_and_nobody_goes_without() {
+    let court = Court::over_machines("digits", DIGIT, WORKERS).await;
+    court.publish_again(&["--witnesses", "3"]);
+    take(&court, 2..=WORKERS, 0).await;
+    let quote = ["job", "quote", "--model", "digits", "--json"];
+    let quote = Running::of(court.services.encompute("user", &quote)).finish().done().json();
+    assert_eq!(quote["wanted_witnesses"], 3, "{quote}");
+    let session = ["session", "open", "--model", "digits", "--jobs", "2", "--suri", "//Dave"];
+    let refused = Running::of(court.services.encompute("user", &session)).finish();
+    assert!(refused.stderr.contains("the version asks for 3 witnesses of every job"), "{refused:?}");
+
+    // Nobody to witness: the job waits, and its user cannot do without, either.
+    let job = JobId(court.jobs().await.0 + 1);
+    let client = court.submit();
+    let_witness(&court, job).await;
+    let ran = client.finish();
+    assert_eq!(refusal(&ran), (5, true), "{ran:?}");
+    let words = ["job", "resume", &job.to_string(), "--without-witnesses", "--suri", "//Dave"];
+    let ran = Running::of(court.services.encompute("user", &words)).finish();
+    assert_eq!(refusal(&ran), (2, true), "{ran:?}");
+    assert!(ran.stderr.contains("nothing is released without them"), "{ran:?}");
+    assert_eq!((court.record(job).features, pages(&court)), (None, 0));
+
+    let job = JobId(court.jobs().await.0 + 1);
+    let client = court.submit_with(&["--json"]);
+    court.until(job, "claimed", |progress| progress.worker.is_some()).await;
+    take(&court, 2..=WORKERS, 1).await;
+    let_witness(&court, job).await;
+    let done = client.finish().done().json();
+    assert_eq!(done["stage"].as_str(), Some("settled"), "{done}");
+    assert_eq!(audited(&court, job, "witnesses-asked"), "3");
+}

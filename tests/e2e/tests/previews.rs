@@ -28,7 +28,7 @@ async fn a_preview_is_of_the_very_numbers_that_the_creator_gets() {
     assert!(ran.code == 3 && ran.stderr.contains("publishes no attack to try"), "{ran:?}");
     assert!(!file.exists() && court.jobs().await == JobId(0), "refused before anything is paid");
 
-    court.publish_attack();
+    court.publish_again(&["--publish-attack"]);
     court.submit_with(&preview).finish().done();
     let job = JobId(1);
     assert_eq!(court.job(job).await.1.stage, Stage::Settled);
@@ -47,7 +47,7 @@ async fn a_preview_is_of_the_very_numbers_that_the_creator_gets() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_job_that_is_resumed_shows_what_could_be_rebuilt_before_it_sends() {
     let court = Court::over("digits", DIGIT).await;
-    court.publish_attack();
+    court.publish_again(&["--publish-attack"]);
     let left = court.submit_with(&["--patience", "0"]).finish();
     assert_eq!(left.code, 6, "{left:?}");
     let job = JobId(1);

@@ -152,6 +152,7 @@ fn manifest_of(plan: &HeadPlan, head: HeadDigest) -> VersionManifest {
             accuracy: Accuracy::default(),
         }],
         disclosure: None,
+        witnesses: None,
     }
 }
 

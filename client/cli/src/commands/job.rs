@@ -15,11 +15,11 @@ use crate::{
 };
 use clap::{Args, Subcommand};
 use encompute_chain::Account;
-use encompute_job::{CaseName, Ending, Journal, Order, Record, Runner, Services, Witnesses};
+use encompute_job::{CaseName, Ending, Journal, Order, Record, Runner, Services};
 use encompute_keys::MachineSecret;
 use encompute_model::preamble::SliceNumber;
 use encompute_protocol::{
-    JobId, Plancks, PolicyId, Stage,
+    JobId, Plancks, PolicyId, Stage, Witnesses,
     call::{CancelJob, PokeJob, ReadJob},
 };
 use encompute_release::{Ledger, ReleaseSecret, Releaser};
@@ -339,6 +339,12 @@ impl Resume {
             return Err(Failure::new(Exit::Usage, "this job's numbers are released: there is nothing left to preview"));
         }
         if self.without_witnesses {
+            let listing = of_record(runner, record).await?;
+            if let Some(wanted) = listing.manifest.witnesses {
+                let found =
+                    format!("the version asks for {wanted} witnesses of every job: nothing is released without them");
+                return Err(Failure::new(Exit::Usage, found));
+            }
             journal.update(|record| record.witnesses = None).doing(Exit::Failed, "write the job's journal")?;
         }
         let run = async {

@@ -89,11 +89,14 @@ pub async fn quote(client: &Client, listing: &Listing, split: Option<&str>, poli
 /// A quote in words, amounts in the network's token.
 pub fn quote_words(quote: &Quote, token: &Token) -> String {
     let Quote { model, split, policy, fees, .. } = quote;
+    let asked = quote.wanted_witnesses.map_or("if you ask for three".into(), |wanted| {
+        format!("for three: its creator wants {wanted} of them to find what the worker committed before anything is released")
+    });
     let show = |amount| token.show(amount);
     let mut rows = vec![["if the job ends", "you have back"].map(String::from).to_vec()];
     rows.extend(quote.refunds().into_iter().map(|(outcome, back)| vec![outcome.to_owned(), show(back)]));
     format!(
-        "{} / {} ({}), release policy {}\n  price      {} (head {}, tail {}, protocol {})\n  witnesses  {} more, if you ask for three\n  work       {:.1} ms estimated, {} bytes up, {} down, \
+        "{} / {} ({}), release policy {}\n  price      {} (head {}, tail {}, protocol {})\n  witnesses  {} more, {asked}\n  work       {:.1} ms estimated, {} bytes up, {} down, \
          {} of evaluation key\n  exact      wrong with probability at most 2^-{}\n  tells      at most {:.1} bits about the input; {}\n  accuracy   {:.2} % released, \
          {:.2} % float, over {} held-out samples\n\n{}",
         model,

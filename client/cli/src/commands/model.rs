@@ -17,7 +17,7 @@ use crate::{
     publish::{self, Publication},
 };
 use clap::{Args, Subcommand};
-use encompute_protocol::{Ratings, SplitIndex, SplitManifest, VersionManifest, call::ReadSplit};
+use encompute_protocol::{Ratings, SplitIndex, SplitManifest, VersionManifest, Witnesses, call::ReadSplit};
 use serde_json::{Value, json};
 use std::path::PathBuf;
 
@@ -105,6 +105,10 @@ pub struct Publish {
     /// send anything. Whoever has it knows what the linear part of the head spans, up to its noise
     #[arg(long)]
     publish_attack: bool,
+    /// Of every job, have three workers on machines of their own run the head again, at the user's cost; so many of them, 2
+    /// or 3, must find what the worker committed before anything is released. Jobs in sessions are then not to be had
+    #[arg(long, value_name = "N")]
+    witnesses: Option<Witnesses>,
     /// Show version hash, cost and fees; send nothing
     #[arg(long)]
     dry_run: bool,
@@ -277,6 +281,7 @@ impl Publish {
             bond: context.amount("--bond", &self.bond)?,
             list_grade_d: self.list_grade_d,
             publish_attack: self.publish_attack,
+            witnesses: self.witnesses,
         };
         output::say(&format!("packaging {}: quantise, compile, measure, seal …", publication.folder.display()));
         let prepared = publication.prepare(account.address(), context.token()).await?;

@@ -51,6 +51,9 @@ impl<M: SubmitJob> Runner<M> {
     /// [`JobError`]; a book that was begun is found again by [`Runner::find_session`], should the payment have been made.
     pub async fn open_session(&self, asked: &SessionAsked) -> Result<Book, JobError> {
         offered(&asked.manifest, asked.split, asked.policy, &self.services.network)?;
+        if let Some(wanted) = asked.manifest.witnesses {
+            return Err(JobError::SessionUnwitnessed { wanted });
+        }
         let market = &self.services.market;
         let plan = |found: &str| JobError::Plan { found: found.into() };
         let (genesis, contract) =

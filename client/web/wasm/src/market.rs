@@ -247,6 +247,7 @@ fn listing_json(listing: &Listing) -> Outcome<Value> {
         "version": version.0, "name": manifest.name.as_str(), "task": manifest.task.as_str(),
         "creator": manifest.creator.to_string(),
         "limits": manifest.limits.as_str(), "report": manifest.disclosure.is_some(),
+        "witnesses": manifest.witnesses.map(|wanted| wanted.count()),
         "attack": manifest.disclosure.as_ref().is_some_and(|told| told.attack.is_some()),
         "labels": manifest.labels.iter().map(|label| label.as_str()).collect::<Vec<_>>(),
         "input": input::kind(&preamble), "splits": splits.collect::<Vec<_>>(),

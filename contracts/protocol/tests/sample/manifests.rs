@@ -38,10 +38,10 @@ pub fn manifest() -> VersionManifest {
         limits: text("Not for handwriting other than digits."),
         splits: vec![split],
         disclosure: Some(disclosure()),
+        witnesses: Some(Witnesses::new(2).unwrap()),
     }
 }
 
-/// As manifests were before they told grades.
 pub fn disclosure() -> Disclosure {
     Disclosure {
         report: NamedBlob::of(b"a report").unwrap(),
@@ -52,5 +52,10 @@ pub fn disclosure() -> Disclosure {
 
 /// As manifests were before they told grades.
 pub fn undisclosed() -> VersionManifest {
-    VersionManifest { disclosure: None, ..manifest() }
+    VersionManifest { disclosure: None, witnesses: None, ..manifest() }
+}
+
+/// As manifests are that leave it to the user whether witnesses are asked for.
+pub fn unwitnessed() -> VersionManifest {
+    VersionManifest { witnesses: None, ..manifest() }
 }

@@ -63,6 +63,8 @@ export interface Model {
   report: boolean;
   /** Whether its creator published an attack that users may try on their own release. */
   attack: boolean;
+  /** How many witnesses its creator wants of every job; null where that is left to users. */
+  witnesses: number | null;
   labels: string[];
   input: Input;
   splits: Split[];
@@ -80,7 +82,7 @@ export interface Price {
 export interface Quote {
   /** Why this page runs no such split, where it does not. */
   refused: string | null;
-  fee: { head: string; tail: string; protocol: string; total: string | null };
+  fee: { head: string; tail: string; protocol: string; total: string | null; witnesses: string };
   refunds: { outcome: string; back: string }[];
   windows_blocks: { claim: number; head: number; features: number; creator: number; accept: number };
 }

@@ -76,6 +76,12 @@ export function ModelPage({ version }: { version: number }) {
         <h2>3. Price, and what comes back</h2>
         {refused && <Fault text={`This page does not run it: ${refused}.`} />}
         {quote.value ? <Price quote={quote.value} /> : <p role="status">Asking the contract…</p>}
+        {model.witnesses && quote.value && about.value && (
+          <p>
+            <strong>Witnessed.</strong> Its creator wants {model.witnesses} of three further workers to find what the first one committed before anything leaves this tab: you stake {money(quote.value.fee.witnesses, about.value)} more for
+            them, and what they do not earn comes back.
+          </p>
+        )}
       </section>
       <section class="card">
         <h2>4. Buy</h2>
