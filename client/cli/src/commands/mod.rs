@@ -30,6 +30,7 @@ mod rerun;
 mod sentences;
 pub mod session;
 mod split_report;
+mod standing;
 pub mod versions;
 pub mod wallet;
 pub mod web;
