@@ -23,6 +23,7 @@ pub mod job;
 mod job_list;
 pub mod market;
 pub mod model;
+mod overdue;
 mod params;
 mod prune;
 pub mod rate;
