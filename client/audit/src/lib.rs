@@ -18,6 +18,7 @@ pub mod html;
 pub mod job;
 pub mod ledger;
 mod money;
+pub mod overdue;
 mod path;
 pub mod preflight;
 mod proof;
@@ -38,6 +39,7 @@ pub use encompute_lifecycle::{
 pub use exported::{EXPORT_LIMIT_BYTES, ExportError, Own, audit_exported, export, import};
 pub use job::{JobBundle, ReadAt, audit_job};
 pub use ledger::{LedgerReport, audit_ledger};
+pub use overdue::{Payees, overdue, owed_by};
 pub use preflight::{CommitmentRefused, JobFacts, RoundRefused, VerifiedRound, verify_commitment, verify_round};
 pub use published::{PublishedReport, PublishedReportError};
 pub use report::{CheckLine, JudgedLine, MISSING, Report, RootLine, Severity};

@@ -6,8 +6,9 @@ use crate::{
 };
 use encompute_attest::{RegistrationFacts, UnixSeconds, appraise_registration, network::Judge};
 use encompute_protocol::{
-    Address, BlockNumber, ContractAddress, GenesisHash, WorkerRecord,
+    Address, BasisPoints, BlockNumber, ContractAddress, GenesisHash, WorkerRecord,
     market::{MeasurementRecord, PlatformRecord},
+    reputation::{HeadWeight, Took},
 };
 
 /// Everything that an audit of a worker reads, as of one block.
@@ -47,6 +48,7 @@ pub fn audit_worker(bundle: &WorkerBundle, judge: &Judge) -> Report {
         staked,
         "chain: worker record",
     );
+    counted(record, &mut checks);
     let judged = match &bundle.evidence {
         None => {
             checks.missing("worker-evidence", record.evidence, "chain: worker record");
@@ -81,4 +83,31 @@ pub fn audit_worker(bundle: &WorkerBundle, judge: &Judge) -> Report {
         "cannot check: who can open the machine; attestation says which code runs, not who stands beside it".to_owned(),
     ]);
     checks.into_report(format!("worker {}", bundle.account), &judge.root, judged, limits)
+}
+
+/// What the contract has counted of it: shown, and refused where its numbers contradict each other.
+fn counted(record: &WorkerRecord, checks: &mut Checks) {
+    let WorkerRecord { heads_committed, timeouts, mismatches, reputation, latency, .. } = record;
+    let timed: u64 = latency.0.iter().map(|count| u64::from(*count)).sum();
+    let bounded = reputation.good <= HeadWeight::ALL && reputation.bad <= HeadWeight::ALL;
+    let explained = (reputation.bad.0 == 0 || timeouts.saturating_add(*mismatches) > 0)
+        && (reputation.good.0 == 0 || *heads_committed > 0);
+    let within = |share: u16| match latency.of_share(BasisPoints(share)) {
+        None => "none yet".to_owned(),
+        Some(Took::Within(blocks)) => format!("{blocks} blocks"),
+        Some(Took::Beyond(blocks)) => format!("more than {blocks} blocks"),
+    };
+    let found = format!(
+        "score {} of 10000; {heads_committed} heads, {timeouts} claims that ran out, {mismatches} heads found wrong; half of its heads took {}, 95 % {}",
+        reputation.score().share().0,
+        within(5_000),
+        within(9_500),
+    );
+    checks.holds(
+        "worker-score",
+        bounded && explained && timed <= u64::from(*heads_committed),
+        "a score and latencies that its heads, timeouts and mismatches explain",
+        found,
+        "chain: worker record",
+    );
 }

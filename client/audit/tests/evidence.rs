@@ -66,12 +66,12 @@ fn the_commitment_counts_and_without_one_the_last_claim() {
     let judged = |market: &Market| market.audit().judged.map(|judged| (judged.block, judged.why));
     assert_eq!(judged(&Market::with_request()), None);
     let claim = "the job was claimed in this block, and no receipt followed";
-    assert_eq!(judged(&claimed()), Some((11, claim)));
+    assert_eq!(judged(&claimed()), Some((12, claim)));
     let mut again = claimed();
     again.poke_late();
     again.claim();
     assert_eq!(judged(&again), Some((again.block, claim)));
-    assert_eq!(judged(&Market::committed()), Some((12, "the receipt was accepted in this block")));
+    assert_eq!(judged(&Market::committed()), Some((13, "the receipt was accepted in this block")));
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use crate::{commands::market::stage_name, preview::Preview};
 use encompute_job::{Step, Watch};
-use encompute_protocol::{BlockNumber, JobId, Stage};
+use encompute_protocol::{Address, BlockNumber, JobId, Stage};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Map, Value, json};
 use std::{
@@ -136,6 +136,14 @@ impl Watch for Rail {
         match &self.spinner {
             Some(spinner) => spinner.set_message(format!("{}: round {done} of {rounds}", words(Step::Rounds))),
             None => self.line(&format!("          round {done} of {rounds}")),
+        }
+    }
+
+    fn turn(&mut self, job: JobId, whose: Option<Address>, open_from: BlockNumber) {
+        match whose {
+            Some(worker) => self
+                .line(&format!("job {job}  ● drawn            the turn of {worker}, anybody's from block {open_from}")),
+            None => self.line(&format!("job {job}  ● drawn            anybody may claim")),
         }
     }
 

@@ -8,6 +8,7 @@ use crate::{
     report::{Answer, Bytes, Ending, Step, Watch},
     rounds::{Asked, Correspondence, NoAnswer, RoundTrip, Verified, encrypt},
     told::Told,
+    turns::Turns,
     workers::{CheckedWorker, checked_worker},
 };
 use encompute_audit::JobFacts;
@@ -86,7 +87,7 @@ impl<M: SubmitJob> Runner<M> {
         let head = self.services.market.head().await.map_err(JobError::Read)?.number;
         let mut follow = self.services.market.follow(head);
         let mut waiting: Option<(Step, Instant)> = None;
-        let mut told = Told::nothing(job);
+        let (mut told, mut turns) = (Told::nothing(job), Turns::default());
         let mut in_hand = InHand::default();
         loop {
             let (terms, progress) = self.job(job).await?;
@@ -98,7 +99,7 @@ impl<M: SubmitJob> Runner<M> {
                 end(watch, step, began);
             }
             match progress.stage {
-                Stage::Requested => {}
+                Stage::Requested => self.tell_turn(job, &mut turns, watch).await?,
                 Stage::Claimed => self.rounds(journal, job, terms, progress, &mut in_hand, watch).await?,
                 Stage::HeadCommitted if self.is_past(progress.deadline).await? => self.poke(job).await,
                 Stage::HeadCommitted if !self.is_witnessed(journal, job, (terms, progress)).await? => {}
@@ -151,6 +152,10 @@ impl<M: SubmitJob> Runner<M> {
                 && block.block.number.0 > progress.changed_at.0.saturating_add(1);
             if draws || block.block.number > progress.deadline {
                 self.poke(job).await;
+                return Ok(());
+            }
+            // Another worker's turn may have begun.
+            if progress.stage == Stage::Requested {
                 return Ok(());
             }
         }

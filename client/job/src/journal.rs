@@ -4,6 +4,7 @@
 //! FHE key in it is sealed under the machine's secret; ciphertexts are there because a repeated
 //! round must send the same bytes again.
 
+use crate::turns::Finding;
 use codec::{Decode, Encode};
 use encompute_host::files::{self, Lock};
 use encompute_keys::{KeyLock, LockError, MachineSecret, SecretKey};
@@ -40,6 +41,8 @@ pub struct Record {
     pub tip: Plancks,
     /// How many witnesses the release waits for.
     pub witnesses: Option<Witnesses>,
+    /// How its worker is found.
+    pub finding: Finding,
     /// The request blob.
     pub input: BlobDigest,
     /// Digest of the first round's tensor inside it.
@@ -76,7 +79,7 @@ pub struct RoundDone {
 }
 
 impl Message for Record {
-    const VERSION: u8 = 3;
+    const VERSION: u8 = 4;
     const LIMIT_BYTES: usize = 1024 * 1024;
 }
 
@@ -344,6 +347,7 @@ mod tests {
             split: SplitIndex(0),
             policy: PolicyId(1),
             witnesses: None,
+            finding: Finding::Offer,
             tip: Plancks::ZERO,
             input: BlobDigest([5; 32]),
             tensor: BlobDigest([6; 32]),

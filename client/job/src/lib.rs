@@ -25,6 +25,7 @@ mod request;
 mod rounds;
 mod session;
 mod told;
+mod turns;
 mod witness;
 mod workers;
 
@@ -36,3 +37,4 @@ pub use journal::{Journal, JournalError, Record};
 pub use order::{Order, offered};
 pub use report::{Answer, Bytes, Ending, Step, Watch};
 pub use session::{Book, BookRecord, SessionAsked, SessionEnding, SessionJobEnded, gather_session};
+pub use turns::Finding;

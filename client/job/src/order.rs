@@ -4,6 +4,7 @@ use crate::{
     case::{CaseError, CaseName},
     error::JobError,
     market::judged,
+    turns::Finding,
 };
 use encompute_head::HeadPlan;
 use encompute_networks::Network;
@@ -29,6 +30,8 @@ pub struct Order {
     pub case: Option<CaseName>,
     /// How many witnesses must find what the worker committed before anything of it is released; none if none is asked.
     pub witnesses: Option<Witnesses>,
+    /// How its worker is found.
+    pub finding: Finding,
     /// The tensor that the preamble made, in the plan's order.
     pub tensor: Zeroizing<Vec<u8>>,
 }

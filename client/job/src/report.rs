@@ -1,6 +1,6 @@
 //! What a run tells whoever watches it, and how it ends.
 
-use encompute_protocol::{BlockNumber, JobId, Reason, Stage};
+use encompute_protocol::{Address, BlockNumber, JobId, Reason, Stage};
 use std::time::Duration;
 
 /// A piece of work of the user's client.
@@ -66,6 +66,8 @@ pub trait Watch {
     }
     /// These codes go to the creator: all that it will see of the input, and nothing that was not released.
     fn released(&mut self, _codes: &[i16]) {}
+    /// It is this worker's turn to claim the job, or nobody's; anybody may from a block on.
+    fn turn(&mut self, _job: JobId, _whose: Option<Address>, _open_from: BlockNumber) {}
     /// The job stands here since this block; the next actor is late after `deadline`.
     fn stage(&mut self, _job: JobId, _stage: Stage, _since: BlockNumber, _deadline: BlockNumber) {}
 }

@@ -8,6 +8,7 @@ use crate::{
     order::Order,
     report::{Step, Watch},
     rounds::encrypt,
+    turns::Finding,
     workers::find_offer,
 };
 use encompute_chain::{Submit, SubmitJob};
@@ -55,6 +56,7 @@ impl<M: SubmitJob> Runner<M> {
             policy: order.policy,
             tip: order.tip,
             witnesses: order.witnesses,
+            finding: order.finding,
             input,
             tensor: tensor.digest(),
             identity: identity.to_bytes(),
@@ -136,7 +138,7 @@ impl<M: SubmitJob> Runner<M> {
         })
     }
 
-    /// Buys the run: with a worker's offer if one offers, openly if none does. If an earlier call was cut
+    /// Buys the run: with a worker's offer if one offers, openly if none does or the chain is to draw one. If an earlier call was cut
     /// off, finds the job that it made.
     ///
     /// # Errors
@@ -150,11 +152,17 @@ impl<M: SubmitJob> Runner<M> {
         let Record { version, split, policy, input, user, tip, .. } = record;
         // The upload of an interrupted run may be missing, or spoilt since.
         self.upload(journal, watch).await?;
-        let began = begin(watch, Step::Offer);
-        let call = OfferCall { user, version, split, policy, input };
-        let (offer, passed_over) = find_offer(market, blobs, http, network, &call).await?;
-        passed_over.iter().for_each(|reason| tracing::info!(reason, "worker passed over"));
-        end(watch, Step::Offer, began);
+        let offer = match record.finding {
+            Finding::Draw => None,
+            Finding::Offer => {
+                let began = begin(watch, Step::Offer);
+                let call = OfferCall { user, version, split, policy, input };
+                let (offer, passed_over) = find_offer(market, blobs, http, network, &call).await?;
+                passed_over.iter().for_each(|reason| tracing::info!(reason, "worker passed over"));
+                end(watch, Step::Offer, began);
+                offer
+            }
+        };
         let began = begin(watch, Step::Request);
         let fees = self.quote(&record).await?;
         let value = fees.total().ok_or_else(|| JobError::Plan { found: "the price is beyond all numbers".into() })?;

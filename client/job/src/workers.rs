@@ -10,6 +10,7 @@ use encompute_protocol::{
     Address, BlockNumber, Offer, WorkerRecord,
     call::{ReadCounts, ReadMeasurement, ReadPlatform, ReadWorker, ReadWorkerAt},
     receipt::{OfferCall, SignedOffer},
+    reputation::Score,
     wire::Message,
 };
 use encompute_store::{Blobs, ByteLimit, GatewayClient};
@@ -100,9 +101,16 @@ pub async fn find_offer<M: ReadMarket>(
     // Start somewhere else for each input, so that one worker is not asked first by everybody.
     let workers = counts.workers.min(ASKED_LIMIT);
     let first = u32::from(call.input.0[0]) % workers.max(1);
+    let mut asked = Vec::new();
     for turn in 0..workers {
         let index = (first + turn) % workers;
         let Some(account) = market.read(ReadWorkerAt { index }).await.map_err(JobError::Read)? else { continue };
+        let found = market.read(ReadWorker { worker: account }).await.map_err(JobError::Read)?;
+        // Who has failed more than it has done is asked only where nobody else offers.
+        asked.push((found.is_none_or(|(record, _)| record.reputation.score() < Score::PRIOR), account));
+    }
+    asked.sort_by_key(|(doubtful, _)| *doubtful);
+    for (_, account) in asked {
         let worker = match checked_worker(market, blobs, network, account, at).await {
             Ok(worker) => worker,
             Err(error @ (JobError::Unattested { .. } | JobError::Fetch { .. })) => {

@@ -67,7 +67,7 @@ pub fn default_params(treasury: Address) -> Params {
         unbonding: Blocks(28_800),
         notice: Blocks(600),
         windows: Windows {
-            claim: Blocks(5),
+            claim: Blocks(10),
             head: Blocks(20),
             challenge: Blocks(50),
             features: Blocks(600),
@@ -126,6 +126,9 @@ pub fn check_params(params: &Params) -> Result<(), Refusal> {
             return Err(Refusal::ShareTooLarge { param, found });
         }
     }
+    // A head that a worker's own creator then fails would else cost them less than the protocol's fee, and scores with it.
+    let (margin, fee) = (params.bond_margin.0.into(), params.protocol_fee.0.into());
+    within(Param::BondMargin, margin, fee, BasisPoints::ONE)?;
     for (param, found) in [
         (Param::HeadFeeBase, params.head_fee_base),
         (Param::HeadFeePerUnit, params.head_fee_per_unit),

@@ -270,6 +270,8 @@ refusals! {
     WrongSigner { found: Option<SigningAddress>, wanted: SigningAddress } => "signed by {}, the registered key is {wanted}", Signer(*found);
     61 /// The offer is for something else.
     OfferMismatch { field: OfferField } => "the offer names another {field:?} than the request";
+    63 /// Others were drawn to claim the job before the caller, or nobody is drawn yet.
+    NotYourTurn { turn: Option<Address>, from: BlockNumber, block: BlockNumber } => "it is the turn of {}; the caller may claim from block {from}, this is {block}", Anybody(*turn);
     62 /// The offer no longer holds.
     OfferExpired { expires_at: BlockNumber, block: BlockNumber } => "the offer ended before block {expires_at}, this is {block}";
 
@@ -366,6 +368,17 @@ refusals! {
 
     91 /// A share is more than the whole.
     ShareTooLarge { param: Param, found: BasisPoints } => "{param:?} is {} basis points, at most 10000 are allowed", found.0;
+}
+
+struct Anybody(Option<Address>);
+
+impl fmt::Display for Anybody {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Some(address) => address.fmt(f),
+            None => f.write_str("nobody"),
+        }
+    }
 }
 
 struct Signer(Option<SigningAddress>);

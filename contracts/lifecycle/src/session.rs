@@ -22,6 +22,7 @@ use encompute_protocol::{
     call::{CloseSession, OpenSession, PokeSession, TakeSessions},
     event::{SessionClosed, SessionClosing, SessionOpened, SessionsTaken},
     market::{LONGEST_WINDOW, SHORTEST_WINDOW},
+    reputation::HeadWeight,
     session::{JOBS_LIMIT, SessionEnd, SignedVoucher},
 };
 
@@ -291,16 +292,18 @@ fn end<S: ReadState, H: Host>(
     record.stage = SessionStage::Closed;
     record.changed_at = scene.at.block;
     let SessionRecord { done, heads, tails, root, .. } = record;
+    let params = scene.state.params();
     let mut worker = scene.state.worker(record.worker).ok_or(Refusal::Inconsistent)?;
     worker.in_flight = worker.in_flight.checked_sub(1).ok_or(Refusal::Inconsistent)?;
     // A statistic: it may stop growing, a session may not.
     worker.heads_committed = worker.heads_committed.saturating_add(heads);
+    // As one head that all of them paid for: one user's word is one success, however it is divided.
+    worker.reputation = worker.reputation.with_success(HeadWeight::of(settlement.worker, params.head_fee_base));
     let mut draft = Draft::new(scene.state);
     draft.emit(SessionClosed { session, by: scene.at.caller, done, heads, tails, root });
     draft.unlock_escrow(settlement.total().ok_or(Refusal::AmountTooLarge)?)?;
     let creator = scene.state.model(record.model).ok_or(Refusal::Inconsistent)?.creator;
-    let treasury = scene.state.params().treasury;
-    for (account, amount, cause) in settlement.lines(worker.payout, creator, treasury, record.user) {
+    for (account, amount, cause) in settlement.lines(worker.payout, creator, params.treasury, record.user) {
         draft.credit(account, session.first(), amount, cause)?;
     }
     draft.write(Write::Worker(record.worker, worker));

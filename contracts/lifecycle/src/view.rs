@@ -1,12 +1,12 @@
 //! Messages that only read.
 
-use crate::{price::Price, state::ReadState};
+use crate::{command::Scene, context::Host, job::Job, price::Price, state::ReadState};
 use encompute_protocol::{
-    Plancks, VersionStatus,
+    Draw, Plancks, Stage, VersionStatus,
     call::{
-        Call, QuoteJob, ReadAnnouncedParams, ReadAttestationKey, ReadCounts, ReadCredit, ReadDispute, ReadGovernance,
-        ReadJob, ReadMeasurement, ReadModel, ReadNonce, ReadParams, ReadPlatform, ReadPrunedJob, ReadRating,
-        ReadSession, ReadSessionsTaken, ReadSplit, ReadTotals, ReadVersion, ReadWorker, ReadWorkerAt,
+        Call, QuoteJob, ReadAnnouncedParams, ReadAttestationKey, ReadCounts, ReadCredit, ReadDispute, ReadDraw,
+        ReadGovernance, ReadJob, ReadMeasurement, ReadModel, ReadNonce, ReadParams, ReadPlatform, ReadPrunedJob,
+        ReadRating, ReadSession, ReadSessionsTaken, ReadSplit, ReadTotals, ReadVersion, ReadWorker, ReadWorkerAt,
     },
 };
 
@@ -14,6 +14,21 @@ use encompute_protocol::{
 pub trait View: Call {
     /// What the message answers.
     fn view<S: ReadState>(&self, state: &S) -> Self::Answer;
+}
+
+/// A message that only reads, and looks at the block and its ancestors, too.
+pub trait Look: Call {
+    /// What the message answers in `scene`.
+    fn look<S: ReadState, H: Host>(&self, scene: &Scene<'_, S, H>) -> Self::Answer;
+}
+
+impl Look for ReadDraw {
+    /// As for a claim in the scene's block.
+    fn look<S: ReadState, H: Host>(&self, scene: &Scene<'_, S, H>) -> Option<Draw> {
+        let job = Job::load(scene.state, self.job).ok()?;
+        job.must_be(Stage::Requested).ok()?;
+        job.draw(scene).ok()
+    }
 }
 
 macro_rules! views {

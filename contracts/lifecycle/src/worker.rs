@@ -85,6 +85,9 @@ impl Decide for RegisterWorker {
             draft.emit(CapacityChanged { worker: at.caller, capacity: self.capacity });
         }
         draft.move_stake(at.caller, &mut worker, None, Movement::Added, at.value)?;
+        if !at.value.is_zero() {
+            worker.raised_at = at.block;
+        }
         let staying = worker.stake.checked_sub(worker.stake_leaving).ok_or(Refusal::Inconsistent)?;
         let wanted = state.params().worker_stake_floor;
         if staying < wanted {
@@ -197,6 +200,10 @@ impl RegistrationRules for RegisterWorker {
             in_flight: 0,
             heads_committed: before.map_or(0, |worker| worker.heads_committed),
             timeouts: before.map_or(0, |worker| worker.timeouts),
+            mismatches: before.map_or(0, |worker| worker.mismatches),
+            reputation: before.map(|worker| worker.reputation).unwrap_or_default(),
+            latency: before.map(|worker| worker.latency).unwrap_or_default(),
+            raised_at: before.map_or(block, |worker| worker.raised_at),
         }
     }
 }
@@ -211,6 +218,7 @@ impl Decide for AddStake {
         }
         let mut draft = Draft::new(scene.state);
         draft.move_stake(account, &mut worker, None, Movement::Added, scene.at.value)?;
+        worker.raised_at = scene.at.block;
         draft.write(Write::Worker(account, worker));
         Ok(Decision { changes: draft.finish(), answer: () })
     }
@@ -226,6 +234,9 @@ impl Decide for AskStake {
             return Err(Refusal::AskedTooMuch { found: self.amount, free });
         }
         let unbonding = scene.state.params().unbonding;
+        if self.amount < worker.stake_leaving {
+            worker.raised_at = scene.at.block;
+        }
         worker.stake_leaves_at = scene.at.block.checked_add(unbonding).ok_or(Refusal::NumbersExhausted)?;
         let mut draft = Draft::new(scene.state);
         draft.move_stake(account, &mut worker, None, Movement::Asked, self.amount)?;

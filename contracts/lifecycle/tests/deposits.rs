@@ -23,22 +23,23 @@ fn a_worker_without_a_place_or_stake_or_time_takes_no_job() {
     let mut world = World::new();
     let (job, first) = (world.requested(), world.requested());
     world.call(WORKERS[0], SetCapacity { capacity: 1 }).unwrap();
-    world.call(WORKERS[0], ClaimJob { job: first }).unwrap();
+    world.claim(0, first).unwrap();
     let full = Err(Refusal::CapacityFull { in_flight: 1, capacity: 1 });
-    assert_eq!(world.call(WORKERS[0], ClaimJob { job }), full);
+    assert_eq!(world.claim(0, job), full);
     world.call(WORKERS[1], AskStake { amount: Plancks(38_000) }).unwrap();
     let poor = Err(Refusal::FreeStakeTooSmall { found: Plancks(2_000), wanted: Plancks(3_406) });
-    assert_eq!(world.call(WORKERS[1], ClaimJob { job }), poor);
+    assert_eq!(world.claim(1, job), poor);
     // Until the last block of the head window and one more.
     let expires_at = world.worker(2).expires_at;
-    world.block = expires_at.0 - params().windows.head.0;
-    let late = world.requested();
+    let claimed_in = expires_at.0 - params().windows.head.0;
+    world.block = claimed_in - params().windows.claim.0;
+    let (late, in_time) = (world.requested(), world.requested());
+    world.block = claimed_in;
     let wanted = expires_at;
     let short = Err(Refusal::RegistrationEndsTooSoon { expires_at, wanted });
-    assert_eq!(world.call(WORKERS[2], ClaimJob { job: late }), short);
+    assert_eq!(world.claim(2, late), short);
     world.block -= 1;
-    let in_time = world.requested();
-    world.call(WORKERS[2], ClaimJob { job: in_time }).unwrap();
+    world.claim(2, in_time).unwrap();
     let unknown = Err(Refusal::UnknownWorker { worker: STRANGER });
     assert_eq!(
         world.call(STRANGER, ClaimJob { job: in_time }),
@@ -184,7 +185,7 @@ fn new_parameters_govern_new_jobs_only() {
     params.head_fee_base = Plancks(5_000);
     params.windows.head = Blocks(40);
     world.govern(params);
-    world.call(WORKERS[0], ClaimJob { job: old }).unwrap();
+    world.claim(0, old).unwrap();
     assert_eq!(world.progress(old).deadline, BlockNumber(world.block + 20));
     let new = world.requested();
     assert_eq!(world.terms(new).fees.head, Plancks(5_700));

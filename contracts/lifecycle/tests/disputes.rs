@@ -182,7 +182,7 @@ fn invariant_19_a_committee_has_neither_the_jobs_worker_nor_its_user_nor_anybody
     let mut world = World::new();
     let message = world.request_message(VersionId(1), SplitIndex(0));
     let job = world.send_request(WORKERS[1], message).unwrap();
-    world.call(WORKERS[0], ClaimJob { job }).unwrap();
+    world.claim(0, job).unwrap();
     let message = world.commitment(0, job);
     world.call(WORKERS[0], message).unwrap();
     world.open_dispute(WORKERS[1], job, DisputeKind::Head).unwrap();
@@ -305,7 +305,7 @@ fn while_a_job_is_disputed_nothing_else_happens_to_it() {
         let wrong = |wanted| Err(Refusal::WrongStage { found, wanted });
         assert_eq!(world.call(USERS[0], CancelJob { job }), wrong(Stage::HeadCommitted));
         assert_eq!(world.call(USERS[0], AcceptResult { job }), wrong(Stage::ResultCommitted));
-        assert_eq!(world.call(WORKERS[1], ClaimJob { job }), wrong(Stage::Requested));
+        assert_eq!(world.claim(1, job), wrong(Stage::Requested));
         assert_eq!(world.call(CREATORS[0], CommitResult { job, result }), wrong(Stage::FeaturesSent));
         let sent = world.call(USERS[0], SendFeatures { job, policy: PolicyId(1), features });
         assert_eq!(sent, wrong(Stage::HeadCommitted));
@@ -347,7 +347,7 @@ fn the_longest_job_that_can_be_made_ends_within_what_unbonding_waits_for() {
     let began = world.block;
     for _ in 0..3 {
         world.block = world.progress(job).deadline.0;
-        world.call(WORKERS[0], ClaimJob { job }).unwrap();
+        world.claim(0, job).unwrap();
         if world.progress(job).timeouts < Params::RETRIES {
             world.past_deadline(job);
             world.call(STRANGER, PokeJob { job }).unwrap();

@@ -17,7 +17,7 @@ use world::*;
 const JOB: JobId = JobId(1);
 
 /// What makes two states of the job different.
-type Key = (Stage, Option<Reason>, u8, Option<Address>, bool, bool, u8, bool, (u8, Vec<u8>));
+type Key = (Stage, Option<Reason>, u8, Option<Address>, bool, bool, u8, bool, (u8, Vec<u8>, u8));
 
 fn key(world: &World) -> Key {
     let progress = world.progress(JOB);
@@ -25,7 +25,7 @@ fn key(world: &World) -> Key {
     let revoked = world.market.measurement(MEASUREMENTS[0]).unwrap().revoked_at;
     let in_time = revoked.is_some_and(|block| block <= progress.deadline);
     let version = world.market.version(VersionId(1)).unwrap().status as u8;
-    let dispute = (progress.disputed, proceeding(world));
+    let dispute = (progress.disputed, proceeding(world), turn(world));
     (
         progress.stage,
         progress.reason,
@@ -37,6 +37,12 @@ fn key(world: &World) -> Key {
         revoked.is_some(),
         dispute,
     )
+}
+
+/// How far the draw is: before it, at its first turn, or open to anybody.
+fn turn(world: &World) -> u8 {
+    let Some(draw) = world.turns(JOB) else { return 0 };
+    1 + u8::from(world.block > draw.decides.0) + u8::from(world.block >= draw.open_from.0)
 }
 
 /// Where its dispute stands: how far the blob or the block that draws is, or what each of its committee has said.
@@ -141,6 +147,14 @@ fn explore(split: SplitIndex) -> BTreeMap<Key, World> {
             let mut known = world.clone();
             known.block = known.block.max(known.dispute(JOB).opened_at.0 + 2);
             next.push(known);
+        }
+        if let Some(draw) = world.turns(JOB) {
+            // The block in which only the first that was drawn may claim, and the one in which anybody may.
+            let mut drawn = world.clone();
+            drawn.block = drawn.block.max(draw.decides.0 + 1);
+            let mut open = drawn.clone();
+            open.block = open.block.max(draw.open_from.0.min(open.progress(JOB).deadline.0));
+            next.extend([drawn, open]);
         }
         if !world.progress(JOB).stage.is_terminal() {
             let mut late = world.clone();

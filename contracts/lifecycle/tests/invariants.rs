@@ -4,11 +4,12 @@
 //!
 //! | invariants | file |
 //! |---|---|
-//! | 1 to 5, 8, 10 to 15, 17, 21, 24 | here, most of them in `world/always.rs`; all at once and many in `long_run.rs` |
+//! | 1 to 5, 8, 10 to 15, 17, 21, 24 to 26 | here, most of them in `world/always.rs`; all at once and many in `long_run.rs` |
 //! | 5, from every state that one job can reach | `exhaustive.rs` |
 //! | 6, 7, 9, 14, 23 | `roles.rs` |
 //! | 16 | `matrix.rs` |
 //! | 8, 9, 24, at their edges | `limits.rs` |
+//! | 25, 26, at their edges | `draws.rs`, `scores.rs` |
 //! | 18, 19 | `disputes.rs`, `witnesses.rs`; 19 here, too, of witnesses |
 //! | 22 | `deposits.rs` |
 //! | 21, to the planck | `pruning.rs` |
@@ -67,6 +68,8 @@ always! {
     invariant_19_witnesses_are_on_machines_of_their_own_and_none_on_the_workers,
     invariant_21_only_what_is_long_over_is_forgotten_and_its_digest_stays,
     invariant_24_a_step_moves_a_job_along_one_edge_whatever_the_block,
+    invariant_25_a_job_is_claimed_by_whose_turn_it_is,
+    invariant_26_a_score_moves_only_with_what_was_done_and_in_its_direction,
 }
 
 #[test]

@@ -24,11 +24,11 @@ fn books_balance(world: &World) {
 fn of_two_claims_in_one_block_the_first_holds_and_the_second_loses_nothing() {
     let mut world = World::new();
     let job = world.requested();
-    world.call(WORKERS[0], ClaimJob { job }).unwrap();
+    world.claim(0, job).unwrap();
     let before = world.worker(1);
     let wrong = Refusal::WrongStage { found: Stage::Claimed, wanted: Stage::Requested };
-    assert_eq!(world.call(WORKERS[1], ClaimJob { job }), Err(wrong));
-    assert_eq!(world.call(WORKERS[0], ClaimJob { job }), Err(wrong), "not the same worker twice either");
+    assert_eq!(world.claim(1, job), Err(wrong));
+    assert_eq!(world.claim(0, job), Err(wrong), "not the same worker twice either");
     assert_eq!((world.worker(1), world.worker(0).in_flight), (before, 1));
 }
 

@@ -25,8 +25,8 @@ const USER: u128 = item(TERMS) + item(SETTLED) - KEPT - WORKER - CREATOR;
 const KEPT: u128 = item(36);
 /// A credit's item.
 const CREDIT: u128 = 101 + 3 * (40 + 16);
-/// Progress of a settled job: six options that are some, one that is none.
-const SETTLED: u128 = 1 + 1 + 4 + 1 + 21 + 16 + 4 + 33 + 4 + 33 + 33 + 4 + 33 + 33 + 1;
+/// Progress of a settled job: six options that are some, three that are none.
+const SETTLED: u128 = 1 + 1 + 4 + 1 + 21 + 16 + 4 + 33 + 4 + 33 + 33 + 4 + 33 + 33 + 1 + 4 + 2;
 
 #[test]
 fn a_stranger_who_prunes_gives_everybody_back_what_he_paid() {

@@ -65,7 +65,7 @@ fn rating_ones_own_model_costs_the_protocols_fee_for_all_that_it_weighs() {
     let message = world.request_message(encompute_protocol::VersionId(1), encompute_protocol::SplitIndex(0));
     let job = world.send_request(CREATORS[0], message).unwrap();
     let treasury = world.market.credit(TREASURY);
-    world.call(WORKERS[0], encompute_protocol::call::ClaimJob { job }).unwrap();
+    world.claim(0, job).unwrap();
     let message = world.commitment(0, job);
     world.call(WORKERS[0], message).unwrap();
     let (features, result) = (world.digest(), world.digest());

@@ -68,7 +68,7 @@ fn running_jobs_of_a_deprecated_version_finish() {
     let mut world = World::new();
     let job = world.requested();
     world.call(CREATORS[0], DeprecateVersion { version: VersionId(1) }).unwrap();
-    world.call(WORKERS[0], ClaimJob { job }).unwrap();
+    world.claim(0, job).unwrap();
     let message = world.commitment(0, job);
     world.call(WORKERS[0], message).unwrap();
 }
@@ -222,9 +222,9 @@ fn invariant_23_nothing_signed_for_one_job_serves_another() {
     let mismatch = Err(Refusal::OfferMismatch { field: OfferField::User });
     assert_eq!(world.send_request(USERS[1], message), mismatch);
     // A receipt of one job is none of another.
-    let first = world.commitment(0, job);
     let other = world.requested();
-    world.call(WORKERS[0], ClaimJob { job: other }).unwrap();
+    world.claim(0, other).unwrap();
+    let first = world.commitment(0, job);
     let replayed = CommitHead { job: other, ..first };
     assert!(matches!(world.call(WORKERS[0], replayed), Err(Refusal::WrongSigner { .. })));
 }

@@ -227,7 +227,7 @@ fn a_sessions_jobs_have_numbers_of_their_own_and_hold_one_of_the_workers_places(
     assert!(matches!(refused, Err(Refusal::JobsInFlight { found: 1 } | Refusal::NoNonce)), "{refused:?}");
     // A session's jobs are no jobs of the chain.
     let inside = session.job(3).unwrap();
-    assert_eq!(world.call(WORKERS[0], ClaimJob { job: inside }), Err(Refusal::UnknownJob { job: inside }));
+    assert_eq!(world.claim(0, inside), Err(Refusal::UnknownJob { job: inside }));
 }
 
 /// What makes two states of a session different: where it stands, what was shown, whether it is late.

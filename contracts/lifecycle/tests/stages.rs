@@ -105,7 +105,7 @@ fn a_late_worker_is_slashed_a_little_twice_and_then_fails_the_job() {
         assert_eq!(stage(&world, job), (Stage::Requested, Some(Reason::WorkerTimeout)));
         assert_eq!(world.worker(0).stake.0, 40_000 - 240 * retry);
         assert_eq!((world.worker(0).stake_locked.0, world.worker(0).in_flight), (0, 0));
-        world.call(WORKERS[0], ClaimJob { job }).unwrap();
+        world.claim(0, job).unwrap();
     }
     world.past_deadline(job);
     let credits = world.credits_of(|world| world.call(STRANGER, PokeJob { job }).unwrap());
@@ -238,7 +238,7 @@ fn a_revoked_measurement_stops_claims_and_commitments_and_frees_the_job() {
     let revoked = Refusal::MeasurementRevoked { revoked_at: BlockNumber(world.block) };
     let message = world.commitment(0, job);
     assert_eq!(world.call(WORKERS[0], message), Err(revoked));
-    assert_eq!(world.call(WORKERS[0], ClaimJob { job: other }), Err(revoked));
+    assert_eq!(world.claim(0, other), Err(revoked));
     let credits = world.credits_of(|world| world.call(STRANGER, PokeJob { job }).unwrap());
     assert_eq!(credits, [(USERS[0], ESCROW)]);
     assert_eq!(stage(&world, job), (Stage::Failed, Some(Reason::MeasurementRevoked)));
@@ -254,13 +254,13 @@ fn a_revoked_platform_stops_claims_and_commitments_and_frees_the_job() {
     let revoked = Refusal::PlatformRevoked { revoked_at: at };
     let message = world.commitment(0, job);
     assert_eq!(world.call(WORKERS[0], message), Err(revoked));
-    assert_eq!(world.call(WORKERS[0], ClaimJob { job: other }), Err(revoked));
+    assert_eq!(world.claim(0, other), Err(revoked));
     let credits = world.credits_of(|world| world.call(STRANGER, PokeJob { job }).unwrap());
     assert_eq!(credits, [(USERS[0], ESCROW)]);
     assert_eq!(stage(&world, job), (Stage::Failed, Some(Reason::PlatformRevoked)));
     assert_eq!(world.worker(0).stake.0, 40_000);
     // Another machine takes what was only requested; a head that is on chain outlives its machine.
-    world.call(WORKERS[1], ClaimJob { job: other }).unwrap();
+    world.claim(1, other).unwrap();
     let message = world.commitment(1, other);
     world.call(WORKERS[1], message).unwrap();
     world.call(GOVERNOR, RevokePlatform { platform: PLATFORMS[1] }).unwrap();
@@ -276,7 +276,7 @@ fn a_split_without_a_tail_ends_with_its_head() {
     let request = |world: &mut World| {
         let message = world.request_message(VersionId(1), SplitIndex(1));
         let job = world.send_request(USERS[0], message).unwrap();
-        world.call(WORKERS[0], ClaimJob { job }).unwrap();
+        world.claim(0, job).unwrap();
         let message = world.commitment(0, job);
         world.call(WORKERS[0], message).unwrap();
         job

@@ -17,10 +17,10 @@ mod storage;
 #[ink::contract(env = crate::host::MarketEnvironment)]
 mod marketplace {
     use crate::{events, host, storage::Market};
-    use encompute_lifecycle::{Decide, Refusal, View};
+    use encompute_lifecycle::{Decide, Look, Refusal, Scene, View};
     // Not `Address`: ink! gives this module one of its own.
     use encompute_protocol::{
-        AnnouncedParams, DisputeRecord, Fees, GenesisHash, JobId, JobProgress, JobTerms, ModelId, ModelRecord, Nonce, Params, Plancks,
+        AnnouncedParams, DisputeRecord, Draw, Fees, GenesisHash, JobId, JobProgress, JobTerms, ModelId, ModelRecord, Nonce, Params, Plancks,
         PlatformId, PrunedRecord, Rating, SessionId, SessionRecord, SplitRecord, Text, VersionId, VersionRecord, Windows, WorkerRecord,
         call::*,
         ids,
@@ -51,7 +51,7 @@ mod marketplace {
             self.execute(&call)
         }
 
-        /// A registered worker takes a requested job.
+        /// A registered worker takes a requested job, from its turn on.
         #[ink(message, selector = 0x00000011)]
         pub fn claim_job(&mut self, call: ClaimJob) -> Result<(), Refusal> {
             self.execute(&call)
@@ -434,6 +434,14 @@ mod marketplace {
         #[ink(message, selector = 0x00000095)]
         pub fn sessions_taken(&self, call: ReadSessionsTaken) -> Result<u32, Refusal> {
             self.answer(&call)
+        }
+
+        /// Whose turn it is to claim a requested job.
+        #[ink(message, selector = 0x00000096)]
+        pub fn draw(&self, call: ReadDraw) -> Result<Option<Draw>, Refusal> {
+            host::check_calldata(&call)?;
+            let context = host::context(self.market.genesis())?;
+            Ok(call.look(&Scene { state: &self.market, host: &host::Platform, at: &context }))
         }
 
         /// What is left of a job that was pruned.

@@ -83,7 +83,7 @@ calls! {
         /// A worker's promise to take it.
         offer: Option<SignedOffer>,
     } -> JobId;
-    /// A registered worker takes a requested job.
+    /// A registered worker takes a requested job, from its turn on.
     0x11 claim_job => ClaimJob {
         /// The job.
         job: JobId,
@@ -461,6 +461,11 @@ calls! {
         /// The version.
         version: VersionId,
     } -> u32;
+    /// Whose turn it is to claim a requested job; none for one that is not.
+    0x96 draw => ReadDraw {
+        /// Which job.
+        job: JobId,
+    } -> Option<crate::Draw>;
 }
 
 /// One split as its creator publishes it.
@@ -481,20 +486,5 @@ pub struct SplitOffer {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn no_two_messages_share_a_selector() {
-        let mut selectors: Vec<_> = MESSAGES.iter().map(|(_, selector, _)| *selector).collect();
-        selectors.sort();
-        selectors.dedup();
-        assert_eq!(selectors.len(), MESSAGES.len());
-    }
-
-    #[test]
-    fn calldata_is_the_selector_and_the_argument() {
-        assert_eq!(ClaimJob { job: JobId(7) }.calldata(), [0, 0, 0, 0x11, 7, 0, 0, 0, 0, 0, 0, 0]);
-        assert_eq!(BeginRegistration {}.calldata(), [0, 0, 0, 0x30]);
-    }
-}
+#[path = "call_tests.rs"]
+mod tests;

@@ -5,7 +5,9 @@
 use crate::{
     Address, BasisPoints, BlobDigest, BlockNumber, Blocks, CostUnits, HeadDigest, KeyDigest, MeasurementId, ModelId,
     Nonce, Plancks, PlatformId, PolicyId, QuoteIdentity, Ratings, Reason, SigningAddress, SplitIndex, TailDigest,
-    VersionHash, VersionId, dispute::DisputeKind,
+    VersionHash, VersionId,
+    dispute::DisputeKind,
+    reputation::{Latency, Reputation},
 };
 use codec::{Decode, Encode, MaxEncodedLen};
 use scale_info::TypeInfo;
@@ -268,6 +270,14 @@ pub struct WorkerRecord {
     pub heads_committed: u32,
     /// Claims it let run out.
     pub timeouts: u32,
+    /// Heads of its that a committee found wrong.
+    pub mismatches: u32,
+    /// What its heads have earned it.
+    pub reputation: Reputation,
+    /// How long its heads took.
+    pub latency: Latency,
+    /// When it last came to count for more in a draw: first registered, added stake, or took back what it had asked for.
+    pub raised_at: BlockNumber,
 }
 
 /// An identity of attested code that registrations may name.
@@ -399,6 +409,10 @@ pub struct JobProgress {
     pub platform: Option<PlatformId>,
     /// Disputes that the job has had, by [`DisputeKind::bit`].
     pub disputed: u8,
+    /// Workers that were registered when it was last offered: those among whom is drawn.
+    pub workers: u32,
+    /// Who let it run out, in order: they are not drawn for it again.
+    pub late: [Option<Address>; Params::RETRIES as usize],
 }
 
 /// The sums that the contract's balance must cover, kept with every transition.

@@ -136,6 +136,7 @@ fn records_have_the_bytes_of_their_vectors() {
             record("PlatformRecord", &platform()),
             record("AttestationKeyRecord", &attestation_key()),
             record("PrunedRecord", &pruned()),
+            record("Draw", &draw()),
         ]),
     );
 }

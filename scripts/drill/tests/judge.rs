@@ -7,7 +7,7 @@ mod world;
 use encompute_drill::judge::{Judgement, Outcome, Parties, judge};
 use encompute_protocol::{
     DisputeKind, JobId, Plancks, Reason, Stage,
-    call::{CancelJob, ClaimJob, PokeJob, RefuseFeatures},
+    call::{CancelJob, PokeJob, RefuseFeatures},
     event::{Credited, Event},
 };
 use world::*;
@@ -50,7 +50,7 @@ fn every_ending_by_the_table_is_clean() {
     let silent = world.claimed();
     for _ in 0..2 {
         late(&mut world, silent);
-        world.call(WORKERS[1], ClaimJob { job: silent }).unwrap();
+        world.claim(1, silent).unwrap();
     }
     late(&mut world, silent);
     let unseen = world.requested();

@@ -3,12 +3,14 @@
 use crate::{
     Chain, Said,
     chain::{account, anchor_code, parts},
-    world::{GENESIS, MACHINES, MEASUREMENTS, STRANGER, World, key},
+    world::{GENESIS, MACHINES, MEASUREMENTS, STRANGER, World, key, params},
 };
 use codec::Decode;
+use encompute_lifecycle::turn;
 use encompute_protocol::{
     Address, BlobDigest, BlockNumber, JobId, KeyDigest, Plancks, RegistrationStatement, Text,
     call::{BeginRegistration, Call, ReadNonce, RegisterWorker},
+    draw::TURNS,
     signing::SigningKey,
     statement::TeeKind,
 };
@@ -118,6 +120,12 @@ impl Anchored {
             url: Text::new("http://127.0.0.1:4000").unwrap(),
             signature: worker_key().sign(&statement),
         }
+    }
+
+    /// Moves on to where anybody may claim what was requested in this block.
+    pub fn opens(&mut self) {
+        self.block += 2 + TURNS * turn(&params().windows).0;
+        self.chain.at_block(self.block);
     }
 
     /// Moves on by a block.

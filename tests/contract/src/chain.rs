@@ -32,7 +32,7 @@ const ENDOWMENT: u128 = 1_000_000 * UNIT;
 const WEIGHT_LIMIT: Weight = Weight::from_parts(1_000_000_000_000, 5 * 1024 * 1024);
 
 /// Of how many blocks the platform knows the hash.
-const BLOCKS_KNOWN: u32 = 250;
+pub const BLOCKS_KNOWN: u32 = 250;
 
 /// A chain with the contract on it.
 pub struct Chain {
@@ -91,7 +91,12 @@ impl Chain {
     /// The contract created with `argument`, or how the platform refused it.
     pub fn deployed(argument: &[u8]) -> Result<Self, Said> {
         let everybody = [&USERS[..], &CREATORS, &WORKERS, &PAYOUTS, &[GOVERNOR, TREASURY, STRANGER]].concat();
-        let everybody = everybody.into_iter().map(account).chain([AccountId32::new(crate::anchor::direct_account())]);
+        let further = (1..=32).map(world::claims::further);
+        let everybody = everybody
+            .into_iter()
+            .chain(further)
+            .map(account)
+            .chain([AccountId32::new(crate::anchor::direct_account())]);
         let balances = everybody.map(|account| (account, ENDOWMENT)).collect();
         let genesis =
             RuntimeGenesisConfig { balances: BalancesConfig { balances, ..Default::default() }, ..Default::default() };

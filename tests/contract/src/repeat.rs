@@ -1,16 +1,17 @@
 //! The same calls in memory and on chain.
 
 use crate::{
-    Chain, Said, chain,
-    world::{self, GOVERNOR, World},
+    Chain, Said,
+    chain::{self, BLOCKS_KNOWN},
+    world::{self, GOVERNOR, STRANGER, World},
 };
-use encompute_lifecycle::{Command, Context, Memory, ReadState, Refusal, Software, View};
+use encompute_lifecycle::{Command, Context, Look, Memory, ReadState, Refusal, Scene, Software, View};
 use encompute_protocol::{
-    Address, JobId, KeyDigest, ModelId, SessionId, SplitIndex, VersionId,
+    Address, BlockNumber, JobId, KeyDigest, ModelId, Plancks, SessionId, SplitIndex, VersionId,
     call::{
-        ReadAnnouncedParams, ReadAttestationKey, ReadCounts, ReadCredit, ReadDispute, ReadGovernance, ReadJob,
-        ReadMeasurement, ReadModel, ReadNonce, ReadParams, ReadPlatform, ReadPrunedJob, ReadRating, ReadSession,
-        ReadSessionsTaken, ReadSplit, ReadTotals, ReadVersion, ReadWorker, ReadWorkerAt,
+        Call as _, ReadAnnouncedParams, ReadAttestationKey, ReadCounts, ReadCredit, ReadDispute, ReadDraw,
+        ReadGovernance, ReadJob, ReadMeasurement, ReadModel, ReadNonce, ReadParams, ReadPlatform, ReadPrunedJob,
+        ReadRating, ReadSession, ReadSessionsTaken, ReadSplit, ReadTotals, ReadVersion, ReadWorker, ReadWorkerAt,
     },
     event::Event,
 };
@@ -92,6 +93,7 @@ impl Chain {
         let counts = rules.counts();
         for job in 1..=counts.jobs + 1 {
             self.ask(rules, &ReadJob { job: JobId(job) })?;
+            self.ask_draw(rules, world, JobId(job))?;
             self.ask(rules, &ReadDispute { job: JobId(job) })?;
             self.ask(rules, &ReadRating { job: JobId(job) })?;
             self.ask(rules, &ReadPrunedJob { job: JobId(job) })?;
@@ -124,6 +126,17 @@ impl Chain {
             self.ask(rules, &ReadNonce { account })?;
         }
         Ok(())
+    }
+
+    /// Whose turn it is in the world's block.
+    pub fn ask_draw(&mut self, rules: &Memory<Software>, world: &World, job: JobId) -> Result<(), String> {
+        let (call, at) = (ReadDraw { job }, world.at(STRANGER, Plancks::ZERO));
+        // The platform forgets hashes, the rules' own host here does not.
+        let since = rules.job_progress(job).map_or(at.block, |progress| progress.changed_at);
+        let at = Context { block: at.block.min(BlockNumber(since.0 + BLOCKS_KNOWN)), ..at };
+        let draw = call.look(&Scene { state: rules, host: &Software, at: &at });
+        self.at_block(at.block.0);
+        same(ReadDraw::NAME, &draw, &self.read(&call))
     }
 
     fn ask<C>(&mut self, rules: &Memory<Software>, call: &C) -> Result<(), String>

@@ -53,7 +53,7 @@ fn a_worker_without_any_money_registers_claims_and_commits_behind_an_anchor() {
     let registered = record(&mut anchored);
     assert_eq!((registered.signing, registered.payout, registered.stake), (worker_key().address(), PAYOUT, STAKE));
     let job = anchored.requested();
-    anchored.next_block();
+    anchored.opens();
     assert_eq!(anchored.forward(claim(job, b"one")), Ok(()));
     assert_eq!(stage(&mut anchored, job), (Stage::Claimed, Some(worker)));
 
@@ -76,6 +76,7 @@ fn a_worker_without_any_money_registers_claims_and_commits_behind_an_anchor() {
 fn of_two_replicas_with_one_snapshot_one_wins_and_the_other_changes_nothing() {
     let mut anchored = Anchored::registered();
     let job = anchored.requested();
+    anchored.opens();
     let (first, second) = (anchored.bound(claim(job, b"first")), anchored.bound(claim(job, b"second")));
     assert_eq!(anchored.forward(first), Ok(()));
     let key = [b"job/", &job.0.to_le_bytes()[..]].concat();
@@ -254,6 +255,7 @@ fn a_job_is_queued_once_and_only_where_the_worker_can_do_something_about_it() {
     let said = anchored.chain.said_by(anchored.anchor);
     assert_eq!(said, vec![], "the last call was refused");
     let (mine, theirs) = (anchored.requested(), anchored.requested());
+    anchored.opens();
     let other = encompute_contract_tests::world::WORKERS[1];
     anchored.chain.call(other, Plancks::ZERO, &ClaimJob { job: theirs }).unwrap();
     anchored.forward(claim(mine, b"one")).unwrap();
@@ -290,6 +292,7 @@ fn calldata_that_is_short_or_long_is_refused() {
 fn what_a_relayed_post_weighs() {
     let mut anchored = Anchored::registered();
     let job = anchored.requested();
+    anchored.opens();
     let request = anchored.prepared(anchored.bound(claim(job, b"one")).encode());
     let signature = worker_key().sign_digest(&request.digest()).0;
     let calldata = MetaTxRollupCondEq { request, signature }.calldata();

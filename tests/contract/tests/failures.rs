@@ -157,7 +157,7 @@ fn a_worker_that_is_silent_three_times_is_slashed_three_times_and_the_user_gains
     for _ in 0..2 {
         world.past_deadline(job);
         world.call(STRANGER, PokeJob { job }).unwrap();
-        world.call(WORKERS[0], ClaimJob { job }).unwrap();
+        world.claim(0, job).unwrap();
     }
     world.past_deadline(job);
     world.call(STRANGER, PokeJob { job }).unwrap();
@@ -338,6 +338,7 @@ fn a_registration_that_would_run_out_under_a_job_claims_none_and_one_that_just_l
     for (spare, claims) in [(0, false), (1, true)] {
         let mut world = a_world();
         let job = world.requested();
+        world.block = world.turns(job).unwrap().open_from.0;
         world.call(WORKERS[0], BeginRegistration {}).unwrap();
         let message = world.registration(0, world.block + head_window + spare);
         world.call(WORKERS[0], message).unwrap();

@@ -48,7 +48,7 @@ fn one(world: &mut World, way: u64) -> JobId {
             for _ in 0..2 {
                 world.past_deadline(job);
                 world.call(STRANGER, PokeJob { job }).unwrap();
-                world.call(WORKERS[1], ClaimJob { job }).unwrap();
+                world.claim(1, job).unwrap();
             }
             job
         }

@@ -24,7 +24,11 @@ fn busy(chain: &Chain) -> (World, Vec<(JobId, usize)>) {
     }
     let jobs = (0..JOBS).map(|at| {
         let (worker, stage) = (at % 3, OPEN[at % 5]);
-        let message = world.request_message(VersionId(1), SplitIndex(0));
+        let mut message = world.request_message(VersionId(1), SplitIndex(0));
+        if stage != Stage::Requested {
+            // At once: a hundred draws would take longer than any window.
+            message.offer = Some(world.offer(worker, USERS[0], &message));
+        }
         let job = world.send_request(USERS[0], message).unwrap();
         while world.progress(job).stage != stage {
             let at = world.progress(job).stage;

@@ -48,7 +48,8 @@ fn invariant_20_jobs_of_a_market_that_is_succeeded_end_by_its_own_rules_and_noth
         }
     }
     let settled = jobs.iter().filter(|(_, job)| world.progress(*job).stage == Stage::Settled).count();
-    assert!(settled >= 4, "{settled} settled");
+    // The one that nobody had claimed was drawn for too late.
+    assert!(settled >= 3, "{settled} settled");
     world.everybody_leaves();
     chain.go_on(&mut rules, &world, before).unwrap_or_else(|difference| panic!("{difference:#?}"));
     balanced(&mut chain);

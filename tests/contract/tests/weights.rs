@@ -12,9 +12,9 @@ use encompute_protocol::{
     JobId, KeyDigest, ModelId, SessionId, SplitIndex, VersionId,
     call::{
         Call, CertifyKey, MESSAGES, QuoteJob, ReadAnnouncedParams, ReadAttestationKey, ReadCounts, ReadCredit,
-        ReadDispute, ReadGovernance, ReadJob, ReadMeasurement, ReadModel, ReadNonce, ReadParams, ReadPlatform,
-        ReadPrunedJob, ReadRating, ReadSession, ReadSessionsTaken, ReadSplit, ReadTotals, ReadVersion, ReadWorker,
-        ReadWorkerAt, RegisterWorker,
+        ReadDispute, ReadDraw, ReadGovernance, ReadJob, ReadMeasurement, ReadModel, ReadNonce, ReadParams,
+        ReadPlatform, ReadPrunedJob, ReadRating, ReadSession, ReadSessionsTaken, ReadSplit, ReadTotals, ReadVersion,
+        ReadWorker, ReadWorkerAt, RegisterWorker,
     },
 };
 use serde_json::{Map, Value, json};
@@ -74,6 +74,7 @@ fn measure() -> Weights {
     read(&mut chain, &mut weights, &ReadWorkerAt { index: 0 });
     read(&mut chain, &mut weights, &ReadMeasurement { measurement: MEASUREMENTS[0] });
     read(&mut chain, &mut weights, &ReadJob { job: JobId(1) });
+    read(&mut chain, &mut weights, &ReadDraw { job: JobId(1) });
     read(&mut chain, &mut weights, &ReadCredit { account: TREASURY });
     read(&mut chain, &mut weights, &ReadNonce { account });
     read(&mut chain, &mut weights, &ReadDispute { job: JobId(1) });

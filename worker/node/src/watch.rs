@@ -5,7 +5,7 @@ use crate::registration::{Wish, is_due};
 use crate::rollup::Subject;
 use crate::voice::Voice;
 use encompute_chain::{BlockEvents, Class};
-use encompute_protocol::call::{ClaimJob, ReadCounts, ReadJob, ReadParams, ReadSplit, ReadVersion};
+use encompute_protocol::call::{ClaimJob, ReadCounts, ReadDraw, ReadJob, ReadParams, ReadSplit, ReadVersion};
 use encompute_protocol::event::{Event, JobStageChanged};
 use encompute_protocol::{BlockNumber, JobId, Params, Plancks, SplitIndex, Stage, VersionId, VersionStatus};
 use std::collections::{BTreeMap, BTreeSet, btree_map::Entry};
@@ -19,7 +19,8 @@ const PRELOADED_VERSIONS: u32 = 16;
 const RENEW_RETRY: Duration = Duration::from_secs(15);
 /// How long to wait after the chain could not be read.
 const READ_RETRY: Duration = Duration::from_secs(1);
-/// How long to wait before an open job that could not be claimed is tried again, and how often it is tried.
+/// How long to wait before an open job that could not be claimed is tried again, and how often it is tried. Blocks in
+/// which it is another's turn do not count.
 const CLAIM_RETRY: Duration = Duration::from_secs(1);
 const CLAIM_TRIES: u32 = 20;
 /// Of so many jobs, the newest, a start looks for disputes.
@@ -37,6 +38,17 @@ pub struct Watch {
     renewed_at: Option<Instant>,
     considered: Considered,
     attended: Attended,
+    seen: tokio::sync::watch::Sender<BlockNumber>,
+}
+
+/// What came of an attempt to claim a job.
+enum Attempt {
+    /// It is this worker's.
+    Claimed,
+    /// It is another's turn, or nobody's yet: nothing was sent.
+    Waits,
+    /// It is not open, or was claimed by another just now.
+    Gone,
 }
 
 /// Disputes that this worker has or may have a part in.
@@ -49,7 +61,8 @@ impl Watch {
     /// A watch over a desk whose worker is registered.
     pub fn new(desk: Arc<Desk>, wish: Wish, params: Params) -> Self {
         let (considered, attended) = (Considered::default(), Attended::default());
-        Self { desk, wish, params, renewed_at: None, considered, attended }
+        let (seen, _) = tokio::sync::watch::channel(BlockNumber(0));
+        Self { desk, wish, params, renewed_at: None, considered, attended, seen }
     }
 
     /// Takes up what a restart interrupted, then follows the chain for ever.
@@ -68,6 +81,7 @@ impl Watch {
             };
             let number = block.block.number;
             let noted = self.see(&block);
+            self.seen.send_replace(number);
             self.desk.advance(number);
             self.desk.commit_overdue(number);
             self.desk.begin_overdue(number);
@@ -201,9 +215,9 @@ impl Watch {
         }
     }
 
-    /// Claims an open job as soon as it can be run here, for a while.
+    /// Claims an open job as soon as it is this worker's turn and it can be run here, for a while.
     fn consider(&self, block: BlockNumber, job: JobId) {
-        let (desk, considered) = (self.desk.clone(), self.considered.clone());
+        let (desk, considered, mut seen) = (self.desk.clone(), self.considered.clone(), self.seen.subscribe());
         match lock(&considered).entry(job) {
             // It is being tried already.
             Entry::Occupied(_) => return,
@@ -211,15 +225,22 @@ impl Watch {
         };
         tokio::spawn(async move {
             // A store that is away or a desk that is full now may be back or free before the window is over.
-            for _ in 0..CLAIM_TRIES {
+            let mut tries = 0;
+            while tries < CLAIM_TRIES {
                 match desk.claim(job).await {
-                    Ok(true) => {
+                    Ok(Attempt::Claimed) => {
                         info!(job = job.0, "claimed");
                         break;
                     }
-                    Ok(false) => break,
+                    Ok(Attempt::Gone) => break,
+                    // Until the next block, or in case the chain cannot be followed.
+                    Ok(Attempt::Waits) => {
+                        let _ = tokio::time::timeout(CLAIM_RETRY, seen.changed()).await;
+                        continue;
+                    }
                     Err(error) => debug!(job = job.0, error = &*error, "not claimed"),
                 }
+                tries += 1;
                 tokio::time::sleep(CLAIM_RETRY).await;
             }
             lock(&considered).remove(&job);
@@ -349,16 +370,17 @@ impl Desk {
         }
     }
 
-    /// Claims a job that is open and can be run; false if it is not open or there is no place.
-    async fn claim(self: &Arc<Self>, job: JobId) -> Result<bool, Box<dyn std::error::Error + Send + Sync>> {
-        let open = |found: &Option<(encompute_protocol::JobTerms, encompute_protocol::JobProgress)>| {
-            found.as_ref().is_some_and(|(_, progress)| progress.stage == Stage::Requested)
-        };
-        let found = self.world.client().read(ReadJob { job }).await?;
-        if !open(&found) {
-            return Ok(false);
+    /// Claims a job that is open and can be run, once it is this worker's turn: before that nothing is sent, for a claim
+    /// that the contract refuses costs its fee.
+    async fn claim(self: &Arc<Self>, job: JobId) -> Result<Attempt, Box<dyn std::error::Error + Send + Sync>> {
+        let client = self.world.client();
+        // No draw is of a job that is not open.
+        let Some(draw) = client.read(ReadDraw { job }).await? else { return Ok(Attempt::Gone) };
+        let now = client.head().await?.number;
+        if now <= draw.decides || now < draw.first_of(self.world.address()) {
+            return Ok(Attempt::Waits);
         }
-        let Some((terms, _)) = found else { return Ok(false) };
+        let Some((terms, _)) = client.read(ReadJob { job }).await? else { return Ok(Attempt::Gone) };
         // What an earlier claim of ours left is of no use to the next.
         self.put_away(job);
         self.places().check()?;
@@ -370,12 +392,12 @@ impl Desk {
             Ok(_) => {
                 self.figures.jobs.count("claimed");
                 self.resume(job).await?;
-                Ok(true)
+                Ok(Attempt::Claimed)
             }
             Err(error) => {
                 self.places().done(job);
                 // Another worker was faster, or the user gave up: nothing is wrong.
-                if error.class() == Class::Refused { Ok(false) } else { Err(error.into()) }
+                if error.class() == Class::Refused { Ok(Attempt::Gone) } else { Err(error.into()) }
             }
         }
     }

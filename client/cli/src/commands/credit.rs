@@ -2,7 +2,10 @@
 
 use crate::{
     args::{Common, Identity},
-    commands::market,
+    commands::{
+        market,
+        overdue::{self, Taken},
+    },
     context::Context,
     deployment::{self, Payee},
     failure::{Exit, Failure, Outcome, exit_of_chain},
@@ -11,12 +14,12 @@ use crate::{
 use clap::Args;
 use encompute_chain::{AccountId, Client, Mapping};
 use encompute_protocol::{
-    Plancks,
+    JobId, Plancks,
     call::{ReadCredit, WithdrawCredit},
 };
 use serde_json::json;
 
-/// Take a credit out of the contract.
+/// Take a credit out of the contract, and settle before that what is overdue.
 #[derive(Args)]
 pub struct Withdraw {
     /// Whose
@@ -25,6 +28,10 @@ pub struct Withdraw {
     /// Where to; the account itself if not given
     #[arg(long, value_name = "ACCOUNT")]
     to: Option<String>,
+    /// Look through so many of the newest jobs for results that nobody has accepted in time, and other jobs that are overdue:
+    /// those that owe this account something are settled in the same transaction. 0 settles none
+    #[arg(long, value_name = "N", default_value_t = 256, value_parser = clap::value_parser!(u64).range(0..=100_000))]
+    look_back: u64,
 }
 
 impl Withdraw {
@@ -44,11 +51,19 @@ impl Withdraw {
             return Err(Failure::new(Exit::Failed, text).hint("as that account: encompute wallet map"));
         }
         let to = to.map(|payee| payee.address());
+        let owing = match self.look_back {
+            0 => Vec::new(),
+            jobs => overdue::owing(account.client(), account.address(), jobs).await?,
+        };
+        if !owing.is_empty() {
+            let taken = overdue::settle_and_withdraw(&account, &owing, to).await?;
+            return say_settled(context, common, &owing, &taken);
+        }
         let taken = account.submit(WithdrawCredit { to }, Plancks::ZERO).await;
         let taken = taken.map_err(|error| Failure::of(exit_of_chain(error.class()), "withdraw", &error))?;
         if common.json {
             return output::json(
-                &json!({ "withdrawn": market::plancks(taken.answer), "fee": market::plancks(taken.fee), "block": taken.block.number.0 }),
+                &json!({ "withdrawn": market::plancks(taken.answer), "fee": market::plancks(taken.fee), "block": taken.block.number.0, "settled": [], "transactions": 1 }),
             );
         }
         output::text(&format!(
@@ -58,6 +73,22 @@ impl Withdraw {
             context.token().show(taken.fee)
         ))
     }
+}
+
+fn say_settled(context: &Context, common: &Common, settled: &[JobId], taken: &Taken) -> Outcome {
+    if common.json {
+        let settled: Vec<u64> = settled.iter().map(|job| job.0).collect();
+        return output::json(&json!({
+            "withdrawn": market::plancks(taken.amount), "fee": market::plancks(taken.fee), "block": taken.block.0,
+            "settled": settled, "transactions": taken.transactions,
+        }));
+    }
+    let jobs: Vec<String> = settled.iter().map(ToString::to_string).collect();
+    output::text(&format!("settled overdue jobs: {}", jobs.join(", ")))?;
+    let (amount, fee) = (context.token().show(taken.amount), context.token().show(taken.fee));
+    let transactions = taken.transactions;
+    let sent = if transactions == 1 { "the transaction".to_owned() } else { format!("{transactions} transactions") };
+    output::text(&format!("withdrew {amount} in block {}; {sent} cost {fee}", taken.block))
 }
 
 /// Prints what an account has, and what the contract owes it: refunds, fees, shares of slashed deposits.

@@ -198,6 +198,7 @@ impl Demo {
             tip: "0".into(),
             case: None,
             witnesses: None,
+            draw: false,
             dry_run: false,
             slice: None,
             look: Wish { preview: None, yes: true },

@@ -15,7 +15,7 @@ use crate::{
 };
 use clap::{Args, Subcommand};
 use encompute_chain::Account;
-use encompute_job::{CaseName, Ending, Journal, Order, Record, Runner, Services};
+use encompute_job::{CaseName, Ending, Finding, Journal, Order, Record, Runner, Services};
 use encompute_keys::MachineSecret;
 use encompute_model::preamble::SliceNumber;
 use encompute_protocol::{
@@ -116,10 +116,16 @@ pub struct Submit {
     /// so many of them, 2 or 3, must find what the worker committed
     #[arg(long, value_name = "N")]
     pub witnesses: Option<Witnesses>,
+    /// Ask no worker for an offer: the chain draws who may claim the job, by stake and score and the hash of the block after
+    /// the request, which nobody can choose. One transaction more, and some blocks
+    #[arg(long)]
+    pub draw: bool,
     /// Show price and fee; send nothing
     #[arg(long)]
     pub dry_run: bool,
-    /// Leave the result to be accepted later (`job resume`), or by itself when its window is over
+    /// Leave the result to its window: one transaction less. Worker and creator are paid later, once anybody settles the job
+    /// after the window (`wallet withdraw` does, for whoever is owed); until then you can dispute the result, or accept it
+    /// (`job resume`)
     #[arg(long)]
     pub no_accept: bool,
     /// How long to follow the job before leaving it to `job resume`
@@ -262,6 +268,7 @@ impl Submit {
             tip,
             case: self.case.clone(),
             witnesses: self.witnesses,
+            finding: if self.draw { Finding::Draw } else { Finding::Offer },
             tensor: Zeroizing::new(tensor),
         };
         let patience = Duration::from_secs(self.patience);

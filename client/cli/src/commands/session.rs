@@ -14,7 +14,7 @@ use crate::{
 };
 use clap::{Args, Subcommand};
 use encompute_chain::Account;
-use encompute_job::{Book, Order, Runner, SessionAsked, SessionJobEnded};
+use encompute_job::{Book, Finding, Order, Runner, SessionAsked, SessionJobEnded};
 use encompute_model::preamble::SliceNumber;
 use encompute_protocol::{Blocks, Plancks, PolicyId, SessionId, SessionRecord, SessionStage, call::ReadSession};
 use serde_json::{Value, json};
@@ -167,6 +167,7 @@ impl Submit {
                 tip: Plancks::ZERO,
                 case: None,
                 witnesses: None,
+                finding: Finding::Offer,
                 tensor: Zeroizing::new(tensor),
             };
             let patience = Duration::from_secs(self.patience);

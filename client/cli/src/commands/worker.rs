@@ -1,6 +1,6 @@
 //! `encompute worker`: starts the worker's own binary, which never links the user's keys.
 
-use super::{anchor::Anchor, deposits::Stake};
+use super::{anchor::Anchor, deposits::Stake, standing};
 use crate::{
     args::Common,
     context::Context,
@@ -17,6 +17,16 @@ pub enum Worker {
         after_help = "Examples:\n  encompute worker run --network local --suri //Bob --state ./worker\n  encompute-worker run --help"
     )]
     Run(PassOn),
+    /// Every registered worker: its score, what it has done and failed to do, how quick it is
+    #[command(after_help = "Examples:\n  encompute worker list\n  encompute worker list --json")]
+    List,
+    /// One registered worker: the same, in words
+    #[command(after_help = "Examples:\n  encompute worker show //Bob\n  encompute worker show 0x… --json")]
+    Show {
+        /// Its account: an address, an account id or //Name
+        #[arg(value_name = "ACCOUNT")]
+        account: String,
+    },
     /// What a running worker says of itself (starts `encompute-worker status`)
     #[command(after_help = "Examples:\n  encompute worker status --url http://127.0.0.1:8500")]
     Status(PassOn),
@@ -46,6 +56,11 @@ impl Worker {
             Self::Run(options) => ("run", options.options),
             Self::Status(options) => ("status", options.options),
             Self::Relay(options) => ("relay", options.options),
+            Self::List => return standing::list(&Context::load(common)?, common).await,
+            Self::Show { account } => {
+                let account = crate::deployment::parse_address(&account)?;
+                return standing::show(&Context::load(common)?, account, common).await;
+            }
             Self::Anchor(anchor) => return anchor.run(&Context::load(common)?, common).await,
             Self::Stake(stake) => return stake.run(&Context::load(common)?, common).await,
         };

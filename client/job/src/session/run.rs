@@ -305,6 +305,8 @@ fn virtual_job(record: &SessionRecord, input: BlobDigest, stage: Stage) -> (JobT
         measurement: None,
         platform: None,
         disputed: 0,
+        workers: 0,
+        late: Default::default(),
     };
     (terms, progress)
 }

@@ -172,7 +172,8 @@ impl Page {
             "payout": record.payout.to_string(), "registered_at": record.registered_at.0, "expires_at": record.expires_at.0,
             "holds": at.number < record.expires_at, "stake": plancks(record.stake), "locked": plancks(record.stake_locked),
             "leaving": plancks(record.stake_leaving), "capacity": record.capacity, "in_flight": record.in_flight,
-            "heads": record.heads_committed, "timeouts": record.timeouts,
+            "heads": record.heads_committed, "timeouts": record.timeouts, "mismatches": record.mismatches,
+            "score": f64::from(record.reputation.score().share().0) / 10_000.0,
         })))
     }
 }

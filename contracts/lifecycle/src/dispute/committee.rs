@@ -7,6 +7,7 @@ use crate::{
     context::Host,
     draft::Draft,
     job::Job,
+    lottery::Numbers,
     outcome::{Outcome, Settlement},
     refusal::{Field, Refusal},
     state::{ReadState, Write},
@@ -19,8 +20,6 @@ use encompute_protocol::{
     event::{JurorDrawn, Movement, VerdictRevealed, VerdictSealed},
 };
 
-/// Workers that are looked at for a committee, drawn among all, so that no call grows with their number.
-const LOOKED_AT: u32 = 32;
 /// Domain of the hash that draws.
 const DRAW_TAG: &[u8] = b"encompute/committee/v1";
 
@@ -81,23 +80,18 @@ fn pick<S: ReadState, H: Host>(
     hash: &[u8; 32],
 ) -> Result<Option<Drawn>, Refusal> {
     let apart = kind == DisputeKind::Witness;
-    let mut numbers = Numbers { host: scene.host, hash, job: job.id.0, drawn: 0 };
-    let workers = scene.state.counts().workers;
+    let mut numbers = Numbers::new(scene.host, DRAW_TAG, hash, job.id);
     let mut able = Vec::new();
-    for at in 0..workers.min(LOOKED_AT) {
-        // All of them while they are few, else as many at random.
-        let index = if workers <= LOOKED_AT { at } else { numbers.below(workers) };
-        let account = scene.state.worker_at(index).ok_or(Refusal::Inconsistent)?;
+    for account in numbers.sample(scene.state, scene.state.counts().workers)? {
         let worker = scene.state.worker(account).ok_or(Refusal::Inconsistent)?;
-        let is_known = able.iter().any(|(known, _)| *known == account);
         let is_beside = apart && job.progress.platform == Some(worker.platform);
-        if !is_known && !is_beside && can_judge(scene, job, account, &worker)? {
+        if !is_beside && can_judge(scene, job, account, &worker)? {
             able.push((account, worker));
         }
     }
     let mut drawn = Vec::with_capacity(COMMITTEE);
     while drawn.len() < COMMITTEE && !able.is_empty() {
-        // LOOKED_AT at most, so the length fits.
+        // As many as are looked at, at most, so the length fits.
         let index = if apart { of_a_machine(&able, &mut numbers) } else { numbers.below(able.len() as u32) as usize };
         let (account, worker) = able.swap_remove(index);
         able.retain(|(_, other)| !apart || other.platform != worker.platform);
@@ -139,31 +133,6 @@ fn can_judge<S: ReadState, H: Host>(
         && scene.platform_must_be_usable(worker.platform).is_ok()
         && worker.in_flight < worker.capacity
         && crate::worker::free_stake(worker)? >= job.terms.job_stake)
-}
-
-/// Numbers that follow from a hash.
-struct Numbers<'a, H> {
-    host: &'a H,
-    hash: &'a [u8; 32],
-    job: u64,
-    drawn: u32,
-}
-
-impl<H: Host> Numbers<'_, H> {
-    /// One from 0 to `limit` - 1. Of 2⁶⁴ that a 32-bit limit does not divide the last part is a 2⁻³² of all: nobody gains.
-    fn below(&mut self, limit: u32) -> u32 {
-        let mut bytes = Vec::with_capacity(96);
-        bytes.extend_from_slice(DRAW_TAG);
-        bytes.extend_from_slice(self.hash);
-        bytes.extend_from_slice(&self.job.to_le_bytes());
-        bytes.extend_from_slice(&self.drawn.to_le_bytes());
-        self.drawn = self.drawn.wrapping_add(1);
-        let hash = self.host.keccak_256(&bytes);
-        let mut eight = [0; 8];
-        eight.copy_from_slice(&hash[..8]);
-        // Less than a limit of 32 bits.
-        u64::from_le_bytes(eight).checked_rem(limit.into()).unwrap_or(0) as u32
-    }
 }
 
 /// The disputed job and its dispute; refuses any other stage.

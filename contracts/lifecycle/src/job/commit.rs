@@ -8,7 +8,7 @@ use crate::{
     refusal::{Field, Refusal},
     state::{ReadState, Write},
 };
-use encompute_protocol::{ReceiptDigest, Signed, Stage, call::CommitHead, event::HeadCommitted};
+use encompute_protocol::{Blocks, ReceiptDigest, Signed, Stage, call::CommitHead, event::HeadCommitted};
 
 impl Decide for CommitHead {
     /// The worker that holds the job, within the head window. Every field of the receipt is rebuilt from
@@ -45,6 +45,9 @@ impl Decide for CommitHead {
         worker.in_flight = worker.in_flight.checked_sub(1).ok_or(Refusal::Inconsistent)?;
         // A statistic: it may stop growing, a job may not.
         worker.heads_committed = worker.heads_committed.saturating_add(1);
+        worker.reputation = worker.reputation.with_success(job.head_weight(&state.params()));
+        let took = block.0.saturating_sub(job.progress.claimed_at.0);
+        worker.latency = worker.latency.with(Blocks(took));
         job.progress.output = Some(self.output);
         job.progress.finished_at = self.finished_at;
         job.progress.measurement = Some(worker.measurement);

@@ -13,6 +13,7 @@ use encompute_protocol::{
     Address, Params, Reason, Stage, VersionStatus, WorkerRecord,
     call::{CancelJob, PokeJob, RefuseFeatures},
     event::Movement,
+    reputation::HeadWeight,
 };
 
 impl Decide for CancelJob {
@@ -107,6 +108,29 @@ enum Claim {
     Late { again: bool },
 }
 
+/// What a worker did wrong.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Fault {
+    /// It let a claim run out, or withheld what it had committed.
+    Late,
+    /// A committee found its head wrong.
+    Wrong,
+}
+
+impl Fault {
+    fn of(outcome: Outcome) -> Option<Self> {
+        match outcome {
+            Outcome::Retried | Outcome::TimedOut => Some(Self::Late),
+            Outcome::HeadWrong { .. } | Outcome::WitnessedWrong { .. } => Some(Self::Wrong),
+            Outcome::Settled
+            | Outcome::Refunded
+            | Outcome::Stopped
+            | Outcome::CreatorFailed
+            | Outcome::TailRefunded => None,
+        }
+    }
+}
+
 impl Job {
     /// Judges a claim; refuses one that still runs. A revocation excuses the worker only up to the
     /// deadline that it has missed otherwise.
@@ -156,9 +180,16 @@ impl Job {
         let settlement = Settlement::of(&self.terms, outcome).ok_or(Refusal::AmountTooLarge)?;
         let from = self.progress.stage;
         let window = (!to.is_terminal()).then_some(self.terms.windows.claim);
-        let late = matches!(outcome, Outcome::Retried | Outcome::TimedOut);
-        if late {
+        let fault = Fault::of(outcome);
+        if fault == Some(Fault::Late) {
+            let at = usize::from(self.progress.timeouts);
+            if let Some(place) = self.progress.late.get_mut(at) {
+                *place = self.progress.worker;
+            }
             self.progress.timeouts = self.progress.timeouts.saturating_add(1);
+        }
+        if to == Stage::Requested {
+            self.progress.workers = scene.state.counts().workers;
         }
         self.enter(draft, to, reason, scene.at.caller, scene.at.block, window)?;
 
@@ -169,7 +200,10 @@ impl Job {
         if let Some((account, mut record)) = worker
             && (from == Stage::Claimed || !self.progress.stake_held.is_zero())
         {
-            self.free_worker(draft, account, &mut record, from, late, &settlement)?;
+            self.free_worker(draft, account, &mut record, from, &settlement)?;
+            if let Some(fault) = fault {
+                self.blame(scene, &mut record, fault);
+            }
             draft.write(Write::Worker(account, record));
         }
         let mut model = self.model(scene.state)?;
@@ -214,20 +248,34 @@ impl Job {
         account: Address,
         record: &mut WorkerRecord,
         from: Stage,
-        late: bool,
         settlement: &Settlement,
     ) -> Result<(), Refusal> {
         if from == Stage::Claimed {
             record.in_flight = record.in_flight.checked_sub(1).ok_or(Refusal::Inconsistent)?;
-        }
-        if late {
-            // A statistic: it may stop growing, a job may not.
-            record.timeouts = record.timeouts.saturating_add(1);
         }
         let (slashed, job) = (settlement.stake_slashed, Some(self.id));
         let held = core::mem::take(&mut self.progress.stake_held);
         let kept = held.checked_sub(slashed).ok_or(Refusal::Inconsistent)?;
         draft.move_stake(account, record, job, Movement::Slashed, slashed)?;
         draft.move_stake(account, record, job, Movement::Released, kept)
+    }
+
+    /// Counts a fault of the worker, at once. A head that was committed and is none takes its success back, too.
+    fn blame<S: ReadState, H>(&self, scene: &Scene<'_, S, H>, record: &mut WorkerRecord, fault: Fault) {
+        let weight = self.head_weight(&scene.state.params());
+        if self.progress.output.is_some() {
+            record.reputation = record.reputation.without_success(weight);
+        }
+        record.reputation = record.reputation.with_failure(weight);
+        // Statistics: they may stop growing, a job may not.
+        match fault {
+            Fault::Late => record.timeouts = record.timeouts.saturating_add(1),
+            Fault::Wrong => record.mismatches = record.mismatches.saturating_add(1),
+        }
+    }
+
+    /// What its head counts for its worker, against a head of the base fee that is in force.
+    pub(super) fn head_weight(&self, params: &Params) -> HeadWeight {
+        HeadWeight::of(self.terms.fees.head, params.head_fee_base)
     }
 }

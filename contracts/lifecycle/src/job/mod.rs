@@ -2,7 +2,9 @@
 
 mod claim;
 mod commit;
+pub(crate) mod draw;
 pub(crate) mod end;
+mod race;
 pub(crate) mod receipt;
 mod request;
 mod result;

@@ -10,7 +10,8 @@ use crate::{
     state::{ReadState, Write},
 };
 use encompute_protocol::{
-    BlobDigest, BlockNumber, JobId, JobProgress, JobTerms, ModelRecord, PolicyId, Stage, VersionStatus, WorkerRecord,
+    BlobDigest, BlockNumber, JobId, JobProgress, JobTerms, ModelRecord, Params, PolicyId, Stage, VersionStatus,
+    WorkerRecord,
     call::RequestJob,
     event::{JobRequested, JobStageChanged, Movement},
     receipt::SignedOffer,
@@ -25,7 +26,8 @@ impl Decide for RequestJob {
         counts.jobs = counts.jobs.checked_add(1).ok_or(Refusal::NumbersExhausted)?;
         let block = scene.at.block;
         let deadline = block.checked_add(terms.windows.claim).ok_or(Refusal::NumbersExhausted)?;
-        let mut job = Job { id: JobId(counts.jobs), terms, progress: fresh(block, deadline) };
+        let progress = fresh(block, deadline, counts.workers);
+        let mut job = Job { id: JobId(counts.jobs), terms, progress };
 
         let mut draft = Draft::new(scene.state);
         let (id, user, fees) = (job.id, terms.user, terms.fees);
@@ -56,7 +58,7 @@ impl Decide for RequestJob {
     }
 }
 
-fn fresh(block: BlockNumber, deadline: BlockNumber) -> JobProgress {
+fn fresh(block: BlockNumber, deadline: BlockNumber, workers: u32) -> JobProgress {
     JobProgress {
         stage: Stage::Requested,
         reason: None,
@@ -73,6 +75,8 @@ fn fresh(block: BlockNumber, deadline: BlockNumber) -> JobProgress {
         measurement: None,
         platform: None,
         disputed: 0,
+        workers,
+        late: [None; Params::RETRIES as usize],
     }
 }
 

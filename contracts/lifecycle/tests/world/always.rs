@@ -1,5 +1,9 @@
 //! What holds after every step of any sequence: one function an invariant, for the tests that name them and for the long run.
 
+pub use super::claims::{
+    invariant_25_a_job_is_claimed_by_whose_turn_it_is,
+    invariant_26_a_score_moves_only_with_what_was_done_and_in_its_direction,
+};
 use super::*;
 use encompute_lifecycle::Ledger;
 use encompute_protocol::{
@@ -35,6 +39,8 @@ pub const ALL: &[(&str, Check)] = named! {
     invariant_19_witnesses_are_on_machines_of_their_own_and_none_on_the_workers,
     invariant_21_only_what_is_long_over_is_forgotten_and_its_digest_stays,
     invariant_24_a_step_moves_a_job_along_one_edge_whatever_the_block,
+    invariant_25_a_job_is_claimed_by_whose_turn_it_is,
+    invariant_26_a_score_moves_only_with_what_was_done_and_in_its_direction,
 };
 
 pub fn progress(world: &World) -> BTreeMap<u64, (JobTerms, JobProgress)> {

@@ -4,6 +4,7 @@
 #![allow(clippy::needless_range_loop, reason = "workers are numbered")]
 
 pub mod always;
+pub mod claims;
 pub mod disputes;
 pub mod quotes;
 pub mod random;
@@ -290,12 +291,6 @@ impl World {
         self.send_request(USERS[0], message).unwrap()
     }
 
-    pub fn claimed(&mut self) -> JobId {
-        let job = self.requested();
-        self.call(WORKERS[0], ClaimJob { job }).unwrap();
-        job
-    }
-
     /// The commitment that an honest worker sends now.
     pub fn commitment(&mut self, worker: usize, job: JobId) -> CommitHead {
         let output = self.digest();
@@ -441,7 +436,7 @@ impl World {
     /// What the actor of a stage does, with `worker` as the job's.
     pub fn act(&mut self, job: JobId, at: Stage, worker: usize) -> Result<(), Refusal> {
         match at {
-            Stage::Requested => self.call(WORKERS[worker], ClaimJob { job }),
+            Stage::Requested => self.claim(worker, job),
             Stage::Claimed => {
                 let message = self.commitment(worker, job);
                 self.call(WORKERS[worker], message)

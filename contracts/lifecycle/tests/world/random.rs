@@ -107,7 +107,20 @@ impl World {
                 let escrow = self.escrow(message.version, message.split, message.tip).unwrap_or_default();
                 Some((user, Plancks(escrow.0 - u128::from(short && escrow.0 > 0)), message.into()))
             }
-            Step::Claim { worker, job } => free(pick(&WORKERS, worker), ClaimJob { job: self.a_job(job) }.into()),
+            Step::Claim { worker, job } => {
+                let job = self.a_job(job);
+                // Mostly once the draw is known, by one that was drawn: waiting is no step that is drawn often enough.
+                let draw = self.turns(job).filter(|_| !worker.is_multiple_of(8));
+                if let Some(draw) = &draw {
+                    self.block = self.block.max(draw.decides.0 + 1);
+                }
+                let drawn: Vec<_> = self.turns(job).into_iter().flat_map(|draw| draw.turns).collect();
+                let turn = drawn.first().filter(|_| draw.is_some());
+                if let Some(turn) = turn.filter(|_| worker.is_multiple_of(2)) {
+                    self.block = self.block.max(turn.from.0);
+                }
+                free(self.role(turn.map(|turn| turn.worker), &WORKERS, worker), ClaimJob { job }.into())
+            }
             Step::Commit { worker, job, forged } => {
                 let job = self.a_job(job);
                 let holder = self.market.job_progress(job).and_then(|progress| progress.worker);

@@ -15,6 +15,7 @@ use encompute_protocol::{
     manifest::{Accuracy, Cost, JobResult, ReleasedFeatures},
     market::*,
     receipt::*,
+    reputation::{HeadWeight, Latency},
     statement::*,
     *,
 };
@@ -221,6 +222,8 @@ pub fn progress() -> JobProgress {
         measurement: Some(MeasurementId(b32(12))),
         platform: Some(PlatformId(b32(41))),
         disputed: 3,
+        workers: 5,
+        late: [Some(Address(b20(31))), None],
     }
 }
 
@@ -244,7 +247,16 @@ pub fn worker() -> WorkerRecord {
         in_flight: 1,
         heads_committed: 9,
         timeouts: 2,
+        mismatches: 1,
+        reputation: Reputation { good: HeadWeight(5 << 32), bad: HeadWeight(3 << 31) },
+        latency: Latency([5, 3, 0, 1, 0, 0, 0, 0]),
+        raised_at: BlockNumber(51),
     }
+}
+
+pub fn draw() -> draw::Draw {
+    let turn = |worker: u8, from: u32| draw::Turn { worker: Address(b20(worker)), from: BlockNumber(from) };
+    draw::Draw { decides: BlockNumber(91), turns: vec![turn(3, 92), turn(32, 94)], open_from: BlockNumber(96) }
 }
 
 pub fn model() -> ModelRecord {
@@ -359,6 +371,7 @@ pub fn calls() -> Vec<(&'static str, Vec<u8>)> {
         one(ReadWorkerAt { index: 2 }),
         one(ReadMeasurement { measurement }),
         one(ReadJob { job }),
+        one(ReadDraw { job }),
         one(ReadCredit { account: Address(b20(4)) }),
         one(ReadNonce { account: Address(b20(3)) }),
         one(QuoteJob { version, split: SplitIndex(1) }),
