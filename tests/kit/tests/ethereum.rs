@@ -98,6 +98,20 @@ async fn a_job_requested_from_an_ethereum_key_is_its_own_and_so_is_what_comes_ba
 }
 
 #[tokio::test]
+async fn a_request_costs_as_much_in_an_ethereum_transaction_as_in_an_extrinsic() {
+    let chain = Chain::start().await.unwrap();
+    let version = on_sale(&chain.account("//Charlie")).await;
+    let mut fees = Vec::new();
+    for suri in ["//Dave", "//Alith"] {
+        let user = chain.account(suri);
+        let (message, escrow) = order(&user, version).await;
+        fees.push(user.submit(message, escrow).await.unwrap().fee.0);
+    }
+    let apart = fees[0].abs_diff(fees[1]);
+    assert!(apart < fees[0] / 50, "{fees:?}: measured 85,964,982,500 and 85,399,527,117 plancks");
+}
+
+#[tokio::test]
 async fn several_calls_in_one_transaction_and_transfers_go_to_the_runtime_in_the_keys_name() {
     let chain = Chain::start().await.unwrap();
     let (creator, alith) = (chain.account("//Dorothy"), chain.account("//Alith"));
