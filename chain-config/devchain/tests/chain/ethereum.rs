@@ -15,7 +15,6 @@ use pallet_revive::{
     },
 };
 use serde_json::{Value, json};
-use std::time::Duration;
 use subxt::rpcs::RpcClient;
 
 const CHAIN: u64 = 420_420_420;
@@ -59,15 +58,17 @@ async fn send(rpc: &RpcClient, raw: &Value) -> Value {
     ask(rpc, "eth_sendRawTransaction", std::slice::from_ref(raw)).await
 }
 
-async fn receipt(rpc: &RpcClient, hash: &Value) -> Value {
-    for _ in 0..200 {
+/// The receipt of what is sent, as soon as it is in a block.
+async fn done(chain: &Running, rpc: &RpcClient, hash: &Value) -> Value {
+    let mut heads = chain.chain().heads();
+    loop {
+        heads.borrow_and_update();
         let found = ask(rpc, "eth_getTransactionReceipt", std::slice::from_ref(hash)).await;
         if !found.is_null() {
             return found;
         }
-        tokio::time::sleep(Duration::from_millis(20)).await;
+        heads.changed().await.unwrap();
     }
-    panic!("{hash} came into no block");
 }
 
 fn number(value: &Value) -> U256 {
@@ -93,7 +94,7 @@ fn what_a_wallet_signs_is_taken_and_its_receipt_says_what_it_cost() {
             let before = (balance(&rpc, alith).await, balance(&rpc, BALTATHAR).await);
             let (raw, hash) = recorded(name);
             assert_eq!(send(&rpc, &json!(raw)).await, json!(hash), "{name}");
-            let receipt = receipt(&rpc, &json!(hash)).await;
+            let receipt = done(&chain, &rpc, &json!(hash)).await;
             assert_eq!((&receipt["status"], &receipt["from"]), (&json!("0x1"), &json!(alith)), "{name}");
             assert_eq!((&receipt["to"], &receipt["logs"]), (&json!(BALTATHAR), &json!([])), "{name}");
             let cost = number(&receipt["gasUsed"]) * number(&receipt["effectiveGasPrice"]);
@@ -123,7 +124,7 @@ fn what_a_wallet_sends_wrongly_is_refused_by_name() {
         let rpc = support::raw(&chain).await;
         let (alith, poor) = (Account::default(), Account::from_secret_key([7; 32]));
         let first = recorded("the first transfer").0;
-        receipt(&rpc, &send(&rpc, &json!(first)).await).await;
+        done(&chain, &rpc, &send(&rpc, &json!(first)).await).await;
         let cheap = Transaction1559Unsigned { max_fee_per_gas: (PRICE - 1).into(), ..plain(1, BALTATHAR, 1) };
         let scant = Transaction1559Unsigned { gas: 21_000.into(), ..plain(1, BALTATHAR, 1) };
         let delegating = Transaction7702Unsigned { chain_id: CHAIN.into(), ..Default::default() };
@@ -171,7 +172,7 @@ fn a_contract_is_made_and_called_from_an_ethereum_key() {
         let rpc = support::raw(&chain).await;
         let alith = Account::default();
         let make = Transaction1559Unsigned { to: None, input: Bytes(contract::code()), ..plain(0, BALTATHAR, 0) };
-        let made = receipt(&rpc, &send(&rpc, &signed(&alith, make)).await).await;
+        let made = done(&chain, &rpc, &send(&rpc, &signed(&alith, make)).await).await;
         let place: H160 = serde_json::from_value(made["contractAddress"].clone()).unwrap();
         assert_eq!(made["status"], "0x1");
         assert_eq!(ask(&rpc, "eth_getCode", &[json!(place)]).await, hex(&contract::code()));
@@ -182,7 +183,7 @@ fn a_contract_is_made_and_called_from_an_ethereum_key() {
         let gas = number(&ask(&rpc, "eth_estimateGas", &[question]).await);
         let mut call = plain(1, place, 0);
         (call.gas, call.input) = (gas, Bytes(vec![1, 2, 3, 4]));
-        let called = receipt(&rpc, &send(&rpc, &signed(&alith, call)).await).await;
+        let called = done(&chain, &rpc, &send(&rpc, &signed(&alith, call)).await).await;
         assert_eq!(called["status"], "0x1", "what was estimated is enough: {called}");
         assert!(number(&called["gasUsed"]) <= gas);
         let log = &called["logs"][0];
@@ -210,8 +211,8 @@ fn a_call_of_the_runtime_is_made_in_the_name_of_the_key_and_one_that_fails_says_
         for (nonce, plancks, status) in [(0, 5, "0x1"), (1, 10 * DEV_ENDOWMENT, "0x0")] {
             let mut call = plain(nonce, RUNTIME_PALLETS_ADDR, 0);
             call.input = Bytes(transfer(plancks));
-            let done = receipt(&rpc, &send(&rpc, &signed(&alith, call)).await).await;
-            assert_eq!(done["status"], status, "{done}");
+            let called = done(&chain, &rpc, &send(&rpc, &signed(&alith, call)).await).await;
+            assert_eq!(called["status"], status, "{called}");
         }
         assert_eq!(balance(&rpc, BALTATHAR).await - before, U256::from(5 * RATIO));
         chain.stop();
@@ -238,7 +239,7 @@ fn numbers_wait_for_those_before_them_and_are_counted_while_they_wait() {
             ..Default::default()
         };
         let first = send(&rpc, &signed(&alith, legacy)).await;
-        let (first, later) = (receipt(&rpc, &first).await, receipt(&rpc, &later).await);
+        let (first, later) = (done(&chain, &rpc, &first).await, done(&chain, &rpc, &later).await);
         assert_eq!((&first["status"], &later["status"]), (&json!("0x1"), &json!("0x1")));
         assert!(number(&first["blockNumber"]) <= number(&later["blockNumber"]));
         chain.stop();
