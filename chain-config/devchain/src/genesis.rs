@@ -23,12 +23,23 @@ pub const DEV_ENDOWMENT: Balance = 1_000_000 * UNIT;
 
 /// The well-known sr25519 development accounts `//Alice` … `//Ferdie`. Their secret keys are public.
 pub const DEV_ACCOUNTS: [(&str, [u8; 32]); 6] = [
-    ("Alice", hex32(b"d43593c715fdd31c61141abd04a99fd6822c8558854ccde39a5684e7a56da27d")),
-    ("Bob", hex32(b"8eaf04151687736326c9fea17e25fc5287613693c912909cb226aa4794f26a48")),
-    ("Charlie", hex32(b"90b5ab205c6974c9ea841be688864633dc9ca8a357843eeacf2314649965fe22")),
-    ("Dave", hex32(b"306721211d5404bd9da88e0204360a1a9ab8b87c66c1bc2fcdd37f3c2222cc20")),
-    ("Eve", hex32(b"e659a7a1628cdd93febc04a4e0646ea20e9f5f0ce097d9a05290d4a9e054df4e")),
-    ("Ferdie", hex32(b"1cbd2d43530a44705ad088af313e18f80b53ef16b36177cd4b77b846f2a5f07c")),
+    ("Alice", hex_bytes(b"d43593c715fdd31c61141abd04a99fd6822c8558854ccde39a5684e7a56da27d")),
+    ("Bob", hex_bytes(b"8eaf04151687736326c9fea17e25fc5287613693c912909cb226aa4794f26a48")),
+    ("Charlie", hex_bytes(b"90b5ab205c6974c9ea841be688864633dc9ca8a357843eeacf2314649965fe22")),
+    ("Dave", hex_bytes(b"306721211d5404bd9da88e0204360a1a9ab8b87c66c1bc2fcdd37f3c2222cc20")),
+    ("Eve", hex_bytes(b"e659a7a1628cdd93febc04a4e0646ea20e9f5f0ce097d9a05290d4a9e054df4e")),
+    ("Ferdie", hex_bytes(b"1cbd2d43530a44705ad088af313e18f80b53ef16b36177cd4b77b846f2a5f07c")),
+];
+
+/// The well-known development keys of Ethereum's kind, Alith to Faith: keys 0 to 5 of the same phrase, derived as
+/// Ethereum's wallets do (m/44'/60'/0'/0/N). Their secret keys are public, too, and each owns as much.
+pub const ETHEREUM_DEV_ACCOUNTS: [(&str, [u8; 20]); 6] = [
+    ("Alith", hex_bytes(b"f24ff3a9cf04c71dbc94d0b566f7a27b94566cac")),
+    ("Baltathar", hex_bytes(b"3cd0a705a2dc65e5b1e1205896baa2be8a07c6e0")),
+    ("Charleth", hex_bytes(b"798d4ba9baf0064ec19eb4f0a1a45785ae9d6dfc")),
+    ("Dorothy", hex_bytes(b"773539d4ac0e786233d90a233654ccee26a613d9")),
+    ("Ethan", hex_bytes(b"ff64d3f6efe2317ee2807d223a0bdc4c0c49dfdb")),
+    ("Faith", hex_bytes(b"c0f0f4ab324c46e55d02d0033343b4be8a55532d")),
 ];
 
 /// Accounts and what they own at genesis. An account named twice owns the sum.
@@ -69,6 +80,9 @@ impl Endowments {
         for (_, account) in DEV_ACCOUNTS {
             endowments.add(AccountId::new(account), DEV_ENDOWMENT);
         }
+        for (_, address) in ETHEREUM_DEV_ACCOUNTS {
+            endowments.add(account_of(address), DEV_ENDOWMENT);
+        }
         endowments
     }
 
@@ -81,6 +95,13 @@ impl Endowments {
     fn pairs(&self) -> Vec<(AccountId, Balance)> {
         self.0.iter().map(|(account, plancks)| (AccountId::new(*account), *plancks)).collect()
     }
+}
+
+/// Under which account the chain keeps the money of an Ethereum address: its 20 bytes and twelve times 0xee.
+fn account_of(address: [u8; 20]) -> AccountId {
+    let mut bytes = [0xee; 32];
+    bytes[..20].copy_from_slice(&address);
+    AccountId::new(bytes)
 }
 
 /// Writes genesis into an empty store, or checks that a used one began the same way and under the same runtime.
@@ -147,10 +168,11 @@ pub(crate) fn drain(overlay: &mut Overlay, state: &State) -> Result<(Hash, Backe
     Ok((changes.transaction_storage_root, changes.transaction))
 }
 
-const fn hex32(text: &[u8; 64]) -> [u8; 32] {
-    let mut bytes = [0; 32];
+const fn hex_bytes<const DIGITS: usize, const BYTES: usize>(text: &[u8; DIGITS]) -> [u8; BYTES] {
+    assert!(DIGITS == 2 * BYTES, "two digits a byte");
+    let mut bytes = [0; BYTES];
     let mut at = 0;
-    while at < 32 {
+    while at < BYTES {
         bytes[at] = nibble(text[2 * at]) << 4 | nibble(text[2 * at + 1]);
         at += 1;
     }
@@ -168,13 +190,26 @@ const fn nibble(digit: u8) -> u8 {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use bip32::{DerivationPath, XPrv};
+    use pallet_revive::evm::Account;
     use sp_core::{Pair, sr25519};
+    use subxt_signer::{DEV_PHRASE, bip39::Mnemonic};
 
     #[test]
     fn the_development_accounts_are_the_well_known_keys() {
         for (name, account) in DEV_ACCOUNTS {
             let pair = sr25519::Pair::from_string(&format!("//{name}"), None).unwrap();
             assert_eq!(pair.public().0, account, "{name}");
+        }
+    }
+
+    #[test]
+    fn the_ethereum_development_accounts_are_what_a_wallet_derives_from_the_same_phrase() {
+        let seed = DEV_PHRASE.parse::<Mnemonic>().unwrap().to_seed("");
+        for (index, (name, address)) in ETHEREUM_DEV_ACCOUNTS.into_iter().enumerate() {
+            let path: DerivationPath = format!("m/44'/60'/0'/0/{index}").parse().unwrap();
+            let key = XPrv::derive_from_path(seed, &path).unwrap();
+            assert_eq!(Account::from_secret_key(key.to_bytes()).address().0, address, "{name}");
         }
     }
 }

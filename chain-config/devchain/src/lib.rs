@@ -40,7 +40,7 @@ pub mod store;
 
 pub use block::{Verified, VerifyError, verify};
 pub use chain::{Chain, Head};
-pub use genesis::{DEV_ACCOUNTS, DEV_ENDOWMENT, Endowments};
+pub use genesis::{DEV_ACCOUNTS, DEV_ENDOWMENT, ETHEREUM_DEV_ACCOUNTS, Endowments};
 pub use node::{Config, DevChain, Running, StartError};
 pub use rpc::{MethodCounts, ServerLimits};
 pub use sealing::Seal;

@@ -143,7 +143,7 @@ impl DevChain {
         let fault = sealing::Fault::default();
         let (chain, thread) = sealing::start(store, habits, figures.clone(), fault.clone())?;
         let mut sealer = Sealer { chain: chain.clone(), thread: Some(thread), fault };
-        let context = Context { chain, finality_gap: config.finality_gap };
+        let context = Context::new(chain, config.finality_gap);
         match serve(config.listen, config.server, context, counts, figures) {
             Ok(server) => Ok(Running { url: format!("ws://{}", server.listen), server, sealer }),
             Err(error) => {

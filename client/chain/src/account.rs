@@ -3,11 +3,12 @@
 use crate::{
     account_id::AccountId,
     act::Act,
+    carry::Direct,
     client::{AtBlock, Block, Client, ExtrinsicHash},
     contract::{self, Attempt, ChainWeight, Returned, Tried, misunderstood},
     error::{ReadError, SubmitError},
     extrinsic::Included,
-    signer::Signer,
+    signer::{Key, Signer},
 };
 use encompute_protocol::{Address, ContractAddress, Plancks, event::Event};
 use std::sync::Arc;
@@ -148,7 +149,7 @@ impl Account {
     pub async fn submit<C: Act>(&self, call: C, value: Plancks) -> Result<Submitted<C::Answer>, SubmitError> {
         let (_, prepared, _) = self.client.within("try a call", self.prepare(&call, value)).await?;
         self.ensure_mapped().await?;
-        let included = self.send(&prepared.payload()).await?;
+        let included = self.send(&Direct::from(prepared)).await?;
         let block = included.block;
         if let Some(error) = included.failure {
             let refusal = self.refusal_after(&call, value, block).await;
@@ -169,14 +170,21 @@ impl Account {
             .within("estimate a transaction", async {
                 let (at, prepared, tried) = self.prepare(&call, value).await?;
                 let answer = contract::decode_answer::<C>(prepared.contract, &tried)?;
-                let signed = self.sign(&at, &prepared.payload()).await?;
-                let fee = match signed.partial_fee_estimate().await {
-                    Ok(fee) => Plancks(fee),
-                    Err(error) => return Err(self.client.fault("estimate a fee", error).await.into()),
-                };
+                let fee = self.fee_of(&at, &Direct::from(prepared)).await?;
                 Ok(Estimate { fee, deposit: tried.deposit, weight: tried.weight, answer })
             })
             .await
+    }
+
+    /// The most that sending it costs, without deposits.
+    async fn fee_of(&self, at: &AtBlock, call: &Direct) -> Result<Plancks, SubmitError> {
+        if let Key::Ethereum(key) = &self.signer.key {
+            return Ok(self.carry(at, (key, self.next_number().await?), call).await?.fee);
+        }
+        match self.sign(at, call).await?.partial_fee_estimate().await {
+            Ok(fee) => Ok(Plancks(fee)),
+            Err(error) => Err(self.client.fault("estimate a fee", error).await.into()),
+        }
     }
 
     /// Sends money; neither account may end below the existential deposit.

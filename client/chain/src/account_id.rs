@@ -19,8 +19,10 @@ pub struct AccountId(pub [u8; 32]);
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ParseAccountError {
-    /// Neither 0x and 64 hexadecimal digits nor base 58 of the right length.
-    #[error("{found:?} is no account; write its SS58 address, or 0x and 64 hexadecimal digits")]
+    /// Neither 0x and 64 or 40 hexadecimal digits nor base 58 of the right length.
+    #[error(
+        "{found:?} is no account; write its SS58 address, or 0x and 64 hexadecimal digits, or 40 of a key of Ethereum's kind"
+    )]
     Form {
         /// What was written.
         found: String,
@@ -34,12 +36,17 @@ pub enum ParseAccountError {
 }
 
 impl AccountId {
-    /// Under which account the chain keeps a contract's money: its 20 bytes and twelve times 0xee, as
-    /// pallet-revive maps every address that has no account of its own.
-    pub fn of_contract(contract: ContractAddress) -> Self {
+    /// Under which account the chain keeps the money of an address that no 32 bytes stand behind, a contract's or
+    /// that of a key of Ethereum's kind: its 20 bytes and twelve times 0xee, as pallet-revive maps them.
+    pub fn of_address(address: Address) -> Self {
         let mut bytes = [0xee; 32];
-        bytes[..20].copy_from_slice(&contract.0);
+        bytes[..20].copy_from_slice(&address.0);
         Self(bytes)
+    }
+
+    /// Under which account the chain keeps a contract's money.
+    pub fn of_contract(contract: ContractAddress) -> Self {
+        Self::of_address(Address(contract.0))
     }
 
     /// True for the account of 20 bytes: a contract's, or that of a key of Ethereum's kind.
@@ -49,7 +56,10 @@ impl AccountId {
 
     /// The account as the contract sees it.
     pub fn address(&self) -> Address {
-        Address::of_account(&self.0)
+        match self.0.first_chunk() {
+            Some(own) if self.is_of_an_address() => Address(*own),
+            _ => Address::of_account(&self.0),
+        }
     }
 
     /// The SS58 address on a chain with this prefix, 0 ..= 16,383.
@@ -114,7 +124,8 @@ fn from_base58(text: &str) -> Option<Vec<u8>> {
 impl FromStr for AccountId {
     type Err = ParseAccountError;
 
-    /// Reads an SS58 address of any chain, or `0x` and 64 hexadecimal digits.
+    /// Reads an SS58 address of any chain, `0x` and 64 hexadecimal digits, or the 40 of an address that no account id
+    /// stands behind.
     fn from_str(text: &str) -> Result<Self, ParseAccountError> {
         let shown: String = text.chars().take(LONGEST_TEXT).collect();
         let form = || ParseAccountError::Form { found: shown.clone() };
@@ -122,7 +133,10 @@ impl FromStr for AccountId {
             return Err(form());
         }
         if let Some(digits) = text.strip_prefix("0x") {
-            let mut id = [0; 32];
+            let (mut id, mut address) = ([0; 32], Address::default());
+            if hex::decode_to_slice(digits, &mut address.0).is_ok() {
+                return Ok(Self::of_address(address));
+            }
             return hex::decode_to_slice(digits, &mut id).map(|()| Self(id)).map_err(|_| form());
         }
         let bytes = from_base58(text).ok_or_else(form)?;
@@ -171,6 +185,15 @@ mod tests {
         assert_eq!(alice.to_string(), ALICE);
         assert_eq!(alice.to_ss58(0), "15oF4uVJwmo4TdGW7VfQxNLavjCXviqxT9S1MgbjMNHr6Sp5");
         assert_eq!(alice.address().to_string(), "0x9621dde636de098b43efb0fa9b61facfe328f99d");
+    }
+
+    #[test]
+    fn an_account_of_twenty_bytes_is_that_address_to_contracts() {
+        let address = Address([7; 20]);
+        let account = AccountId::of_address(address);
+        assert_eq!((account.address(), &account.0[20..]), (address, &[0xee; 12][..]));
+        assert_eq!(AccountId::of_contract(ContractAddress([7; 20])), account);
+        assert_eq!(address.to_string().parse(), Ok(account));
     }
 
     #[test]

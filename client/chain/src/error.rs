@@ -219,7 +219,7 @@ pub enum SubmitError {
         reason: String,
     },
     /// It was sent, but did not become final in time. **It may yet.**
-    #[error("transaction {extrinsic} is not final after {} s; it may become so until its era ends", after.as_secs())]
+    #[error("transaction {extrinsic} is not final after {} s; it may yet become so", after.as_secs())]
     NotFinal {
         /// The transaction.
         extrinsic: ExtrinsicHash,

@@ -2,6 +2,7 @@
 
 use crate::{
     account::Account,
+    carry::Order,
     client::{AtBlock, Block, BlockHash, ExtrinsicHash, block_of},
     contract::error_name,
     error::{Fault, SubmitError},
@@ -88,15 +89,15 @@ struct Instantiated {
 
 impl Account {
     /// Signs with the account's next number, sends, and waits until it is final.
-    pub(crate) async fn send<P: Payload>(&self, payload: &P) -> Result<Included, SubmitError> {
+    pub(crate) async fn send<O: Order>(&self, order: &O) -> Result<Included, SubmitError> {
         for attempt in 1.. {
             let numbered = self.numbering.lock().await;
             let numbering = async {
                 let at = self.client().at_head().await?;
-                Ok::<_, SubmitError>((block_of(&at).number, self.sign(&at, payload).await?))
+                Ok::<_, SubmitError>((block_of(&at).number, self.sign(&at, order).await?))
             };
             let (birth, signed) = match self.signer.key {
-                Key::Here(_) => self.client().within("number a transaction", numbering).await?,
+                Key::Here(_) | Key::Ethereum(_) => self.client().within("number a transaction", numbering).await?,
                 // Its owner takes as long as reading takes.
                 Key::Outside(_) => numbering.await?,
             };
@@ -118,13 +119,30 @@ impl Account {
     }
 
     /// Signs with the account's next number, transactions in the node's pool counted.
-    pub(crate) async fn sign<P: Payload>(&self, at: &AtBlock, payload: &P) -> Result<Signed, SubmitError> {
+    pub(crate) async fn sign<O: Order>(&self, at: &AtBlock, order: &O) -> Result<Signed, SubmitError> {
+        let number = self.next_number().await?;
+        match &self.signer.key {
+            Key::Ethereum(key) => Ok(self.carry(at, (key, number), order).await?.signed),
+            _ => self.sign_here_or_outside(at, number, order).await,
+        }
+    }
+
+    /// The account's next number, transactions in the node's pool counted.
+    pub(crate) async fn next_number(&self) -> Result<u64, SubmitError> {
         let client = self.client();
-        let number = client.shared.legacy.system_account_next_index(&AccountId32(self.id().0)).await;
-        let number = match number {
-            Ok(number) => number,
-            Err(error) => return Err(client.fault("say the account's next number", error).await.into()),
-        };
+        match client.shared.legacy.system_account_next_index(&AccountId32(self.id().0)).await {
+            Ok(number) => Ok(number),
+            Err(error) => Err(client.fault("say the account's next number", error).await.into()),
+        }
+    }
+
+    async fn sign_here_or_outside<P: Payload>(
+        &self,
+        at: &AtBlock,
+        number: u64,
+        payload: &P,
+    ) -> Result<Signed, SubmitError> {
+        let client = self.client();
         let params = DefaultExtrinsicParamsBuilder::<SubstrateConfig>::new()
             .nonce(number)
             .mortal_from_unchecked(ERA_BLOCKS, at.block_number(), at.block_hash())
@@ -137,6 +155,7 @@ impl Account {
                 return signable.sign(&**keypair).map_err(|error| self.misunderstood(error));
             }
             Key::Outside(wallet) => wallet,
+            Key::Ethereum(_) => return Err(self.misunderstood("a key of Ethereum's kind signs no such transaction")),
         };
         let call = transactions.call_data(payload).map_err(|error| self.misunderstood(error))?;
         let block = block_of(at);
@@ -306,7 +325,8 @@ impl Included {
             ("TransactionPayment", "TransactionFeePaid") => {
                 self.fee = Plancks(event.decode_fields_unchecked_as::<FeePaid>().map_err(words)?.actual_fee);
             }
-            ("System", "ExtrinsicFailed") => {
+            // What an Ethereum transaction carries may fail where the transaction itself never does: its receipt is kept.
+            ("System", "ExtrinsicFailed") | ("Revive", "EthExtrinsicRevert") => {
                 let failed = event.decode_fields_unchecked_as::<Failed>().map_err(words)?;
                 self.failure = Some(error_name(&failed.dispatch_error, at.metadata_ref()));
             }

@@ -2,6 +2,7 @@
 
 use crate::{
     account::{Account, ContractCall, Submitted, deposit_limit},
+    carry::Direct,
     client::{AtBlock, Block, BlockHash, Client, block_of},
     contract::{Attempt, Returned, Tried},
     error::{ReadError, SubmitError},
@@ -111,7 +112,8 @@ impl Account {
         }
         self.ensure_mapped().await.map_err(OtherError::from)?;
         let (weight, deposit) = (tried.weight.limit(), deposit_limit(tried.peak_deposit));
-        let included = self.send(&ContractCall { contract, value, weight, deposit, calldata }.payload()).await?;
+        let call = ContractCall { contract, value, weight, deposit, calldata };
+        let included = self.send(&Direct::from(call)).await?;
         Ok(included.succeeded(message)?)
     }
 }

@@ -1,6 +1,7 @@
-//! Keys that sign transactions: sr25519, from whichever form a wallet keeps them in, or in a wallet outside.
+//! Keys that sign transactions: sr25519 or of Ethereum's kind, from whichever form a wallet keeps them in, or sr25519 in
+//! a wallet outside.
 
-use crate::{account_id::AccountId, outside::Wallet};
+use crate::{account_id::AccountId, ethereum::EthereumKey, outside::Wallet};
 use core::str::FromStr;
 use encompute_protocol::Address;
 use rand::TryRngCore;
@@ -20,8 +21,20 @@ pub struct Signer {
 #[derive(Clone)]
 pub(crate) enum Key {
     Here(Box<Keypair>),
+    Ethereum(Arc<EthereumKey>),
     Outside(Arc<dyn Wallet>),
 }
+
+/// The development keys of Ethereum's kind, by the names that development chains know them by: keys 0 to 5 of the
+/// phrase that every one of them publishes.
+const ETHEREUM_DEVELOPMENT: [(&str, [u8; 20]); 6] = [
+    ("//Alith", *b"\xf2\x4f\xf3\xa9\xcf\x04\xc7\x1d\xbc\x94\xd0\xb5\x66\xf7\xa2\x7b\x94\x56\x6c\xac"),
+    ("//Baltathar", *b"\x3c\xd0\xa7\x05\xa2\xdc\x65\xe5\xb1\xe1\x20\x58\x96\xba\xa2\xbe\x8a\x07\xc6\xe0"),
+    ("//Charleth", *b"\x79\x8d\x4b\xa9\xba\xf0\x06\x4e\xc1\x9e\xb4\xf0\xa1\xa4\x57\x85\xae\x9d\x6d\xfc"),
+    ("//Dorothy", *b"\x77\x35\x39\xd4\xac\x0e\x78\x62\x33\xd9\x0a\x23\x36\x54\xcc\xee\x26\xa6\x13\xd9"),
+    ("//Ethan", *b"\xff\x64\xd3\xf6\xef\xe2\x31\x7e\xe2\x80\x7d\x22\x3a\x0b\xdc\x4c\x0c\x49\xdf\xdb"),
+    ("//Faith", *b"\xc0\xf0\xf4\xab\x32\x4c\x46\xe5\x5d\x02\xd0\x03\x33\x43\xb4\xbe\x8a\x55\x53\x2d"),
+];
 
 /// A secret that is none. The secret itself is never repeated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -60,11 +73,17 @@ pub fn new_phrase() -> Result<Zeroizing<String>, SignerError> {
 
 impl Signer {
     /// From a secret URI: a phrase or `0x` and a seed, with derivation path and password (`///…`) if
-    /// any. Without a phrase (`//Alice`) it is a development key, known to everybody.
+    /// any. Without a phrase (`//Alice`) it is a development key, known to everybody; `//Alith` to `//Faith` are those
+    /// of Ethereum's kind.
     ///
     /// # Errors
     /// [`SignerError::Uri`].
     pub fn from_suri(suri: &str) -> Result<Self, SignerError> {
+        if let Some((index, _)) = (0..).zip(ETHEREUM_DEVELOPMENT).find(|(_, (name, _))| *name == suri.trim()) {
+            let phrase = Mnemonic::parse(subxt_signer::DEV_PHRASE).map_err(|_| SignerError::Uri)?;
+            let key = EthereumKey::from_phrase(&phrase, "", index).ok_or(SignerError::Uri)?;
+            return Ok(Self::of_ethereum(key));
+        }
         let uri = SecretUri::from_str(suri.trim()).map_err(|_| SignerError::Uri)?;
         let keypair = Keypair::from_uri(&uri).map_err(|_| SignerError::Uri)?;
         Ok(Self::here(keypair, is_development(suri.trim())))
@@ -102,6 +121,30 @@ impl Signer {
         Ok(Self::here(keypair, false))
     }
 
+    /// The first key of Ethereum's kind that wallets derive from a phrase of English words (m/44'/60'/0'/0/0).
+    ///
+    /// # Errors
+    /// [`SignerError::Phrase`].
+    pub fn from_ethereum_phrase(phrase: &str) -> Result<Self, SignerError> {
+        let mnemonic = Mnemonic::parse(phrase.trim()).map_err(|_| SignerError::Phrase)?;
+        let key = EthereumKey::from_phrase(&mnemonic, "", 0).ok_or(SignerError::Phrase)?;
+        Ok(Self::of_ethereum(key))
+    }
+
+    /// From the 32 bytes of a secp256k1 key, as Ethereum's wallets export it. The caller's copy is the caller's.
+    ///
+    /// # Errors
+    /// [`SignerError::Seed`].
+    pub fn from_ethereum_key(secret: &[u8; 32]) -> Result<Self, SignerError> {
+        Ok(Self::of_ethereum(EthereumKey::from_secret(secret).ok_or(SignerError::Seed)?))
+    }
+
+    fn of_ethereum(key: EthereumKey) -> Self {
+        let is_development = ETHEREUM_DEVELOPMENT.iter().any(|(_, known)| *known == key.address().0);
+        let account = AccountId::of_address(key.address());
+        Self { key: Key::Ethereum(Arc::new(key)), account, is_development }
+    }
+
     /// An account whose key is in a wallet outside of this program.
     pub fn outside(account: AccountId, wallet: Arc<dyn Wallet>) -> Self {
         Self { key: Key::Outside(wallet), account, is_development: false }
@@ -115,6 +158,11 @@ impl Signer {
     /// The account it signs for.
     pub fn account(&self) -> AccountId {
         self.account
+    }
+
+    /// True for a key of Ethereum's kind: people know its account by its 20 bytes.
+    pub fn is_ethereum(&self) -> bool {
+        matches!(self.key, Key::Ethereum(_))
     }
 
     /// The account as the contract sees it.
@@ -146,6 +194,22 @@ mod tests {
         let phrase = format!("{}//Alice", subxt_signer::DEV_PHRASE);
         let same = Signer::from_suri(&phrase).unwrap();
         assert!(same.account() == alice.account() && same.is_development());
+    }
+
+    #[test]
+    fn alith_is_the_account_that_every_development_chain_knows_and_a_wallet_derives() {
+        let alith = Signer::from_suri("//Alith").unwrap();
+        assert_eq!(alith.address().to_string(), "0xf24ff3a9cf04c71dbc94d0b566f7a27b94566cac");
+        assert!(alith.is_development() && alith.is_ethereum() && !Signer::from_suri("//Alice").unwrap().is_ethereum());
+        let same = Signer::from_ethereum_phrase(subxt_signer::DEV_PHRASE).unwrap();
+        assert!(same.account() == alith.account() && same.is_development());
+        for (name, address) in ETHEREUM_DEVELOPMENT {
+            let signer = Signer::from_suri(name).unwrap();
+            assert!(signer.address().0 == address && signer.is_development(), "{name}");
+        }
+        let own = Signer::from_ethereum_key(&[7; 32]).unwrap();
+        assert!(own.is_ethereum() && !own.is_development());
+        assert_eq!(Signer::from_ethereum_key(&[0; 32]).err(), Some(SignerError::Seed));
     }
 
     #[test]

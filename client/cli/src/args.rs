@@ -51,7 +51,7 @@ pub struct Common {
 /// Who signs.
 #[derive(Args, Clone, Debug, Default)]
 pub struct Identity {
-    /// Development key such as //Alice; on development networks only.
+    /// Development key such as //Alice, or //Alith of Ethereum's kind; on development networks only.
     #[arg(long, value_name = "//NAME", conflicts_with = "wallet")]
     pub suri: Option<String>,
     /// Wallet made by `encompute wallet new` [env: ENCOMPUTE_WALLET]

@@ -6,6 +6,7 @@ mod context;
 mod deployment;
 mod ear;
 mod encrypted;
+mod ethereum_keystore;
 mod failure;
 mod input;
 mod judged;

@@ -14,17 +14,21 @@ use crate::lock::{KeyLock, LockError, read, write_new};
 
 const KEYSTORE_VERSION: u8 = 1;
 
-/// The secret that an sr25519 account is derived from. Cannot be printed.
+/// The secret that an account is derived from. Cannot be printed.
 ///
 /// ```compile_fail
 /// fn print(secret: &encompute_keys::WalletSecret) { println!("{secret:?}"); }
 /// ```
 #[derive(Zeroize, ZeroizeOnDrop)]
 pub enum WalletSecret {
-    /// Entropy of a BIP-39 phrase: 16, 20, 24, 28 or 32 bytes.
+    /// Entropy of a BIP-39 phrase: 16, 20, 24, 28 or 32 bytes. The account's key is sr25519.
     MnemonicEntropy(Vec<u8>),
-    /// The 32-byte seed of a key without a phrase.
+    /// The 32-byte seed of an sr25519 key without a phrase.
     Seed([u8; 32]),
+    /// Entropy of a BIP-39 phrase. The account's key is of Ethereum's kind, the first that wallets derive.
+    EthereumEntropy(Vec<u8>),
+    /// A secp256k1 key of Ethereum's kind without a phrase.
+    EthereumKey([u8; 32]),
 }
 
 /// Entropy lengths of BIP-39: 12 to 24 words.
@@ -36,26 +40,39 @@ impl WalletSecret {
         Self::MnemonicEntropy(rand::random::<[u8; 16]>().to_vec())
     }
 
+    /// The same for a key of Ethereum's kind.
+    pub fn new_ethereum_mnemonic() -> Self {
+        Self::EthereumEntropy(rand::random::<[u8; 16]>().to_vec())
+    }
+
     fn kind(&self) -> Kind {
         match self {
             Self::MnemonicEntropy(_) => Kind::Mnemonic,
             Self::Seed(_) => Kind::Seed,
+            Self::EthereumEntropy(_) => Kind::EthereumMnemonic,
+            Self::EthereumKey(_) => Kind::EthereumKey,
         }
     }
 
     fn bytes(&self) -> &[u8] {
         match self {
-            Self::MnemonicEntropy(entropy) => entropy,
-            Self::Seed(seed) => seed,
+            Self::MnemonicEntropy(entropy) | Self::EthereumEntropy(entropy) => entropy,
+            Self::Seed(secret) | Self::EthereumKey(secret) => secret,
         }
     }
 
     fn from_bytes(kind: Kind, bytes: &[u8]) -> Option<Self> {
         match kind {
-            Kind::Mnemonic => ENTROPY_BYTES.contains(&bytes.len()).then(|| Self::MnemonicEntropy(bytes.to_vec())),
+            Kind::Mnemonic => entropy(bytes).map(Self::MnemonicEntropy),
             Kind::Seed => bytes.try_into().ok().map(Self::Seed),
+            Kind::EthereumMnemonic => entropy(bytes).map(Self::EthereumEntropy),
+            Kind::EthereumKey => bytes.try_into().ok().map(Self::EthereumKey),
         }
     }
+}
+
+fn entropy(bytes: &[u8]) -> Option<Vec<u8>> {
+    ENTROPY_BYTES.contains(&bytes.len()).then(|| bytes.to_vec())
 }
 
 /// The account that a secret gives, as text: kept beside the secret so that it can be shown.
@@ -64,10 +81,12 @@ impl WalletSecret {
 pub struct AccountLabel(pub String);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "kebab-case")]
 enum Kind {
     Mnemonic,
     Seed,
+    EthereumMnemonic,
+    EthereumKey,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -174,6 +193,8 @@ fn content(kind: Kind, account: &AccountLabel) -> Vec<u8> {
     let kind = match kind {
         Kind::Mnemonic => "mnemonic",
         Kind::Seed => "seed",
+        Kind::EthereumMnemonic => "ethereum-mnemonic",
+        Kind::EthereumKey => "ethereum-key",
     };
     format!("encompute/wallet/v1/{kind}/{}", account.0).into_bytes()
 }

@@ -13,15 +13,23 @@ fn account() -> AccountLabel {
 #[test]
 fn a_keystore_gives_its_secret_back_under_its_password() {
     let folder = tempfile::tempdir().unwrap();
-    for (name, secret) in [("phrase", WalletSecret::new_mnemonic()), ("seed", WalletSecret::Seed([7; 32]))] {
+    for (name, kind, secret) in [
+        ("phrase", "mnemonic", WalletSecret::new_mnemonic()),
+        ("seed", "seed", WalletSecret::Seed([7; 32])),
+        ("ethereum", "ethereum-mnemonic", WalletSecret::new_ethereum_mnemonic()),
+        ("key", "ethereum-key", WalletSecret::EthereumKey([7; 32])),
+    ] {
         let path = folder.path().join(name);
         let lock = KeyLock::Password("correct horse", COST);
         Keystore::seal(&secret, account(), &lock).unwrap().write_new(&path).unwrap();
         let keystore = Keystore::read(&path).unwrap();
         assert_eq!(keystore.account(), &account());
+        assert!(std::fs::read_to_string(&path).unwrap().contains(&format!("\"kind\": \"{kind}\"")), "{name}");
         match (&keystore.open(&lock).unwrap(), &secret) {
             (WalletSecret::MnemonicEntropy(found), WalletSecret::MnemonicEntropy(wanted)) => assert!(found == wanted),
             (WalletSecret::Seed(found), WalletSecret::Seed(wanted)) => assert!(found == wanted),
+            (WalletSecret::EthereumEntropy(found), WalletSecret::EthereumEntropy(wanted)) => assert!(found == wanted),
+            (WalletSecret::EthereumKey(found), WalletSecret::EthereumKey(wanted)) => assert!(found == wanted),
             _ => panic!("another kind of secret"),
         }
     }
@@ -77,7 +85,7 @@ fn files_that_are_no_keystore_are_refused() {
 fn a_new_phrase_has_fresh_entropy() {
     let entropy = || match &WalletSecret::new_mnemonic() {
         WalletSecret::MnemonicEntropy(entropy) => entropy.clone(),
-        WalletSecret::Seed(_) => panic!("a seed"),
+        _ => panic!("another kind of secret"),
     };
     assert_eq!(entropy().len(), 16);
     assert_ne!(entropy(), entropy());

@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use encompute_e2e::refusal;
-use encompute_kit::{Ran, encompute};
+use encompute_kit::{Ran, encompute, root};
 use std::path::{Path, PathBuf};
 
 /// A phrase that everybody knows, and the account that it gives on any network.
@@ -84,4 +84,39 @@ fn a_phrase_and_a_seed_give_the_accounts_that_they_give_everywhere() {
     std::fs::write(&empty, "\n").unwrap();
     let open = encompute(home.path(), &["wallet", "new", "open", "--password-file", &empty]);
     assert_eq!(refusal(&open), (2, true), "{open:?}");
+}
+
+#[test]
+fn an_ethereum_wallets_phrase_key_and_keystore_give_the_account_that_they_give_there() {
+    let home = Home::new();
+    let alith = "0xf24ff3a9cf04c71dbc94d0b566f7a27b94566cac";
+    let written = |name: &str, text: &str| {
+        std::fs::write(home.file(name), text).unwrap();
+        home.file(name).display().to_string()
+    };
+    let recorded = std::fs::read_to_string(root().join("tests/vectors/ethereum/transactions.json")).unwrap();
+    let recorded: serde_json::Value = serde_json::from_str(&recorded).unwrap();
+    let (words, key) = (written("words", PHRASE), written("key", &format!("0x{}", recorded["key"].as_str().unwrap())));
+    let keystore = root().join("tests/vectors/ethereum/keystore.json").display().to_string();
+    for (name, from) in [
+        ("words", &["--ethereum", "--phrase-file", &words][..]),
+        ("key", &["--phrase-file", &key, "--ethereum"]),
+        ("file", &["--ethereum-keystore", &keystore]),
+    ] {
+        let imported = home.wallet(&[&["import", name], from].concat(), "right").done().json();
+        assert_eq!(imported["account"], alith, "{name}");
+    }
+    let made = home.wallet(&["new", "erin", "--ethereum"], "right").done().json();
+    let account = made["account"].as_str().unwrap();
+    assert!(account.starts_with("0x") && account.len() == 42 && account != alith, "{account}");
+    let shown = encompute(home.path(), &["wallet", "show", "--json"]).done().json();
+    assert_eq!(shown["wallets"].as_array().map(Vec::len), Some(4), "{shown}");
+
+    let wrong = home.wallet(&["import", "other", "--ethereum-keystore", &keystore], "wrong");
+    assert!(refusal(&wrong) == (1, true) && wrong.stderr.contains("password does not open"), "{wrong:?}");
+    let none = home.wallet(&["import", "other", "--ethereum-keystore", &words], "right");
+    assert!(refusal(&none) == (1, true) && none.stderr.contains("no keystore of an Ethereum wallet"), "{none:?}");
+    assert!(!none.stderr.contains("bottom"), "what a file holds is not repeated: {none:?}");
+    let both = home.wallet(&["import", "other", "--ethereum-keystore", &keystore, "--phrase-file", &words], "right");
+    assert_eq!(both.code, 2, "{both:?}");
 }

@@ -1,4 +1,5 @@
-//! The Substrate JSON-RPC that subxt and @polkadot/api call, HTTP and WebSocket on one port.
+//! The Substrate JSON-RPC that subxt and @polkadot/api call, and the little that Ethereum's wallets need, HTTP and
+//! WebSocket on one port.
 //!
 //! Only complete groups are advertised: clients prefer the newer groups (`chainHead_v1`, …) as soon as one of their
 //! methods is listed, and half of one hides errors. `payment_queryInfo` is left out too: its clients decode a weight
@@ -8,6 +9,7 @@ mod author;
 mod chain;
 mod count;
 mod errors;
+mod ethereum;
 mod metrics;
 mod state;
 mod system;
@@ -65,6 +67,13 @@ pub(crate) struct Context {
     /// Between `inBlock` and `finalized` of a watched transaction. A block is final as soon as it is written, but
     /// polkadot.js never reports `inBlock` when both arrive together.
     pub(crate) finality_gap: Duration,
+    ethereum: ethereum::Index,
+}
+
+impl Context {
+    pub(crate) fn new(chain: Chain, finality_gap: Duration) -> Self {
+        Self { chain, finality_gap, ethereum: ethereum::Index::default() }
+    }
 }
 
 type Module = RpcModule<Context>;
@@ -173,6 +182,7 @@ fn module(context: Context) -> Result<Module, RegisterMethodError> {
     state::register(&mut module)?;
     author::register(&mut module)?;
     system::register(&mut module)?;
+    ethereum::register(&mut module)?;
     let mut methods: Vec<&'static str> = module.method_names().collect();
     methods.push("rpc_methods");
     methods.sort_unstable();

@@ -41,6 +41,13 @@ fn seeds() -> Vec<String> {
         call("author_submitExtrinsic", json!([format!("0x{}", "84".repeat(60))])),
         call("author_submitAndWatchExtrinsic", json!([format!("0x3902{}", "84".repeat(140))])),
         call("system_accountNextIndex", json!([account])),
+        call("eth_sendRawTransaction", json!([format!("0x02f874841{}", "90f1b44".repeat(30))])),
+        call(
+            "eth_call",
+            json!([{ "to": format!("0x{}", "11".repeat(20)), "data": "0x01020304", "value": "0x1" }, "latest"]),
+        ),
+        call("eth_feeHistory", json!(["0x4", "latest", [25, 75]])),
+        call("eth_getBlockByNumber", json!(["0x0", true])),
         format!("[{},{}]", call("system_health", json!([])), call("rpc_methods", json!({}))),
     ]
 }

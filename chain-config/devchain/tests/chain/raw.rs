@@ -12,7 +12,7 @@ use std::{
 use subxt::rpcs::{Error as RpcError, RpcClient, UserError, client::RpcParams};
 use subxt_signer::sr25519::{Keypair, dev};
 
-fn params(values: &[Value]) -> RpcParams {
+pub fn params(values: &[Value]) -> RpcParams {
     let mut params = RpcParams::new();
     for value in values {
         params.push(value).unwrap();
@@ -20,18 +20,18 @@ fn params(values: &[Value]) -> RpcParams {
     params
 }
 
-async fn ask(rpc: &RpcClient, method: &str, values: &[Value]) -> Value {
+pub async fn ask(rpc: &RpcClient, method: &str, values: &[Value]) -> Value {
     rpc.request(method, params(values)).await.unwrap()
 }
 
-async fn refused(rpc: &RpcClient, method: &str, values: &[Value]) -> UserError {
+pub async fn refused(rpc: &RpcClient, method: &str, values: &[Value]) -> UserError {
     match rpc.request::<Value>(method, params(values)).await {
         Err(RpcError::User(error)) => error,
         other => panic!("{method} gave {other:?}"),
     }
 }
 
-fn hex(bytes: &[u8]) -> Value {
+pub fn hex(bytes: &[u8]) -> Value {
     json!(format!("0x{}", hex::encode(bytes)))
 }
 
@@ -42,7 +42,7 @@ async fn signed(client: &Client, from: &Keypair, nonce: u64) -> Vec<u8> {
 }
 
 /// A chain that makes no block unless asked through `encompute_sealBlocks`, which leaves the pool alone.
-fn still() -> Running {
+pub fn still() -> Running {
     let config = Config { seal: Seal::Tick(Duration::from_secs(3600)), heartbeat: None, ..Config::in_memory() };
     DevChain::start(config).unwrap()
 }
@@ -72,14 +72,18 @@ fn malformed_input_is_an_error_and_the_chain_lives() {
     });
 }
 
-/// `Utility.batch` of one batch of one batch …, as a bare extrinsic with its length prefix.
-fn nested(depth: usize) -> Vec<u8> {
-    // Version 5, bare; pallet 4, call 0, one call inside; in the middle an empty `System.remark`.
-    let mut bytes = vec![5];
-    for _ in 0..depth {
-        bytes.extend_from_slice(&[4, 0, 4]);
-    }
+/// `Utility.batch` of one batch of one batch …
+pub fn nested_call(depth: usize) -> Vec<u8> {
+    // Pallet 4, call 0, one call inside; in the middle an empty `System.remark`.
+    let mut bytes = [4, 0, 4].repeat(depth);
     bytes.extend_from_slice(&[0, 0, 0]);
+    bytes
+}
+
+/// The same as a bare extrinsic with its length prefix.
+fn nested(depth: usize) -> Vec<u8> {
+    // Version 5, bare.
+    let mut bytes = [&[5][..], &nested_call(depth)].concat();
     let mut extrinsic = Compact(bytes.len() as u32).encode();
     extrinsic.append(&mut bytes);
     extrinsic

@@ -4,6 +4,7 @@ use crate::{
     args::{Common, Identity},
     commands::credit::{self, Withdraw},
     context::{Context, bare_home, password, under},
+    ethereum_keystore,
     failure::{Doing, Exit, Failure, Outcome},
     output,
 };
@@ -23,12 +24,13 @@ const ANY_NETWORK: u16 = 42;
 pub enum Wallet {
     /// Make a new key and keep it under a password
     #[command(
-        after_help = "Examples:\n  encompute wallet new anna\n  encompute wallet new anna --password-file pw.txt --show-phrase"
+        after_help = "Examples:\n  encompute wallet new anna\n  encompute wallet new anna --password-file pw.txt --show-phrase\n  encompute wallet new erin --ethereum"
     )]
     New(New),
-    /// Bring a key along: a phrase, a 32-byte seed, or a polkadot.js JSON file
+    /// Bring a key along: a phrase, a 32-byte seed, a polkadot.js JSON file, or an Ethereum wallet's phrase, key or
+    /// keystore
     #[command(
-        after_help = "Examples:\n  encompute wallet import anna --phrase-file words.txt\n  encompute wallet import anna --polkadot-js account.json"
+        after_help = "Examples:\n  encompute wallet import anna --phrase-file words.txt\n  encompute wallet import anna --polkadot-js account.json\n  encompute wallet import erin --ethereum --phrase-file words.txt\n  encompute wallet import erin --ethereum-keystore UTC--2026.json"
     )]
     Import(Import),
     /// Show wallets and their accounts; never a key
@@ -73,6 +75,9 @@ pub struct New {
     /// Print the twelve words on stderr, once: whoever has them has the money
     #[arg(long)]
     show_phrase: bool,
+    /// A key of Ethereum's kind; its words open the same account in any Ethereum wallet
+    #[arg(long)]
+    ethereum: bool,
 }
 
 /// A key from elsewhere.
@@ -81,11 +86,17 @@ pub struct Import {
     /// What to call it: letters, digits, - and _
     name: String,
     /// File with a phrase of 12 to 24 words, or a seed 0x… of 32 bytes
-    #[arg(long, value_name = "FILE", required_unless_present = "polkadot_js", conflicts_with = "polkadot_js")]
+    #[arg(long, value_name = "FILE", required_unless_present_any = ["polkadot_js", "ethereum_keystore"])]
     phrase_file: Option<PathBuf>,
     /// Account file exported by polkadot.js; it keeps its own password
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["phrase_file", "ethereum_keystore", "ethereum"])]
     polkadot_js: Option<PathBuf>,
+    /// The phrase or 0x… in --phrase-file is an Ethereum wallet's
+    #[arg(long)]
+    ethereum: bool,
+    /// Keystore of an Ethereum wallet (version 3, scrypt); the copy is sealed anew under the same password
+    #[arg(long, value_name = "FILE", conflicts_with = "phrase_file")]
+    ethereum_keystore: Option<PathBuf>,
     /// File that holds the password, for use without a terminal
     #[arg(long, value_name = "FILE", env = "ENCOMPUTE_PASSWORD_FILE", hide_env = true)]
     password_file: Option<PathBuf>,
@@ -130,10 +141,13 @@ impl New {
     fn run(self, shelf: &Shelf, common: &Common) -> Outcome {
         let path = free_path(&shelf.home, &self.name)?;
         let password = new_password(self.password_file.as_deref())?;
-        let secret = WalletSecret::new_mnemonic();
+        let secret = match self.ethereum {
+            true => WalletSecret::new_ethereum_mnemonic(),
+            false => WalletSecret::new_mnemonic(),
+        };
         let account = store(shelf, &secret, &password, &path)?;
         if self.show_phrase
-            && let WalletSecret::MnemonicEntropy(entropy) = &secret
+            && let WalletSecret::MnemonicEntropy(entropy) | WalletSecret::EthereumEntropy(entropy) = &secret
         {
             let phrase = phrase(entropy)?;
             output::say(&format!("Write these words down and keep them away from this machine:\n  {}", *phrase));
@@ -153,13 +167,25 @@ impl Import {
             write_new(&path, text.as_bytes())?;
             return said(&self.name, &label(shelf, &signer).0, &path, common);
         }
+        if let Some(file) = &self.ethereum_keystore {
+            let text = std::fs::read(file).doing(Exit::NotFound, &format!("read {}", file.display()))?;
+            let password = password(self.password_file.as_deref(), "Password of the keystore: ")?;
+            if password.is_empty() {
+                return Err(Failure::new(Exit::Usage, "the password is empty"));
+            }
+            let secret = ethereum_keystore::open(&text, &password);
+            let secret = WalletSecret::EthereumKey(*secret.doing(Exit::Failed, &format!("open {}", file.display()))?);
+            let account = store(shelf, &secret, &password, &path)?;
+            return said(&self.name, &account, &path, common);
+        }
         let Some(file) = &self.phrase_file else {
-            return Err(Failure::new(Exit::Usage, "nothing to import: give --phrase-file or --polkadot-js"));
+            let words = "nothing to import: give --phrase-file, --polkadot-js or --ethereum-keystore";
+            return Err(Failure::new(Exit::Usage, words));
         };
         let text = std::fs::read_to_string(file)
             .map(Zeroizing::new)
             .doing(Exit::NotFound, &format!("read {}", file.display()))?;
-        let secret = secret_of(text.trim())
+        let secret = secret_of(text.trim(), self.ethereum)
             .map_err(|failure| Failure { text: format!("{}: {}", file.display(), failure.text), ..failure })?;
         let password = new_password(self.password_file.as_deref())?;
         let account = store(shelf, &secret, &password, &path)?;
@@ -167,15 +193,21 @@ impl Import {
     }
 }
 
-fn secret_of(text: &str) -> Outcome<WalletSecret> {
+fn secret_of(text: &str, ethereum: bool) -> Outcome<WalletSecret> {
     if let Some(digits) = text.strip_prefix("0x") {
-        let seed = hex::decode(digits).ok().and_then(|bytes| <[u8; 32]>::try_from(bytes).ok());
-        return seed
-            .map(WalletSecret::Seed)
-            .ok_or_else(|| Failure::new(Exit::Usage, "a seed is 0x and 64 hexadecimal digits"));
+        let mut secret = Zeroizing::new([0; 32]);
+        return match (hex::decode_to_slice(digits, &mut *secret), ethereum) {
+            (Ok(()), true) => Ok(WalletSecret::EthereumKey(*secret)),
+            (Ok(()), false) => Ok(WalletSecret::Seed(*secret)),
+            (Err(_), true) => Err(Failure::new(Exit::Usage, "a key is 0x and 64 hexadecimal digits")),
+            (Err(_), false) => Err(Failure::new(Exit::Usage, "a seed is 0x and 64 hexadecimal digits")),
+        };
     }
     let mnemonic = Mnemonic::parse_normalized(text).doing(Exit::Usage, "not a phrase of 12 to 24 words")?;
-    Ok(WalletSecret::MnemonicEntropy(mnemonic.to_entropy()))
+    Ok(match ethereum {
+        true => WalletSecret::EthereumEntropy(mnemonic.to_entropy()),
+        false => WalletSecret::MnemonicEntropy(mnemonic.to_entropy()),
+    })
 }
 
 fn phrase(entropy: &[u8]) -> Outcome<Zeroizing<String>> {
@@ -187,12 +219,17 @@ fn signer_of(secret: &WalletSecret) -> Outcome<Signer> {
     match secret {
         WalletSecret::MnemonicEntropy(entropy) => Signer::from_phrase(&phrase(entropy)?, None),
         WalletSecret::Seed(seed) => Signer::from_seed(*seed),
+        WalletSecret::EthereumEntropy(entropy) => Signer::from_ethereum_phrase(&phrase(entropy)?),
+        WalletSecret::EthereumKey(key) => Signer::from_ethereum_key(key),
     }
     .doing(Exit::Failed, "derive the account")
 }
 
 fn label(shelf: &Shelf, signer: &Signer) -> AccountLabel {
-    AccountLabel(signer.account().to_ss58(shelf.ss58_prefix))
+    AccountLabel(match signer.is_ethereum() {
+        true => signer.address().to_string(),
+        false => signer.account().to_ss58(shelf.ss58_prefix),
+    })
 }
 
 fn store(shelf: &Shelf, secret: &WalletSecret, password: &str, path: &Path) -> Outcome<String> {
