@@ -4,7 +4,7 @@
 //!
 //! | invariants | file |
 //! |---|---|
-//! | 1 to 5, 8, 10 to 15, 17, 21, 24 | here, most of them in `world/always.rs`; all at once and many in `long_run.rs` |
+//! | 1 to 5, 8, 10 to 15, 17, 21, 24, 25 | here, most of them in `world/always.rs`; all at once and many in `long_run.rs` |
 //! | 5, from every state that one job can reach | `exhaustive.rs` |
 //! | 6, 7, 9, 14, 23 | `roles.rs` |
 //! | 16 | `matrix.rs` |
@@ -17,7 +17,7 @@
 
 mod world;
 
-use encompute_protocol::{DisputeKind, Stage, call::*, event::Event};
+use encompute_protocol::{BasisPoints, DisputeKind, Stage, call::*, event::Event};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 use world::{always, random::*, *};
@@ -32,7 +32,7 @@ fn config() -> ProptestConfig {
 /// Runs sequences, calling `check` with the worlds before and after every step.
 fn always(check: always::Check) {
     proptest!(config(), |(steps in prop::collection::vec(step(), 1..90))| {
-        let mut world = World::new();
+        let mut world = World::auditing(BasisPoints(5_000));
         for step in &steps {
             let before = world.clone();
             world.take(step);
@@ -67,12 +67,13 @@ always! {
     invariant_19_witnesses_are_on_machines_of_their_own_and_none_on_the_workers,
     invariant_21_only_what_is_long_over_is_forgotten_and_its_digest_stays,
     invariant_24_a_step_moves_a_job_along_one_edge_whatever_the_block,
+    invariant_25_only_drawn_jobs_are_audited_once_and_only_the_treasury_stakes_on_it,
 }
 
 #[test]
 fn invariant_5_pokes_alone_end_every_job_and_everybody_gets_everything_out() {
     proptest!(config(), |(steps in prop::collection::vec(step(), 1..120))| {
-        let mut world = World::new();
+        let mut world = World::auditing(BasisPoints(5_000));
         for step in &steps { world.take(step); }
         always::drained(world)?;
     });
@@ -83,7 +84,7 @@ fn invariant_8_nothing_is_ever_negative_and_rounding_favours_the_treasury() {
     // Plancks has no sign and every difference is checked: what is left to show is that no command
     // ever meets a contradiction in the records.
     proptest!(config(), |(steps in prop::collection::vec(step(), 1..90))| {
-        let mut world = World::new();
+        let mut world = World::auditing(BasisPoints(5_000));
         for step in &steps {
             if let Some((caller, value, command)) = world.command(step) {
                 let at = world.at(caller, value);
@@ -103,7 +104,7 @@ fn invariant_8_nothing_is_ever_negative_and_rounding_favours_the_treasury() {
 #[test]
 fn invariant_17_a_pause_stops_requests_and_nothing_else() {
     proptest!(config(), |(steps in prop::collection::vec(step(), 1..60), last in step())| {
-        let mut world = World::new();
+        let mut world = World::auditing(BasisPoints(5_000));
         for step in &steps { world.take(step); }
         let _ = world.call(GOVERNOR, SetPaused { paused: false });
         let mut paused = world.clone();
@@ -134,7 +135,7 @@ fn the_random_steps_reach_every_stage_and_every_ending() {
     let mut sessions = [0; 3];
     for _ in 0..900 {
         let steps = prop::collection::vec(step(), 90).new_tree(&mut runner).unwrap().current();
-        let mut world = World::new();
+        let mut world = World::auditing(BasisPoints(5_000));
         for step in &steps {
             world.take(step);
         }
@@ -167,6 +168,9 @@ fn the_random_steps_reach_every_stage_and_every_ending() {
         (Stage::Disputed(DisputeKind::Head), None),
         (Stage::Disputed(DisputeKind::Missing), None),
         (Stage::Disputed(DisputeKind::Result), None),
+        (Stage::Disputed(DisputeKind::Audit), None),
+        (Stage::HeadCommitted, Some(53)),
+        (Stage::FeaturesSent, Some(50)),
         (Stage::HeadCommitted, Some(50)),
         (Stage::HeadCommitted, Some(51)),
         (Stage::ResultCommitted, Some(51)),

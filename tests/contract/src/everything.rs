@@ -37,6 +37,12 @@ pub fn everything(contract: ContractAddress) -> World {
         world.judged([verdict, disputes::RIGHT, verdict]);
         world.judged_by(DisputeKind::Witness, [verdict, disputes::RIGHT, verdict]);
     }
+    for (from, verdict) in
+        [Stage::HeadCommitted, Stage::FeaturesSent, Stage::ResultCommitted].into_iter().zip(disputes::VERDICTS)
+    {
+        world.audited_and_heard(from, [verdict, disputes::RIGHT, verdict]);
+        world.audited_and_heard(from, [disputes::RIGHT, disputes::WRONG, disputes::WRONG_OTHERWISE]);
+    }
     let posted = world.disputed(DisputeKind::Missing);
     let message = world.posting(posted);
     world.call(WORKERS[0], PostBlob { job: posted, at: 0, part: vec![7; PART_LIMIT_BYTES], last: false }).unwrap();

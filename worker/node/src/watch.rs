@@ -37,6 +37,7 @@ pub struct Watch {
     renewed_at: Option<Instant>,
     considered: Considered,
     attended: Attended,
+    audited: Attended,
 }
 
 /// Disputes that this worker has or may have a part in.
@@ -48,8 +49,8 @@ type Considered = Arc<Mutex<BTreeMap<JobId, BlockNumber>>>;
 impl Watch {
     /// A watch over a desk whose worker is registered.
     pub fn new(desk: Arc<Desk>, wish: Wish, params: Params) -> Self {
-        let (considered, attended) = (Considered::default(), Attended::default());
-        Self { desk, wish, params, renewed_at: None, considered, attended }
+        let (considered, attended, audited) = (Considered::default(), Attended::default(), Attended::default());
+        Self { desk, wish, params, renewed_at: None, considered, attended, audited }
     }
 
     /// Takes up what a restart interrupted, then follows the chain for ever.
@@ -154,6 +155,7 @@ impl Watch {
             Stage::Requested => self.consider(block, job),
             Stage::Claimed if mine => self.look_at(job),
             Stage::HeadCommitted if mine => self.desk.committed(job),
+            Stage::HeadCommitted => self.audit(job),
             Stage::Disputed(_) => self.attend(job),
             Stage::Settled | Stage::Failed | Stage::Cancelled if mine => self.desk.put_away(job),
             _ => return false,
@@ -188,15 +190,31 @@ impl Watch {
         });
     }
 
-    /// Takes up disputes that a restart interrupted.
+    /// Has another's job audited, if it was drawn. Whose own it is has no wish for that.
+    fn audit(&self, job: JobId) {
+        let (desk, audited) = (self.desk.clone(), self.audited.clone());
+        if !lock(&audited).insert(job) {
+            return;
+        }
+        tokio::spawn(async move {
+            desk.audit(job).await;
+            lock(&audited).remove(&job);
+        });
+    }
+
+    /// Takes up disputes and audits that a restart interrupted.
     async fn attend_again(&self) {
         let client = self.desk.world.client();
         let Ok(counts) = client.read(ReadCounts {}).await else { return };
         let oldest = counts.jobs.saturating_sub(LOOKED_BACK) + 1;
         for job in (oldest..=counts.jobs).map(JobId) {
             let found = client.read(ReadJob { job }).await.ok().flatten();
-            if found.is_some_and(|(_, progress)| matches!(progress.stage, Stage::Disputed(_))) {
+            let Some((_, progress)) = found else { continue };
+            if matches!(progress.stage, Stage::Disputed(_)) {
                 self.attend(job);
+            }
+            if progress.worker != Some(self.desk.world.address()) {
+                self.audit(job);
             }
         }
     }

@@ -288,6 +288,8 @@ fn virtual_job(record: &SessionRecord, input: BlobDigest, stage: Stage) -> (JobT
             dispute: window,
         },
         requested_at: record.opened_at,
+        // Nobody audits what the chain does not see.
+        audit_share: Default::default(),
     };
     let progress = JobProgress {
         stage,
@@ -305,6 +307,7 @@ fn virtual_job(record: &SessionRecord, input: BlobDigest, stage: Stage) -> (JobT
         measurement: None,
         platform: None,
         disputed: 0,
+        committed_at: BlockNumber(0),
     };
     (terms, progress)
 }

@@ -73,6 +73,7 @@ fn fresh(block: BlockNumber, deadline: BlockNumber) -> JobProgress {
         measurement: None,
         platform: None,
         disputed: 0,
+        committed_at: BlockNumber(0),
     }
 }
 
@@ -131,6 +132,7 @@ impl RequestRules for RequestJob {
             protocol_fee: params.protocol_fee,
             windows: params.windows,
             requested_at: at.block,
+            audit_share: params.audit_share,
         };
         Ok((terms, model))
     }

@@ -165,6 +165,7 @@ pub fn params() -> Params {
         notice: Blocks(600),
         windows: windows(),
         storage: StoragePrice { item: Plancks(100_000_000), byte: Plancks(1_000_000) },
+        audit_share: BasisPoints(100),
     }
 }
 
@@ -201,6 +202,7 @@ pub fn terms() -> JobTerms {
         protocol_fee: BasisPoints(250),
         windows: windows(),
         requested_at: BlockNumber(99),
+        audit_share: BasisPoints(101),
     }
 }
 
@@ -221,6 +223,7 @@ pub fn progress() -> JobProgress {
         measurement: Some(MeasurementId(b32(12))),
         platform: Some(PlatformId(b32(41))),
         disputed: 3,
+        committed_at: BlockNumber(102),
     }
 }
 
