@@ -2,7 +2,7 @@
 
 use crate::world::*;
 use encompute_protocol::{
-    ContractAddress, DisputeKind, ModelId, Plancks, Rating, RatingReason, SplitIndex, VersionId,
+    ContractAddress, DisputeKind, ModelId, Plancks, Rating, RatingReason, SplitIndex, Stage, VersionId,
     call::{
         AddBond, AddStake, AnnounceParams, AskBond, AskStake, CancelJob, DeprecateVersion, PokeJob, PokeSession,
         PostBlob, RateJob, RefuseFeatures, RevokeMeasurement, RevokePlatform, RevokeVersion, SetCapacity, SetGovernor,
