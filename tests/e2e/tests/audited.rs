@@ -7,11 +7,10 @@ use encompute_e2e::{Court, DIGIT, Forger, refusal};
 use encompute_kit::{Between::WorkerAndClient, Running};
 use encompute_protocol::{
     Address, Blocks, DisputeKind, JobId, JobProgress, Plancks, Reason, Stage,
-    call::{ReadCredit, ReadJob, SetCapacity},
+    call::{ReadCredit, SetCapacity},
     receipt::RoundAnswer,
     wire::Message,
 };
-use std::time::Duration;
 
 /// The machine whose key has leaked, and three others.
 const WORKERS: u16 = 4;
@@ -41,31 +40,20 @@ async fn wages(court: &Court) -> Vec<u128> {
     all
 }
 
-/// Block after block, so that a worker's turn to say so comes and nothing else does.
+/// Lets every worker's turn to say so pass, until one has.
 async fn let_audit(court: &Court, job: JobId) {
-    for _ in 0..20 {
-        if court.job(job).await.1.disputed & DisputeKind::Audit.bit(SUSPENDED) != 0 {
-            return;
-        }
-        court.services.seal(Blocks(1)).await.unwrap();
-        tokio::time::sleep(Duration::from_millis(1_500)).await;
-    }
-    panic!("job {job} was drawn, and nobody says so: {:?}", court.job(job).await.1);
+    court.services.seal(Blocks(10)).await.unwrap();
+    let bit = DisputeKind::Audit.bit(SUSPENDED);
+    court.until(job, "an audit", |progress| progress.disputed & bit != 0).await;
 }
 
 /// Lets a job run to its end, through an audit for which there is no committee, if one comes.
 async fn let_settle(court: &Court, job: JobId) {
-    for _ in 0..300 {
-        match court.services.client().read(ReadJob { job }).await.unwrap() {
-            Some((_, progress)) if progress.stage.is_terminal() => return,
-            Some((_, progress)) if progress.stage == SUSPENDED => {
-                court.services.seal(Blocks(1)).await.unwrap();
-            }
-            _ => {}
-        }
-        tokio::time::sleep(Duration::from_millis(300)).await;
+    let stands = |progress: &JobProgress| progress.stage.is_terminal() || progress.stage == SUSPENDED;
+    if court.until(job, "its end", stands).await.stage == SUSPENDED {
+        court.services.seal(Blocks(2)).await.unwrap();
+        court.until(job, "its end", |progress| progress.stage.is_terminal()).await;
     }
-    panic!("job {job} does not end");
 }
 
 /// Lets a committee be drawn and say what it finds.
