@@ -72,12 +72,13 @@ struct File {
     measurement: Option<MeasurementRecord>,
     platform: Option<PlatformRecord>,
     counted_at: Option<u64>,
+    drawing_hash: Option<[u8; 32]>,
     unread_events: u32,
     blobs: Vec<Bytes<BLOB_LIMIT_BYTES>>,
 }
 
 impl Message for File {
-    const VERSION: u8 = 2;
+    const VERSION: u8 = 3;
     const LIMIT_BYTES: usize = EXPORT_LIMIT_BYTES;
 
     fn check_counts(mut value: &[u8]) -> Result<(), DecodeError> {
@@ -94,7 +95,7 @@ impl Message for File {
         for _ in 0..wire::count(rest, "jurors", JURORS_LIMIT)? {
             wire::skip::<(Address, Address)>(rest)?;
         }
-        wire::skip::<(Option<MeasurementRecord>, Option<PlatformRecord>, Option<u64>, u32)>(rest)?;
+        wire::skip::<(Option<MeasurementRecord>, Option<PlatformRecord>, Option<u64>, Option<[u8; 32]>, u32)>(rest)?;
         wire::count(rest, "blobs", BLOBS_LIMIT).map(drop)
     }
 }
@@ -130,6 +131,7 @@ pub fn export(bundle: &JobBundle) -> Result<Vec<u8>, ExportError> {
         measurement: bundle.measurement,
         platform: bundle.platform,
         counted_at: bundle.counted_at.map(|time| time.0),
+        drawing_hash: bundle.drawing_hash,
         unread_events: bundle.unread_events,
         blobs: bundle.blobs.values().map(blob).collect::<Result<_, _>>()?,
     };
@@ -175,6 +177,7 @@ pub fn import(bytes: &[u8]) -> Result<JobBundle, ExportError> {
         measurement: file.measurement,
         platform: file.platform,
         counted_at: file.counted_at.map(UnixSeconds),
+        drawing_hash: file.drawing_hash,
         unread_events: file.unread_events,
         pruned: None,
         blobs: blobs.into_iter().collect::<BTreeMap<_, _>>(),
@@ -245,6 +248,8 @@ fn facts(bundle: &JobBundle, own: &JobBundle, checks: &mut Checks) {
     let of_worker = |bundle: &JobBundle| {
         (bundle.worker, bundle.measurement, bundle.platform, bundle.counted_at.map(|time| time.0)).encode()
     };
+    // A node that keeps no old state says nothing of it, as in the job's own audit.
+    let hash = own.drawing_hash.or(bundle.drawing_hash);
     let of_params = |bundle: &JobBundle| {
         let treasuries: Vec<_> = bundle.treasuries.iter().collect();
         (bundle.params, bundle.params_unsure, treasuries).encode()
@@ -258,4 +263,5 @@ fn facts(bundle: &JobBundle, own: &JobBundle, checks: &mut Checks) {
     same("version", of_version(own), of_version(bundle));
     same("params", of_params(own), of_params(bundle));
     same("worker", of_worker(own), of_worker(bundle));
+    same("draw", hash.encode(), bundle.drawing_hash.encode());
 }

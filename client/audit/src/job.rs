@@ -70,6 +70,8 @@ pub struct JobBundle {
     /// Time of the block in which the worker's evidence counted ([`Counted::of`](crate::Counted::of) the
     /// events), by the chain's own clock.
     pub counted_at: Option<UnixSeconds>,
+    /// The hash of the block that says whether the job is audited, as contracts know it; none where it could not be read.
+    pub drawing_hash: Option<[u8; 32]>,
     /// Events of the contract, in the same blocks, that this program cannot read.
     pub unread_events: u32,
     /// What the chain keeps of the job where its records were removed since; none while they are there. The other facts
@@ -94,6 +96,7 @@ pub fn audit_job(bundle: &JobBundle, judge: &Judge, now: UnixSeconds) -> Report 
     proof::receipt(bundle, &mut checks);
     witness::machines(bundle, &mut checks);
     witness::asked(bundle, manifest.as_ref(), &mut checks);
+    witness::audits(bundle, &mut checks);
     let unseen = proof::transcript(bundle, request.as_ref(), plan.as_ref(), &mut checks);
     exchange(bundle, manifest.as_ref(), &mut checks);
     money::credits(bundle, &mut checks);
@@ -114,6 +117,12 @@ fn limits(bundle: &JobBundle, judge: &Judge) -> Vec<String> {
     limits.splice(0..0, simulated(&judge.root));
     if bundle.params_unsure {
         limits.push("cannot check: the price, parameters changed in the block of the request".to_owned());
+    }
+    let audited = bundle.events.iter().any(|(_, event)| matches!(event, Event::CreditStaked(_)));
+    if audited && bundle.drawing_hash.is_none() {
+        limits.push(
+            "cannot check: that the job was drawn for an audit, the node keeps no state of that block".to_owned(),
+        );
     }
     limits
 }

@@ -33,7 +33,12 @@ pub mod worker;
 
 pub use encompute_attest::network::{Judge, TrustError};
 pub use encompute_lifecycle::{
-    dispute::{Heard, deposit},
+    Software,
+    dispute::{
+        Heard,
+        audit::{drawing_block, is_drawn},
+        deposit,
+    },
     prune::{Paid, Parties, kept_until},
 };
 pub use exported::{EXPORT_LIMIT_BYTES, ExportError, Own, audit_exported, export, import};

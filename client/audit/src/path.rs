@@ -10,7 +10,7 @@ use encompute_protocol::{
 
 /// Which stage may follow which.
 fn follows(from: Option<Stage>, to: Stage) -> bool {
-    use DisputeKind::{Head, Missing, Result, Witness};
+    use DisputeKind::{Audit, Head, Missing, Result, Witness};
     use Stage::{
         Cancelled, Claimed, Disputed, Failed, FeaturesSent, HeadCommitted, Requested, ResultCommitted, Settled,
     };
@@ -22,6 +22,8 @@ fn follows(from: Option<Stage>, to: Stage) -> bool {
             | (Some(HeadCommitted), FeaturesSent | Settled | Failed | Cancelled | Disputed(Head | Missing | Witness))
             | (Some(FeaturesSent), ResultCommitted | Failed)
             | (Some(ResultCommitted), Settled | Disputed(Missing | Result))
+            | (Some(HeadCommitted | FeaturesSent | ResultCommitted), Disputed(Audit))
+            | (Some(Disputed(Audit)), HeadCommitted | FeaturesSent | ResultCommitted | Disputed(Audit) | Failed)
             | (Some(Disputed(Head)), HeadCommitted | Disputed(Head) | Failed)
             | (Some(Disputed(Witness)), HeadCommitted | Disputed(Witness) | Failed)
             | (Some(Disputed(Missing)), HeadCommitted | ResultCommitted | Failed)
@@ -87,6 +89,7 @@ fn actor(step: &JobStageChanged, bundle: &JobBundle) -> Option<Address> {
         return None;
     }
     match (step.to, step.reason) {
+        (Stage::Disputed(DisputeKind::Audit), _) => None,
         (Stage::Disputed(_), _) => Some(bundle.terms.user),
         (Stage::Requested, None) | (Stage::FeaturesSent | Stage::Cancelled, _) => Some(bundle.terms.user),
         (Stage::Claimed | Stage::HeadCommitted, _) => step.worker,
@@ -134,7 +137,8 @@ pub(crate) fn stages(bundle: &JobBundle, checks: &mut Checks) {
         if matches!(step.to, Stage::Disputed(_)) && !was_disputed {
             left = Blocks(deadline.map_or(0, |deadline| deadline.0.saturating_sub(block.0)));
         }
-        let resumed = was_disputed && matches!(step.to, Stage::HeadCommitted | Stage::ResultCommitted);
+        let resumed =
+            was_disputed && matches!(step.to, Stage::HeadCommitted | Stage::FeaturesSent | Stage::ResultCommitted);
         let window = if resumed { Some(left.max(SHORTEST_WINDOW)) } else { window(step.to, bundle) };
         if let Some(window) = window {
             let expected = block.checked_add(window).unwrap_or_default();

@@ -1,7 +1,11 @@
-//! Witnesses: who ran the head again before the user decrypted, on which machines, and what they found.
+//! Witnesses and audits: who ran the head again before the user decrypted, on which machines, and what they found; and whether an audit
+//! was due.
 
 use crate::{job::JobBundle, report::Checks};
-use encompute_lifecycle::dispute::{Heard, Ruling};
+use encompute_lifecycle::{
+    Software,
+    dispute::{Heard, Ruling, audit::is_drawn},
+};
 use encompute_protocol::{DisputeKind, VersionManifest, event::Event};
 use std::collections::BTreeSet;
 
@@ -20,15 +24,7 @@ pub(crate) fn machines(bundle: &JobBundle, checks: &mut Checks) {
         let apart = own.len() == witnesses.jurors.len();
         let wanted = format!("{} machines, none of them the worker's", witnesses.jurors.len());
         checks.holds("witness-machines", apart, wanted, own.len(), "chain: events");
-        let Some((ruling, _)) = witnesses.ended else { continue };
-        let ruled = match ruling {
-            Ruling::Upheld => WRONG,
-            Ruling::Rejected { .. } => RIGHT,
-            Ruling::Unresolved => UNKNOWN,
-        };
-        let found = witnesses.agreed().map_or(UNKNOWN, |verdict| if verdict.wrong { WRONG } else { RIGHT });
-        let count = format!("{found}: {} of {}", witnesses.winners().len(), witnesses.jurors.len());
-        checks.holds("witness-verdicts", ruled == found, ruled, count, "chain: events; what most of them revealed");
+        verdicts("witness", witnesses, checks);
     }
 }
 
@@ -45,4 +41,42 @@ pub(crate) fn asked(bundle: &JobBundle, manifest: Option<&VersionManifest>, chec
     let is_enough = found >= usize::from(wanted.count());
     let wanted = format!("{wanted} witnesses before the release, as the version asks");
     checks.holds("witnesses-asked", is_enough, wanted, found, "chain: events");
+}
+
+/// An audit is of a job that was drawn, and ends as its committee found.
+pub(crate) fn audits(bundle: &JobBundle, checks: &mut Checks) {
+    let share = bundle.terms.audit_share;
+    if !bundle.params_unsure {
+        checks.same("audit-share", bundle.params.audit_share.0, share.0, "chain: parameters of the request's block");
+    }
+    let heard = Heard::all(bundle.events.iter().map(|(_, event)| event));
+    let Some(audit) = heard.iter().find(|heard| heard.kind == DisputeKind::Audit) else { return };
+    if let Some(hash) = &bundle.drawing_hash {
+        let drawn = is_drawn(&Software, hash, bundle.contract, bundle.job, share);
+        let wanted = format!("a number below {} of 10000", share.0);
+        let found = if drawn { "below" } else { "not below" };
+        checks.holds("audit-drawn", drawn, wanted, found, "chain: hash of the block after the commitment");
+    }
+    if !audit.jurors.is_empty() {
+        verdicts("audit", audit, checks);
+    }
+}
+
+/// The ruling is what most of a committee revealed.
+fn verdicts(name: &str, heard: &Heard, checks: &mut Checks) {
+    let Some((ruling, _)) = heard.ended else { return };
+    let ruled = match ruling {
+        Ruling::Upheld | Ruling::Found { .. } => WRONG,
+        Ruling::Rejected { .. } => RIGHT,
+        Ruling::Unresolved => UNKNOWN,
+    };
+    let found = heard.agreed().map_or(UNKNOWN, |verdict| if verdict.wrong { WRONG } else { RIGHT });
+    let count = format!("{found}: {} of {}", heard.winners().len(), heard.jurors.len());
+    checks.holds(
+        &format!("{name}-verdicts"),
+        ruled == found,
+        ruled,
+        count,
+        "chain: events; what most of them revealed",
+    );
 }

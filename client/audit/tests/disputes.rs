@@ -6,8 +6,8 @@ mod market;
 use encompute_audit::audit_ledger;
 use encompute_lifecycle::{ReadState, dispute};
 use encompute_protocol::{
-    Address, BlobDigest, BlockNumber, DisputeKind, Plancks, PlatformId, Reason, Stage, Verdict,
-    call::{OpenDispute, PostBlob},
+    Address, BasisPoints, BlobDigest, BlockNumber, DisputeKind, Plancks, PlatformId, Reason, Stage, Verdict,
+    call::{CancelJob, OpenDispute, PostBlob, RequestJob},
     event::{Cause, Event, JurorDrawn, VerdictRevealed},
 };
 use market::*;
@@ -40,8 +40,28 @@ fn posted() -> Market {
     market
 }
 
+/// A job that was drawn, after a stranger has said so; the treasury's account had bought and taken back a run.
+fn audited(mut market: Market) -> Market {
+    let terms = market.memory.job_terms(market.job).unwrap();
+    let (version, split, tip) = (terms.version, terms.split, Plancks(10 * terms.fees.head.0));
+    let request = RequestJob { version, split, policy: terms.policy, input: BlobDigest([9; 32]), tip, offer: None };
+    let free = Plancks(terms.fees.total().unwrap().0 - terms.fees.tip.0);
+    let job = market.call(TREASURY, free.0 + tip.0, request).unwrap();
+    market.call(TREASURY, 0, CancelJob { job }).unwrap();
+    market.block += 2;
+    market.call(STRANGER, 0, OpenDispute { job: market.job, kind: DisputeKind::Audit, evidence: None }).unwrap();
+    market
+}
+
+/// Nobody is there to run it again.
+fn unaudited(market: Market) -> Market {
+    let mut market = audited(market);
+    market.poke_late();
+    market
+}
+
 /// Those that have not ended.
-const OPEN: [&str; 2] = ["open", "witnesses asked for"];
+const OPEN: [&str; 3] = ["open", "witnesses asked for", "audited"];
 
 fn all() -> Vec<(&'static str, Market)> {
     vec![
@@ -53,6 +73,10 @@ fn all() -> Vec<(&'static str, Market)> {
         ("posted", posted()),
         ("witnesses asked for", disputed(Market::committed(), DisputeKind::Witness)),
         ("no witnesses", withheld(Market::committed(), DisputeKind::Witness)),
+        ("audited", audited(Market::answered())),
+        ("not audited after its head", unaudited(Market::committed())),
+        ("not audited after its features", unaudited(Market::sent())),
+        ("not audited after its result", unaudited(Market::answered())),
     ]
 }
 
@@ -155,4 +179,52 @@ fn witnesses_on_one_machine_or_on_the_workers_and_a_ruling_that_they_did_not_giv
 fn a_job_whose_machine_at_its_commitment_is_another_than_at_its_claim_is_found() {
     let moved = Market::committed().audit_with(|bundle| bundle.progress.platform = Some(PlatformId([9; 32])));
     assert!(failed(&moved).contains(&"platform-at-commit"), "{:?}", failed(&moved));
+}
+
+#[test]
+fn an_audit_of_a_job_that_was_not_drawn_and_a_share_that_nobody_set_are_found() {
+    let market = unaudited(Market::sent());
+    let audited = market.audit();
+    assert!(audited.checks.iter().any(|check| check.id == "audit-drawn" && check.pass));
+    let other = market.audit_with(|bundle| bundle.terms.audit_share = BasisPoints(99));
+    assert!(failed(&other).contains(&"audit-share"), "{:?}", failed(&other));
+    let none = market.audit_with(|bundle| {
+        (bundle.terms.audit_share, bundle.params.audit_share) = (BasisPoints(0), BasisPoints(0));
+    });
+    assert!(failed(&none).contains(&"audit-drawn"), "{:?}", failed(&none));
+    let unread = market.audit_with(|bundle| bundle.drawing_hash = None);
+    assert!(unread.limits.iter().any(|limit| limit.contains("drawn for an audit")), "{:?}", unread.limits);
+}
+
+#[test]
+fn an_audit_that_its_committee_did_not_rule_so_is_found() {
+    let lines = |verdict: Verdict| {
+        let report = unaudited(Market::sent()).audit_with(|bundle| {
+            let opened = bundle.events.iter().position(|(_, event)| matches!(event, Event::DisputeOpened(_))).unwrap();
+            let (block, job) = (bundle.events[opened].0, bundle.job);
+            for number in 1..=3 {
+                let (juror, platform) = (Address([number; 20]), PlatformId([number; 32]));
+                bundle.events.insert(opened + 2, (block, JurorDrawn { job, juror, platform }.into()));
+                bundle.events.insert(opened + 3, (block, VerdictRevealed { job, juror, verdict }.into()));
+            }
+        });
+        let line = report.checks.into_iter().find(|check| check.id == "audit-verdicts").unwrap();
+        (line.pass, line.actual)
+    };
+    let wrong = Verdict { wrong: true, output: BlobDigest([7; 32]) };
+    assert_eq!(lines(wrong), (false, "something else than the worker committed: 3 of 3".to_owned()));
+    assert_eq!(lines(Verdict::NOTHING_SHOWN), (true, "nothing that most agree on: 0 of 3".to_owned()));
+}
+
+#[test]
+fn a_treasury_whose_credit_was_not_said_to_be_staked_unbalances_the_books() {
+    let market = unaudited(Market::sent());
+    let (totals, balance) = (market.memory.totals(), market.memory.balance());
+    let mut events = market.memory.events().to_vec();
+    let at = events.iter().position(|(_, event)| matches!(event, Event::CreditStaked(_))).unwrap();
+    let doubled = [&events[..=at], &events[at..]].concat();
+    events.remove(at);
+    for events in [events, doubled] {
+        assert!(!audit_ledger(&events, 0, BlockNumber(market.block), &totals, balance).balanced);
+    }
 }

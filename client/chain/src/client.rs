@@ -229,6 +229,32 @@ impl Client {
         .await
     }
 
+    /// The hash by which contracts know a block, as of block `at`: the one of its Ethereum form, or its own where the platform
+    /// keeps none. `None` for one that `at` does not follow within 256 blocks.
+    ///
+    /// # Errors
+    /// [`ReadError`]; a node that forgot the block's state answers with a fault.
+    pub async fn contract_hash_of(&self, number: BlockNumber, at: BlockHash) -> Result<Option<[u8; 32]>, ReadError> {
+        const WHAT: &str = "say by which hash contracts know a block";
+        self.within(WHAT, async {
+            let at = self.at(at).await?;
+            for pallet in ["Revive", "System"] {
+                let address = dynamic::storage::<(u32,), [u8; 32]>(pallet, "BlockHash");
+                let found = match at.storage().try_fetch(address, (number.0,)).await {
+                    Ok(found) => found,
+                    Err(error) => return Err(self.fault(WHAT, error).await.into()),
+                };
+                let Some(found) = found else { continue };
+                let hash = found.decode().map_err(|error| self.misread(WHAT, error))?;
+                if hash != [0; 32] {
+                    return Ok(Some(hash));
+                }
+            }
+            Ok(None)
+        })
+        .await
+    }
+
     pub(crate) async fn at(&self, block: BlockHash) -> Result<AtBlock, Fault> {
         if let Some(known) = self.known(block) {
             return Ok(known);

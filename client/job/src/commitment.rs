@@ -53,7 +53,7 @@ impl<M: SubmitJob> Runner<M> {
         self.put("the sealed features", journal.kept(&features)?).await?;
         let sent =
             self.services.market.submit(SendFeatures { job, policy: terms.policy, features }, Plancks::ZERO).await;
-        sent.map_err(|source| JobError::Submit { doing: "send the features", source })?;
+        self.unless_suspended(job, sent, "send the features").await?;
         end(watch, Step::Send, began);
         Ok(())
     }

@@ -12,7 +12,7 @@ use crate::{
     workers::{CheckedWorker, checked_worker},
 };
 use encompute_audit::JobFacts;
-use encompute_chain::SubmitJob;
+use encompute_chain::{Class, SubmitError, SubmitJob};
 use encompute_envelope::{Context, RecipientSecret, SecretSeed, Subject};
 use encompute_host::clock::{self, Instant};
 use encompute_keys::MachineSecret;
@@ -148,7 +148,8 @@ impl<M: SubmitJob> Runner<M> {
             }
             self.keep_in_store(journal, progress.stage).await;
             // A committee may be drawn long before the window to draw it is over.
-            let draws = matches!(progress.stage, Stage::Disputed(DisputeKind::Head | DisputeKind::Witness))
+            let has_committee = |kind| matches!(kind, DisputeKind::Head | DisputeKind::Witness | DisputeKind::Audit);
+            let draws = matches!(progress.stage, Stage::Disputed(kind) if has_committee(kind))
                 && block.block.number.0 > progress.changed_at.0.saturating_add(1);
             if draws || block.block.number > progress.deadline {
                 self.poke(job).await;
@@ -172,6 +173,23 @@ impl<M: SubmitJob> Runner<M> {
         if let Err(error) = self.services.market.submit(PokeJob { job }, Plancks::ZERO).await {
             tracing::info!(%job, %error, "poke was not taken");
         }
+    }
+
+    /// What came of a transaction, unless the chain refused it because the job was drawn for an audit meanwhile: then it
+    /// waits, and the caller looks again.
+    pub(crate) async fn unless_suspended<T>(
+        &self,
+        job: JobId,
+        sent: Result<T, SubmitError>,
+        doing: &'static str,
+    ) -> Result<(), JobError> {
+        let Err(source) = sent else { return Ok(()) };
+        if source.class() == Class::Refused
+            && matches!(self.job(job).await?.1.stage, Stage::Disputed(DisputeKind::Audit))
+        {
+            return Ok(());
+        }
+        Err(JobError::Submit { doing, source })
     }
 
     async fn job(&self, job: JobId) -> Result<(JobTerms, JobProgress), JobError> {
@@ -289,6 +307,10 @@ impl<M: SubmitJob> Runner<M> {
         let needed: Vec<BlobDigest> = match stage {
             Stage::Requested | Stage::Claimed => journal.request_blobs().unwrap_or_default(),
             Stage::FeaturesSent => [*input].into_iter().chain(*features).collect(),
+            // Whoever runs the head again is shown what it was run on, and the creator still wants the features.
+            Stage::Disputed(DisputeKind::Audit) => {
+                journal.request_blobs().unwrap_or_default().into_iter().chain(*features).collect()
+            }
             _ => return,
         };
         for digest in needed {
@@ -360,7 +382,7 @@ impl<M: SubmitJob> Runner<M> {
         self.open_result(journal, job, progress).await?;
         if self.accept {
             let accepted = self.services.market.submit(AcceptResult { job }, Plancks::ZERO).await;
-            accepted.map_err(|source| JobError::Submit { doing: "accept the result", source })?;
+            self.unless_suspended(job, accepted, "accept the result").await?;
         }
         end(watch, Step::Accept, began);
         Ok(())
@@ -450,6 +472,7 @@ fn awaited(stage: Stage) -> Option<Step> {
         Stage::Claimed => Some(Step::Commit),
         Stage::FeaturesSent => Some(Step::Tail),
         Stage::Disputed(DisputeKind::Witness) => Some(Step::Witness),
+        Stage::Disputed(DisputeKind::Audit) => Some(Step::Audit),
         _ => None,
     }
 }

@@ -25,6 +25,9 @@ pub fn event_json(block: BlockNumber, event: &Event) -> Value {
         Event::FeaturesSent(said) => told(of_job(), None, None, format!("features {}", said.features)),
         Event::ResultCommitted(said) => told(of_job(), None, None, format!("result {}", said.result)),
         Event::Credited(said) => told(of_job(), Some(said.account), Some(said.amount), format!("{:?}", said.cause)),
+        Event::CreditStaked(said) => {
+            told(of_job(), Some(said.account), Some(said.amount), "staked on an audit".to_owned())
+        }
         Event::JobPruned(said) => told(of_job(), Some(said.by), Some(said.returned), "records removed".to_owned()),
         Event::Withdrawn(said) => told(none(), Some(said.account), Some(said.amount), format!("to {}", said.to)),
         Event::StakeMoved(said) => told(of_job(), Some(said.worker), Some(said.amount), format!("{:?}", said.movement)),

@@ -1,6 +1,6 @@
 //! Everything that an audit of a job reads, gathered from chain and store.
 
-use encompute_audit::{Counted, Heard, JobBundle, Own, ReadAt, VersionBundle, WorkerBundle};
+use encompute_audit::{Counted, Heard, JobBundle, Own, ReadAt, VersionBundle, WorkerBundle, drawing_block};
 use encompute_chain::{Block, BlockEvents, BlockHash, Client, Fact, ReadError};
 use encompute_protocol::{
     Address, BlobDigest, BlockNumber, JobId, JobProgress, JobTerms, Params, PrunedRecord, SplitIndex, Transcript,
@@ -204,6 +204,18 @@ pub async fn own_of(client: &Client, bundle: &JobBundle) -> Result<Own, GatherEr
     }
 }
 
+/// The hash that says whether a job is audited, as of the block after it; none before that, and of a node that does not keep
+/// the block's state.
+async fn drawing_hash(client: &Client, progress: &JobProgress, head: Block) -> Option<[u8; 32]> {
+    let decides = drawing_block(progress)?;
+    let after = BlockNumber(decides.0.checked_add(1)?);
+    if after > head.number {
+        return None;
+    }
+    let after = hash_of(client, after).await.ok()?;
+    client.contract_hash_of(decides, after).await.ok().flatten()
+}
+
 /// What the chain says about a job as of a block; no blobs.
 ///
 /// # Errors
@@ -248,6 +260,7 @@ async fn facts(client: &Client, job: JobId, head: Block) -> Result<JobBundle, Ga
             Some(time.map_err(reading("read the time of a block"))?.into())
         }
     };
+    let drawing_hash = drawing_hash(client, &progress, head).await;
     Ok(JobBundle {
         read_at: ReadAt { block: head.number, hash: head.hash.0 },
         genesis: client.genesis(),
@@ -267,6 +280,7 @@ async fn facts(client: &Client, job: JobId, head: Block) -> Result<JobBundle, Ga
         platform,
         juror_payouts,
         counted_at,
+        drawing_hash,
         unread_events: unread,
         pruned: None,
         blobs: BTreeMap::new(),

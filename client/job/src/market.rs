@@ -408,6 +408,7 @@ pub fn stage_name(stage: Stage) -> &'static str {
         Stage::Disputed(DisputeKind::Result) => "disputed-result",
         Stage::Disputed(DisputeKind::Attestation) => "disputed-attestation",
         Stage::Disputed(DisputeKind::Witness) => "disputed-witness",
+        Stage::Disputed(DisputeKind::Audit) => "disputed-audit",
     }
 }
 
@@ -431,6 +432,7 @@ pub fn reason_words(reason: Reason) -> String {
         Reason::ArbiterTimeout => "the dispute ended without a ruling, and the job goes on",
         Reason::DisputeRejected => "the dispute was without ground, and the job goes on",
         Reason::Witnessed => "witnesses found what the worker committed, and the job goes on",
+        Reason::Audited => "an audit found what the worker committed, and the job goes on",
         Reason::BadReceipt | Reason::Paused => "a reason that no rule of this version gives",
     };
     format!("{words} (reason {})", reason.number())

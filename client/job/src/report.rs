@@ -20,6 +20,8 @@ pub enum Step {
     Commit,
     /// Witnesses run the head again, each on a machine of its own.
     Witness,
+    /// The job was drawn for an audit: a committee runs the head again, at the treasury's cost.
+    Audit,
     /// The commitment verified, the last response decrypted and released.
     Release,
     /// Sealed features go up and on chain.
@@ -41,6 +43,7 @@ impl Step {
             Self::Rounds => "rounds",
             Self::Commit => "commit",
             Self::Witness => "witness",
+            Self::Audit => "audit",
             Self::Release => "release",
             Self::Send => "send",
             Self::Tail => "tail",

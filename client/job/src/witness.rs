@@ -45,7 +45,7 @@ impl<M: SubmitJob> Runner<M> {
             let deposit = deposit(&terms, DisputeKind::Witness).ok_or_else(beyond)?;
             let call = OpenDispute { job, kind: DisputeKind::Witness, evidence };
             let opened = market.submit(call, deposit).await;
-            opened.map_err(|source| JobError::Submit { doing: "ask for witnesses", source })?;
+            self.unless_suspended(job, opened, "ask for witnesses").await?;
             return Ok(false);
         }
         let blocks = market.events_in(progress.claimed_at..=progress.changed_at).await.map_err(JobError::Read)?;

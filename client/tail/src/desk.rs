@@ -11,8 +11,8 @@ use encompute_protocol::call::{CommitResult, ReadJob, ReadVersion, RefuseFeature
 use encompute_protocol::manifest::{JobResult, ReleasedFeatures};
 use encompute_protocol::wire::Message;
 use encompute_protocol::{
-    BlobDigest, BlockNumber, ContractAddress, JobId, JobRequest, JobTerms, Plancks, PolicyId, SplitIndex, Stage,
-    VersionHash,
+    BlobDigest, BlockNumber, ContractAddress, DisputeKind, JobId, JobRequest, JobTerms, Plancks, PolicyId, SplitIndex,
+    Stage, VersionHash,
 };
 use encompute_store::{Blobs, ByteLimit, GatewayClient, GetError, PutError, StateDir, StateError};
 use serde::Serialize;
@@ -36,6 +36,9 @@ const COMMITTED: &str = "committed";
 const REFUSED: &str = "refused";
 /// Most bytes of a sealed result.
 pub(crate) const RESULT_LIMIT_BYTES: usize = JobResult::LIMIT_BYTES + 2 * OVERHEAD_BYTES + 1024;
+
+/// Where a job waits that was drawn for an audit.
+const SUSPENDED: Stage = Stage::Disputed(DisputeKind::Audit);
 
 /// Tails in memory, each with when it was last used.
 type LoadedTails = BTreeMap<(VersionHash, SplitIndex), (Instant, Arc<TailModel>)>;
@@ -107,6 +110,8 @@ pub(crate) enum JobError {
     Manifest,
     #[error("the tail ended without an answer")]
     Ended,
+    #[error("the job was drawn for an audit, it goes on after")]
+    Suspended,
 }
 
 impl JobError {
@@ -116,7 +121,7 @@ impl JobError {
             Self::Submit(error) => matches!(error.class(), Class::Unreachable | Class::TimedOut),
             // A gateway's word costs nobody a bond: it may lie, or be mended. The job's window ends the trying.
             Self::Put(_) | Self::Get(_) => true,
-            Self::Read(_) | Self::State(_) => true,
+            Self::Read(_) | Self::State(_) | Self::Suspended => true,
             _ => false,
         }
     }
@@ -213,6 +218,7 @@ impl Desk {
                     match self.account.submit(RefuseFeatures { job }, Plancks::ZERO).await {
                         Ok(_) => return self.figures.jobs.count(REFUSED),
                         Err(error) if matches!(error.class(), Class::Unreachable | Class::TimedOut) => {}
+                        Err(_) if self.is_suspended(job).await => {}
                         Err(error) => return error!(job = job.0, error = &error as &dyn Error, "refusal not accepted"),
                     }
                 }
@@ -230,11 +236,21 @@ impl Desk {
         }
     }
 
+    /// True while an audit keeps a job from moving.
+    async fn is_suspended(&self, job: JobId) -> bool {
+        let found = self.account.client().read(ReadJob { job }).await.ok().flatten();
+        found.is_some_and(|(_, progress)| progress.stage == SUSPENDED)
+    }
+
     async fn finish(&self, job: JobId) -> Result<Done, JobError> {
         let client = self.account.client();
         let Some((terms, progress)) = client.read(ReadJob { job }).await? else { return Ok(Done::Nothing) };
-        let (Stage::FeaturesSent, Some(features)) = (progress.stage, progress.features) else {
-            return Ok(Done::Nothing);
+        let features = match (progress.stage, progress.features) {
+            (Stage::FeaturesSent, Some(features)) => features,
+            (SUSPENDED, Some(_)) if progress.result.is_none() => {
+                return Err(JobError::Suspended);
+            }
+            _ => return Ok(Done::Nothing),
         };
         let Some(version) = client.read(ReadVersion { version: terms.version }).await? else {
             return Ok(Done::Nothing);
@@ -264,6 +280,7 @@ impl Desk {
             // The transaction may have got through although its answer did not.
             Err(error) => match client.read(ReadJob { job }).await? {
                 Some((_, progress)) if progress.result == Some(result) => {}
+                Some((_, progress)) if progress.stage == SUSPENDED => return Err(JobError::Suspended),
                 _ => return Err(error.into()),
             },
         }

@@ -101,6 +101,15 @@ impl<'a, S: ReadState> Draft<'a, S> {
         Ok(())
     }
 
+    /// Stakes a part of `account`'s credit on a dispute; once in a draft, which credits it nothing.
+    pub(crate) fn stake_credit(&mut self, account: Address, amount: Plancks) -> Result<(), Refusal> {
+        let mut left = self.state.credit(account);
+        take(&mut left, amount)?;
+        take(&mut self.totals.credits, amount)?;
+        self.credits.push((account, left));
+        self.take_deposit(amount)
+    }
+
     /// Empties `account`'s credit.
     pub(crate) fn empty_credit(&mut self, account: Address, amount: Plancks) -> Result<(), Refusal> {
         take(&mut self.totals.credits, amount)?;

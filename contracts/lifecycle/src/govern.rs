@@ -5,7 +5,7 @@ use crate::{
     command::{Decide, Decision, Scene},
     context::Host,
     draft::Draft,
-    price::check_params,
+    price::check_change,
     refusal::{Field, Refusal},
     state::{ReadState, Write},
 };
@@ -106,10 +106,10 @@ impl Decide for RevokePlatform {
 }
 
 impl Decide for AnnounceParams {
-    /// The governor, within [`check_params`]. What was announced before is gone, and the notice begins anew.
+    /// The governor, within [`check_change`]. What was announced before is gone, and the notice begins anew.
     fn decide<S: ReadState, H: Host>(&self, scene: &Scene<'_, S, H>) -> Result<Decision<()>, Refusal> {
         must_govern(scene)?;
-        check_params(&self.params)?;
+        check_change(&self.params)?;
         let (params, notice) = (self.params, scene.state.params().notice);
         let valid_from = scene.at.block.checked_add(notice).ok_or(Refusal::NumbersExhausted)?;
         let mut draft = Draft::new(scene.state);

@@ -12,8 +12,8 @@ use crate::deposit::Deposit;
 use alloc::collections::BTreeMap;
 use core::fmt;
 use encompute_protocol::{
-    Address, BlobDigest, BlockNumber, Fees, JobId, ModelId, Plancks, PolicyId, Reason, SessionId, SplitIndex, Stage,
-    VersionId,
+    Address, BlobDigest, BlockNumber, DisputeKind, Fees, JobId, ModelId, Plancks, PolicyId, Reason, SessionId,
+    SplitIndex, Stage, VersionId,
     event::{Cause, Credited, Event, JobRequested, JobStageChanged, Movement},
     market::Totals,
 };
@@ -239,6 +239,18 @@ impl Ledger {
                 *bond = next.ok_or(LedgerError::BondOverdrawn(moved.model))?;
                 self.cash(moved.job, moved.movement, moved.amount)
             }
+            Event::CreditStaked(staked) => {
+                let job = self.jobs.get_mut(&staked.job).ok_or(LedgerError::UnknownJob(staked.job))?;
+                add(&mut job.staked, staked.amount)?;
+                let credit = self.credits.remove(&staked.account).unwrap_or_default();
+                let left = credit.checked_sub(staked.amount).ok_or(LedgerError::Overdrawn(staked.job))?;
+                if !left.is_zero() {
+                    self.credits.insert(staked.account, left);
+                }
+                Ok(())
+            }
+            // Its deposit was a credit, and said so.
+            Event::DisputeOpened(opened) if opened.kind == DisputeKind::Audit => Ok(()),
             Event::DisputeOpened(opened) => {
                 let job = self.jobs.get_mut(&opened.job).ok_or(LedgerError::UnknownJob(opened.job))?;
                 add(&mut job.staked, opened.deposit)?;

@@ -34,14 +34,23 @@ pub enum Outcome {
         /// How many of the witnesses were of this opinion.
         winners: u8,
     },
+    /// An audit found the head wrong: everything back, and what the job holds of the worker's stake, half of it the user's;
+    /// each of the `winners` has up to a head fee of the other half, and the rest of it from the treasury's deposit.
+    AuditedWrong {
+        /// How many of the committee were of this opinion.
+        winners: u8,
+        /// What the job holds: all of its stake, or as much as there was after it had been released.
+        stake: Plancks,
+    },
     /// The creator did not answer for a result that opens to nothing: no tail fee, and no slash.
     TailRefunded,
 }
 
 impl Outcome {
-    /// How a job ends whose head a committee of this kind found wrong.
-    pub(crate) fn head_wrong(kind: DisputeKind, winners: u8) -> Self {
+    /// How a job ends whose head a committee of this kind found wrong, while the job held `stake`.
+    pub(crate) fn head_wrong(kind: DisputeKind, winners: u8, stake: Plancks) -> Self {
         match kind {
+            DisputeKind::Audit => Self::AuditedWrong { winners, stake },
             DisputeKind::Witness => Self::WitnessedWrong { winners },
             _ => Self::HeadWrong { winners },
         }
@@ -92,6 +101,13 @@ pub struct Settlement {
 pub const SLASH_TO_USER: BasisPoints = BasisPoints(5_000);
 /// Part of a slashed stake that goes to who made the call; what is left is the treasury's.
 pub const SLASH_TO_POKER: BasisPoints = BasisPoints(2_000);
+
+/// What each of an audit's `winners` has of the worker's stake: an equal part of the half that is not the user's, a head
+/// fee at most. `None` without any.
+pub(crate) fn audit_wage(terms: &JobTerms, winners: u8, stake: Plancks) -> Option<Plancks> {
+    let half = stake.checked_sub(stake.share_floor(SLASH_TO_USER)?)?;
+    Some(Plancks(half.0.checked_div(winners.into())?).min(terms.fees.head))
+}
 
 impl Settlement {
     /// Who gets what when a job with these terms has this outcome. `None` only if an amount
@@ -148,6 +164,15 @@ impl Settlement {
                 let user = stake.share_floor(SLASH_TO_USER)?.min(rest);
                 settlement.owe(Party::User, user, Cause::Slash);
                 settlement.owe(Party::Treasury, rest.checked_sub(user)?, Cause::Slash);
+                settlement.stake_slashed = stake;
+            }
+            Outcome::AuditedWrong { winners, stake } => {
+                settlement.owe(Party::User, fees.total()?, Cause::Refund);
+                let user = stake.share_floor(SLASH_TO_USER)?;
+                settlement.owe(Party::User, user, Cause::Slash);
+                let wages = audit_wage(terms, winners, stake)?.checked_mul(winners.into())?;
+                let paid = settlement.pay_committee(wages, winners, Cause::Slash)?;
+                settlement.owe(Party::Treasury, stake.checked_sub(user)?.checked_sub(paid)?, Cause::Slash);
                 settlement.stake_slashed = stake;
             }
             Outcome::TailRefunded => {

@@ -76,14 +76,15 @@ pub fn default_params(treasury: Address) -> Params {
             dispute: Blocks(600),
         },
         storage: StoragePrice::default(),
+        audit_share: BasisPoints(100),
     }
 }
 
 /// Windows that the disputes of one job take at most, each dispute once: draw, seal and reveal for its head, and again
-/// for its witnesses; a transcript, a result and its opening to be posted.
-const DISPUTE_WINDOWS: u64 = 9;
+/// for its witnesses and its audit; a transcript, a result and its opening to be posted.
+const DISPUTE_WINDOWS: u64 = 12;
 /// How often a job goes on after a dispute, each time for two blocks at least.
-const RESUMED: u64 = 5;
+const RESUMED: u64 = 6;
 
 /// The longest that a job with these windows lives, its disputes among it, in blocks.
 pub fn longest_job(windows: &Windows) -> u64 {
@@ -95,6 +96,16 @@ pub fn longest_job(windows: &Windows) -> u64 {
         + u64::from(windows.accept.0)
         + DISPUTE_WINDOWS * u64::from(windows.dispute.0)
         + RESUMED * u64::from(SHORTEST_WINDOW.0)
+}
+
+/// Checks what a change of parameters may not set, although a market may begin with it: whoever comes to one that audits
+/// every job knows.
+///
+/// # Errors
+/// Those of [`check_params`], and [`Refusal::ParamOutOfBounds`] for audits above their cap.
+pub fn check_change(params: &Params) -> Result<(), Refusal> {
+    check_params(params)?;
+    within(Param::AuditShare, params.audit_share.0.into(), 0, Params::AUDIT_SHARE_CAP.0.into())
 }
 
 fn within(param: Param, found: u128, lowest: u128, highest: u128) -> Result<(), Refusal> {
@@ -121,6 +132,7 @@ pub fn check_params(params: &Params) -> Result<(), Refusal> {
         (Param::RetrySlash, params.retry_slash),
         (Param::FailSlash, params.fail_slash),
         (Param::BondMargin, params.bond_margin),
+        (Param::AuditShare, params.audit_share),
     ] {
         if u128::from(found.0) > BasisPoints::ONE {
             return Err(Refusal::ShareTooLarge { param, found });

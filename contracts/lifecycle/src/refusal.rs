@@ -124,6 +124,8 @@ pub enum Param {
     StorageItem,
     #[codec(index = 19)]
     StorageByte,
+    #[codec(index = 20)]
+    AuditShare,
 }
 
 /// A check on a quote that did not hold.
@@ -365,6 +367,13 @@ refusals! {
     NoTailNoSession => "the split has no tail: it is sold job by job";
     109 /// Another blob than the one that was committed.
     WrongBlob { found: BlobDigest, wanted: BlobDigest } => "the blob is {found}, {wanted} was committed";
+
+    130 /// The job is none of those that are audited.
+    NotDrawn { job: JobId, share: BasisPoints } => "job {job} was not drawn for an audit, {} of 10000 jobs are", share.0;
+    131 /// The treasury's credit does not pay a committee.
+    TreasuryTooPoor { found: Plancks, wanted: Plancks } => "the treasury's credit is {found}, an audit takes {wanted} of it";
+    132 /// An audit looks at what was committed alone.
+    EvidenceNotTaken => "evidence was named, an audit takes none";
 
     91 /// A share is more than the whole.
     ShareTooLarge { param: Param, found: BasisPoints } => "{param:?} is {} basis points, at most 10000 are allowed", found.0;

@@ -329,7 +329,7 @@ fn unbonding_takes_longer_than_the_longest_job_with_all_its_disputes() {
     let params = price::default_params(TREASURY);
     let windows = params.windows;
     let without = price::longest_job(&encompute_protocol::Windows { dispute: Blocks(0), ..windows });
-    assert!(price::longest_job(&windows) >= without + 9 * u64::from(windows.dispute.0));
+    assert!(price::longest_job(&windows) >= without + 12 * u64::from(windows.dispute.0));
     assert!(u64::from(params.unbonding.0) > price::longest_job(&windows));
     let short = Params { unbonding: Blocks(price::longest_job(&windows) as u32), ..params };
     let refused = price::check_params(&short);
@@ -342,7 +342,7 @@ fn unbonding_takes_longer_than_the_longest_job_with_all_its_disputes() {
 
 #[test]
 fn the_longest_job_that_can_be_made_ends_within_what_unbonding_waits_for() {
-    let mut world = World::new();
+    let mut world = World::auditing(encompute_protocol::BasisPoints(10_000));
     let job = world.requested();
     let began = world.block;
     for _ in 0..3 {
@@ -357,7 +357,9 @@ fn the_longest_job_that_can_be_made_ends_within_what_unbonding_waits_for() {
     at_its_end(&mut world);
     let message = world.commitment(0, job);
     world.call(WORKERS[0], message).unwrap();
-    for kind in [DisputeKind::Witness, DisputeKind::Head] {
+    // An audit is opened once its hash is known.
+    world.block += 2;
+    for kind in [DisputeKind::Audit, DisputeKind::Witness, DisputeKind::Head] {
         world.open_dispute(USERS[0], job, kind).unwrap();
         at_its_end(&mut world);
         world.call(STRANGER, PokeJob { job }).unwrap();

@@ -6,7 +6,8 @@ mod world;
 
 use encompute_lifecycle::{Command, ReadState, Software};
 use encompute_protocol::{
-    Address, DisputeKind, JobId, Plancks, PolicyId, Reason, SplitIndex, Stage, VersionId, call::*, dispute::Proceeding,
+    Address, BasisPoints, DisputeKind, JobId, Plancks, PolicyId, Reason, SplitIndex, Stage, VersionId, call::*,
+    dispute::Proceeding,
 };
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque, btree_map::Entry},
@@ -14,10 +15,11 @@ use std::{
 };
 use world::*;
 
-const JOB: JobId = JobId(1);
+/// The first is the treasury's, whose credit pays for audits.
+const JOB: JobId = JobId(2);
 
 /// What makes two states of the job different.
-type Key = (Stage, Option<Reason>, u8, Option<Address>, bool, bool, u8, bool, (u8, Vec<u8>, u8));
+type Key = (Stage, Option<Reason>, u8, Option<Address>, bool, bool, u8, bool, (u8, bool, u8, Vec<u8>, u8));
 
 fn key(world: &World) -> Key {
     let progress = world.progress(JOB);
@@ -25,15 +27,23 @@ fn key(world: &World) -> Key {
     let revoked = world.market.measurement(MEASUREMENTS[0]).unwrap().revoked_at;
     let in_time = revoked.is_some_and(|block| block <= progress.deadline);
     let version = world.market.version(VersionId(1)).unwrap().status as u8;
-    let dispute = (progress.disputed, proceeding(world), turn(world));
+    // Every job here is drawn: what is left to know is whether its audit may be opened.
+    let known = progress.output.is_some() && world.block > progress.committed_at.0 + 1;
+    let may_audit = known && progress.disputed & DisputeKind::Audit.bit(progress.stage) == 0;
+    // An audit is opened at three stages, and goes back to its own.
+    let came = u8::from(progress.features.is_some()) + u8::from(progress.result.is_some());
+    let dispute = (progress.disputed, may_audit, came, proceeding(world), turn(world));
+    // Once the head is committed no rule asks how often it was tried, by which of equals, or whether the version stands.
+    let committed = progress.output.is_some();
+    let before = |number: u8| if committed { 0 } else { number };
     (
         progress.stage,
         progress.reason,
-        progress.timeouts,
-        progress.worker,
+        before(progress.timeouts),
+        progress.worker.filter(|_| !committed),
         late,
-        in_time,
-        version,
+        in_time && !committed,
+        before(version),
         revoked.is_some(),
         dispute,
     )
@@ -69,19 +79,16 @@ fn proceeding(world: &World) -> Vec<u8> {
 /// Everything that anybody could try about a dispute.
 fn quarrels(world: &World) -> Vec<(Address, Plancks, Command)> {
     let (job, mut attempts) = (JOB, Vec::new());
-    let kinds =
-        [DisputeKind::Head, DisputeKind::Missing, DisputeKind::Result, DisputeKind::Attestation, DisputeKind::Witness];
-    // One committee in a life: a second goes the same way, and every state of one with every state of the other would take
-    // minutes. Both in one life are in `disputes.rs` and among the random steps.
-    let had = world.progress(job).disputed;
-    let other = |kind: &DisputeKind| match kind {
-        DisputeKind::Head => DisputeKind::Witness.bit(Stage::HeadCommitted),
-        DisputeKind::Witness => DisputeKind::Head.bit(Stage::HeadCommitted),
-        _ => 0,
-    };
-    let kinds: Vec<_> = kinds.into_iter().filter(|kind| had & other(kind) == 0).collect();
+    let kinds = [
+        DisputeKind::Head,
+        DisputeKind::Missing,
+        DisputeKind::Result,
+        DisputeKind::Attestation,
+        DisputeKind::Witness,
+        DisputeKind::Audit,
+    ];
     for (user, kind) in USERS.into_iter().flat_map(|user| kinds.iter().map(move |kind| (user, *kind))) {
-        attempts.push((user, world.deposit(job, kind), OpenDispute { job, kind, evidence: None }.into()));
+        attempts.push((user, world.to_send(job, kind), OpenDispute { job, kind, evidence: None }.into()));
     }
     for (worker, account) in WORKERS.into_iter().enumerate() {
         for verdict in [disputes::RIGHT, disputes::WRONG] {
@@ -127,7 +134,7 @@ fn explored(split: SplitIndex) -> &'static BTreeMap<Key, World> {
 }
 
 fn explore(split: SplitIndex) -> BTreeMap<Key, World> {
-    let mut world = World::new();
+    let mut world = World::auditing(BasisPoints(10_000));
     let message = world.request_message(VersionId(1), split);
     world.send_request(USERS[0], message).unwrap();
     let mut seen = BTreeMap::from([(key(&world), world.clone())]);
@@ -143,7 +150,10 @@ fn explore(split: SplitIndex) -> BTreeMap<Key, World> {
                 next.push(world);
             }
         }
-        if matches!(world.progress(JOB).stage, Stage::Disputed(DisputeKind::Head | DisputeKind::Witness)) {
+        if matches!(
+            world.progress(JOB).stage,
+            Stage::Disputed(DisputeKind::Head | DisputeKind::Witness | DisputeKind::Audit)
+        ) {
             let mut known = world.clone();
             known.block = known.block.max(known.dispute(JOB).opened_at.0 + 2);
             next.push(known);
@@ -155,6 +165,14 @@ fn explore(split: SplitIndex) -> BTreeMap<Key, World> {
             let mut open = drawn.clone();
             open.block = open.block.max(draw.open_from.0.min(open.progress(JOB).deadline.0));
             next.extend([drawn, open]);
+        }
+        let progress = world.progress(JOB);
+        let audited = progress.disputed & DisputeKind::Audit.bit(progress.stage) != 0;
+        if progress.output.is_some() && !audited && !progress.stage.is_terminal() {
+            let block = progress.committed_at.0 + 2;
+            if (world.block + 1..=progress.deadline.0).contains(&block) {
+                next.push(World { block, ..world.clone() });
+            }
         }
         if !world.progress(JOB).stage.is_terminal() {
             let mut late = world.clone();
@@ -176,7 +194,7 @@ fn explore(split: SplitIndex) -> BTreeMap<Key, World> {
 fn from_every_reachable_state_pokes_alone_end_the_job_and_leave_nothing_behind() {
     for split in [SplitIndex(0), SplitIndex(1)] {
         let seen = explored(split);
-        assert!(seen.len() > 600, "only {} states", seen.len());
+        assert!(seen.len() > 3_000, "only {} states", seen.len());
         for (state, world) in seen {
             let mut world = world.clone();
             for poke in 0.. {
@@ -208,5 +226,5 @@ fn reasons_kept_for_later_are_never_reached() {
     let reached: BTreeSet<_> = explored(SplitIndex(0)).keys().filter_map(|(_, reason, ..)| *reason).collect();
     assert!(kept.iter().all(|reason| !reached.contains(reason)), "{reached:?}");
     // Every other is.
-    assert_eq!(reached.len(), 15, "{reached:?}");
+    assert_eq!(reached.len(), 16, "{reached:?}");
 }

@@ -4,7 +4,7 @@
 //!
 //! | invariants | file |
 //! |---|---|
-//! | 1 to 5, 8, 10 to 15, 17, 21, 24 to 26 | here, most of them in `world/always.rs`; all at once and many in `long_run.rs` |
+//! | 1 to 5, 8, 10 to 15, 17, 21, 24 to 27 | here, most of them in `world/always.rs`; all at once and many in `long_run.rs` |
 //! | 5, from every state that one job can reach | `exhaustive.rs` |
 //! | 6, 7, 9, 14, 23 | `roles.rs` |
 //! | 16 | `matrix.rs` |
@@ -18,7 +18,7 @@
 
 mod world;
 
-use encompute_protocol::{DisputeKind, Stage, call::*, event::Event};
+use encompute_protocol::{BasisPoints, DisputeKind, Stage, call::*, event::Event};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 use world::{always, random::*, *};
@@ -33,7 +33,7 @@ fn config() -> ProptestConfig {
 /// Runs sequences, calling `check` with the worlds before and after every step.
 fn always(check: always::Check) {
     proptest!(config(), |(steps in prop::collection::vec(step(), 1..90))| {
-        let mut world = World::new();
+        let mut world = World::auditing(BasisPoints(5_000));
         for step in &steps {
             let before = world.clone();
             world.take(step);
@@ -70,12 +70,13 @@ always! {
     invariant_24_a_step_moves_a_job_along_one_edge_whatever_the_block,
     invariant_25_a_job_is_claimed_by_whose_turn_it_is,
     invariant_26_a_score_moves_only_with_what_was_done_and_in_its_direction,
+    invariant_27_only_drawn_jobs_are_audited_once_and_only_the_treasury_stakes_on_it,
 }
 
 #[test]
 fn invariant_5_pokes_alone_end_every_job_and_everybody_gets_everything_out() {
     proptest!(config(), |(steps in prop::collection::vec(step(), 1..120))| {
-        let mut world = World::new();
+        let mut world = World::auditing(BasisPoints(5_000));
         for step in &steps { world.take(step); }
         always::drained(world)?;
     });
@@ -86,7 +87,7 @@ fn invariant_8_nothing_is_ever_negative_and_rounding_favours_the_treasury() {
     // Plancks has no sign and every difference is checked: what is left to show is that no command
     // ever meets a contradiction in the records.
     proptest!(config(), |(steps in prop::collection::vec(step(), 1..90))| {
-        let mut world = World::new();
+        let mut world = World::auditing(BasisPoints(5_000));
         for step in &steps {
             if let Some((caller, value, command)) = world.command(step) {
                 let at = world.at(caller, value);
@@ -106,7 +107,7 @@ fn invariant_8_nothing_is_ever_negative_and_rounding_favours_the_treasury() {
 #[test]
 fn invariant_17_a_pause_stops_requests_and_nothing_else() {
     proptest!(config(), |(steps in prop::collection::vec(step(), 1..60), last in step())| {
-        let mut world = World::new();
+        let mut world = World::auditing(BasisPoints(5_000));
         for step in &steps { world.take(step); }
         let _ = world.call(GOVERNOR, SetPaused { paused: false });
         let mut paused = world.clone();
@@ -137,7 +138,7 @@ fn the_random_steps_reach_every_stage_and_every_ending() {
     let mut sessions = [0; 3];
     for _ in 0..900 {
         let steps = prop::collection::vec(step(), 90).new_tree(&mut runner).unwrap().current();
-        let mut world = World::new();
+        let mut world = World::auditing(BasisPoints(5_000));
         for step in &steps {
             world.take(step);
         }
@@ -170,6 +171,9 @@ fn the_random_steps_reach_every_stage_and_every_ending() {
         (Stage::Disputed(DisputeKind::Head), None),
         (Stage::Disputed(DisputeKind::Missing), None),
         (Stage::Disputed(DisputeKind::Result), None),
+        (Stage::Disputed(DisputeKind::Audit), None),
+        (Stage::HeadCommitted, Some(53)),
+        (Stage::FeaturesSent, Some(50)),
         (Stage::HeadCommitted, Some(50)),
         (Stage::HeadCommitted, Some(51)),
         (Stage::ResultCommitted, Some(51)),

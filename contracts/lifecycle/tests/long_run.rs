@@ -32,7 +32,7 @@ fn run(seed: u64) -> (u64, u64) {
     bytes[..8].copy_from_slice(&seed.to_le_bytes());
     let mut runner = TestRunner::new_with_rng(Config::default(), TestRng::from_seed(RngAlgorithm::ChaCha, &bytes));
     let steps = prop::collection::vec(step(), 1..STEPS).new_tree(&mut runner).unwrap().current();
-    let mut world = World::new();
+    let mut world = World::auditing(encompute_protocol::BasisPoints(5_000));
     let mut changed = 0;
     for (at, step) in steps.iter().enumerate() {
         let before = world.clone();

@@ -33,6 +33,7 @@ fn about(world: &mut World, job: JobId) -> Vec<Command> {
         open(DisputeKind::Result),
         open(DisputeKind::Attestation),
         open(DisputeKind::Witness),
+        open(DisputeKind::Audit),
         world.seal_message(1, job, disputes::RIGHT).into(),
         RevealVerdict { job, verdict: disputes::RIGHT, salt: disputes::SALT }.into(),
         world.posting(job).into(),
@@ -47,7 +48,7 @@ fn allowed(world: &mut World, job: JobId) -> Vec<(&'static str, Address)> {
     for command in about(world, job) {
         for caller in EVERYBODY {
             let value = match &command {
-                Command::OpenDispute(message) => world.deposit(job, message.kind),
+                Command::OpenDispute(message) => world.to_send(job, message.kind),
                 Command::PruneJob(_) => world.owed_for_pruning(caller, job).unwrap(),
                 _ => Plancks::ZERO,
             };
@@ -95,6 +96,20 @@ fn invariant_16_no_one_but_the_stages_actor_does_anything_at_any_stage() {
             (Stage::Disputed(DisputeKind::Result), "post_blob", CREATORS[0]),
         ]
     );
+}
+
+#[test]
+fn invariant_16_once_it_is_known_that_a_job_was_drawn_anybody_opens_its_audit_at_any_stage_after_its_head() {
+    for stage in [Stage::HeadCommitted, Stage::FeaturesSent, Stage::ResultCommitted] {
+        let mut world = World::new();
+        let job = world.to_audit(stage);
+        let open = OpenDispute { job, kind: DisputeKind::Audit, evidence: None };
+        let may = |caller: &Address| {
+            let at = world.at(*caller, Plancks::ZERO);
+            world.market.clone().execute(&at, &open).is_ok()
+        };
+        assert_eq!(EVERYBODY.into_iter().filter(may).collect::<Vec<_>>(), EVERYBODY, "{stage:?}");
+    }
 }
 
 #[test]

@@ -129,6 +129,19 @@ pub struct DisputeOpened {
     pub evidence: Option<BlobDigest>,
 }
 
+/// A part of an account's credit was staked on a dispute: the treasury's, on an audit.
+#[ink::event]
+pub struct CreditStaked {
+    /// Whose credit it was.
+    #[ink(topic)]
+    pub account: Address,
+    /// The job that is audited.
+    #[ink(topic)]
+    pub job: JobId,
+    /// How much.
+    pub amount: Plancks,
+}
+
 /// A worker was drawn to run a head again.
 #[ink::event]
 pub struct JurorDrawn {
@@ -431,6 +444,7 @@ pub fn emit(event: Event) {
         FeaturesSent { job, features }
         ResultCommitted { job, result }
         DisputeOpened { job, kind, by, deposit, evidence }
+        CreditStaked { account, job, amount }
         JurorDrawn { job, juror, platform }
         VerdictSealed { job, juror }
         VerdictRevealed { job, juror, verdict }

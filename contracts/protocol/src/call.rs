@@ -140,7 +140,7 @@ calls! {
         /// Where to; the caller itself if none.
         to: Option<Address>,
     } -> Plancks;
-    /// The user says that something is wrong. The value sent must be exactly the deposit that the kind takes.
+    /// The user says that something is wrong, with exactly the kind's deposit; anybody, with nothing, that an audit was drawn.
     0x1a open_dispute (payable) => OpenDispute {
         /// The job.
         job: JobId,

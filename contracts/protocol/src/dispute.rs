@@ -26,6 +26,9 @@ pub enum DisputeKind {
     /// Nothing is said to be wrong: before the user decrypts, three workers on machines of their own run the head again.
     #[codec(index = 4)]
     Witness,
+    /// Nobody says that anything is wrong: the job was drawn, and a committee runs its head again at the treasury's cost.
+    #[codec(index = 5)]
+    Audit,
 }
 
 impl DisputeKind {
@@ -38,6 +41,7 @@ impl DisputeKind {
             (Self::Result, _) => 8,
             (Self::Attestation, _) => 16,
             (Self::Witness, _) => 32,
+            (Self::Audit, _) => 64,
         }
     }
 }
@@ -97,6 +101,8 @@ impl fmt::Display for Witnesses {
     }
 }
 
+/// An audit is opened within so many blocks of the commitment: the platform knows the hash that draws it for 256.
+pub const AUDIT_BLOCKS: Blocks = Blocks(200);
 /// Most bytes of one part of a posted blob: what takes less than a fortieth of a block's time to hash.
 pub const PART_LIMIT_BYTES: usize = 8_192;
 
@@ -172,7 +178,7 @@ pub struct DisputeRecord {
     pub from: Stage,
     /// What was left of that stage's window.
     pub left: Blocks,
-    /// What the user stakes on it.
+    /// What the user, or for an audit the treasury, stakes on it.
     pub deposit: Plancks,
     /// Block in which it was opened.
     pub opened_at: BlockNumber,
@@ -211,12 +217,13 @@ mod tests {
             (DisputeKind::Result, Stage::ResultCommitted),
             (DisputeKind::Attestation, Stage::HeadCommitted),
             (DisputeKind::Witness, Stage::HeadCommitted),
+            (DisputeKind::Audit, Stage::FeaturesSent),
         ];
         let all = kinds.iter().fold(0, |all, (kind, from)| {
             assert_eq!(all & kind.bit(*from), 0, "{kind:?}");
             all | kind.bit(*from)
         });
-        assert_eq!(all, 63);
+        assert_eq!(all, 127);
     }
 
     #[test]

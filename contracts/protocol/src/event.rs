@@ -4,6 +4,11 @@
 //! [`EVENTS`]. The data of an event is the SCALE of all its fields in order.
 
 mod about;
+#[cfg(feature = "hash")]
+mod emitted;
+
+#[cfg(feature = "hash")]
+pub use emitted::{decode_emitted, signature_topic};
 
 use crate::{
     Address, BlobDigest, BlockNumber, DisputeKind, Fees, JobId, KeyDigest, MeasurementId, ModelId, Nonce, Params,
@@ -351,7 +356,7 @@ events! {
         /// What it weighs: the job's head and tail fee.
         weight: Plancks,
     }
-    /// The user disputes something and stakes the deposit on it.
+    /// The user disputes something and stakes the deposit on it; of an audit the deposit is a [`CreditStaked`] before.
     DisputeOpened [job, by] {
         /// The job.
         job: JobId,
@@ -363,6 +368,15 @@ events! {
         deposit: Plancks,
         /// A blob for the committee.
         evidence: Option<BlobDigest>,
+    }
+    /// A part of an account's credit was staked on a dispute: the treasury's, on an audit.
+    CreditStaked [account, job] {
+        /// Whose credit it was.
+        account: Address,
+        /// The job that is audited.
+        job: JobId,
+        /// How much.
+        amount: Plancks,
     }
     /// A worker was drawn to run a head again.
     JurorDrawn [job, juror] {
@@ -473,21 +487,6 @@ events! {
         /// Most jobs of one; 0 for none.
         jobs: u32,
     }
-}
-
-/// The first topic of the event called `name`; `None` for a name that is not known.
-#[cfg(feature = "hash")]
-pub fn signature_topic(name: &str) -> Option<[u8; 32]> {
-    SIGNATURES.iter().find(|(known, _)| *known == name).map(|(_, text)| crate::digest::blake2b_256(text.as_bytes()))
-}
-
-/// The event whose first topic is `topics[0]`, from its data; `None` for a topic that is not known or
-/// data that is not that event's encoding.
-#[cfg(feature = "hash")]
-pub fn decode_emitted(topics: &[[u8; 32]], data: &[u8]) -> Option<Event> {
-    let topic = topics.first()?;
-    let (name, _) = SIGNATURES.iter().find(|(_, text)| crate::digest::blake2b_256(text.as_bytes()) == *topic)?;
-    Event::decode(name, data)
 }
 
 #[cfg(test)]

@@ -127,11 +127,15 @@ pub struct Params {
     pub windows: Windows,
     /// What who prunes a job gives back to those who paid for its records.
     pub storage: StoragePrice,
+    /// Share of jobs whose head is run again at the treasury's cost; changes set at most [`Params::AUDIT_SHARE_CAP`].
+    pub audit_share: BasisPoints,
 }
 
 impl Params {
     /// Ten percent: no parameter change may take more.
     pub const PROTOCOL_FEE_CAP: BasisPoints = BasisPoints(1_000);
+    /// One job of ten: no parameter change may suspend more, or spend the treasury faster.
+    pub const AUDIT_SHARE_CAP: BasisPoints = BasisPoints(1_000);
     /// How often a job may go back to be claimed again.
     pub const RETRIES: u8 = 2;
 }
@@ -374,6 +378,8 @@ pub struct JobTerms {
     pub windows: Windows,
     /// Block of the request.
     pub requested_at: BlockNumber,
+    /// Share of jobs that are drawn for an audit.
+    pub audit_share: BasisPoints,
 }
 
 /// How far a job has come.
@@ -413,6 +419,8 @@ pub struct JobProgress {
     pub workers: u32,
     /// Who let it run out, in order: they are not drawn for it again.
     pub late: [Option<Address>; Params::RETRIES as usize],
+    /// Block of the commitment: the hash of the one after it draws audits.
+    pub committed_at: BlockNumber,
 }
 
 /// The sums that the contract's balance must cover, kept with every transition.
@@ -426,7 +434,7 @@ pub struct Totals {
     pub bonds: Plancks,
     /// Credits that their owners have not withdrawn.
     pub credits: Plancks,
-    /// What users staked on open disputes.
+    /// What users, and for audits the treasury, staked on open disputes.
     pub deposits: Plancks,
 }
 

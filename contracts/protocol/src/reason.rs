@@ -60,6 +60,9 @@ pub enum Reason {
     /// Witnesses found what the worker committed: the job goes on where it stood.
     #[codec(index = 52)]
     Witnessed,
+    /// A committee that was drawn for an audit found what the worker committed: the job goes on where it stood.
+    #[codec(index = 53)]
+    Audited,
     /// Kept: the market was paused.
     #[codec(index = 60)]
     Paused,

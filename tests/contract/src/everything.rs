@@ -2,7 +2,7 @@
 
 use crate::world::*;
 use encompute_protocol::{
-    ContractAddress, DisputeKind, ModelId, Plancks, Rating, RatingReason, SplitIndex, VersionId,
+    ContractAddress, DisputeKind, ModelId, Plancks, Rating, RatingReason, SplitIndex, Stage, VersionId,
     call::{
         AddBond, AddStake, AnnounceParams, AskBond, AskStake, CancelJob, DeprecateVersion, PokeJob, PokeSession,
         PostBlob, RateJob, RefuseFeatures, RevokeMeasurement, RevokePlatform, RevokeVersion, SetCapacity, SetGovernor,
@@ -32,10 +32,16 @@ pub fn everything(contract: ContractAddress) -> World {
     world.call(CREATORS[0], WithdrawCredit { to: None }).unwrap_err();
     world.call(USERS[0], WithdrawCredit { to: Some(STRANGER) }).unwrap();
     // Wrong heads cost it more than it came with.
-    world.pay(WORKERS[0], Plancks(10_000), AddStake {}).unwrap();
+    world.pay(WORKERS[0], Plancks(20_000), AddStake {}).unwrap();
     for verdict in disputes::VERDICTS {
         world.judged([verdict, disputes::RIGHT, verdict]);
         world.judged_by(DisputeKind::Witness, [verdict, disputes::RIGHT, verdict]);
+    }
+    for (from, verdict) in
+        [Stage::HeadCommitted, Stage::FeaturesSent, Stage::ResultCommitted].into_iter().zip(disputes::VERDICTS)
+    {
+        world.audited_and_heard(from, [verdict, disputes::RIGHT, verdict]);
+        world.audited_and_heard(from, [disputes::RIGHT, disputes::WRONG, disputes::WRONG_OTHERWISE]);
     }
     let posted = world.disputed(DisputeKind::Missing);
     let message = world.posting(posted);

@@ -12,7 +12,7 @@ use encompute_protocol::{
 use std::{collections::BTreeSet, time::Instant};
 
 /// Ways to go wrong, and to go right.
-const WAYS: u64 = 19;
+const WAYS: u64 = 23;
 /// Every reason that a job can have which is not the last one's.
 const REASONS: [Reason; 12] = [
     Reason::NoWorker,
@@ -80,6 +80,10 @@ fn one(world: &mut World, way: u64) -> JobId {
         15 => world.judged_by(DisputeKind::Witness, [WRONG, RIGHT, WRONG]).0,
         16 => world.judged_by(DisputeKind::Witness, [RIGHT, RIGHT, WRONG]).0,
         17 => world.judged_by(DisputeKind::Witness, [encompute_protocol::Verdict::NOTHING_SHOWN; 3]).0,
+        18 => world.audited_and_heard(Stage::HeadCommitted, [RIGHT, RIGHT, WRONG]),
+        19 => world.audited_and_heard(Stage::FeaturesSent, [WRONG, RIGHT, WRONG]),
+        20 => world.audited_and_heard(Stage::ResultCommitted, [encompute_protocol::Verdict::NOTHING_SHOWN; 3]),
+        21 => world.audited(Stage::FeaturesSent),
         _ => world.disputed(DisputeKind::Head),
     };
     poked(world, job);

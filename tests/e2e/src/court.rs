@@ -10,8 +10,11 @@ use encompute_job::Journal;
 use encompute_kit::{Between, Habits, Liar, Ran, Running, Services, signal};
 use encompute_lifecycle::ReceiptFacts;
 use encompute_protocol::{
-    BlobDigest, Blocks, JobId, JobProgress, JobTerms, Plancks, Receipt, Windows,
-    call::{CommitHead, PokeJob, ReadCounts, ReadJob, ReadSplit, ReadVersion, ReadWorker},
+    BasisPoints, BlobDigest, Blocks, JobId, JobProgress, JobTerms, Params, Plancks, PolicyId, Receipt, SplitIndex,
+    VersionId, Windows,
+    call::{
+        CancelJob, CommitHead, PokeJob, QuoteJob, ReadCounts, ReadJob, ReadSplit, ReadVersion, ReadWorker, RequestJob,
+    },
     manifest::ReleasedFeatures,
     signing::SigningKey,
     wire::Message,
@@ -33,6 +36,11 @@ const WINDOWS: Windows = Windows {
     accept: Blocks(60),
     dispute: Blocks(60),
 };
+
+/// No job is audited.
+const NONE: BasisPoints = BasisPoints(0);
+/// Every job is, as no change of parameters could set it.
+const EVERY: BasisPoints = BasisPoints(10_000);
 
 /// The market. Nothing happens in it by the passing of time: blocks come with transactions.
 pub struct Court {
@@ -64,7 +72,31 @@ impl Court {
     /// # Panics
     /// If it does not start.
     pub async fn over_machines(model: &'static str, input: &'static str, workers: u16) -> Self {
-        Self::begun(Path::new(&format!("scripts/models/{model}")), (model, input), (workers, true)).await
+        Self::begun(Path::new(&format!("scripts/models/{model}")), (model, input), (workers, true), NONE).await
+    }
+
+    /// The same in which every job is audited, by a treasury that can pay for it.
+    ///
+    /// # Panics
+    /// If it does not start.
+    pub async fn auditing(model: &'static str, input: &'static str, workers: u16) -> Self {
+        let folder = format!("scripts/models/{model}");
+        let court = Self::begun(Path::new(&folder), (model, input), (workers, true), EVERY).await;
+        court.fund_treasury().await;
+        court
+    }
+
+    /// The treasury's account buys a run with a large tip and takes it back: that is a credit of its own.
+    async fn fund_treasury(&self) {
+        let treasury = self.services.account("//Alice");
+        let (version, split) = (VersionId(1), SplitIndex(0));
+        let (fees, _) = self.services.client().read(QuoteJob { version, split }).await.unwrap().unwrap();
+        let tip = Plancks(100 * fees.head.0);
+        let input = BlobDigest::of(b"nothing");
+        let request = RequestJob { version, split, policy: PolicyId(1), input, tip, offer: None };
+        let escrow = fees.total().unwrap().checked_add(tip).unwrap();
+        let job = treasury.submit(request, escrow).await.unwrap().answer;
+        treasury.submit(CancelJob { job }, Plancks::ZERO).await.unwrap();
     }
 
     /// The same with the model in a folder.
@@ -72,17 +104,19 @@ impl Court {
     /// # Panics
     /// If it does not start.
     pub async fn over_folder(folder: &Path, model: &'static str, input: &'static str, workers: u16) -> Self {
-        Self::begun(folder, (model, input), (workers, false)).await
+        Self::begun(folder, (model, input), (workers, false), NONE).await
     }
 
     async fn begun(
         folder: &Path,
         (model, input): (&'static str, &'static str),
         (workers, machines): (u16, bool),
+        audit_share: BasisPoints,
     ) -> Self {
         let habits = Habits { heartbeat_ms: 0, liars: true, workers, machines, ..Habits::default() };
         let folder = folder.display().to_string();
-        let services = Services::start(habits, &[&folder], |params| params.windows = WINDOWS).await.unwrap();
+        let adjust = |params: &mut Params| (params.windows, params.audit_share) = (WINDOWS, audit_share);
+        let services = Services::start(habits, &[&folder], adjust).await.unwrap();
         Self { services, model, input }
     }
 

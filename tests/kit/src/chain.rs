@@ -135,6 +135,8 @@ pub(crate) async fn deploy(
         why: error.to_string(),
     })?;
     let mut params = Params { treasury: governor.address(), storage: facts.storage, ..params };
+    // Chance has no place in a test that does not ask for it.
+    params.audit_share = encompute_protocol::BasisPoints(0);
     adjust(&mut params);
     let constructor = (CONSTRUCTOR.0, params, governor.address(), client.genesis()).encode();
     Ok(governor.deploy(CODE.to_vec(), constructor, Plancks::ZERO, None).await?.answer)

@@ -16,6 +16,7 @@
 //! Modules in reading order: [`service`], [`voice`], [`rollup`], [`relay`], [`registration`], [`watch`], [`desk`], [`rounds`], [`commit`], [`sessions`],
 //! [`dispute`].
 
+mod audit;
 pub mod cache;
 mod claim;
 pub mod commit;

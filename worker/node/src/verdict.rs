@@ -1,7 +1,7 @@
 //! What a worker that is drawn to judge another's head finds: pure rules over receipts, and the digest that says so.
 //!
 //! What cannot be shown, because a blob is in no store, stands in a dispute: the user who disputes has what he disputes
-//! with. It is not witnessed.
+//! with. It is not witnessed, and no audit finds it right.
 
 use encompute_protocol::{
     BlobDigest, ContractAddress, DisputeKind, GenesisHash, HeadDigest, JobId, Nonce, RoundIndex, RoundReceiptDigest,
@@ -47,7 +47,7 @@ impl Finding {
     /// What is said of it to a committee of a kind.
     pub fn for_kind(self, kind: DisputeKind) -> Verdict {
         match kind {
-            DisputeKind::Witness if !self.complete => Verdict::NOTHING_SHOWN,
+            DisputeKind::Witness | DisputeKind::Audit if !self.complete => Verdict::NOTHING_SHOWN,
             _ => self.verdict,
         }
     }
@@ -250,6 +250,7 @@ mod tests {
         let verdict = disputed().verdict(None, &[]);
         assert_eq!(Finding::unseen(verdict).for_kind(DisputeKind::Head), verdict);
         assert_eq!(Finding::unseen(verdict).for_kind(DisputeKind::Witness), Verdict::NOTHING_SHOWN);
+        assert_eq!(Finding::unseen(verdict).for_kind(DisputeKind::Audit), Verdict::NOTHING_SHOWN);
         assert_eq!(Finding::seen(verdict).for_kind(DisputeKind::Witness), verdict);
         let wrong = disputed().verdict(Some((Fault::Signature, RoundIndex(1))), &[]);
         assert_eq!(Finding::seen(wrong).for_kind(DisputeKind::Witness), wrong);

@@ -38,6 +38,7 @@ pub struct Watch {
     renewed_at: Option<Instant>,
     considered: Considered,
     attended: Attended,
+    audited: Attended,
     seen: tokio::sync::watch::Sender<BlockNumber>,
 }
 
@@ -60,9 +61,9 @@ type Considered = Arc<Mutex<BTreeMap<JobId, BlockNumber>>>;
 impl Watch {
     /// A watch over a desk whose worker is registered.
     pub fn new(desk: Arc<Desk>, wish: Wish, params: Params) -> Self {
-        let (considered, attended) = (Considered::default(), Attended::default());
+        let (considered, attended, audited) = (Considered::default(), Attended::default(), Attended::default());
         let (seen, _) = tokio::sync::watch::channel(BlockNumber(0));
-        Self { desk, wish, params, renewed_at: None, considered, attended, seen }
+        Self { desk, wish, params, renewed_at: None, considered, attended, audited, seen }
     }
 
     /// Takes up what a restart interrupted, then follows the chain for ever.
@@ -168,6 +169,7 @@ impl Watch {
             Stage::Requested => self.consider(block, job),
             Stage::Claimed if mine => self.look_at(job),
             Stage::HeadCommitted if mine => self.desk.committed(job),
+            Stage::HeadCommitted => self.audit(job),
             Stage::Disputed(_) => self.attend(job),
             Stage::Settled | Stage::Failed | Stage::Cancelled if mine => self.desk.put_away(job),
             _ => return false,
@@ -202,15 +204,31 @@ impl Watch {
         });
     }
 
-    /// Takes up disputes that a restart interrupted.
+    /// Has another's job audited, if it was drawn. Whose own it is has no wish for that.
+    fn audit(&self, job: JobId) {
+        let (desk, audited) = (self.desk.clone(), self.audited.clone());
+        if !lock(&audited).insert(job) {
+            return;
+        }
+        tokio::spawn(async move {
+            desk.audit(job).await;
+            lock(&audited).remove(&job);
+        });
+    }
+
+    /// Takes up disputes and audits that a restart interrupted.
     async fn attend_again(&self) {
         let client = self.desk.world.client();
         let Ok(counts) = client.read(ReadCounts {}).await else { return };
         let oldest = counts.jobs.saturating_sub(LOOKED_BACK) + 1;
         for job in (oldest..=counts.jobs).map(JobId) {
             let found = client.read(ReadJob { job }).await.ok().flatten();
-            if found.is_some_and(|(_, progress)| matches!(progress.stage, Stage::Disputed(_))) {
+            let Some((_, progress)) = found else { continue };
+            if matches!(progress.stage, Stage::Disputed(_)) {
                 self.attend(job);
+            }
+            if progress.worker != Some(self.desk.world.address()) {
+                self.audit(job);
             }
         }
     }

@@ -7,11 +7,11 @@ use encompute_attest::{
     TcbEvaluationNumber, TcbStatus, UnixSeconds, bound, compact,
     pki::{CollateralTerms, DevelopmentPki, DevelopmentSeed, Platform, PlatformTraits, development_measurement},
 };
-use encompute_audit::{Counted, Heard, JobBundle, JobFacts, Judge, ReadAt, Report, audit_job};
+use encompute_audit::{Counted, Heard, JobBundle, JobFacts, Judge, ReadAt, Report, audit_job, drawing_block};
 use encompute_fhe::BootstrapSet;
 use encompute_head::{ChainIndex, Domain, Draft, HeadPlan, Layer, Link, Program, RoundPlan};
 use encompute_lifecycle::{
-    Context, Decide, Memory, ReadState, ReceiptFacts, Refusal, Software, View, price,
+    Context, Decide, Host, Memory, ReadState, ReceiptFacts, Refusal, Software, View, price,
     prune::{Paid, Parties, kept_until},
 };
 use encompute_protocol::{
@@ -107,7 +107,12 @@ pub fn measurement_id() -> MeasurementId {
 
 fn params() -> Params {
     let storage = encompute_protocol::StoragePrice { item: Plancks(100), byte: Plancks(1) };
-    Params { notice: encompute_protocol::Blocks(0), storage, ..price::default_params(TREASURY) }
+    Params {
+        notice: encompute_protocol::Blocks(0),
+        storage,
+        audit_share: BasisPoints(10_000),
+        ..price::default_params(TREASURY)
+    }
 }
 
 pub fn manifest() -> VersionManifest {
@@ -406,6 +411,7 @@ impl Market {
             measurement: memory.measurement(measurement_id()),
             platform: memory.platform(self.machine().platform_id().unwrap()),
             counted_at,
+            drawing_hash: drawing_block(&progress).and_then(|block| Software.block_hash(block)),
             unread_events: 0,
             pruned: None,
             blobs: self.blobs.clone(),

@@ -135,6 +135,8 @@ fn outcomes(
                 "if two of three workers find it wrong: you have back {all}, and what the worker's stake leaves of a half"
             )
         }
+        // Nobody stakes on it here: [`super::audit_job`] says what becomes of it.
+        (DisputeKind::Audit, _) => return Vec::new(),
         (DisputeKind::Result, _) => {
             format!(
                 "if its creator posts nothing in time: you have back {} at most",

@@ -2,6 +2,7 @@
 
 use crate::{
     args::{Common, Identity},
+    commands::audit_job::{AUDIT_HELP, AuditJob},
     commands::dispute::{DISPUTE_HELP, Dispute},
     commands::job_list::List,
     commands::market::{self, Listing},
@@ -58,6 +59,9 @@ pub enum Job {
     /// Say that what was committed is wrong or missing, and stake a deposit on it; the job waits for the ruling
     #[command(after_help = DISPUTE_HELP)]
     Dispute(Dispute),
+    /// Say that a job was drawn for an audit: its head is run again, and the treasury pays; anybody may
+    #[command(after_help = AUDIT_HELP)]
+    Audit(AuditJob),
     /// Rate a settled job; the model's mean weighs what was paid
     #[command(
         after_help = "Examples:\n  encompute job rate 7 --grade 5 --suri //Dave\n  encompute job rate 7 --grade 2 --why time --suri //Dave"
@@ -198,6 +202,7 @@ impl Job {
                 market::state_of(account.client(), job, common).await
             }
             Self::Dispute(dispute) => dispute.run(&context, common).await,
+            Self::Audit(audit) => audit.run(&context, common).await,
             Self::Prune(prune) => prune.run(&context, common).await,
             Self::Rate(rate) => rate.run(&context, common).await,
             Self::Poke(signed) => {

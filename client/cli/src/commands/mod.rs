@@ -3,6 +3,7 @@
 pub mod anchor;
 pub mod attest;
 pub mod audit;
+pub mod audit_job;
 pub mod bench;
 mod bring;
 pub mod config;

@@ -288,6 +288,8 @@ fn virtual_job(record: &SessionRecord, input: BlobDigest, stage: Stage) -> (JobT
             dispute: window,
         },
         requested_at: record.opened_at,
+        // Nobody audits what the chain does not see.
+        audit_share: Default::default(),
     };
     let progress = JobProgress {
         stage,
@@ -307,6 +309,7 @@ fn virtual_job(record: &SessionRecord, input: BlobDigest, stage: Stage) -> (JobT
         disputed: 0,
         workers: 0,
         late: Default::default(),
+        committed_at: BlockNumber(0),
     };
     (terms, progress)
 }

@@ -79,25 +79,34 @@ fn pick<S: ReadState, H: Host>(
     kind: DisputeKind,
     hash: &[u8; 32],
 ) -> Result<Option<Drawn>, Refusal> {
-    let apart = kind == DisputeKind::Witness;
     let mut numbers = Numbers::new(scene.host, DRAW_TAG, hash, job.id);
     let mut able = Vec::new();
     for account in numbers.sample(scene.state, scene.state.counts().workers)? {
         let worker = scene.state.worker(account).ok_or(Refusal::Inconsistent)?;
-        let is_beside = apart && job.progress.platform == Some(worker.platform);
-        if !is_beside && can_judge(scene, job, account, &worker)? {
+        if can_judge(scene, job, account, &worker)? {
             able.push((account, worker));
         }
     }
+    if kind == DisputeKind::Head {
+        return Ok(choose(able, false, &mut numbers));
+    }
+    let elsewhere = able.iter().filter(|(_, worker)| job.progress.platform != Some(worker.platform)).copied().collect();
+    let apart = choose(elsewhere, true, &mut numbers);
+    // Nobody has asked for machines of their own: an audit by three of one maker is better than none.
+    Ok(if kind == DisputeKind::Audit { apart.or_else(|| choose(able, false, &mut numbers)) } else { apart })
+}
+
+/// Three of those who are able; none where there are fewer, or fewer machines if each must be on one of its own.
+fn choose<H: Host>(mut able: Vec<(Address, WorkerRecord)>, apart: bool, numbers: &mut Numbers<'_, H>) -> Option<Drawn> {
     let mut drawn = Vec::with_capacity(COMMITTEE);
     while drawn.len() < COMMITTEE && !able.is_empty() {
         // As many as are looked at, at most, so the length fits.
-        let index = if apart { of_a_machine(&able, &mut numbers) } else { numbers.below(able.len() as u32) as usize };
+        let index = if apart { of_a_machine(&able, numbers) } else { numbers.below(able.len() as u32) as usize };
         let (account, worker) = able.swap_remove(index);
         able.retain(|(_, other)| !apart || other.platform != worker.platform);
         drawn.push((account, worker));
     }
-    Ok(drawn.try_into().ok())
+    drawn.try_into().ok()
 }
 
 /// The place of a worker of one machine: first the machine is drawn, then the worker. There is one at least.
@@ -139,7 +148,7 @@ fn can_judge<S: ReadState, H: Host>(
 fn of_head<S: ReadState>(state: &S, job: encompute_protocol::JobId) -> Result<(Job, DisputeRecord), Refusal> {
     let job = Job::load(state, job)?;
     let kind = match job.progress.stage {
-        Stage::Disputed(DisputeKind::Witness) => DisputeKind::Witness,
+        Stage::Disputed(kind @ (DisputeKind::Witness | DisputeKind::Audit)) => kind,
         _ => DisputeKind::Head,
     };
     job.must_be(Stage::Disputed(kind))?;
@@ -258,16 +267,18 @@ fn rule_after<S: ReadState, H: Host>(
     }
     // COMMITTEE at most.
     let count = winners.len() as u8;
+    let stake = job.progress.stake_held;
     let ending = match agreed {
         Some(Verdict { wrong: true, .. }) => Ending {
             reason: Reason::HeadMismatch,
-            outcome: Some(Outcome::head_wrong(record.kind, count)),
-            ruling: Ruling::Upheld,
+            outcome: Some(Outcome::head_wrong(record.kind, count, stake)),
+            ruling: Ruling::head_wrong(record.kind, count, stake),
         },
         Some(_) => {
             let ruling = Ruling::Rejected { winners: count };
             let reason = match record.kind {
                 DisputeKind::Witness => Reason::Witnessed,
+                DisputeKind::Audit => Reason::Audited,
                 _ => Reason::DisputeRejected,
             };
             Ending { reason, outcome: None, ruling }
@@ -278,11 +289,12 @@ fn rule_after<S: ReadState, H: Host>(
     Ok(Decision { changes: draft.finish(), answer: () })
 }
 
-/// What most of a committee have revealed, word for word. Witnesses that were shown nothing have agreed on nothing: what
+/// What most of a committee have revealed, word for word. Witnesses and auditors that were shown nothing have agreed on nothing: what
 /// they did not see does not stand.
 pub fn agreed<I: Iterator<Item = Verdict>>(kind: DisputeKind, verdicts: impl Fn() -> I) -> Option<Verdict> {
     let most = verdicts().find(|verdict| verdicts().filter(|other| other == verdict).count() >= MAJORITY);
-    most.filter(|verdict| kind != DisputeKind::Witness || *verdict != Verdict::NOTHING_SHOWN)
+    let must_see = matches!(kind, DisputeKind::Witness | DisputeKind::Audit);
+    most.filter(|verdict| !must_see || *verdict != Verdict::NOTHING_SHOWN)
 }
 
 /// Gives a member of the committee its stake back, less what it loses for silence or for saying what most did not.

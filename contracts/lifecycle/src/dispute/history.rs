@@ -4,9 +4,19 @@ use super::{Ruling, agreed, deposit_lines};
 use crate::outcome::{Outcome, Settlement};
 use alloc::vec::Vec;
 use encompute_protocol::{
-    Address, DisputeKind, JobTerms, PlatformId, Reason, Stage, Verdict,
-    event::{Event, JobStageChanged},
+    Address, DisputeKind, JobTerms, Plancks, PlatformId, Reason, Stage, Verdict,
+    event::{Event, JobStageChanged, Movement},
 };
+
+/// What a job holds of its worker's stake after a movement of it.
+fn held_after(held: Plancks, movement: Movement, amount: Plancks) -> Plancks {
+    match movement {
+        Movement::Locked => held.checked_add(amount),
+        Movement::Released | Movement::Slashed => held.checked_sub(amount),
+        Movement::Added | Movement::Asked | Movement::Taken => Some(held),
+    }
+    .unwrap_or_default()
+}
 
 /// One dispute.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,6 +31,8 @@ pub struct Heard {
     pub platforms: Vec<PlatformId>,
     /// What they revealed.
     pub verdicts: Vec<(Address, Verdict)>,
+    /// What the job holds of its worker's stake, until it has ended.
+    pub stake: Plancks,
     /// How it ended, and by whose call; none while it is open.
     pub ended: Option<(Ruling, Address)>,
 }
@@ -29,6 +41,7 @@ impl Heard {
     /// All disputes of one job, from its events in order.
     pub fn all<'a>(events: impl IntoIterator<Item = &'a Event>) -> Vec<Self> {
         let (mut all, mut at): (Vec<Self>, _) = (Vec::new(), Stage::Requested);
+        let (mut worker, mut stake) = (None, Plancks::ZERO);
         for event in events {
             match (event, all.last_mut()) {
                 (Event::DisputeOpened(opened), _) => all.push(Self {
@@ -37,8 +50,15 @@ impl Heard {
                     jurors: Vec::new(),
                     platforms: Vec::new(),
                     verdicts: Vec::new(),
+                    stake,
                     ended: None,
                 }),
+                (Event::StakeMoved(moved), heard) if Some(moved.worker) == worker => {
+                    stake = held_after(stake, moved.movement, moved.amount);
+                    if let Some(heard) = heard.filter(|heard| heard.ended.is_none()) {
+                        heard.stake = stake;
+                    }
+                }
                 (Event::JurorDrawn(drawn), Some(heard)) => {
                     heard.jurors.push(drawn.juror);
                     heard.platforms.push(drawn.platform);
@@ -48,7 +68,7 @@ impl Heard {
                     if let (Some(heard), Some(Stage::Disputed(_))) = (heard, step.from) {
                         heard.end(step);
                     }
-                    at = step.to;
+                    (at, worker) = (step.to, step.worker);
                 }
                 _ => {}
             }
@@ -61,10 +81,10 @@ impl Heard {
             (Stage::Disputed(_), _) => return,
             (_, Some(Reason::ArbiterTimeout)) => Ruling::Unresolved,
             // COMMITTEE at most.
-            (_, Some(Reason::DisputeRejected | Reason::Witnessed)) => {
+            (_, Some(Reason::DisputeRejected | Reason::Witnessed | Reason::Audited)) => {
                 Ruling::Rejected { winners: self.winners().len() as u8 }
             }
-            _ => Ruling::Upheld,
+            _ => Ruling::head_wrong(self.kind, self.winners().len() as u8, self.stake),
         };
         self.ended = Some((ruling, step.by));
     }
@@ -78,7 +98,7 @@ impl Heard {
     pub fn head_wrong(&self) -> Outcome {
         // COMMITTEE at most of any dispute that a chain has ruled.
         let winners = u8::try_from(self.winners().len()).unwrap_or(u8::MAX);
-        Outcome::head_wrong(self.kind, winners)
+        Outcome::head_wrong(self.kind, winners, self.stake)
     }
 
     /// Those of the committee that revealed what most did, in the order in which they were drawn.

@@ -11,7 +11,9 @@
 //! | result | result committed | the creator posts the sealed result | the tail fee goes back |
 //! | attestation | head committed | the chain, at once | |
 //! | witness | head committed, in the challenge window | as of a head; each of the three on a machine of its own | nothing is witnessed |
+//! | audit | after the head, of a job that was drawn, by anybody | as of witnesses, or as of a head where machines are few | the head stands |
 
+pub mod audit;
 mod committee;
 mod history;
 mod open;
@@ -20,7 +22,7 @@ pub mod ruling;
 
 pub use committee::agreed;
 pub use history::Heard;
-pub use ruling::{Ruling, deposit, deposit_lines};
+pub use ruling::{Ruling, deposit, deposit_lines, sent};
 
 use crate::{
     command::{Decision, Scene},
@@ -91,6 +93,9 @@ fn close<S: ReadState, H>(
     match ending.outcome {
         Some(outcome) => job.conclude_in(scene, draft, (Stage::Failed, reason), outcome, jurors)?,
         None => {
+            if record.kind == DisputeKind::Audit {
+                audit::release_stake(scene, draft, &mut job, record.from)?;
+            }
             let window = Some(Blocks(record.left.0.max(SHORTEST_WINDOW.0)));
             job.enter(draft, record.from, reason, scene.at.caller, scene.at.block, window)?;
         }

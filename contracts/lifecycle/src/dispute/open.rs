@@ -1,6 +1,6 @@
 //! `open_dispute`: the user says what is wrong, and stakes money on it.
 
-use super::deposit;
+use super::{audit, deposit};
 use crate::{
     command::{Decide, Decision, Scene},
     context::Host,
@@ -17,10 +17,13 @@ use encompute_protocol::{
 
 impl Decide for OpenDispute {
     /// The job's user, while the stage that it disputes lasts; of a head, and for witnesses of it, within the challenge
-    /// window. Once for each kind and stage.
+    /// window. Once for each kind and stage. Anybody opens an audit: [`audit`].
     fn decide<S: ReadState, H: Host>(&self, scene: &Scene<'_, S, H>) -> Result<Decision<()>, Refusal> {
         let at = scene.at;
         let mut job = Job::load(scene.state, self.job)?;
+        if self.kind == DisputeKind::Audit {
+            return audit::open(scene, job, self);
+        }
         let from = stage_of(self.kind, &job)?;
         job.must_be_users(at.caller)?;
         job.must_be_on_time(at.block)?;
@@ -36,7 +39,7 @@ impl Decide for OpenDispute {
         }
         let proceeding = match self.kind {
             DisputeKind::Attestation => return judge_attestation(scene, job),
-            DisputeKind::Head | DisputeKind::Witness => {
+            DisputeKind::Head | DisputeKind::Witness | DisputeKind::Audit => {
                 let challenge = job.terms.windows.challenge;
                 let deadline = job.progress.changed_at.checked_add(challenge).ok_or(Refusal::NumbersExhausted)?;
                 if at.block > deadline {
@@ -77,9 +80,7 @@ impl Decide for OpenDispute {
 fn stage_of(kind: DisputeKind, job: &Job) -> Result<Stage, Refusal> {
     let wanted = match (kind, job.progress.stage) {
         (DisputeKind::Missing, Stage::ResultCommitted) | (DisputeKind::Result, _) => Stage::ResultCommitted,
-        (DisputeKind::Head | DisputeKind::Missing | DisputeKind::Attestation | DisputeKind::Witness, _) => {
-            Stage::HeadCommitted
-        }
+        _ => Stage::HeadCommitted,
     };
     job.must_be(wanted)?;
     Ok(wanted)

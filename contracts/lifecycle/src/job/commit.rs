@@ -50,6 +50,7 @@ impl Decide for CommitHead {
         worker.latency = worker.latency.with(Blocks(took));
         job.progress.output = Some(self.output);
         job.progress.finished_at = self.finished_at;
+        job.progress.committed_at = block;
         job.progress.measurement = Some(worker.measurement);
         job.progress.platform = Some(worker.platform);
         job.enter(&mut draft, Stage::HeadCommitted, None, account, block, Some(job.terms.windows.features))?;

@@ -121,7 +121,9 @@ impl Fault {
     fn of(outcome: Outcome) -> Option<Self> {
         match outcome {
             Outcome::Retried | Outcome::TimedOut => Some(Self::Late),
-            Outcome::HeadWrong { .. } | Outcome::WitnessedWrong { .. } => Some(Self::Wrong),
+            Outcome::HeadWrong { .. } | Outcome::WitnessedWrong { .. } | Outcome::AuditedWrong { .. } => {
+                Some(Self::Wrong)
+            }
             Outcome::Settled
             | Outcome::Refunded
             | Outcome::Stopped

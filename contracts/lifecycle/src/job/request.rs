@@ -77,6 +77,7 @@ fn fresh(block: BlockNumber, deadline: BlockNumber, workers: u32) -> JobProgress
         disputed: 0,
         workers,
         late: [None; Params::RETRIES as usize],
+        committed_at: BlockNumber(0),
     }
 }
 
@@ -135,6 +136,7 @@ impl RequestRules for RequestJob {
             protocol_fee: params.protocol_fee,
             windows: params.windows,
             requested_at: at.block,
+            audit_share: params.audit_share,
         };
         Ok((terms, model))
     }

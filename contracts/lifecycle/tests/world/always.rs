@@ -41,6 +41,7 @@ pub const ALL: &[(&str, Check)] = named! {
     invariant_24_a_step_moves_a_job_along_one_edge_whatever_the_block,
     invariant_25_a_job_is_claimed_by_whose_turn_it_is,
     invariant_26_a_score_moves_only_with_what_was_done_and_in_its_direction,
+    invariant_27_only_drawn_jobs_are_audited_once_and_only_the_treasury_stakes_on_it,
 };
 
 pub fn progress(world: &World) -> BTreeMap<u64, (JobTerms, JobProgress)> {
@@ -300,6 +301,8 @@ pub fn invariant_24_a_step_moves_a_job_along_one_edge_whatever_the_block(
                     | (HeadCommitted, FeaturesSent | Settled | Failed | Cancelled)
                     | (HeadCommitted, Disputed(DisputeKind::Head | DisputeKind::Missing | DisputeKind::Witness))
                     | (FeaturesSent, ResultCommitted | Failed)
+                    | (HeadCommitted | FeaturesSent | ResultCommitted, Disputed(DisputeKind::Audit))
+                    | (Disputed(DisputeKind::Audit), HeadCommitted | FeaturesSent | ResultCommitted | Failed)
                     | (ResultCommitted, Settled | Disputed(DisputeKind::Missing | DisputeKind::Result))
                     | (Disputed(DisputeKind::Head | DisputeKind::Witness), HeadCommitted | Failed)
                     | (Disputed(DisputeKind::Missing), HeadCommitted | ResultCommitted | Failed)
@@ -314,6 +317,30 @@ pub fn invariant_24_a_step_moves_a_job_along_one_edge_whatever_the_block(
     let moved = |event: &Event| matches!(event, Event::JobStageChanged(moved) if moved.from.is_some());
     let new = world.market.events()[before.market.events().len()..].iter();
     prop_assert!(new.filter(|(_, event)| moved(event)).count() <= 1, "one edge, one event");
+    Ok(())
+}
+
+pub fn invariant_27_only_drawn_jobs_are_audited_once_and_only_the_treasury_stakes_on_it(
+    before: &World,
+    world: &World,
+) -> TestCaseResult {
+    for (_, event) in &world.market.events()[before.market.events().len()..] {
+        let Event::CreditStaked(staked) = event else { continue };
+        let (was, is, terms) = (before.progress(staked.job), world.progress(staked.job), world.terms(staked.job));
+        let bit = DisputeKind::Audit.bit(was.stage);
+        prop_assert!(was.disputed & bit == 0 && is.disputed & bit != 0, "once: {staked:?}");
+        prop_assert!(world.is_drawn(staked.job, was.committed_at.0, terms.audit_share), "drawn: {staked:?}");
+        prop_assert_eq!((staked.account, staked.amount.0), (TREASURY, 3 * terms.fees.head.0));
+        let left = before.market.credit(TREASURY).0 - staked.amount.0;
+        prop_assert_eq!(world.market.credit(TREASURY).0, left);
+        // Nobody sends anything.
+        prop_assert_eq!(world.market.balance(), before.market.balance());
+    }
+    for (job, (terms, progress)) in progress(world) {
+        prop_assert!(progress.stake_held <= terms.job_stake, "job {job}");
+        let is_done = matches!(progress.stage, Stage::FeaturesSent | Stage::ResultCommitted);
+        prop_assert!(!is_done || progress.stake_held == Plancks::ZERO, "job {job} holds a stake whose part is done");
+    }
     Ok(())
 }
 

@@ -43,16 +43,38 @@ impl World {
         dispute::deposit(&self.terms(job), kind).unwrap()
     }
 
+    /// What who opens a dispute sends along.
+    pub fn to_send(&self, job: JobId, kind: DisputeKind) -> Plancks {
+        dispute::sent(&self.terms(job), kind).unwrap()
+    }
+
     pub fn open_dispute(&mut self, user: Address, job: JobId, kind: DisputeKind) -> Result<(), Refusal> {
-        let deposit = self.deposit(job, kind);
-        self.pay(user, deposit, OpenDispute { job, kind, evidence: None })
+        let sent = self.to_send(job, kind);
+        self.pay(user, sent, OpenDispute { job, kind, evidence: None })
     }
 
     /// A job of the first user that it disputes.
     pub fn disputed(&mut self, kind: DisputeKind) -> JobId {
-        let job = if kind == DisputeKind::Result { self.answered() } else { self.committed() };
+        let job = match kind {
+            DisputeKind::Audit => return self.audited(Stage::HeadCommitted),
+            DisputeKind::Result => self.answered(),
+            _ => self.committed(),
+        };
         self.open_dispute(USERS[0], job, kind).unwrap();
         job
+    }
+
+    /// A committee of an open dispute is drawn and says this.
+    pub fn hear_all(&mut self, job: JobId, verdicts: [Verdict; 3]) -> Vec<usize> {
+        self.draw(job);
+        let jurors = self.jurors(job);
+        for (juror, verdict) in jurors.iter().zip(verdicts) {
+            self.seal(*juror, job, verdict).unwrap();
+        }
+        for (juror, verdict) in jurors.iter().zip(verdicts) {
+            self.reveal(*juror, job, verdict).unwrap();
+        }
+        jurors
     }
 
     pub fn dispute(&self, job: JobId) -> DisputeRecord {

@@ -4,8 +4,10 @@
 #![allow(clippy::needless_range_loop, reason = "workers are numbered")]
 
 pub mod always;
+pub mod audits;
 pub mod claims;
 pub mod disputes;
+pub mod pruning;
 pub mod quotes;
 pub mod random;
 pub mod sessions;
@@ -60,6 +62,7 @@ pub fn params() -> Params {
         model_bond_floor: Plancks(5_003),
         notice: Blocks(3),
         storage: StoragePrice { item: Plancks(101), byte: Plancks(3) },
+        audit_share: BasisPoints(1_000),
         ..price::default_params(TREASURY)
     }
 }
@@ -100,7 +103,11 @@ impl World {
     }
 
     pub fn empty_at(contract: ContractAddress) -> Self {
-        let market = Memory::new(GOVERNOR, params(), Software).unwrap();
+        Self::empty_with(contract, params())
+    }
+
+    fn empty_with(contract: ContractAddress, params: Params) -> Self {
+        let market = Memory::new(GOVERNOR, params, Software).unwrap();
         Self { market, contract, block: 1, calls: Vec::new(), serial: 0 }
     }
 
@@ -115,7 +122,11 @@ impl World {
 
     /// The same, begun in a later block.
     pub fn since(contract: ContractAddress, block: u32) -> Self {
-        let mut world = Self { block, ..Self::empty_at(contract) };
+        Self { block, ..Self::empty_at(contract) }.peopled()
+    }
+
+    fn peopled(self) -> Self {
+        let mut world = self;
         for measurement in *MEASUREMENTS {
             world.call(GOVERNOR, AllowMeasurement { measurement }).unwrap();
         }
@@ -414,25 +425,6 @@ impl World {
         jobs.filter(|job| self.market.job_terms(*job).is_some()).collect::<Vec<_>>().into_iter()
     }
 
-    /// What it takes of `caller` to prune a job now.
-    pub fn owed_for_pruning(&self, caller: Address, job: JobId) -> Option<Plancks> {
-        let (terms, progress) = self.market.job_terms(job).zip(self.market.job_progress(job))?;
-        let paid = Paid::of(&self.market.params().storage, &terms, &progress, self.market.rating(job).as_ref())?;
-        let parties = Parties::of(&terms, &progress, self.market.model(terms.model)?.creator);
-        paid.owed(caller, parties, |account| self.market.credit(account)).map(|owed| owed.sum)
-    }
-
-    /// Moves to the first block in which an ended job may be pruned.
-    pub fn past_keeping(&mut self, job: JobId) {
-        self.block = kept_until(&self.terms(job), &self.progress(job)).0 + 1;
-    }
-
-    /// Removes a job's records, as `caller`.
-    pub fn prune(&mut self, caller: Address, job: JobId) -> Result<(), Refusal> {
-        let value = self.owed_for_pruning(caller, job).unwrap_or_default();
-        self.pay(caller, value, PruneJob { job })
-    }
-
     /// What the actor of a stage does, with `worker` as the job's.
     pub fn act(&mut self, job: JobId, at: Stage, worker: usize) -> Result<(), Refusal> {
         match at {
@@ -479,7 +471,7 @@ pub fn stage(world: &World, job: JobId) -> (Stage, Option<Reason>) {
 }
 
 /// Every stage in order.
-pub const STAGES: [Stage; 12] = [
+pub const STAGES: [Stage; 13] = [
     Stage::Requested,
     Stage::Claimed,
     Stage::HeadCommitted,
@@ -492,4 +484,5 @@ pub const STAGES: [Stage; 12] = [
     Stage::Disputed(DisputeKind::Missing),
     Stage::Disputed(DisputeKind::Result),
     Stage::Disputed(DisputeKind::Witness),
+    Stage::Disputed(DisputeKind::Audit),
 ];

@@ -50,7 +50,7 @@ pub fn step() -> impl Strategy<Value = Step> {
         2 => (n, job).prop_map(|(user, job)| Step::Cancel { user, job }),
         1 => (n, job).prop_map(|(creator, job)| Step::Refuse { creator, job }),
         4 => job.prop_map(|job| Step::Poke { job }),
-        6 => (n, job, 0..8_u8, prop::bool::weighted(0.05))
+        6 => (n, job, 0..12_u8, prop::bool::weighted(0.05))
             .prop_map(|(user, job, kind, short)| Step::Dispute { user, job, kind, short }),
         7 => (n, job, 0..6_u8).prop_map(|(worker, job, verdict)| Step::Seal { worker, job, verdict }),
         7 => (n, job, prop::bool::weighted(0.1)).prop_map(|(worker, job, forged)| Step::Reveal { worker, job, forged }),
@@ -243,13 +243,18 @@ impl World {
         let free = |who, command: Command| Some((who, Plancks::ZERO, command));
         match *step {
             Step::Dispute { user, job, kind, short } => {
-                let stands =
-                    |job: &JobId| matches!(self.progress(*job).stage, Stage::HeadCommitted | Stage::ResultCommitted);
+                let stands = |job: &JobId| {
+                    let stage = self.progress(*job).stage;
+                    // Of features there are audits alone.
+                    matches!(stage, Stage::HeadCommitted | Stage::ResultCommitted)
+                        || kind >= 8 && stage == Stage::FeaturesSent
+                };
                 let open: Vec<_> = self.jobs().filter(stands).collect();
                 let job = if open.is_empty() || job.is_multiple_of(8) { self.a_job(job) } else { pick(&open, job) };
                 let terms = self.market.job_terms(job)?;
                 let stage = self.market.job_progress(job).map(|progress| progress.stage);
                 let kind = match (stage, kind) {
+                    (_, 8..) => DisputeKind::Audit,
                     // What may be disputed there, mostly.
                     (Some(Stage::ResultCommitted), 0..3) => DisputeKind::Missing,
                     (Some(Stage::ResultCommitted), 3..5) => DisputeKind::Result,
@@ -259,8 +264,12 @@ impl World {
                     (_, 5..8) => DisputeKind::Witness,
                     _ => DisputeKind::Head,
                 };
-                let deposit = self.deposit(job, kind);
-                let value = Plancks(deposit.0 - u128::from(short && deposit.0 > 0));
+                let sent = self.to_send(job, kind);
+                let value = if short { Plancks(sent.0.abs_diff(1)) } else { sent };
+                if kind == DisputeKind::Audit {
+                    // Mostly once it is known whether the job was drawn.
+                    self.block += 2 * u32::from(!user.is_multiple_of(4));
+                }
                 let evidence = user.is_multiple_of(5).then(|| self.digest());
                 Some((self.role(Some(terms.user), &USERS, user), value, OpenDispute { job, kind, evidence }.into()))
             }

@@ -14,6 +14,7 @@ impl Event {
             Self::ResultCommitted(event) => Some(event.job),
             Self::Credited(event) => Some(event.job),
             Self::DisputeOpened(event) => Some(event.job),
+            Self::CreditStaked(event) => Some(event.job),
             Self::JurorDrawn(event) => Some(event.job),
             Self::VerdictSealed(event) => Some(event.job),
             Self::VerdictRevealed(event) => Some(event.job),

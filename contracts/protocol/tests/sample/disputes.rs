@@ -72,6 +72,7 @@ pub fn dispute_calls() -> Vec<(&'static str, Vec<u8>)> {
         one(OpenDispute { job, kind: DisputeKind::Head, evidence: Some(BlobDigest(b32(35))) }),
         one(OpenDispute { job, kind: DisputeKind::Attestation, evidence: None }),
         one(OpenDispute { job, kind: DisputeKind::Witness, evidence: Some(BlobDigest(b32(35))) }),
+        one(OpenDispute { job, kind: DisputeKind::Audit, evidence: None }),
         one(SealVerdict { job, seal: b32(39) }),
         one(RevealVerdict { job, verdict: verdict(), salt: b32(34) }),
         one(PostBlob { job, at: 128, part: vec![1, 2, 3], last: true }),
@@ -95,6 +96,7 @@ pub fn dispute_events() -> Vec<Event> {
         }
         .into(),
         Rated { job, model: ModelId(3), rating: rating(), weight: Plancks(142_000) }.into(),
+        CreditStaked { account: user, job, amount: Plancks(426_000) }.into(),
         JurorDrawn { job, juror: worker, platform: PlatformId(b32(41)) }.into(),
         VerdictSealed { job, juror: worker }.into(),
         VerdictRevealed { job, juror: worker, verdict: verdict() }.into(),

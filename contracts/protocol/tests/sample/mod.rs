@@ -166,6 +166,7 @@ pub fn params() -> Params {
         notice: Blocks(600),
         windows: windows(),
         storage: StoragePrice { item: Plancks(100_000_000), byte: Plancks(1_000_000) },
+        audit_share: BasisPoints(100),
     }
 }
 
@@ -202,6 +203,7 @@ pub fn terms() -> JobTerms {
         protocol_fee: BasisPoints(250),
         windows: windows(),
         requested_at: BlockNumber(99),
+        audit_share: BasisPoints(101),
     }
 }
 
@@ -224,6 +226,7 @@ pub fn progress() -> JobProgress {
         disputed: 3,
         workers: 5,
         late: [Some(Address(b20(31))), None],
+        committed_at: BlockNumber(102),
     }
 }
 

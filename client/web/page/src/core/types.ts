@@ -108,7 +108,8 @@ export type Stage =
   | "disputed-missing"
   | "disputed-result"
   | "disputed-attestation"
-  | "disputed-witness";
+  | "disputed-witness"
+  | "disputed-audit";
 
 export interface JobLine {
   id: number;

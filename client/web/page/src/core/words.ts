@@ -66,6 +66,7 @@ export const disputes: Partial<Record<Stage, { name: string; who: string }>> = {
   "disputed-result": { name: "Disputed: the result", who: "the creator answers for it" },
   "disputed-attestation": { name: "Disputed: the attestation", who: "an arbiter rules on it" },
   "disputed-witness": { name: "Witnesses compute it again", who: "three workers on machines of their own" },
+  "disputed-audit": { name: "Drawn for an audit", who: "three workers, paid by the network; it goes on after" },
 };
 
 /** Why somebody was credited. */
