@@ -8,8 +8,8 @@ use encompute_networks::Network;
 use encompute_node::keys::WorkerKeys;
 use encompute_node::rollup::{PostError, Rollup, Subject};
 use encompute_protocol::{
-    Address, BlobDigest, ContractAddress, CostUnits, HeadDigest, JobId, Mode, Plancks, PolicyId, SplitIndex, Stage,
-    TailDigest, Text, VersionHash,
+    Address, BlobDigest, Blocks, ContractAddress, CostUnits, HeadDigest, JobId, Mode, Plancks, PolicyId, SplitIndex,
+    Stage, TailDigest, Text, VersionHash,
     call::{
         ActivateVersion, CancelJob, ClaimJob, ListModel, PublishVersion, QuoteJob, ReadJob, ReadParams, ReadWorker,
         RequestJob, RevokeMeasurement, SplitOffer,
@@ -127,6 +127,8 @@ async fn of_two_processes_with_one_key_one_claims_and_the_other_reads_again_and_
     behind.ground.chain.account("//Dave").submit(CancelJob { job: gone }, Plancks::ZERO).await.unwrap();
 
     let job = behind.requested().await;
+    // The hash of the next block draws the one worker that there is.
+    behind.ground.chain.seal(Blocks(2)).await.unwrap();
     let (subject, claim) = (Subject::job(job), ClaimJob { job });
     let (first, second) = tokio::join!(one.post(&ones_keys, &subject, &claim), two.post(&twos_keys, &subject, &claim));
     let (won, lost) = if first.is_ok() { (first, second) } else { (second, first) };
