@@ -32,7 +32,7 @@ pub fn everything(contract: ContractAddress) -> World {
     world.call(CREATORS[0], WithdrawCredit { to: None }).unwrap_err();
     world.call(USERS[0], WithdrawCredit { to: Some(STRANGER) }).unwrap();
     // Wrong heads cost it more than it came with.
-    world.pay(WORKERS[0], Plancks(20_000), AddStake {}).unwrap();
+    world.pay(WORKERS[0], Plancks(60_000), AddStake {}).unwrap();
     for verdict in disputes::VERDICTS {
         world.judged([verdict, disputes::RIGHT, verdict]);
         world.judged_by(DisputeKind::Witness, [verdict, disputes::RIGHT, verdict]);
