@@ -64,7 +64,7 @@ pub fn default_params(treasury: Address) -> Params {
         worker_stake_floor: Plancks(10_000 * MILLI_UNIT),
         model_bond_floor: Plancks(10_000 * MILLI_UNIT),
         registration_limit: Blocks(14_400),
-        unbonding: Blocks(28_800),
+        unbonding: Blocks(43_200),
         notice: Blocks(600),
         windows: Windows {
             claim: Blocks(10),

@@ -111,6 +111,8 @@ mod tests {
             measurement: None,
             platform: None,
             disputed: 0,
+            workers: 1,
+            late: Default::default(),
             committed_at: BlockNumber(block),
         }
     }

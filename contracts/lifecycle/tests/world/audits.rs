@@ -29,10 +29,15 @@ impl World {
         audit::is_drawn(&Software, &hash, self.contract, job, share)
     }
 
-    /// Goes to a block in which the next job's head may be committed to be drawn, or not to be.
+    /// Goes to a block from which the next job's head comes to be committed where it is drawn, or where it is not.
     pub fn until_drawn(&mut self, wanted: bool) {
-        let (next, share) = (JobId(self.market.counts().jobs + 1), self.market.params().audit_share);
-        while self.is_drawn(next, self.block, share) != wanted {
+        loop {
+            let mut ahead = self.clone();
+            let job = ahead.committed();
+            let (share, block) = (ahead.terms(job).audit_share, ahead.progress(job).committed_at.0);
+            if ahead.is_drawn(job, block, share) == wanted {
+                return;
+            }
             self.block += 1;
         }
     }
