@@ -1,12 +1,13 @@
 //! The head is committed: verify, decrypt, release, seal, send.
 
 use crate::{
-    driver::{Runner, begin, end},
+    driver::Runner,
     error::JobError,
     head::{JobHead, go_on, run_up_to},
     journal::{Journal, Record, RoundDone},
     order::{plan_of, split_of},
     report::{Step, Watch},
+    report::{begin, end},
     rounds::{Correspondence, RoundTrip, Verified},
 };
 use encompute_audit::verify_commitment;

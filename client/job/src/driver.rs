@@ -5,7 +5,7 @@ use crate::{
     head::{JobHead, go_on, run_up_to},
     journal::{JobSecrets, Journal, Record},
     order::{plan_of, split_of},
-    report::{Answer, Bytes, Ending, Step, Watch},
+    report::{Answer, Bytes, Ending, Step, Watch, begin, end},
     rounds::{Asked, Correspondence, NoAnswer, RoundTrip, Verified, encrypt},
     told::Told,
     turns::Turns,
@@ -482,15 +482,6 @@ fn next_request(trip: &RoundTrip<'_>, receipt: RoundIndex, run: &JobHead) -> Res
     let none = || JobError::Plan { found: "the client's half asks for no further round".into() };
     let (_, values) = run.request().ok_or_else(none)?;
     Ok(encrypt(trip.key, trip.plan, receipt, values)?.to_bytes())
-}
-
-pub(crate) fn begin(watch: &mut impl Watch, step: Step) -> Instant {
-    watch.begins(step);
-    Instant::now()
-}
-
-pub(crate) fn end(watch: &mut impl Watch, step: Step, began: Instant) {
-    watch.ended(step, began.elapsed());
 }
 
 pub(crate) fn session(secrets: &JobSecrets) -> Result<SigningKey, JobError> {

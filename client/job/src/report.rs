@@ -1,5 +1,6 @@
 //! What a run tells whoever watches it, and how it ends.
 
+use encompute_host::clock::Instant;
 use encompute_protocol::{Address, BlockNumber, JobId, Reason, Stage};
 use std::time::Duration;
 
@@ -111,4 +112,13 @@ pub struct Ending {
     pub answer: Option<Answer>,
     /// Bytes of ciphertext.
     pub bytes: Bytes,
+}
+
+pub(crate) fn begin(watch: &mut impl Watch, step: Step) -> Instant {
+    watch.begins(step);
+    Instant::now()
+}
+
+pub(crate) fn end(watch: &mut impl Watch, step: Step, began: Instant) {
+    watch.ended(step, began.elapsed());
 }

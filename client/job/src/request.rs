@@ -2,11 +2,12 @@
 
 use crate::{
     case::{JobKeys, Part, PartBytes},
-    driver::{Runner, begin, end, result_key, session},
+    driver::{Runner, result_key, session},
     error::JobError,
     journal::{JobSecrets, Journal, Record},
     order::Order,
     report::{Step, Watch},
+    report::{begin, end},
     rounds::encrypt,
     turns::Finding,
     workers::find_offer,

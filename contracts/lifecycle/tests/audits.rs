@@ -128,7 +128,7 @@ fn what_is_found_right_goes_on_where_it_stood_and_the_treasury_pays_a_head_fee_e
 fn the_time_that_was_left_is_left_after_it() {
     for from in AFTER_HEAD {
         let mut world = World::new();
-        let job = world.to_audit(from);
+        let job = world.drawn_at(from);
         let left = world.progress(job).deadline.0 - world.block;
         world.open_dispute(STRANGER, job, KIND).unwrap();
         world.hear_all(job, [RIGHT; 3]);
@@ -168,7 +168,7 @@ fn a_wrong_head_makes_the_user_whole_and_pays_the_committee_at_every_stage() {
 #[test]
 fn a_worker_that_asked_its_stake_back_is_slashed_all_the_same() {
     let mut world = World::new();
-    let job = world.to_audit(Stage::ResultCommitted);
+    let job = world.drawn_at(Stage::ResultCommitted);
     let all = world.worker(0).stake;
     world.call(WORKERS[0], AskStake { amount: all }).unwrap();
     world.open_dispute(STRANGER, job, KIND).unwrap();
@@ -187,7 +187,7 @@ fn of_a_stake_that_other_jobs_hold_an_audit_takes_what_there_is_and_its_committe
         let share = BasisPoints(10_000);
         let mut world =
             World::auditing_with(Params { audit_share: share, job_stake_floor: Plancks(20_000), ..params() });
-        let job = world.to_audit(Stage::FeaturesSent);
+        let job = world.drawn_at(Stage::FeaturesSent);
         world.claimed();
         world.claimed();
         world.pay(WORKERS[0], Plancks(left), AddStake {}).ok();
@@ -240,7 +240,7 @@ fn invariant_18_an_audit_moves_on_by_pokes_alone() {
 #[test]
 fn an_audit_is_opened_once_the_hash_is_known_and_within_two_hundred_blocks() {
     let mut world = World::new();
-    let job = world.to_audit(Stage::HeadCommitted);
+    let job = world.drawn_at(Stage::HeadCommitted);
     let committed = world.progress(job).committed_at.0;
     for early in [committed, committed + 1] {
         world.block = early;
@@ -258,7 +258,7 @@ fn an_audit_is_opened_once_the_hash_is_known_and_within_two_hundred_blocks() {
     world.open_dispute(STRANGER, job, KIND).unwrap();
     // Nor while somebody else is late.
     let mut world = World::new();
-    let job = world.to_audit(Stage::FeaturesSent);
+    let job = world.drawn_at(Stage::FeaturesSent);
     world.past_deadline(job);
     assert!(matches!(world.open_dispute(STRANGER, job, KIND), Err(Refusal::TooLate { .. })));
 }
@@ -266,7 +266,7 @@ fn an_audit_is_opened_once_the_hash_is_known_and_within_two_hundred_blocks() {
 #[test]
 fn a_treasury_that_is_too_poor_a_payment_and_evidence_are_refused_by_name() {
     let mut world = World::new();
-    let job = world.to_audit(Stage::HeadCommitted);
+    let job = world.drawn_at(Stage::HeadCommitted);
     let paid = world.pay(STRANGER, Plancks(1), OpenDispute { job, kind: KIND, evidence: None });
     assert_eq!(paid, Err(Refusal::DepositMismatch { found: Plancks(1), wanted: Plancks::ZERO }));
     let evidence = Some(BlobDigest([1; 32]));

@@ -102,7 +102,7 @@ fn invariant_16_no_one_but_the_stages_actor_does_anything_at_any_stage() {
 fn invariant_16_once_it_is_known_that_a_job_was_drawn_anybody_opens_its_audit_at_any_stage_after_its_head() {
     for stage in [Stage::HeadCommitted, Stage::FeaturesSent, Stage::ResultCommitted] {
         let mut world = World::new();
-        let job = world.to_audit(stage);
+        let job = world.drawn_at(stage);
         let open = OpenDispute { job, kind: DisputeKind::Audit, evidence: None };
         let may = |caller: &Address| {
             let at = world.at(*caller, Plancks::ZERO);

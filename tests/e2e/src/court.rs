@@ -1,6 +1,6 @@
 //! A market with liars between its services, and a judge of what became of each job.
 
-use encompute_chain::Account;
+use encompute_chain::{Account, Client, development};
 use encompute_drill::{
     Outcome,
     judge::{Parties, judge},
@@ -11,7 +11,7 @@ use encompute_kit::{Between, Habits, Liar, Ran, Running, Services, signal};
 use encompute_lifecycle::ReceiptFacts;
 use encompute_protocol::{
     BasisPoints, BlobDigest, Blocks, JobId, JobProgress, JobTerms, Params, Plancks, PolicyId, Receipt, SplitIndex,
-    VersionId, Windows,
+    Stage, VersionId, Windows,
     call::{
         CancelJob, CommitHead, PokeJob, QuoteJob, ReadCounts, ReadJob, ReadSplit, ReadVersion, ReadWorker, RequestJob,
     },
@@ -21,6 +21,7 @@ use encompute_protocol::{
 };
 use encompute_store::{Blobs, ByteLimit, GatewayClient};
 use std::{
+    collections::BTreeSet,
     path::{Path, PathBuf},
     process::Command,
     time::Duration,
@@ -117,6 +118,7 @@ impl Court {
         let folder = folder.display().to_string();
         let adjust = |params: &mut Params| (params.windows, params.audit_share) = (WINDOWS, audit_share);
         let services = Services::start(habits, &[&folder], adjust).await.unwrap();
+        tokio::spawn(have_drawn(services.client().clone()));
         Self { services, model, input }
     }
 
@@ -380,5 +382,20 @@ impl Court {
     /// If it does not run.
     pub fn thaw(&self, service: &str) {
         signal("CONT", self.services.id(service).unwrap());
+    }
+}
+
+/// Blocks come with transactions alone: of each job that no offer pins to a worker, the two that its draw waits for.
+async fn have_drawn(client: Client) {
+    let Ok(head) = client.head().await else { return };
+    let (mut follow, mut drawn) = (client.follow(head.number), BTreeSet::new());
+    while follow.next().await.is_ok() {
+        let Ok(counts) = client.read(ReadCounts {}).await else { continue };
+        let last = JobId(counts.jobs);
+        let Ok(Some((_, progress))) = client.read(ReadJob { job: last }).await else { continue };
+        if progress.stage == Stage::Requested && drawn.insert((last, progress.timeouts)) {
+            // A chain that has ended draws nobody.
+            let _ = development::seal_blocks(&client, Blocks(2)).await;
+        }
     }
 }

@@ -5,11 +5,12 @@ use super::{
     mail::{Addresses, insist},
 };
 use crate::{
-    driver::{InHand, Runner, answer, begin, end},
+    driver::{InHand, Runner, answer},
     error::JobError,
     journal::Journal,
     order::Order,
     report::{Answer, Step, Watch},
+    report::{begin, end},
 };
 use encompute_chain::SubmitJob;
 use encompute_host::clock::Instant;

@@ -43,7 +43,7 @@ impl World {
     }
 
     /// A job of the first user that was drawn, at a stage after its head, once that is known.
-    pub fn to_audit(&mut self, from: Stage) -> JobId {
+    pub fn drawn_at(&mut self, from: Stage) -> JobId {
         if self.market.credit(TREASURY).0 < 10_000 {
             self.fund_treasury();
         }
@@ -55,7 +55,7 @@ impl World {
 
     /// The same, after a stranger has said so.
     pub fn audited(&mut self, from: Stage) -> JobId {
-        let job = self.to_audit(from);
+        let job = self.drawn_at(from);
         self.open_dispute(STRANGER, job, DisputeKind::Audit).unwrap();
         job
     }
