@@ -386,7 +386,7 @@ impl Court {
 }
 
 /// Blocks come with transactions alone: of each job that no offer pins to a worker, the two that its draw waits for.
-async fn have_drawn(client: Client) {
+pub async fn have_drawn(client: Client) {
     let Ok(head) = client.head().await else { return };
     let (mut follow, mut drawn) = (client.follow(head.number), BTreeSet::new());
     while follow.next().await.is_ok() {

@@ -9,7 +9,7 @@ mod inside;
 mod scans;
 mod secrets;
 
-pub use court::Court;
+pub use court::{Court, have_drawn};
 use encompute_kit::{Market, Ran, Running};
 pub use forger::Forger;
 pub use ground::{Ground, quotes};

@@ -1,7 +1,7 @@
 //! A head that is cut into segments: whoever dies in one, the job goes on behind the last that was answered.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-use encompute_e2e::{INSIDE_ROW, segmented_model, submit};
+use encompute_e2e::{INSIDE_ROW, have_drawn, segmented_model, submit};
 use encompute_kit::{Between, Habits, Lie, Running, Services};
 use encompute_protocol::{
     Blocks, JobId, JobProgress, Stage, Transcript, Windows,
@@ -26,7 +26,9 @@ async fn market(workers: u16) -> Services {
     };
     let model = segmented_model();
     let folder = model.path().display().to_string();
-    Services::start(habits, &[&folder], |params| params.windows = windows).await.unwrap()
+    let services = Services::start(habits, &[&folder], |params| params.windows = windows).await.unwrap();
+    tokio::spawn(have_drawn(services.client().clone()));
+    services
 }
 
 /// The user's command, killed when it has verified the first segment's receipt: its order for the second reaches nobody.

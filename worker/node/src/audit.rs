@@ -86,7 +86,8 @@ fn may_be_audited(progress: &JobProgress, now: BlockNumber) -> Option<BlockNumbe
 /// How many blocks this worker waits after others could have begun: another number for each worker and job.
 fn turn(worker: Address, job: JobId) -> u64 {
     let sum = worker.0.iter().fold(job.0, |sum, byte| sum.wrapping_mul(31).wrapping_add(u64::from(*byte)));
-    sum % SPREAD_BLOCKS
+    // The upper bits: the lowest hang on little of it.
+    (sum.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) % SPREAD_BLOCKS
 }
 
 #[cfg(test)]
