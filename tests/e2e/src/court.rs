@@ -210,6 +210,18 @@ impl Court {
         Running::of(self.services.encompute("user", &audit)).finish()
     }
 
+    /// What an audit that holds says of one of its lines.
+    ///
+    /// # Panics
+    /// If it does not hold, or has no such line.
+    pub fn audited(&self, job: JobId, id: &str) -> String {
+        let report = self.audit(job).done().json();
+        assert_eq!(report["verdict"], "pass", "{report}");
+        let lines = report["checks"].as_array().unwrap();
+        let line = lines.iter().find(|line| line["id"] == id).unwrap_or_else(|| panic!("no {id}: {report}"));
+        line["actual"].as_str().unwrap().to_owned()
+    }
+
     /// Folder of the user's keys and journals.
     pub fn home(&self) -> PathBuf {
         self.services.home().join("user")

@@ -62,15 +62,6 @@ async fn let_rule(court: &Court, job: JobId) -> JobProgress {
     court.until(job, "a ruling", |progress| progress.stage != SUSPENDED).await
 }
 
-/// An audit report that holds, and what it says of a line.
-fn line(court: &Court, job: JobId, id: &str) -> String {
-    let report = court.audit(job).done().json();
-    assert_eq!(report["verdict"], "pass", "{report}");
-    let lines = report["checks"].as_array().unwrap();
-    let line = lines.iter().find(|line| line["id"] == id).unwrap_or_else(|| panic!("no {id}: {report}"));
-    line["actual"].as_str().unwrap().to_owned()
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_wrong_head_is_found_by_an_audit_although_its_user_never_complained() {
     let court = Court::auditing("digits", DIGIT, WORKERS).await;
@@ -118,7 +109,7 @@ async fn a_wrong_head_is_found_by_an_audit_although_its_user_never_complained() 
         "by the slash, or the deposit"
     );
     court.judge("a wrong head that was audited", job, Outcome::Refunded).await;
-    assert_eq!(line(&court, job, "audit-verdicts"), "something else than the worker committed: 3 of 3");
+    assert_eq!(court.audited(job, "audit-verdicts"), "something else than the worker committed: 3 of 3");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -143,8 +134,8 @@ async fn an_honest_job_is_audited_while_its_creator_works_and_settles() {
     let head = court.job(job).await.0.fees.head.0;
     assert_eq!(wages(&court).await, [head; 4]);
     court.judge("audited", job, Outcome::Settled).await;
-    assert_eq!(line(&court, job, "audit-verdicts"), "what the worker committed: 3 of 3");
-    assert_eq!(line(&court, job, "audit-drawn"), "below");
+    assert_eq!(court.audited(job, "audit-verdicts"), "what the worker committed: 3 of 3");
+    assert_eq!(court.audited(job, "audit-drawn"), "below");
 }
 
 #[tokio::test(flavor = "multi_thread")]

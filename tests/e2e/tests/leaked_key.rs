@@ -63,15 +63,6 @@ fn others(court: &Court) -> BTreeSet<Address> {
     (2..=WORKERS).map(|number| court.services.account(&format!("//Bob/{number}")).address()).collect()
 }
 
-/// An audit that holds, and what it says of a line.
-fn audited(court: &Court, job: JobId, id: &str) -> String {
-    let report = court.audit(job).done().json();
-    assert_eq!(report["verdict"], "pass", "{report}");
-    let lines = report["checks"].as_array().unwrap();
-    let line = lines.iter().find(|line| line["id"] == id).unwrap_or_else(|| panic!("no {id}: {report}"));
-    line["actual"].as_str().unwrap().to_owned()
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_leaked_attestation_key_gets_a_wrong_head_past_every_check_but_not_past_witnesses() {
     let court = Court::over_machines("digits", DIGIT, WORKERS).await;
@@ -121,7 +112,7 @@ async fn a_leaked_attestation_key_gets_a_wrong_head_past_every_check_but_not_pas
     for witness in others(&court) {
         assert_eq!(credit(&court, witness).await, head.min(slashed / 3));
     }
-    assert_eq!(audited(&court, job, "witness-verdicts"), "something else than the worker committed: 3 of 3");
+    assert_eq!(court.audited(job, "witness-verdicts"), "something else than the worker committed: 3 of 3");
 
     // And all that the forger was told, or that lies anywhere but with the user, is encrypted.
     let mut secrets = Secrets::none();
@@ -155,8 +146,8 @@ async fn an_honest_job_with_witnesses_settles_and_each_of_them_has_a_head_fee() 
         assert_eq!(credit(&court, witness).await, head);
     }
     court.judge("witnessed", job, Outcome::Settled).await;
-    assert_eq!(audited(&court, job, "witness-verdicts"), "what the worker committed: 3 of 3");
-    assert_eq!(audited(&court, job, "witness-machines"), "3");
+    assert_eq!(court.audited(job, "witness-verdicts"), "what the worker committed: 3 of 3");
+    assert_eq!(court.audited(job, "witness-machines"), "3");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -215,5 +206,5 @@ async fn where_the_version_asks_for_witnesses_nobody_has_to_and_nobody_goes_with
     let_witness(&court, job).await;
     let done = client.finish().done().json();
     assert_eq!(done["stage"].as_str(), Some("settled"), "{done}");
-    assert_eq!(audited(&court, job, "witnesses-asked"), "3");
+    assert_eq!(court.audited(job, "witnesses-asked"), "3");
 }
