@@ -52,4 +52,5 @@ pub use rerun::rerun;
 pub use session::{SessionBundle, SessionProof, audit_session};
 pub use version::{VersionBundle, audit_version};
 pub use when::{Counted, Why};
+pub use witness::witnessed;
 pub use worker::{WorkerBundle, audit_worker};

@@ -28,16 +28,22 @@ pub(crate) fn machines(bundle: &JobBundle, checks: &mut Checks) {
     }
 }
 
+/// How many witnesses found what the worker committed, by the contract's events of a job in order: none where most found it
+/// wrong, were shown too little, or were not there.
+pub fn witnessed<'a>(events: impl IntoIterator<Item = &'a Event>) -> usize {
+    let heard = Heard::all(events);
+    let asked = heard.iter().rfind(|heard| heard.kind == DisputeKind::Witness && heard.ended.is_some());
+    let right = asked.filter(|heard| heard.agreed().is_some_and(|verdict| !verdict.wrong));
+    right.map_or(0, |heard| heard.winners().len())
+}
+
 /// Where the version asks for witnesses, so many found what the worker committed before anything was released.
 pub(crate) fn asked(bundle: &JobBundle, manifest: Option<&VersionManifest>, checks: &mut Checks) {
     let Some(wanted) = manifest.and_then(|manifest| manifest.witnesses) else { return };
     let Some(released_at) = bundle.events.iter().position(|(_, event)| matches!(event, Event::FeaturesSent(_))) else {
         return;
     };
-    let heard = Heard::all(bundle.events.iter().take(released_at).map(|(_, event)| event));
-    let found = heard.iter().filter(|heard| heard.kind == DisputeKind::Witness && heard.ended.is_some());
-    let found = found.filter(|heard| heard.agreed().is_some_and(|verdict| !verdict.wrong));
-    let found = found.map(|heard| heard.winners().len()).max().unwrap_or(0);
+    let found = witnessed(bundle.events.iter().take(released_at).map(|(_, event)| event));
     let is_enough = found >= usize::from(wanted.count());
     let wanted = format!("{wanted} witnesses before the release, as the version asks");
     checks.holds("witnesses-asked", is_enough, wanted, found, "chain: events");

@@ -6,18 +6,9 @@
 //! version's, whichever is more.
 
 use crate::{driver::Runner, error::JobError, journal::Journal};
-use encompute_audit::{Heard, deposit};
+use encompute_audit::{deposit, witnessed};
 use encompute_chain::SubmitJob;
 use encompute_protocol::{DisputeKind, JobId, JobProgress, JobTerms, Stage, call::OpenDispute, event::Event};
-
-/// How many witnesses found what the worker committed, by the contract's events in order: none where most found it wrong,
-/// were shown too little, or were not there.
-fn found(events: &[Event]) -> usize {
-    let heard = Heard::all(events);
-    let asked = heard.iter().rfind(|heard| heard.kind == DisputeKind::Witness && heard.ended.is_some());
-    let right = asked.filter(|heard| heard.agreed().is_some_and(|verdict| !verdict.wrong));
-    right.map_or(0, |heard| heard.winners().len())
-}
 
 impl<M: SubmitJob> Runner<M> {
     /// Whether the release may go on: at once where no witness was asked for, else once enough have found what the worker
@@ -51,7 +42,7 @@ impl<M: SubmitJob> Runner<M> {
         let blocks = market.events_in(progress.claimed_at..=progress.changed_at).await.map_err(JobError::Read)?;
         let events = blocks.into_iter().flat_map(|block| block.events).map(|emitted| emitted.event);
         let events: Vec<Event> = events.filter(|event| event.job() == Some(job)).collect();
-        match found(&events) {
+        match witnessed(&events) {
             found if found >= usize::from(wanted.count()) => Ok(true),
             found => Err(JobError::Unwitnessed { job, found, wanted }),
         }
@@ -94,7 +85,7 @@ mod tests {
     #[test]
     fn witnesses_count_who_found_the_same_and_only_once_the_contract_has_ruled() {
         let stands = Some((Stage::HeadCommitted, Reason::Witnessed));
-        let of = |verdicts, ended| found(&judged(DisputeKind::Witness, verdicts, ended));
+        let of = |verdicts, ended| witnessed(&judged(DisputeKind::Witness, verdicts, ended));
         assert_eq!(of([RIGHT; 3], stands), 3);
         assert_eq!(of([RIGHT, WRONG, RIGHT], stands), 2);
         assert_eq!(of([RIGHT; 3], None), 0, "not ruled yet");
@@ -102,15 +93,15 @@ mod tests {
         let unresolved = Some((Stage::HeadCommitted, Reason::ArbiterTimeout));
         assert_eq!(of([Verdict::NOTHING_SHOWN; 3], unresolved), 0);
         assert_eq!(of([RIGHT, WRONG, Verdict::NOTHING_SHOWN], unresolved), 0);
-        assert_eq!(found(&[]), 0);
+        assert_eq!(witnessed(&[]), 0);
     }
 
     #[test]
     fn a_dispute_that_was_without_ground_is_no_witness() {
         let rejected = Some((Stage::HeadCommitted, Reason::DisputeRejected));
-        assert_eq!(found(&judged(DisputeKind::Head, [RIGHT; 3], rejected)), 0);
-        let witnessed = judged(DisputeKind::Witness, [RIGHT; 3], Some((Stage::HeadCommitted, Reason::Witnessed)));
-        let both = [witnessed, judged(DisputeKind::Head, [RIGHT, RIGHT, WRONG], rejected)].concat();
-        assert_eq!(found(&both), 3);
+        assert_eq!(witnessed(&judged(DisputeKind::Head, [RIGHT; 3], rejected)), 0);
+        let by_three = judged(DisputeKind::Witness, [RIGHT; 3], Some((Stage::HeadCommitted, Reason::Witnessed)));
+        let both = [by_three, judged(DisputeKind::Head, [RIGHT, RIGHT, WRONG], rejected)].concat();
+        assert_eq!(witnessed(&both), 3);
     }
 }
