@@ -34,6 +34,9 @@ const WEIGHT_LIMIT: Weight = Weight::from_parts(1_000_000_000_000, 5 * 1024 * 10
 /// Of how many blocks the platform knows the hash.
 pub const BLOCKS_KNOWN: u32 = 250;
 
+/// After so many calls what they changed goes from the platform's overlay, which it searches whole, to its database.
+const CALLS_IN_OVERLAY: u64 = 1_024;
+
 /// A chain with the contract on it.
 pub struct Chain {
     externalities: TestExternalities,
@@ -41,6 +44,7 @@ pub struct Chain {
     /// Everything that each contract has said, with its block.
     history: BTreeMap<H160, Vec<(BlockNumber, Event)>>,
     weighed: u64,
+    calls: u64,
 }
 
 /// How the platform answered a call.
@@ -101,7 +105,7 @@ impl Chain {
         let genesis =
             RuntimeGenesisConfig { balances: BalancesConfig { balances, ..Default::default() }, ..Default::default() };
         let externalities = TestExternalities::new(genesis.build_storage().unwrap());
-        let mut chain = Self { externalities, contract: H160::zero(), history: BTreeMap::new(), weighed: 0 };
+        let mut chain = Self { externalities, contract: H160::zero(), history: BTreeMap::new(), weighed: 0, calls: 0 };
         chain.at_block(1);
         chain.contract = chain.create(GOVERNOR, argument)?;
         Ok(chain)
@@ -193,6 +197,10 @@ impl Chain {
     /// The same by any account, which need be none that the platform made of an address.
     pub fn send_as(&mut self, to: H160, caller: AccountId32, value: U256, calldata: Vec<u8>) -> Outcome {
         let contract = self.contract;
+        self.calls += 1;
+        if self.calls.is_multiple_of(CALLS_IN_OVERLAY) {
+            self.externalities.commit_all().unwrap();
+        }
         let (block, outcome) = self.externalities.execute_with(|| {
             System::reset_events();
             let (said, weight) = with_transaction(|| {
