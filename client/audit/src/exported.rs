@@ -78,7 +78,7 @@ struct File {
 }
 
 impl Message for File {
-    const VERSION: u8 = 3;
+    const VERSION: u8 = 4;
     const LIMIT_BYTES: usize = EXPORT_LIMIT_BYTES;
 
     fn check_counts(mut value: &[u8]) -> Result<(), DecodeError> {

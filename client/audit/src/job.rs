@@ -110,7 +110,14 @@ pub fn audit_job(bundle: &JobBundle, judge: &Judge, now: UnixSeconds) -> Report 
 fn limits(bundle: &JobBundle, judge: &Judge) -> Vec<String> {
     let mut limits = vec![
         "cannot check: what the image shows, or whether the prediction is right".to_owned(),
-        "cannot check: that the features were released as the policy says; only the user saw them".to_owned(),
+        match bundle.terms.custody {
+            false => "cannot check: that the features were released as the policy says; only the user saw them",
+            true => {
+                "cannot check: that the worker's enclave released as the policy says and kept the input to itself; it had \
+                 the job's FHE key in custody, as the receipt says"
+            }
+        }
+        .to_owned(),
         "cannot check: that the tail which ran is the one committed to; its inputs and outputs are sealed".to_owned(),
         format!("{WITHOUT_WEIGHTS}; their holder can re-run, bit for bit, every round whose request is in the store"),
     ];

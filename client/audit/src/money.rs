@@ -20,6 +20,11 @@ fn outcome(bundle: &JobBundle) -> Option<Outcome> {
     let progress: &JobProgress = &bundle.progress;
     match (progress.stage, progress.reason) {
         (Stage::Settled, _) => Some(Outcome::Settled),
+        // Whose silence after the head it is depends on who had to send the features.
+        (Stage::Failed, Some(Reason::UserNoShow)) if bundle.terms.custody => Some(Outcome::TimedOut),
+        (Stage::Failed, Some(Reason::WorkerTimeout)) if progress.output.is_some() && !bundle.terms.custody => {
+            Some(Outcome::Stopped)
+        }
         (Stage::Failed, Some(Reason::WorkerTimeout | Reason::BlobMissing)) => Some(Outcome::TimedOut),
         (Stage::Failed, Some(Reason::CreatorTimeout | Reason::CreatorRefused | Reason::ResultWithheld)) => {
             Some(Outcome::CreatorFailed)

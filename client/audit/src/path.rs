@@ -91,6 +91,8 @@ fn actor(step: &JobStageChanged, bundle: &JobBundle) -> Option<Address> {
     match (step.to, step.reason) {
         (Stage::Disputed(DisputeKind::Audit), _) => None,
         (Stage::Disputed(_), _) => Some(bundle.terms.user),
+        // In custody the worker acts for the user, who may do so too.
+        (Stage::FeaturesSent, _) if bundle.terms.custody && step.worker == Some(step.by) => step.worker,
         (Stage::Requested, None) | (Stage::FeaturesSent | Stage::Cancelled, _) => Some(bundle.terms.user),
         (Stage::Claimed | Stage::HeadCommitted, _) => step.worker,
         (Stage::ResultCommitted, _) | (Stage::Failed, Some(Reason::CreatorRefused)) => Some(bundle.creator),

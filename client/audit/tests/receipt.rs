@@ -59,6 +59,7 @@ fn the_list_of_fields_is_complete() {
         claimed_at: _,
         finished_at: _,
         expires_at: _,
+        custody: _,
     } = honest;
     let altered: std::collections::BTreeSet<_> = ALTERATIONS
         .iter()
@@ -139,6 +140,7 @@ fn a_fact_of_the_chain_that_is_not_the_receipts_fails_by_the_rebuilt_receipt() {
         ("claimed at", |bundle| bundle.progress.claimed_at.0 -= 1),
         ("finished at", |bundle| bundle.progress.finished_at.0 -= 1),
         ("expires at", |bundle| bundle.worker.as_mut().unwrap().1.expires_at.0 += 1),
+        ("custody", |bundle| bundle.terms.custody ^= true),
     ];
     for (field, alter) in alterations {
         let report = Market::settled().audit_with(alter);

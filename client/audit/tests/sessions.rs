@@ -115,6 +115,7 @@ fn run(
         claimed_at: record.opened_at,
         finished_at: record.opened_at,
         expires_at: worker.expires_at,
+        custody: false,
     };
     let leaf = SessionLeaf {
         job,

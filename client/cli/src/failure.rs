@@ -106,7 +106,7 @@ pub fn failure_of_job(error: &JobError) -> Failure {
         JobError::Submit { source, .. } => exit_of_chain(source.class()),
         JobError::Fetch { source, .. } => exit_of_store(source.class()),
         JobError::Store { source, .. } => exit_of_store(source.class()),
-        JobError::NoJob(_) | JobError::NoSession { .. } => Exit::NotFound,
+        JobError::NoJob(_) | JobError::NoSession { .. } | JobError::NoCustodian { .. } => Exit::NotFound,
         JobError::Unattested { .. }
         | JobError::Round(_)
         | JobError::Commitment(_)
@@ -119,6 +119,7 @@ pub fn failure_of_job(error: &JobError) -> Failure {
         JobError::Release(_) | JobError::Policy(_) | JobError::GradedF { .. } | JobError::Declined(_) => Exit::Privacy,
         JobError::TimedOut { .. } | JobError::Unfinished { .. } => Exit::TimedOut,
         JobError::Input { .. } | JobError::NoTail(_) | JobError::Parameters { .. } => Exit::Usage,
+        JobError::CustodyUnwitnessed { .. } => Exit::Usage,
         JobError::Case(CaseError::NotNeeded | CaseError::Sets { .. }) => Exit::Usage,
         _ => Exit::Failed,
     };
@@ -134,6 +135,9 @@ pub fn failure_of_job(error: &JobError) -> Failure {
             "the worker is paid for its head; take the rest back: encompute job cancel {job}; \
              or, if the version leaves it to you, trust it alone: encompute job resume {job} --without-witnesses"
         )),
+        JobError::NoCustodian { .. } => failure.hint(
+            "nothing was paid; workers that take keys run encompute-custodian; without --custody the key stays here",
+        ),
         JobError::Declined(job) => failure.hint(format!(
             "take back what is not spent: encompute job cancel {job}; or send after all: encompute job resume {job}"
         )),

@@ -5,10 +5,10 @@ use crate::{
     head::{JobHead, go_on, run_up_to},
     journal::{JobSecrets, Journal, Record},
     order::{plan_of, split_of},
-    report::{Answer, Bytes, Ending, Step, Watch, begin, end},
+    report::{Answer, Bytes, Ending, Step, Watch, awaited, begin, end},
     rounds::{Asked, Correspondence, NoAnswer, RoundTrip, Verified, encrypt},
     told::Told,
-    turns::Turns,
+    turns::{Finding, Turns},
     workers::{CheckedWorker, checked_worker},
 };
 use encompute_audit::JobFacts;
@@ -92,7 +92,7 @@ impl<M: SubmitJob> Runner<M> {
         loop {
             let (terms, progress) = self.job(job).await?;
             told.tell(&self.services.market, &terms, &progress, watch).await?;
-            let waits_for = awaited(progress.stage);
+            let waits_for = awaited(progress.stage, terms.custody);
             if waiting.is_some_and(|(step, _)| Some(step) != waits_for)
                 && let Some((step, began)) = waiting.take()
             {
@@ -100,6 +100,8 @@ impl<M: SubmitJob> Runner<M> {
             }
             match progress.stage {
                 Stage::Requested => self.tell_turn(job, &mut turns, watch).await?,
+                // The worker that has the key acts for the user.
+                Stage::Claimed | Stage::HeadCommitted if terms.custody => {}
                 Stage::Claimed => self.rounds(journal, job, terms, progress, &mut in_hand, watch).await?,
                 Stage::HeadCommitted if self.is_past(progress.deadline).await? => self.poke(job).await,
                 Stage::HeadCommitted if !self.is_witnessed(journal, job, (terms, progress)).await? => {}
@@ -120,7 +122,7 @@ impl<M: SubmitJob> Runner<M> {
                 waiting = Some((step, begin(watch, step)));
             }
             // Work was done at this stage: look again before waiting for somebody else.
-            if matches!(progress.stage, Stage::HeadCommitted | Stage::ResultCommitted) {
+            if progress.stage == Stage::ResultCommitted || progress.stage == Stage::HeadCommitted && !terms.custody {
                 continue;
             }
             self.wait(journal, job, progress, &mut follow, until, patience).await?;
@@ -192,7 +194,7 @@ impl<M: SubmitJob> Runner<M> {
         Err(JobError::Submit { doing, source })
     }
 
-    async fn job(&self, job: JobId) -> Result<(JobTerms, JobProgress), JobError> {
+    pub(crate) async fn job(&self, job: JobId) -> Result<(JobTerms, JobProgress), JobError> {
         self.services.market.read(ReadJob { job }).await.map_err(JobError::Read)?.ok_or(JobError::NoJob(job))
     }
 
@@ -438,7 +440,15 @@ impl<M: SubmitJob> Runner<M> {
             None => None,
         };
         let (up, down) = journal.record().bytes;
-        Ok(Ending { job, stage: progress.stage, reason: progress.reason, answer, bytes: Bytes { up, down } })
+        let in_custody = journal.record().finding == Finding::Custody;
+        Ok(Ending {
+            job,
+            stage: progress.stage,
+            reason: progress.reason,
+            answer,
+            bytes: Bytes { up, down },
+            in_custody,
+        })
     }
 
     /// The version's manifest: its hash is its blob's digest, so the store cannot swap it.
@@ -464,17 +474,6 @@ pub(crate) fn answer(scores: &[u32], manifest: &VersionManifest) -> Answer {
         .map_or(0, |(index, _)| index);
     let label = manifest.labels.get(best).map(|label| label.as_str().to_owned()).unwrap_or_default();
     Answer { best, label, scores: scores.to_vec() }
-}
-
-/// Which step the client is waiting through at a stage.
-fn awaited(stage: Stage) -> Option<Step> {
-    match stage {
-        Stage::Claimed => Some(Step::Commit),
-        Stage::FeaturesSent => Some(Step::Tail),
-        Stage::Disputed(DisputeKind::Witness) => Some(Step::Witness),
-        Stage::Disputed(DisputeKind::Audit) => Some(Step::Audit),
-        _ => None,
-    }
 }
 
 /// Encrypts what the client's half asks for next.

@@ -201,6 +201,18 @@ pub enum JobError {
         /// Why not.
         found: String,
     },
+    /// No worker takes the job's key in custody.
+    #[error("no worker takes the job's key in custody: {}", .reasons.join("; "))]
+    NoCustodian {
+        /// What each said.
+        reasons: Vec<String>,
+    },
+    /// Witnesses are asked and paid by a user who is there.
+    #[error("{wanted} witnesses are asked for by the user or the version, and a user who is away asks nobody")]
+    CustodyUnwitnessed {
+        /// Witnesses that must find what the worker committed.
+        wanted: Witnesses,
+    },
     /// No worker offers a session.
     #[error("no worker offers such a session: {}", .reasons.join("; "))]
     NoSession {

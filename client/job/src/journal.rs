@@ -302,6 +302,44 @@ impl Journal {
         Ok([input].into_iter().chain(request.evaluation_key).collect())
     }
 
+    /// Removes what a creation that was cut off has left of an input: keys without a record, for which nothing was sent.
+    /// A journal with a record stays as it is.
+    ///
+    /// # Errors
+    /// [`JournalError::File`] for the first file that stays.
+    pub fn clear_unfinished(home: &Path, input: &BlobDigest) -> Result<(), JournalError> {
+        let folder = folder_of(home, input);
+        match files::read(&folder.join(RECORD)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            _ => return Ok(()),
+        }
+        for path in [KEY, SECRETS].map(|name| folder.join(name)) {
+            match files::remove(&path) {
+                Err(source) if source.kind() != io::ErrorKind::NotFound => {
+                    return Err(JournalError::File { path, source });
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes everything that was written down, keys first.
+    ///
+    /// # Errors
+    /// [`JournalError::File`] for the first file that stays.
+    pub fn wipe(self) -> Result<(), JournalError> {
+        let failed = |path: PathBuf| move |source| JournalError::File { path, source };
+        let rest = files::list(&self.folder).map_err(failed(self.folder.clone()))?;
+        for path in [KEY, SECRETS, RECORD].map(|name| self.folder.join(name)).into_iter().chain(rest) {
+            match files::remove(&path) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(path)(error)),
+                _ => {}
+            }
+        }
+        files::remove_folder(&self.folder).map_err(failed(self.folder.clone()))
+    }
+
     fn save(&self) -> Result<(), JournalError> {
         write(&self.folder.join(RECORD), &self.record.to_wire())
     }
@@ -381,6 +419,23 @@ mod tests {
         assert_eq!(*again.secrets().unwrap().result, [9; 32]);
         assert!(again.key(&MachineSecret([2; 32])).is_err());
         assert!(again.key(&MachineSecret([1; 32])).is_ok());
+    }
+
+    #[test]
+    fn a_journal_whose_creation_was_cut_off_can_be_begun_again_and_a_whole_one_stays() {
+        let home = tempfile::tempdir().unwrap();
+        let first = journal(home.path());
+        let input = first.record().input;
+        Journal::clear_unfinished(home.path(), &input).unwrap();
+        assert!(first.key(&MachineSecret([1; 32])).is_ok(), "a whole one stays");
+        fs::remove_file(first.folder.join(RECORD)).unwrap();
+        drop(first);
+        Journal::clear_unfinished(home.path(), &input).unwrap();
+        let again = journal(home.path());
+        let folder = again.folder.clone();
+        again.wipe().unwrap();
+        assert!(!folder.exists());
+        Journal::clear_unfinished(home.path(), &input).unwrap();
     }
 
     #[test]

@@ -7,9 +7,13 @@
 //! Nothing is decrypted before its receipt is verified (module `rounds`), nothing decrypted leaves but
 //! through [`encompute_release::Releaser`], and nothing here reacts to a decrypted value: only to
 //! signatures, digests, sizes and windows.
+//!
+//! A user who wants to be away gives the job's key to the enclave that runs it (module `custody`), which then does all
+//! this in the user's place.
 
 mod case;
 mod commitment;
+mod custody;
 mod dispute;
 mod driver;
 mod error;
@@ -30,6 +34,7 @@ mod witness;
 mod workers;
 
 pub use case::{CaseError, CaseName, JOBS_LIMIT};
+pub use custody::{Custody, CustodyError, CustodyFacts};
 pub use driver::{Runner, Services};
 pub use error::JobError;
 pub use gather::{GatherError, Said, gather, gather_requests, gather_version, gather_worker, history, own_of, said};

@@ -416,7 +416,7 @@ pub fn stage_name(stage: Stage) -> &'static str {
 pub fn reason_words(reason: Reason) -> String {
     let words = match reason {
         Reason::NoWorker => "no worker claimed it in time",
-        Reason::WorkerTimeout => "the worker committed nothing in time",
+        Reason::WorkerTimeout => "the worker did not do its part in time",
         Reason::UserNoShow => "the user sent no features in time",
         Reason::UserCancelled => "the user ended it",
         Reason::CreatorTimeout => "the creator gave no result in time",

@@ -2,6 +2,7 @@
 
 use crate::{
     case::{CaseError, CaseName},
+    custody::must_need_nobody,
     error::JobError,
     market::judged,
     turns::Finding,
@@ -51,6 +52,7 @@ impl Order {
         if self.case.is_some() && plan.mode().bootstrap_set().is_none() {
             return Err(CaseError::NotNeeded.into());
         }
+        must_need_nobody(self.finding, self.witnesses.max(self.manifest.witnesses))?;
         if self.tensor.len() != plan.input_count() {
             return Err(JobError::Input { found: self.tensor.len(), wanted: plan.input_count() });
         }

@@ -1,7 +1,7 @@
 //! What a run tells whoever watches it, and how it ends.
 
 use encompute_host::clock::Instant;
-use encompute_protocol::{Address, BlockNumber, JobId, Reason, Stage};
+use encompute_protocol::{Address, BlockNumber, DisputeKind, JobId, Reason, Stage};
 use std::time::Duration;
 
 /// A piece of work of the user's client.
@@ -112,6 +112,20 @@ pub struct Ending {
     pub answer: Option<Answer>,
     /// Bytes of ciphertext.
     pub bytes: Bytes,
+    /// True where the worker has, or had, the job's FHE key in custody.
+    pub in_custody: bool,
+}
+
+/// Which step the client is waiting through at a stage.
+pub(crate) fn awaited(stage: Stage, custody: bool) -> Option<Step> {
+    match stage {
+        Stage::Claimed => Some(Step::Commit),
+        Stage::HeadCommitted if custody => Some(Step::Send),
+        Stage::FeaturesSent => Some(Step::Tail),
+        Stage::Disputed(DisputeKind::Witness) => Some(Step::Witness),
+        Stage::Disputed(DisputeKind::Audit) => Some(Step::Audit),
+        _ => None,
+    }
 }
 
 pub(crate) fn begin(watch: &mut impl Watch, step: Step) -> Instant {

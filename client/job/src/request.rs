@@ -2,15 +2,16 @@
 
 use crate::{
     case::{JobKeys, Part, PartBytes},
+    custody::Sealing,
     driver::{Runner, result_key, session},
     error::JobError,
     journal::{JobSecrets, Journal, Record},
-    order::Order,
+    order::{Order, split_of},
     report::{Step, Watch},
     report::{begin, end},
     rounds::encrypt,
     turns::Finding,
-    workers::find_offer,
+    workers::{Wanted, find_offer},
 };
 use encompute_chain::{Submit, SubmitJob};
 use encompute_head::HeadPlan;
@@ -22,7 +23,7 @@ use encompute_protocol::{
     receipt::OfferCall,
     wire::Message,
 };
-use encompute_release::{InputIdentity, ReleaseContext};
+use encompute_release::{CheckedPolicy, InputIdentity, ReleaseContext};
 use zeroize::Zeroizing;
 
 impl<M: SubmitJob> Runner<M> {
@@ -155,10 +156,18 @@ impl<M: SubmitJob> Runner<M> {
         self.upload(journal, watch).await?;
         let offer = match record.finding {
             Finding::Draw => None,
-            Finding::Offer => {
+            Finding::Offer | Finding::Custody => {
                 let began = begin(watch, Step::Offer);
+                let sealing = match record.finding {
+                    Finding::Custody => Some(self.sealing(journal).await?),
+                    _ => None,
+                };
                 let call = OfferCall { user, version, split, policy, input };
-                let (offer, passed_over) = find_offer(market, blobs, http, network, &call).await?;
+                let wanted = Wanted { call, custody: sealing.as_ref() };
+                let (offer, passed_over) = find_offer(market, blobs, http, network, &wanted).await?;
+                if offer.is_none() && sealing.is_some() {
+                    return Err(JobError::NoCustodian { reasons: passed_over });
+                }
                 passed_over.iter().for_each(|reason| tracing::info!(reason, "worker passed over"));
                 end(watch, Step::Offer, began);
                 offer
@@ -174,6 +183,16 @@ impl<M: SubmitJob> Runner<M> {
         journal.update(|record| record.job = Some(job))?;
         end(watch, Step::Request, began);
         Ok(job)
+    }
+
+    /// What an enclave is to be given that acts for the user. The release is charged to the input's budget now.
+    async fn sealing(&self, journal: &Journal) -> Result<Sealing, JobError> {
+        let Record { manifest: version, split, policy, identity, .. } = *journal.record();
+        let manifest = self.manifest(journal).await?;
+        let checked = CheckedPolicy::of_split(split_of(&manifest, split)?, policy).map_err(JobError::Policy)?;
+        let context = ReleaseContext { version, split, policy };
+        let granted = self.releaser.grant(&InputIdentity::from_bytes(identity), &context, &checked);
+        Sealing::of(journal, &self.machine, &granted.map_err(JobError::Release)?)
     }
 
     /// The escrow of a record's run, tip included.

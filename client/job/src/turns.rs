@@ -13,6 +13,8 @@ pub enum Finding {
     Offer,
     /// Nobody is asked: the chain draws who may claim, by stake and score and the hash of a later block.
     Draw,
+    /// By the offer of a worker that takes the job's key in custody and acts for its user; of no other.
+    Custody,
 }
 
 /// What was told of a draw last: nothing yet, or whose turn it was, and whether anybody may claim.

@@ -1,15 +1,16 @@
 //! Finding a worker: registered, attested by the network's word, and willing.
 
-use crate::error::JobError;
-use encompute_attest::{RegistrationFacts, appraise_registration};
+use crate::{custody::Sealing, error::JobError};
+use encompute_attest::{HpkeKey, RegistrationEvidence, RegistrationFacts, appraise_registration};
 use encompute_audit::Judge;
 use encompute_chain::ReadMarket;
+use encompute_envelope::RecipientPublic;
 use encompute_host::clock;
 use encompute_networks::Network;
 use encompute_protocol::{
-    Address, BlockNumber, Offer, WorkerRecord,
+    Address, BlockNumber, Bytes, Offer, WorkerRecord,
     call::{ReadCounts, ReadMeasurement, ReadPlatform, ReadWorker, ReadWorkerAt},
-    receipt::{OfferCall, SignedOffer},
+    receipt::{CustodyCall, OfferCall, SignedOffer},
     reputation::Score,
     wire::Message,
 };
@@ -31,6 +32,8 @@ pub struct CheckedWorker {
     pub account: Address,
     /// Its registration.
     pub record: WorkerRecord,
+    /// Its attested key: what is sealed to it, only that enclave opens.
+    pub hpke: HpkeKey,
     /// Where it serves.
     pub url: String,
 }
@@ -81,7 +84,28 @@ pub async fn checked_worker<M: ReadMarket>(
     if let Some(check) = appraisal.checks.iter().find(|check| !check.pass) {
         return Err(refused(check.id, &check.expected, check.actual.clone()));
     }
-    Ok(CheckedWorker { account, record, url: url.as_str().to_owned() })
+    // Its digest is among the checks.
+    let hpke = RegistrationEvidence::from_wire(&evidence).map(|evidence| evidence.hpke_key);
+    let hpke = hpke.map_err(|source| JobError::Message { what: "the worker's evidence", source })?;
+    Ok(CheckedWorker { account, record, hpke, url: url.as_str().to_owned() })
+}
+
+/// What workers are asked for.
+pub(crate) struct Wanted<'a> {
+    /// The run.
+    pub(crate) call: OfferCall,
+    /// What goes with it where the worker is to act for the user.
+    pub(crate) custody: Option<&'a Sealing>,
+}
+
+impl Wanted<'_> {
+    /// Route and body of the call to one worker.
+    fn call_to(&self, worker: &CheckedWorker) -> Result<(&'static str, Vec<u8>), String> {
+        let Some(sealing) = self.custody else { return Ok(("offers", self.call.to_wire())) };
+        let key = RecipientPublic::from_bytes(&worker.hpke.0).map_err(|error| error.to_string())?;
+        let envelope = Bytes::new(sealing.to(&key)?).map_err(|error| error.to_string())?;
+        Ok(("custody", CustodyCall { call: self.call, envelope }.to_wire()))
+    }
 }
 
 /// Asks workers in turn for an offer; none if nobody offers, and why each did not.
@@ -93,14 +117,14 @@ pub async fn find_offer<M: ReadMarket>(
     blobs: &GatewayClient,
     http: &reqwest::Client,
     network: &Network,
-    call: &OfferCall,
+    wanted: &Wanted<'_>,
 ) -> Result<(Option<(CheckedWorker, SignedOffer)>, Vec<String>), JobError> {
     let mut passed_over = Vec::new();
     let at = market.head().await.map_err(JobError::Read)?.number;
     let counts = market.read(ReadCounts {}).await.map_err(JobError::Read)?;
     // Start somewhere else for each input, so that one worker is not asked first by everybody.
     let workers = counts.workers.min(ASKED_LIMIT);
-    let first = u32::from(call.input.0[0]) % workers.max(1);
+    let first = u32::from(wanted.call.input.0[0]) % workers.max(1);
     let mut asked = Vec::new();
     for turn in 0..workers {
         let index = (first + turn) % workers;
@@ -123,7 +147,7 @@ pub async fn find_offer<M: ReadMarket>(
             passed_over.push(format!("worker {account} is full or its registration has run out"));
             continue;
         }
-        match ask(http, &worker, call, market.genesis(), market.contract(), at).await {
+        match ask(http, &worker, wanted, market.genesis(), market.contract(), at).await {
             Ok(offer) => return Ok((Some((worker, offer)), passed_over)),
             Err(reason) => passed_over.push(format!("worker {account}: {reason}")),
         }
@@ -134,14 +158,14 @@ pub async fn find_offer<M: ReadMarket>(
 async fn ask(
     http: &reqwest::Client,
     worker: &CheckedWorker,
-    call: &OfferCall,
+    wanted: &Wanted<'_>,
     genesis: encompute_protocol::GenesisHash,
     contract: Option<encompute_protocol::ContractAddress>,
     at: BlockNumber,
 ) -> Result<SignedOffer, String> {
-    let url = format!("{}/v1/offers", worker.url.trim_end_matches('/'));
-    let request =
-        http.post(url).timeout(OFFER_WITHIN).header("content-type", "application/octet-stream").body(call.to_wire());
+    let (route, body) = wanted.call_to(worker)?;
+    let url = format!("{}/v1/{route}", worker.url.trim_end_matches('/'));
+    let request = http.post(url).timeout(OFFER_WITHIN).header("content-type", "application/octet-stream").body(body);
     let answer = request.send().await.map_err(|error| error.to_string())?;
     let status = answer.status();
     let body = read_limited(answer, 4096).await.map_err(|error| error.to_string())?;
@@ -149,6 +173,7 @@ async fn ask(
         return Err(format!("{status}: {}", String::from_utf8_lossy(&body).trim()));
     }
     let signed = SignedOffer::from_wire(&body).map_err(|error| format!("offer: {error}"))?;
+    let call = &wanted.call;
     let expected = Offer {
         genesis,
         contract: contract.ok_or("no contract")?,
@@ -158,6 +183,7 @@ async fn ask(
         split: call.split,
         input: call.input,
         expires_at: signed.offer.expires_at,
+        custody: wanted.custody.is_some(),
     };
     let holds = signed.offer == expected && signed.offer.expires_at > at;
     match holds && signed.signature.is_by(&worker.record.signing, &signed.offer) {

@@ -290,6 +290,11 @@ impl SecretKey {
     /// # Errors
     /// [`LockError`]; an existing file is never overwritten.
     pub fn seal_to_file(&self, path: &Path, lock: &KeyLock<'_>) -> Result<(), LockError> {
+        crate::lock::write_new(path, &lock.seal(KEY_FILE, &self.expose_to_custodian())?)
+    }
+
+    /// The key's bytes, for the envelope to the enclave that is to act in its user's place.
+    pub fn expose_to_custodian(&self) -> Zeroizing<Vec<u8>> {
         let bits = self.coefficients.chunks(8);
         let mut stored = StoredKey {
             parameter_set: self.parameter_set,
@@ -298,7 +303,7 @@ impl SecretKey {
         };
         let plain = Zeroizing::new(stored.encode());
         stored.zeroize();
-        crate::lock::write_new(path, &lock.seal(KEY_FILE, &plain)?)
+        plain
     }
 
     /// The key in a file that [`Self::seal_to_file`] wrote.
@@ -308,18 +313,23 @@ impl SecretKey {
     /// [`LockError::Malformed`] if it is no key file.
     pub fn open_file(path: &Path, lock: &KeyLock<'_>) -> Result<Self, LockError> {
         let plain = lock.open(KEY_FILE, &crate::lock::read(path)?)?;
-        let mut rest = plain.as_slice();
-        let mut stored = StoredKey::decode(&mut rest).map_err(|_| LockError::Malformed)?;
-        let blinding = BlindingKey::from_bytes(&stored.blinding).map_err(|_| LockError::Malformed)?;
+        Self::in_custody(&plain).ok_or(LockError::Malformed)
+    }
+
+    /// The key in bytes that [`Self::expose_to_custodian`] gave; none for any others.
+    pub fn in_custody(plain: &[u8]) -> Option<Self> {
+        let mut rest = plain;
+        let stored = Zeroizing::new(StoredKey::decode(&mut rest).ok()?);
+        let blinding = BlindingKey::from_bytes(&stored.blinding).ok()?;
         let parameter_set = stored.parameter_set;
         let whole = rest.is_empty() && stored.bits.len() * 8 == parameter_set.polynomial_size().0;
         if !whole || blinding.parameter_set() != parameter_set {
-            return Err(LockError::Malformed);
+            return None;
         }
-        let bits = stored.bits.iter().flat_map(|byte| (0..8).map(move |bit| u64::from(byte >> bit & 1)));
-        let coefficients = Zeroizing::new(bits.collect());
-        stored.zeroize();
-        Ok(Self { parameter_set, coefficients, blinding })
+        // At its full length from the beginning: one that grows leaves pieces of itself behind.
+        let mut coefficients = Zeroizing::new(Vec::with_capacity(parameter_set.polynomial_size().0));
+        coefficients.extend(stored.bits.iter().flat_map(|byte| (0..8).map(move |bit| u64::from(byte >> bit & 1))));
+        Some(Self { parameter_set, coefficients, blinding })
     }
 }
 

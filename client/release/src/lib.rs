@@ -10,7 +10,8 @@
 //!
 //! It refuses a policy that is not one ([`PolicyError`]), features of another length than the
 //! split's, and any release beyond the input's budget ([`ReleaseError::Budget`]). It never refuses
-//! because of a value: clamping is the only reaction to content.
+//! because of a value: clamping is the only reaction to content. A user who wants to be away grants one release
+//! ([`Releaser::grant`]), which is charged at once and covers those terms alone.
 //!
 //! The three types, and how they meet: a [`CheckedPolicy`] and an [`InputIdentity`] go into a
 //! [`Releaser`], which answers codes that [`encompute_protocol::manifest::ReleasedFeatures`] carries.
@@ -23,6 +24,6 @@ pub mod policy;
 pub mod seed;
 
 pub use ledger::{Ledger, LedgerEntry, LedgerError};
-pub use pipeline::{ReleaseError, Released, Releaser, obfuscate};
+pub use pipeline::{ReleaseError, ReleaseGrant, Released, Releaser, obfuscate};
 pub use policy::{CheckedPolicy, PolicyError};
 pub use seed::{InputIdentity, ReleaseContext, ReleaseSecret};

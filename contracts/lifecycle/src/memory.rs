@@ -168,6 +168,11 @@ impl<H> Memory<H> {
         self.balance
     }
 
+    /// What was said since this was asked last, taken out: of a market that lives long.
+    pub fn take_events(&mut self) -> Vec<(BlockNumber, Event)> {
+        core::mem::take(&mut self.events)
+    }
+
     /// Everything said so far, with its block.
     pub fn events(&self) -> &[(BlockNumber, Event)] {
         &self.events

@@ -127,15 +127,28 @@ fn attempts(world: &mut World) -> Vec<(Address, Plancks, Command)> {
     free.chain(quarrels(world)).collect()
 }
 
-/// Every state that a job of a version's split can reach, each with the way that leads there; found once.
-fn explored(split: SplitIndex) -> &'static BTreeMap<Key, World> {
-    static EXPLORED: [OnceLock<BTreeMap<Key, World>>; 2] = [OnceLock::new(), OnceLock::new()];
-    EXPLORED[usize::from(split.0)].get_or_init(|| explore(split))
+/// How the job begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Start {
+    /// Open to every worker.
+    Open,
+    /// The same, of a split whose head is the whole model.
+    WithoutTail,
+    /// In the hands of the worker that has its key.
+    Custody,
 }
 
-fn explore(split: SplitIndex) -> BTreeMap<Key, World> {
+/// Every state that a job can reach that began so, each with the way that leads there; found once.
+fn explored(start: Start) -> &'static BTreeMap<Key, World> {
+    static EXPLORED: [OnceLock<BTreeMap<Key, World>>; 3] = [OnceLock::new(), OnceLock::new(), OnceLock::new()];
+    EXPLORED[start as usize].get_or_init(|| explore(start))
+}
+
+fn explore(start: Start) -> BTreeMap<Key, World> {
     let mut world = World::auditing(BasisPoints(10_000));
-    let message = world.request_message(VersionId(1), split);
+    let split = SplitIndex(u8::from(start == Start::WithoutTail));
+    let mut message = world.request_message(VersionId(1), split);
+    message.offer = (start == Start::Custody).then(|| world.custody_offer(0, USERS[0], &message));
     world.send_request(USERS[0], message).unwrap();
     let mut seen = BTreeMap::from([(key(&world), world.clone())]);
     let mut queue = VecDeque::from([world]);
@@ -192,9 +205,9 @@ fn explore(split: SplitIndex) -> BTreeMap<Key, World> {
 
 #[test]
 fn from_every_reachable_state_pokes_alone_end_the_job_and_leave_nothing_behind() {
-    for split in [SplitIndex(0), SplitIndex(1)] {
-        let seen = explored(split);
-        assert!(seen.len() > 3_000, "only {} states", seen.len());
+    for (start, least) in [(Start::Open, 3_000), (Start::WithoutTail, 3_000), (Start::Custody, 1_000)] {
+        let seen = explored(start);
+        assert!(seen.len() > least, "only {} states", seen.len());
         for (state, world) in seen {
             let mut world = world.clone();
             for poke in 0.. {
@@ -221,9 +234,18 @@ fn from_every_reachable_state_pokes_alone_end_the_job_and_leave_nothing_behind()
 }
 
 #[test]
+fn a_job_in_custody_never_fails_by_its_users_silence_and_is_never_offered_again() {
+    for (state, world) in explored(Start::Custody) {
+        let progress = world.progress(JOB);
+        assert_ne!(progress.reason, Some(Reason::UserNoShow), "{state:?}");
+        assert_ne!(progress.stage, Stage::Requested, "{state:?}");
+    }
+}
+
+#[test]
 fn reasons_kept_for_later_are_never_reached() {
     let kept = [Reason::BadReceipt, Reason::AttestationExpired, Reason::Paused];
-    let reached: BTreeSet<_> = explored(SplitIndex(0)).keys().filter_map(|(_, reason, ..)| *reason).collect();
+    let reached: BTreeSet<_> = explored(Start::Open).keys().filter_map(|(_, reason, ..)| *reason).collect();
     assert!(kept.iter().all(|reason| !reached.contains(reason)), "{reached:?}");
     // Every other is.
     assert_eq!(reached.len(), 16, "{reached:?}");

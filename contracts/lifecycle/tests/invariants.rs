@@ -136,9 +136,10 @@ fn the_random_steps_reach_every_stage_and_every_ending() {
     let mut pruned = 0;
     // Opened; ends begun; over.
     let mut sessions = [0; 3];
-    for _ in 0..900 {
+    let beginning = World::auditing(BasisPoints(5_000));
+    for _ in 0..2_500 {
         let steps = prop::collection::vec(step(), 90).new_tree(&mut runner).unwrap().current();
-        let mut world = World::auditing(BasisPoints(5_000));
+        let mut world = beginning.clone();
         for step in &steps {
             world.take(step);
         }

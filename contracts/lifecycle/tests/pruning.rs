@@ -15,7 +15,7 @@ const fn item(value_bytes: u128) -> u128 {
     101 + 3 * (28 + value_bytes)
 }
 /// Terms have one length.
-const TERMS: u128 = 200;
+const TERMS: u128 = 201;
 /// Three digests are the worker's, one the creator's.
 const WORKER: u128 = 3 * 96;
 const CREATOR: u128 = 3 * 32;

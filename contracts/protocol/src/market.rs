@@ -380,6 +380,8 @@ pub struct JobTerms {
     pub requested_at: BlockNumber,
     /// Share of jobs that are drawn for an audit.
     pub audit_share: BasisPoints,
+    /// True where the worker has the job's FHE key in custody: it alone runs the job, and sends the features.
+    pub custody: bool,
 }
 
 /// How far a job has come.

@@ -4,8 +4,8 @@
 //! Tags keep one statement from being read as another; genesis and contract keep it on one chain.
 
 use crate::{
-    Address, BlobDigest, BlockNumber, ContractAddress, GenesisHash, HeadDigest, JobId, MeasurementId, Nonce, PolicyId,
-    RoundIndex, RoundReceiptDigest, SplitIndex, TailDigest, VersionHash, VersionId,
+    Address, BlobDigest, BlockNumber, Bytes, ContractAddress, GenesisHash, HeadDigest, JobId, MeasurementId, Nonce,
+    PolicyId, RoundIndex, RoundReceiptDigest, SplitIndex, TailDigest, VersionHash, VersionId,
     wire::{self, DecodeError, Message},
 };
 use alloc::vec::Vec;
@@ -54,10 +54,12 @@ pub struct Offer {
     pub input: BlobDigest,
     /// First block at which the offer no longer holds.
     pub expires_at: BlockNumber,
+    /// True where the worker has the job's FHE key in custody, and will act for its user.
+    pub custody: bool,
 }
 
 impl Signed for Offer {
-    const TAG: &'static [u8] = b"encompute/offer/v1";
+    const TAG: &'static [u8] = b"encompute/offer/v2";
 }
 
 /// The worker's statement of what it ran, on what, giving what: every field is a fact on chain.
@@ -97,10 +99,12 @@ pub struct Receipt {
     pub finished_at: BlockNumber,
     /// First block at which the registration no longer holds.
     pub expires_at: BlockNumber,
+    /// True where the worker had the job's FHE key in custody, and so could decrypt what it ran on.
+    pub custody: bool,
 }
 
 impl Signed for Receipt {
-    const TAG: &'static [u8] = b"encompute/job-receipt/v1";
+    const TAG: &'static [u8] = b"encompute/job-receipt/v2";
 }
 
 /// The worker's statement for one round, chained to the one before. Where the plan cuts a round into segments, each
@@ -232,6 +236,23 @@ pub struct OfferCall {
 impl Message for OfferCall {
     const VERSION: u8 = 1;
     const LIMIT_BYTES: usize = 256;
+}
+
+/// Most bytes of an envelope with a job's FHE key: four times what one of the largest parameter set takes.
+pub const CUSTODY_LIMIT_BYTES: u32 = 128 * 1024;
+
+/// Body of `POST /v1/custody`: an [`OfferCall`] of a user who wants to be away, with the key of the job.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct CustodyCall {
+    /// What is asked for.
+    pub call: OfferCall,
+    /// The job's secrets, sealed to the worker's attested key.
+    pub envelope: Bytes<CUSTODY_LIMIT_BYTES>,
+}
+
+impl Message for CustodyCall {
+    const VERSION: u8 = 1;
+    const LIMIT_BYTES: usize = CUSTODY_LIMIT_BYTES as usize + 512;
 }
 
 /// Body of the answer to [`OfferCall`].

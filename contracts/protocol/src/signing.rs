@@ -149,6 +149,7 @@ mod tests {
             split: Default::default(),
             input: Default::default(),
             expires_at: BlockNumber(expires_at),
+            custody: false,
         }
     }
 

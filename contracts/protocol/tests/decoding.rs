@@ -8,7 +8,7 @@ use encompute_protocol::{
     HeadKeyAnswer, HeadKeyCall, JobRequest, Transcript, VersionManifest,
     event::{EVENTS, Event},
     manifest::{JobResult, ReleasedFeatures},
-    receipt::{OfferCall, RoundAnswer, RoundCall, SignedOffer},
+    receipt::{CustodyCall, OfferCall, RoundAnswer, RoundCall, SignedOffer},
     wire::Message,
 };
 use proptest::prelude::*;
@@ -28,6 +28,7 @@ fn every_decoder(bytes: &[u8]) -> Result<(), TestCaseError> {
     reads_one_way::<RoundCall>(bytes)?;
     reads_one_way::<RoundAnswer>(bytes)?;
     reads_one_way::<OfferCall>(bytes)?;
+    reads_one_way::<CustodyCall>(bytes)?;
     reads_one_way::<SignedOffer>(bytes)?;
     reads_one_way::<HeadKeyCall>(bytes)?;
     reads_one_way::<HeadKeyAnswer>(bytes)?;
@@ -50,6 +51,7 @@ fn honest() -> Vec<Vec<u8>> {
         round_call().to_wire(),
         round_answer().to_wire(),
         offer_call().to_wire(),
+        custody_call().to_wire(),
         signed_offer().to_wire(),
         head_key_call().to_wire(),
         head_key_answer().to_wire(),

@@ -30,6 +30,7 @@ fn messages_have_the_bytes_of_their_vectors() {
             message("RoundCall", &round_call()),
             message("RoundAnswer", &round_answer()),
             message("OfferCall", &offer_call()),
+            message("CustodyCall", &custody_call()),
             message("SignedOffer", &signed_offer()),
             message("HeadKeyCall", &head_key_call()),
             message("HeadKeyAnswer", &head_key_answer()),
@@ -310,6 +311,7 @@ fn bytes_with_one_defect_are_refused_by_the_check_for_it() {
     common("RoundCall", &round_call(), &mut defects);
     common("RoundAnswer", &round_answer(), &mut defects);
     common("OfferCall", &offer_call(), &mut defects);
+    common("CustodyCall", &custody_call(), &mut defects);
     common("SignedOffer", &signed_offer(), &mut defects);
     common("HeadKeyCall", &head_key_call(), &mut defects);
     common("HeadKeyAnswer", &head_key_answer(), &mut defects);
@@ -364,6 +366,7 @@ fn the_specification_names_every_message_event_tag_and_limit() {
         ("RoundCall", receipt::RoundCall::LIMIT_BYTES),
         ("RoundAnswer", receipt::RoundAnswer::LIMIT_BYTES),
         ("OfferCall", receipt::OfferCall::LIMIT_BYTES),
+        ("CustodyCall", receipt::CustodyCall::LIMIT_BYTES),
         ("SignedOffer", receipt::SignedOffer::LIMIT_BYTES),
         ("HeadKeyCall", HeadKeyCall::LIMIT_BYTES),
         ("HeadKeyAnswer", HeadKeyAnswer::LIMIT_BYTES),

@@ -221,7 +221,15 @@ impl Crowd {
     /// Starts a market, and users with money.
     pub(crate) async fn gather(arguments: &LoadArguments, pace: Pace) -> Result<Arc<Self>, DrillError> {
         let LoadArguments { workers, creators, users, .. } = *arguments;
-        let habits = Habits { workers, creators, capacity: 32, heartbeat_ms: 500, liars: false, machines: false };
+        let habits = Habits {
+            workers,
+            creators,
+            capacity: 32,
+            heartbeat_ms: 500,
+            liars: false,
+            machines: false,
+            custody: false,
+        };
         let services = Services::start(habits, &[MODEL], |params| {
             params.windows = encompute_protocol::Windows { claim: BLOCKS, head: BLOCKS, ..WINDOWS };
             params.windows.features = BLOCKS;

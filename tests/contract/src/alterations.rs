@@ -6,7 +6,7 @@ use encompute_protocol::Receipt;
 pub type Alteration = fn(&mut Receipt);
 
 /// Every field by name, and what alters it alone.
-pub const ALTERATIONS: [(&str, Alteration); 17] = [
+pub const ALTERATIONS: [(&str, Alteration); 18] = [
     ("genesis", |receipt| receipt.genesis.0[0] ^= 1),
     ("contract", |receipt| receipt.contract.0[0] ^= 1),
     ("job", |receipt| receipt.job.0 += 1),
@@ -24,4 +24,5 @@ pub const ALTERATIONS: [(&str, Alteration); 17] = [
     ("claimed at", |receipt| receipt.claimed_at.0 += 1),
     ("finished at", |receipt| receipt.finished_at.0 += 1),
     ("expires at", |receipt| receipt.expires_at.0 += 1),
+    ("custody", |receipt| receipt.custody ^= true),
 ];

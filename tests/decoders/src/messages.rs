@@ -7,7 +7,7 @@ use encompute_protocol::call::{
 };
 use encompute_protocol::event::{Event, SIGNATURES, decode_emitted, signature_topic};
 use encompute_protocol::manifest::{JobRequest, JobResult, ReleasedFeatures};
-use encompute_protocol::receipt::{OfferCall, RoundAnswer, RoundCall, SignedOffer, Transcript};
+use encompute_protocol::receipt::{CustodyCall, OfferCall, RoundAnswer, RoundCall, SignedOffer, Transcript};
 use encompute_protocol::session::calls::{
     AgreedEnd, EndCall, SessionCall, SessionFeaturesCall, SessionOrderCall, SessionResult, SignedReceipt, VoucherCall,
 };
@@ -35,14 +35,15 @@ pub(crate) fn canonical<M: Message>(bytes: &[u8]) -> bool {
 
 pub(crate) fn requests(bytes: &[u8]) -> bool {
     let Some((kind, bytes)) = bytes.split_first() else { return false };
-    match kind % 7 {
+    match kind % 8 {
         0 => canonical::<JobRequest>(bytes),
         1 => canonical::<OfferCall>(bytes),
         2 => canonical::<RoundCall>(bytes),
         3 => canonical::<ReleasedFeatures>(bytes),
         4 => canonical::<JobResult>(bytes),
         5 => canonical::<HeadKeyCall>(bytes),
-        _ => canonical::<HeadKeyAnswer>(bytes),
+        6 => canonical::<HeadKeyAnswer>(bytes),
+        _ => canonical::<CustodyCall>(bytes),
     }
 }
 

@@ -79,6 +79,7 @@ const FILES: &[(&str, &str, &str)] = &[
 const MESSAGES: &[(&str, &str, Option<u8>)] = &[
     ("JobRequest", "requests", Some(0)),
     ("OfferCall", "requests", Some(1)),
+    ("CustodyCall", "requests", Some(7)),
     ("RoundCall", "requests", Some(2)),
     ("ReleasedFeatures", "requests", Some(3)),
     ("JobResult", "requests", Some(4)),
@@ -253,7 +254,7 @@ fn exported_job() -> Result<Vec<u8>, SeedError> {
     let (account, block) = (Address([3; 20]), BlockNumber(6));
     Ok([
         // Version of the encoding; block and hash, genesis, contract, job.
-        vec![3],
+        vec![4],
         (block, [8u8; 32], GenesisHash([1; 32]), ContractAddress([2; 20]), JobId(7)).encode(),
         record("JobTerms"),
         record("JobProgress"),

@@ -76,6 +76,16 @@ impl Court {
         Self::begun(Path::new(&format!("scripts/models/{model}")), (model, input), (workers, true), NONE).await
     }
 
+    /// A market whose worker takes keys in custody.
+    ///
+    /// # Panics
+    /// If it does not start.
+    pub async fn in_custody(model: &'static str, input: &'static str) -> Self {
+        let folder = format!("scripts/models/{model}");
+        let habits = Habits { custody: true, ..Habits::default() };
+        Self::begun_with(habits, Path::new(&folder), (model, input), NONE).await
+    }
+
     /// The same in which every job is audited, by a treasury that can pay for it.
     ///
     /// # Panics
@@ -114,7 +124,17 @@ impl Court {
         (workers, machines): (u16, bool),
         audit_share: BasisPoints,
     ) -> Self {
-        let habits = Habits { heartbeat_ms: 0, liars: true, workers, machines, ..Habits::default() };
+        let habits = Habits { workers, machines, ..Habits::default() };
+        Self::begun_with(habits, folder, (model, input), audit_share).await
+    }
+
+    async fn begun_with(
+        habits: Habits,
+        folder: &Path,
+        (model, input): (&'static str, &'static str),
+        audit_share: BasisPoints,
+    ) -> Self {
+        let habits = Habits { heartbeat_ms: 0, liars: true, ..habits };
         let folder = folder.display().to_string();
         let adjust = |params: &mut Params| (params.windows, params.audit_share) = (WINDOWS, audit_share);
         let services = Services::start(habits, &[&folder], adjust).await.unwrap();

@@ -112,7 +112,9 @@ impl Forger {
                 let OfferCall { user, version, split, input: wanted, .. } = OfferCall::from_wire(&asked.body).unwrap();
                 *input.lock().unwrap() = wanted;
                 let expires_at = BlockNumber(u32::MAX);
-                let offer = Offer { genesis, contract, worker, user, version, split, input: wanted, expires_at };
+                let custody = false;
+                let offer =
+                    Offer { genesis, contract, worker, user, version, split, input: wanted, expires_at, custody };
                 return Lie::Body(SignedOffer { offer, signature: key.sign(&offer) }.to_wire());
             }
             let Some((job, round)) = job_and_round(asked) else { return Lie::Silence };

@@ -356,7 +356,8 @@ fn promise(court: &Court, asked: &Asked) -> SignedOffer {
     let OfferCall { user, version, split, input, .. } = OfferCall::from_wire(&asked.body).unwrap();
     let (client, worker) = (court.services.client(), court.worker().address());
     let (genesis, contract) = (client.genesis(), client.contract().unwrap());
-    let offer = Offer { genesis, contract, worker, user, version, split, input, expires_at: BlockNumber(u32::MAX) };
+    let (expires_at, custody) = (BlockNumber(u32::MAX), false);
+    let offer = Offer { genesis, contract, worker, user, version, split, input, expires_at, custody };
     SignedOffer { offer, signature: court.workers_key().sign(&offer) }
 }
 

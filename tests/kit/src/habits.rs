@@ -16,9 +16,16 @@ pub struct Habits {
     pub liars: bool,
     /// Each worker on a machine of its own; else all on one.
     pub machines: bool,
+    /// Workers that take keys in custody.
+    pub custody: bool,
 }
 
 impl Habits {
+    /// The workers' program.
+    pub(crate) fn program(&self) -> &'static str {
+        if self.custody { "encompute-custodian" } else { "encompute-worker" }
+    }
+
     /// Names of the workers' machines, where each has its own.
     pub(crate) fn machines(&self) -> impl Iterator<Item = String> + use<> {
         let own = if self.machines { self.workers } else { 0 };
@@ -28,7 +35,7 @@ impl Habits {
 
 impl Default for Habits {
     fn default() -> Self {
-        Self { workers: 1, creators: 1, capacity: 8, heartbeat_ms: 500, liars: false, machines: false }
+        Self { workers: 1, creators: 1, capacity: 8, heartbeat_ms: 500, liars: false, machines: false, custody: false }
     }
 }
 

@@ -114,7 +114,7 @@ impl Services {
         start_one_in(&mut started, &around, home.path(), "gateway", "encompute", &gateway, environment).await?;
         let machines: Vec<String> = habits.machines().collect();
         let named = machines.iter().flat_map(|machine| ["--machine", machine]);
-        let attest: Vec<&str> = ["dev", "attest"].into_iter().chain(named).collect();
+        let attest: Vec<&str> = ["dev", "attest", "--program", habits.program()].into_iter().chain(named).collect();
         start_one(&mut started, &around, home.path(), "attestation", "encompute", &attest).await?;
         let mut network = local_network(&started)?;
         let client = Client::connect(&network).await?;
@@ -222,7 +222,8 @@ impl Services {
             self.fund(&suri).await?;
         }
         self.around.make_room(&self.home.path().join(&name))?;
-        start_one(&mut self.services, &self.around, self.home.path(), &name, "encompute-worker", &arguments).await?;
+        let program = habits.program();
+        start_one(&mut self.services, &self.around, self.home.path(), &name, program, &arguments).await?;
         let listen = said(&self.services, &name, "listen")?.to_owned();
         if let Some(liar) = self.liars.get(&Between::WorkerAndClient).filter(|_| number == 1) {
             liar.stands_before(&listen);

@@ -1,7 +1,7 @@
 //! What an envelope is about: part of its key, so that it opens for nothing else.
 
 use codec::{Decode, Encode, MaxEncodedLen};
-use encompute_protocol::{ContractAddress, GenesisHash, JobId, SplitIndex, VersionId};
+use encompute_protocol::{BlobDigest, ContractAddress, GenesisHash, JobId, SplitIndex, VersionId};
 
 /// Separates envelopes from every other use of the same recipient key.
 const TAG: &[u8] = b"encompute/envelope/v1";
@@ -32,8 +32,8 @@ pub enum Subject {
     /// The user's FHE key, in the opt-in custody mode: user → attested worker.
     #[codec(index = 3)]
     CustodyKey {
-        /// The job.
-        job: JobId,
+        /// The request blob: the key is given before there is a job.
+        input: BlobDigest,
     },
 }
 

@@ -5,7 +5,7 @@ use encompute_envelope::{
     CHUNK_BYTES, Context, OVERHEAD_BYTES, OpenError, PUBLIC_KEY_BYTES, PublicKeyError, RecipientPublic,
     RecipientSecret, Subject, open, seal,
 };
-use encompute_protocol::{ContractAddress, GenesisHash, JobId, SplitIndex, VersionId};
+use encompute_protocol::{BlobDigest, ContractAddress, GenesisHash, JobId, SplitIndex, VersionId};
 use proptest::prelude::*;
 
 const LIMIT: usize = 1 << 20;
@@ -78,7 +78,7 @@ fn no_other_chain_contract_job_or_step_opens_an_envelope() {
         Context { contract: ContractAddress([9; 20]), ..features() },
         context(Subject::Features { job: JobId(8) }),
         context(Subject::Result { job: JobId(7) }),
-        context(Subject::CustodyKey { job: JobId(7) }),
+        context(Subject::CustodyKey { input: BlobDigest([7; 32]) }),
         context(Subject::Head { version: VersionId(7), split: SplitIndex(0) }),
     ];
     for other in others {

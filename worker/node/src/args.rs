@@ -5,7 +5,7 @@ use encompute_protocol::{ContractAddress, CostUnits};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-const AFTER: &str = "\
+pub(crate) const AFTER: &str = "\
 Exit codes: 0 done, 1 failed, 2 usage, 4 chain unreachable, 5 attestation refused.
 
 Examples:
@@ -18,7 +18,7 @@ Examples:
 
 /// Runs heads on encrypted data, inside an enclave, and earns their fees.
 #[derive(Parser)]
-#[command(name = "encompute-worker", version, after_help = AFTER, max_term_width = 120)]
+#[command(name = "encompute-worker", version, max_term_width = 120)]
 pub struct Arguments {
     /// What to do.
     #[command(subcommand)]

@@ -20,6 +20,8 @@ pub(crate) struct Claim {
     pub(crate) runs: bool,
     /// True for a job whose session holds the place.
     pub(crate) in_session: bool,
+    /// True for a job whose key is in this worker's custody.
+    pub(crate) custody: bool,
 }
 
 impl Desk {
@@ -42,6 +44,7 @@ impl Desk {
             deadline: progress.deadline,
             runs: progress.stage == Stage::Claimed,
             in_session: false,
+            custody: terms.custody,
         })
     }
 
@@ -66,6 +69,7 @@ impl Desk {
             deadline: claim.deadline,
             rounds: head.compiled.plan().segments().len() as u16,
             session_key: prepared.request.session_key,
+            custody: claim.custody,
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The worker's desk: offers it made, jobs it holds, rounds it answers, receipts it commits.
 
 use crate::compute::{Input, segment_of};
+use crate::custody::{Custodian, CustodyRefused, Entrust};
 use crate::evaluation::{EXPANDED_BYTES, EvaluationKeys, KeyRefused};
 use crate::figures::Figures;
 use crate::handover::HandoverRefused;
@@ -41,6 +42,7 @@ pub struct Desk {
     pub(crate) journal: Journal,
     pub(crate) figures: Figures,
     pub(crate) sessions: Sessions,
+    pub(crate) custodian: Option<Arc<dyn Custodian>>,
     places: Mutex<Places>,
     record: RwLock<WorkerRecord>,
     prepared: Mutex<BTreeMap<BlobDigest, (BlockNumber, Arc<Prepared>)>>,
@@ -127,6 +129,12 @@ pub enum ServeError {
     /// Another worker's answers that are not gone on from.
     #[error(transparent)]
     Handover(#[from] HandoverRefused),
+    /// A job's key that a worker without a custodian was sent.
+    #[error("this worker takes no keys in custody")]
+    NoCustody,
+    /// A job's key that is not taken.
+    #[error(transparent)]
+    Custody(#[from] CustodyRefused),
     /// A call about a session that is not answered.
     #[error(transparent)]
     Session(#[from] SessionRefused),
@@ -167,6 +175,7 @@ impl Desk {
             journal,
             figures: Figures::default(),
             sessions: Sessions::default(),
+            custodian: None,
             places: Mutex::new(Places::new(record.capacity)),
             record: RwLock::new(record),
             prepared: Mutex::default(),
@@ -192,6 +201,7 @@ impl Desk {
     /// Moves the clock to a block: offers and what was prepared for them run out.
     pub fn advance(&self, now: BlockNumber) {
         self.places().advance(now);
+        self.custodian.iter().for_each(|custodian| custodian.advance(now));
         lock(&self.prepared).retain(|_, (until, _)| *until > now);
     }
 
@@ -200,13 +210,22 @@ impl Desk {
     /// # Errors
     /// [`ServeError`]; no place is held then.
     pub async fn offer(self: &Arc<Self>, call: &OfferCall) -> Result<SignedOffer, ServeError> {
+        self.offer_with(call, None).await
+    }
+
+    /// An offer, of custody where the custodian takes the key that came with the call.
+    pub(crate) async fn offer_with(
+        self: &Arc<Self>,
+        call: &OfferCall,
+        entrust: Option<&Entrust<'_>>,
+    ) -> Result<SignedOffer, ServeError> {
         match self.places().reserve(call)? {
-            Reserved::Repeat(offer) => return Ok(offer),
-            Reserved::New => {}
+            Reserved::Repeat(offer) if offer.offer.custody == entrust.is_some() => return Ok(offer),
+            Reserved::Repeat(_) | Reserved::New => {}
         }
         // Whoever asked may hang up, and this with it: the place is given back all the same.
         let place = HeldPlace { desk: self, call };
-        let made = self.make_offer(call).await;
+        let made = self.make_offer(call, entrust).await;
         if let Ok(offer) = &made {
             self.places().offered(call, *offer);
         }
@@ -214,7 +233,11 @@ impl Desk {
         made
     }
 
-    async fn make_offer(self: &Arc<Self>, call: &OfferCall) -> Result<SignedOffer, ServeError> {
+    async fn make_offer(
+        self: &Arc<Self>,
+        call: &OfferCall,
+        entrust: Option<&Entrust<'_>>,
+    ) -> Result<SignedOffer, ServeError> {
         let prepared = self.prepare(call.user, (call.version, call.split), call.input).await?;
         if prepared.head.version.status != VersionStatus::Active {
             return Err(ServeError::Inactive);
@@ -229,7 +252,11 @@ impl Desk {
             split: call.split,
             input: call.input,
             expires_at: now.checked_add(OFFER_LIFE).unwrap_or(now),
+            custody: entrust.is_some(),
         };
+        if let Some(entrust) = entrust {
+            entrust(&prepared, offer.expires_at)?;
+        }
         lock(&self.prepared).insert(call.input, (offer.expires_at, prepared.clone()));
         if prepared.head.compiled.cost().estimated_microseconds <= EAGER_LIMIT_MICROS && self.pool.is_idle() {
             let desk = self.clone();
@@ -452,6 +479,7 @@ impl Desk {
     pub fn put_away(&self, job: JobId) {
         self.committed(job);
         lock(&self.slots).remove(&job);
+        self.custodian.iter().for_each(|custodian| custodian.put_away(job));
         if let Err(error) = self.journal.forget(job) {
             warn!(job = job.0, error = &error as &dyn std::error::Error, "journal of an ended job stays");
         }

@@ -216,6 +216,7 @@ mod tests {
             deadline: BlockNumber(30),
             rounds: 4,
             session_key: [2; 33],
+            custody: false,
         }
     }
 

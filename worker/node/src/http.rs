@@ -3,6 +3,7 @@
 //! | request | answer |
 //! |---|---|
 //! | `POST /v1/offers` | 200 a signed offer; 400 no such request, 409 the version is not for sale, 503 no place |
+//! | `POST /v1/custody` | as for offers, with the job's key; 404 this worker takes none, 400 not this key |
 //! | `GET /v1/jobs/{job}/rounds/{round}` | 200 the round's answer; 404 not this worker's, or not answered |
 //! | `POST /v1/jobs/{job}/rounds/{round}` | 200 the round's answer; 403 another signature, 409 out of turn, 503 too much to compute |
 //! | `POST /v1/jobs/{job}/segments/{worker}` | 204 gone on from what that worker answered; 400 its receipts do not hold, 503 its states cannot be had |
@@ -31,7 +32,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use encompute_protocol::receipt::{OfferCall, RoundCall};
+use encompute_protocol::receipt::{CustodyCall, OfferCall, RoundCall};
 use encompute_protocol::wire::Message;
 use encompute_protocol::{Address, JobId, RoundIndex, Transcript};
 use serde_json::json;
@@ -105,6 +106,8 @@ impl From<ServeError> for Refusal {
             ServeError::Handover(refused) => return Self::new(handover_status(refused), "handover", refused),
             ServeError::Session(refused) => return Self::new(sessions::status(refused), "session", refused),
             ServeError::Pool(_) => (StatusCode::SERVICE_UNAVAILABLE, "busy"),
+            ServeError::NoCustody => (StatusCode::NOT_FOUND, "no-custody"),
+            ServeError::Custody(_) => (StatusCode::BAD_REQUEST, "custody"),
             ServeError::Inactive => (StatusCode::CONFLICT, "inactive"),
             ServeError::Fetch(error) if error.class() == encompute_store::Class::NotFound => {
                 (StatusCode::BAD_REQUEST, "no-request")
@@ -167,6 +170,7 @@ pub fn router(desk: Arc<Desk>, health: Arc<Health>, body_bytes: usize) -> Router
     let service = Service { desk, health, bodies, lookups: Arc::new(Semaphore::new(LOOKUPS)) };
     let routes = Router::new()
         .route("/v1/offers", post(offer))
+        .route("/v1/custody", post(custody))
         .route("/v1/jobs/{job}/rounds/{round}", get(answer).post(order))
         .route("/v1/jobs/{job}/segments/{worker}", post(handover))
         .route("/v1/jobs/{job}/receipt", get(sessions::receipt))
@@ -191,6 +195,12 @@ async fn metrics(State(service): State<Service>) -> Response {
 
 async fn offer(State(service): State<Service>, headers: HeaderMap, body: Body) -> Result<Response, Refusal> {
     let offered = service.offer(&headers, body).await;
+    service.desk.figures.offers.count(code_of(&offered));
+    Ok(service.octets(offered?))
+}
+
+async fn custody(State(service): State<Service>, headers: HeaderMap, body: Body) -> Result<Response, Refusal> {
+    let offered = service.custody(&headers, body).await;
     service.desk.figures.offers.count(code_of(&offered));
     Ok(service.octets(offered?))
 }
@@ -248,6 +258,12 @@ impl Service {
         let (bytes, _room) = self.read(headers, body, OfferCall::LIMIT_BYTES).await?;
         let call = OfferCall::from_wire(&bytes).map_err(malformed)?;
         Ok(self.desk.offer(&call).await?.to_wire())
+    }
+
+    async fn custody(&self, headers: &HeaderMap, body: Body) -> Result<Vec<u8>, Refusal> {
+        let (bytes, _room) = self.read(headers, body, CustodyCall::LIMIT_BYTES).await?;
+        let asked = CustodyCall::from_wire(&bytes).map_err(malformed)?;
+        Ok(self.desk.offer_custody(&asked).await?.to_wire())
     }
 
     async fn answer(&self, path: Result<Path<(u64, u16)>, PathRejection>) -> Result<Vec<u8>, Refusal> {

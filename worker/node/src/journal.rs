@@ -246,6 +246,7 @@ mod tests {
             deadline: BlockNumber(30),
             rounds: 3,
             session_key: [2; 33],
+            custody: false,
         }
     }
 

@@ -15,6 +15,8 @@ const VERSION: u8 = 1;
 const FILE_BYTES: usize = 1 + 3 * 32;
 /// Keeps salts of verdicts apart from every other Keccak-256 digest of the protocol.
 const SALT_TAG: &[u8] = b"encompute/verdict-salt/v1";
+/// Keeps what a custodian seals apart from them.
+const CUSTODY_TAG: &[u8] = b"encompute/custody-secret/v1";
 
 /// The secrets of one worker. No part of it can be printed, and all of it is wiped when dropped.
 pub struct WorkerKeys {
@@ -84,6 +86,11 @@ impl WorkerKeys {
     /// What opens head keys.
     pub fn recipient(&self) -> &RecipientSecret {
         &self.recipient
+    }
+
+    /// What a custodian seals on disk with: the same after a restart.
+    pub fn custody_secret(&self) -> Zeroizing<[u8; 32]> {
+        Zeroizing::new(keccak_256(&[CUSTODY_TAG, self.salt.as_slice()]))
     }
 
     /// The salt of this worker's verdict on a job: the same after a restart, and known to nobody else before it is

@@ -1,7 +1,7 @@
 //! The worker: attest, register, offer, claim, run, commit.
 //!
 //! It computes on ciphertexts and cannot open one: this crate never links the user's keys, the
-//! release or the tail. It refuses requests that are not exactly what the chain says was bought,
+//! release or the tail. Keys of users who are away are a [`custody::Custodian`]'s, of which it knows the door. It refuses requests that are not exactly what the chain says was bought,
 //! rounds out of turn, and a second question for a round that it answered.
 //!
 //! The types to know, and how they meet:
@@ -16,11 +16,13 @@
 //! Modules in reading order: [`service`], [`voice`], [`rollup`], [`relay`], [`registration`], [`watch`], [`desk`], [`rounds`], [`commit`], [`sessions`],
 //! [`dispute`].
 
+mod args;
 mod audit;
 pub mod cache;
 mod claim;
 pub mod commit;
 mod compute;
+pub mod custody;
 pub mod desk;
 pub mod dispute;
 pub mod evaluation;
@@ -34,6 +36,7 @@ pub mod journal;
 pub mod keys;
 pub mod offers;
 pub mod pool;
+pub mod program;
 pub mod registration;
 pub mod relay;
 pub mod request;

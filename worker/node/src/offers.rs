@@ -179,6 +179,7 @@ mod tests {
             split: call.split,
             input: call.input,
             expires_at: BlockNumber(expires_at),
+            custody: false,
         };
         SignedOffer { offer, signature: Signature([0; 65]) }
     }

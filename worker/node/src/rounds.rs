@@ -49,6 +49,8 @@ pub struct JobFacts {
     pub rounds: u16,
     /// Signs rounds after the first.
     pub session_key: [u8; 33],
+    /// True where the job's key is in this worker's custody.
+    pub custody: bool,
 }
 
 /// Blocks that a commitment may take.
@@ -284,6 +286,7 @@ impl JobRun {
             claimed_at: facts.claimed_at,
             finished_at,
             expires_at: facts.expires_at,
+            custody: facts.custody,
         }
     }
 }

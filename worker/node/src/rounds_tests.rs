@@ -30,6 +30,7 @@ fn a_job() -> JobRun {
         deadline: BlockNumber(30),
         rounds: 3,
         session_key: session().public_key(),
+        custody: false,
     })
 }
 

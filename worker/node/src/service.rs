@@ -1,5 +1,6 @@
 //! The worker as one process: from a configuration to a worker that serves, and down again.
 
+use crate::custody::MakeCustodian;
 use crate::desk::Desk;
 use crate::heads::Heads;
 use crate::health::Health;
@@ -66,6 +67,8 @@ pub struct WorkerConfig {
     pub cost_limit: CostUnits,
     /// Rounds computed at once.
     pub threads: usize,
+    /// Who keeps keys for users who are away; a plain worker has nobody.
+    pub custodian: Option<MakeCustodian>,
 }
 
 /// How a worker is to speak to the market.
@@ -136,6 +139,9 @@ pub enum RunError {
     /// Longer than the contract keeps.
     #[error("the worker's address is longer than 200 bytes")]
     Url,
+    /// A custodian that cannot keep anything.
+    #[error("keep keys in custody: {0}")]
+    Custody(String),
     /// The anchor is none of this worker's.
     #[error("speak over the anchor")]
     Anchor(#[from] PostError),
@@ -214,7 +220,18 @@ async fn start(config: WorkerConfig) -> Result<Started, RunError> {
     let pool = Pool::new(PoolLimits { running, waiting: running * WAITING_PER_RUNNING, time: CALL_TIME });
     let heads = Heads::new(world.clone(), pool.clone(), config.cost_limit, HEAD_BYTES);
     let development = world.network.is_development();
-    let desk = Arc::new(Desk::new(world, heads, pool, Journal::new(state), record));
+    let custodian = match (config.custodian, &world.voice) {
+        (None, _) => None,
+        (Some(make), Voice::Account(account)) => {
+            Some(make(world.custodian_config(account, config.state.join("custody")))?)
+        }
+        // What an anchor passes on is fixed, and no features are among it.
+        (Some(_), Voice::Anchor(_)) => {
+            return Err(RunError::Custody("a worker behind an anchor sends no features".into()));
+        }
+    };
+    let desk = Desk::new(world, heads, pool, Journal::new(state), record).with_custodian(custodian);
+    let desk = Arc::new(desk);
     Ok(Started { desk, wish, params, listener, listen, development })
 }
 
@@ -257,5 +274,5 @@ async fn world(config: &WorkerConfig, keys: WorkerKeys) -> Result<World, RunErro
             Voice::Anchor(Box::new(Rollup::open(client, way, &keys, http.clone()).await?))
         }
     };
-    Ok(World { root, voice, contract, gateway, guest, collateral, http, keys, network })
+    Ok(World { root, voice, contract, gateway, guest, collateral, http, keys: Arc::new(keys), network })
 }

@@ -143,7 +143,17 @@ impl Sessions {
         let (_, held) = all.range(..=SessionId(job.0)).next_back()?;
         let SessionRecord { user, version, split, opened_at, deadline, .. } = held.record;
         let input = held.job.filter(|inside| inside.job == job)?.input;
-        Some(Claim { user, version, split, input, at: opened_at, deadline, runs: true, in_session: true })
+        Some(Claim {
+            user,
+            version,
+            split,
+            input,
+            at: opened_at,
+            deadline,
+            runs: true,
+            in_session: true,
+            custody: false,
+        })
     }
 
     /// True for a job of a session that is in hand, whether it is over or not.

@@ -345,6 +345,12 @@ impl Desk {
     /// Goes on with a job of ours: the first round, or the receipt that was to be submitted.
     async fn resume(self: &Arc<Self>, job: JobId) -> Result<(), ServeError> {
         let slot = self.hold(job).await?;
+        if let Some(custodian) = self.custodian() {
+            let facts = slot.held(job)?.lock().await.run.facts().clone();
+            if facts.custody {
+                custodian.act(job, facts.input);
+            }
+        }
         let (answered, finished) = {
             let held = slot.held(job)?.lock().await;
             (held.run.answered(), held.run.is_complete() || held.run.is_closed())

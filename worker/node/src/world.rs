@@ -14,6 +14,7 @@ use encompute_protocol::{
     Signed,
 };
 use encompute_store::GatewayClient;
+use std::sync::Arc;
 
 /// The worker's ties to the outside.
 pub struct World {
@@ -34,7 +35,7 @@ pub struct World {
     /// Creators' services.
     pub http: reqwest::Client,
     /// What the worker signs and opens with.
-    pub keys: WorkerKeys,
+    pub keys: Arc<WorkerKeys>,
 }
 
 /// No evidence that the network would accept.

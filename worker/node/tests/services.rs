@@ -219,7 +219,7 @@ async fn registered_worker(market: &Market, stranger: &Stranger, state: &std::pa
         guest: GuestAgent::at(&said(market, "attestation", "listen")).unwrap(),
         collateral: CollateralService::at(stranger.network.trust.collateral.as_str()).unwrap(),
         http: stranger.http.clone(),
-        keys: WorkerKeys::open(&state).unwrap(),
+        keys: WorkerKeys::open(&state).unwrap().into(),
         network: stranger.network.clone(),
     };
     let (url, payout) = (Text::new("http://127.0.0.1:1").unwrap(), world.address());

@@ -174,5 +174,6 @@ fn receipt(job: u64) -> Receipt {
         claimed_at: BlockNumber(11),
         finished_at: BlockNumber(12),
         expires_at: BlockNumber(13),
+        custody: false,
     }
 }

@@ -112,6 +112,7 @@ impl Demo {
             models: self.models.clone(),
             also: self.model.iter().cloned().collect(),
             rollup: false,
+            custody: false,
             in_memory: false,
             leash: Leash::default(),
         };
@@ -199,6 +200,7 @@ impl Demo {
             case: None,
             witnesses: None,
             draw: false,
+            custody: false,
             dry_run: false,
             slice: None,
             look: Wish { preview: None, yes: true },

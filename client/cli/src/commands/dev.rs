@@ -24,7 +24,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// What development attestation pretends to measure: the hash of this very program.
+/// The programs that a worker can be: one that can open nothing, and one that takes keys in custody.
+const PLAIN: &str = "encompute-worker";
+const CUSTODIAN: &str = "encompute-custodian";
+/// What development attestation says of the app whose program it measures.
 const APP_NAME: &str = "encompute-worker (development)";
 
 /// Governs the contract and receives protocol fees on a development network.
@@ -74,6 +77,9 @@ pub struct Up {
     /// Put the worker behind an anchor: it has no money, and a relayer pays for what it signs
     #[arg(long)]
     pub rollup: bool,
+    /// Have the worker take keys in custody: another program, encompute-custodian, with another measurement
+    #[arg(long, conflicts_with = "rollup")]
+    pub custody: bool,
     /// Forget the chain when stopped
     #[arg(long)]
     pub in_memory: bool,
@@ -83,6 +89,11 @@ pub struct Up {
 }
 
 impl Up {
+    /// The worker's program.
+    fn worker(&self) -> &'static str {
+        if self.custody { CUSTODIAN } else { PLAIN }
+    }
+
     /// The address so many ports after the chain's. Fixed ports outlive a restart: manifests name the creator's.
     fn beside(&self, offset: u16) -> String {
         let port = if self.listen.port() == 0 { 0 } else { self.listen.port().saturating_add(offset) };
@@ -96,6 +107,9 @@ pub struct Attest {
     /// Address to listen on; port 0 takes any free one
     #[arg(long, default_value = "127.0.0.1:0", value_name = "ADDRESS")]
     listen: SocketAddr,
+    /// Whose code the quotes measure: the worker's program, by its name beside this one
+    #[arg(long, default_value = PLAIN, value_parser = [PLAIN, CUSTODIAN])]
+    program: String,
     /// Say the platform of this machine, too; workers on it ask at /machines/NAME
     #[arg(long, value_name = "NAME")]
     machine: Vec<String>,
@@ -133,11 +147,11 @@ impl Dev {
     }
 }
 
-fn pretended() -> Outcome<DevServiceConfig> {
+fn pretended(program: &str) -> Outcome<DevServiceConfig> {
     // The hash of the worker's program stands where the compose file's stands in a real enclave: another
     // build is another measurement, as it would be there.
-    let program = sibling("encompute-worker")
-        .and_then(|path| std::fs::read(&path).doing(Exit::Failed, "read the worker's program"))?;
+    let program =
+        sibling(program).and_then(|path| std::fs::read(&path).doing(Exit::Failed, "read the worker's program"))?;
     Ok(DevServiceConfig {
         seed: DevelopmentSeed::from_label(SEED_LABEL),
         app_name: APP_NAME.into(),
@@ -149,7 +163,7 @@ fn pretended() -> Outcome<DevServiceConfig> {
 }
 
 async fn serve_attestation(attest: Attest) -> Outcome {
-    let config = pretended()?;
+    let config = pretended(&attest.program)?;
     let pki = DevelopmentPki::from_seed(DevelopmentSeed::from_label(SEED_LABEL))
         .doing(Exit::Failed, "make the development PKI")?;
     let platform_of = |name: &str| {
@@ -218,7 +232,7 @@ impl Market {
         output::say("starting gateway and development attestation …");
         let gateway = ["gateway", "serve", "--store", &text(&["blobs"])].map(String::from).to_vec();
         let gateway = Service::start(launch("gateway", &program, gateway, 1)).await?;
-        let attestation = ["dev", "attest"].map(String::from).to_vec();
+        let attestation = ["dev", "attest", "--program", up.worker()].map(String::from).to_vec();
         let attestation = Service::start(launch("attestation", &program, attestation, 2)).await?;
 
         let mut network = local_network(&chain, &gateway, &attestation)?;
@@ -256,7 +270,7 @@ impl Market {
             worker.extend(["--suri", WORKER].map(String::from));
             worker.extend(stake.iter().flat_map(|stake| ["--stake", stake]).map(String::from));
         }
-        services.push(Service::start(launch("worker", &sibling("encompute-worker")?, worker, 4)).await?);
+        services.push(Service::start(launch("worker", &sibling(up.worker())?, worker, 4)).await?);
         Ok(Self { network, services, home, models, _lock: lock })
     }
 

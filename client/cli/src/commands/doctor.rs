@@ -133,12 +133,16 @@ fn secrets(context: &Context) -> Finding {
 }
 
 fn programs() -> Finding {
-    for name in ["encompute-worker", "encompute-devchain"] {
+    for name in ["encompute-worker", "encompute-custodian", "encompute-devchain"] {
         if let Err(failure) = sibling(name) {
-            return bad("programs", failure.text, "cargo build -p encompute-node -p encompute-devchain");
+            return bad(
+                "programs",
+                failure.text,
+                "cargo build -p encompute-node -p encompute-custody -p encompute-devchain",
+            );
         }
     }
-    good("programs", "worker and embedded chain are beside this program")
+    good("programs", "workers and embedded chain are beside this program")
 }
 
 fn trust(context: &Context) -> Finding {

@@ -41,7 +41,7 @@ pub enum Job {
     Quote(Choice),
     /// Encrypt a file, pay for one run, and take it to its result
     #[command(
-        after_help = "Examples:\n  encompute job submit --model digits --input 7.png --suri //Dave\n  encompute job submit --model brain-regions --input scan.nii.gz --slice 90 --suri //Dave\n  encompute job submit --model breast-cancer --input row.csv --wallet anna --dry-run\n  encompute job submit --model diagnoses --input diagnosis.txt --suri //Dave\n  encompute job submit --model digits --input 7.png --witnesses 2 --suri //Dave"
+        after_help = "Examples:\n  encompute job submit --model digits --input 7.png --suri //Dave\n  encompute job submit --model brain-regions --input scan.nii.gz --slice 90 --suri //Dave\n  encompute job submit --model breast-cancer --input row.csv --wallet anna --dry-run\n  encompute job submit --model diagnoses --input diagnosis.txt --suri //Dave\n  encompute job submit --model digits --input 7.png --witnesses 2 --suri //Dave\n  encompute job submit --model digits --input 7.png --custody --suri //Dave"
     )]
     Submit(Submit),
     /// Follow a job until it ends
@@ -124,6 +124,11 @@ pub struct Submit {
     /// the request, which nobody can choose. One transaction more, and some blocks
     #[arg(long)]
     pub draw: bool,
+    /// Seal the job's FHE key to the worker's attested enclave and leave: the enclave decrypts, releases under the policy and
+    /// sends the features; `job resume` opens the result. You trust that enclave with the input, which it can read; without
+    /// this nobody but you can. Jobs with witnesses, sessions and --draw have no custody
+    #[arg(long, conflicts_with_all = ["draw", "witnesses", "preview", "case"])]
+    pub custody: bool,
     /// Show price and fee; send nothing
     #[arg(long)]
     pub dry_run: bool,
@@ -249,7 +254,15 @@ pub fn runner(context: &Context, account: Account, accept: bool) -> Outcome<Runn
 }
 
 impl Submit {
-    /// Runs the whole job; none for a dry run.
+    fn finding(&self) -> Finding {
+        match (self.draw, self.custody) {
+            (true, _) => Finding::Draw,
+            (false, true) => Finding::Custody,
+            (false, false) => Finding::Offer,
+        }
+    }
+
+    /// Runs the whole job, or up to the claim where it is left in custody; none for a dry run.
     ///
     /// # Errors
     /// With the exit code of what failed; the job goes on with `job resume`.
@@ -262,7 +275,9 @@ impl Submit {
         if self.dry_run {
             return Ok((None, listing));
         }
-        rail.shows(self.look.prepare(context, &listing, (split, PolicyId(policy.id.0)), Some(&tensor)).await?);
+        if !self.custody {
+            rail.shows(self.look.prepare(context, &listing, (split, PolicyId(policy.id.0)), Some(&tensor)).await?);
+        }
         let account = client.signed_by(context.signer(&self.identity)?);
         let runner = runner(context, account, !self.no_accept)?;
         let order = Order {
@@ -273,14 +288,17 @@ impl Submit {
             tip,
             case: self.case.clone(),
             witnesses: self.witnesses,
-            finding: if self.draw { Finding::Draw } else { Finding::Offer },
+            finding: self.finding(),
             tensor: Zeroizing::new(tensor),
         };
         let patience = Duration::from_secs(self.patience);
         let run = async {
             let mut journal = runner.prepare(&order, rail).await?;
-            runner.request(&mut journal, rail).await?;
-            runner.drive(&mut journal, patience, rail).await
+            let job = runner.request(&mut journal, rail).await?;
+            match self.custody {
+                true => runner.left_in_custody(job).await,
+                false => runner.drive(&mut journal, patience, rail).await,
+            }
         };
         let ending = tokio::select! {
             ending = run => ending.map_err(|error| failure_of_job(&error))?,
@@ -451,6 +469,13 @@ fn print_ending(ending: &Ending, listing: &Listing, rail: &Rail, common: &Common
     } else if ending.stage != Stage::Failed {
         output::text(&format!("job {}: {}", ending.job, market::stage_name(ending.stage)))?;
     }
+    if ending.in_custody && !ending.stage.is_terminal() && ending.answer.is_none() {
+        output::say(&format!(
+            "The worker's enclave has the job's key and acts for you: you may go away. Its result is sealed to this home: \
+             encompute job resume {}",
+            ending.job
+        ));
+    }
     if ending.stage != Stage::Failed {
         return Ok(());
     }
@@ -466,6 +491,7 @@ pub fn ending_json(ending: &Ending, listing: &Listing, rail: &Rail) -> Value {
         "model": listing.manifest.name.as_str(),
         "stage": market::stage_name(ending.stage),
         "reason": ending.reason.map(|reason| reason.number()),
+        "custody": ending.in_custody,
         "prediction": ending.answer.as_ref().map(|answer| listing.prediction(&answer.scores)),
         "steps_ms": rail.steps_ms(),
         "stages": rail.stages_json(),

@@ -14,7 +14,7 @@ use clap::{Args, Subcommand};
 pub enum Worker {
     /// Attest, register, and serve until stopped (starts `encompute-worker run`)
     #[command(
-        after_help = "Examples:\n  encompute worker run --network local --suri //Bob --state ./worker\n  encompute-worker run --help"
+        after_help = "Examples:\n  encompute worker run --network local --suri //Bob --state ./worker\n  encompute-worker run --help\n  encompute-custodian run --help   (a worker that takes keys in custody: another program, another measurement)"
     )]
     Run(PassOn),
     /// Every registered worker: its score, what it has done and failed to do, how quick it is

@@ -89,6 +89,14 @@ pub fn make_folder(folder: &Path) -> io::Result<()> {
     fs::create_dir_all(folder)
 }
 
+/// Takes an empty folder away.
+///
+/// # Errors
+/// As the file system has them.
+pub fn remove_folder(folder: &Path) -> io::Result<()> {
+    fs::remove_dir(folder)
+}
+
 /// What is in a folder, in no order.
 ///
 /// # Errors

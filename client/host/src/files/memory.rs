@@ -138,6 +138,14 @@ pub fn make_folder(_folder: &Path) -> io::Result<()> {
     Ok(())
 }
 
+/// Does nothing: a folder is gone with its last file.
+///
+/// # Errors
+/// None.
+pub fn remove_folder(_folder: &Path) -> io::Result<()> {
+    Ok(())
+}
+
 /// What is in a folder, files and folders.
 ///
 /// # Errors

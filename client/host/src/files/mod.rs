@@ -7,12 +7,13 @@ mod memory;
 
 #[cfg(not(target_arch = "wasm32"))]
 pub use disk::{
-    Lock, create, create_whole, list, lock, make_folder, read, read_at_most, remove, replace, share, try_lock,
+    Lock, create, create_whole, list, lock, make_folder, read, read_at_most, remove, remove_folder, replace, share,
+    try_lock,
 };
 #[cfg(target_arch = "wasm32")]
 pub use memory::{
-    Lock, Sink, create, create_whole, list, lock, make_folder, mount, read, read_at_most, remove, replace, share,
-    try_lock, unmount,
+    Lock, Sink, create, create_whole, list, lock, make_folder, mount, read, read_at_most, remove, remove_folder,
+    replace, share, try_lock, unmount,
 };
 
 #[cfg(test)]

@@ -63,6 +63,12 @@ macro_rules! keeps_its_promises {
         assert_eq!($files::list(&folder.join("jobs/one")).unwrap().len(), 3);
         $files::remove(&third).unwrap();
         assert_eq!($files::remove(&third).unwrap_err().kind(), io::ErrorKind::NotFound);
+        let gone = folder.join("jobs/two");
+        $files::make_folder(&gone).unwrap();
+        $files::create(&gone.join("record"), b"gone").unwrap();
+        $files::remove(&gone.join("record")).unwrap();
+        $files::remove_folder(&gone).unwrap();
+        assert_eq!($files::list(&gone).unwrap_err().kind(), io::ErrorKind::NotFound);
         let name = folder.join("lock");
         let held = $files::try_lock(&name).unwrap();
         assert!(held.is_some() && $files::try_lock(&name).unwrap().is_none());

@@ -175,6 +175,7 @@ impl<M: SubmitJob> Runner<M> {
             claimed_at: record.opened_at,
             finished_at: receipt.finished_at,
             expires_at: worker.expires_at,
+            custody: false,
         };
         if *receipt != expected || !(record.opened_at..=record.deadline).contains(&receipt.finished_at) {
             return Err(refused(format!("its receipt for job {job} says otherwise than the chain")));
@@ -291,6 +292,7 @@ fn virtual_job(record: &SessionRecord, input: BlobDigest, stage: Stage) -> (JobT
         requested_at: record.opened_at,
         // Nobody audits what the chain does not see.
         audit_share: Default::default(),
+        custody: false,
     };
     let progress = JobProgress {
         stage,

@@ -82,7 +82,7 @@ impl Page {
         runner.request(&mut journal, &mut watch).await.told()?;
         let ending = runner.drive(&mut journal, PATIENCE, &mut watch).await.told()?;
         self.encrypted.borrow_mut().remove(&name);
-        let Ending { job, stage, reason, answer, bytes } = ending;
+        let Ending { job, stage, reason, answer, bytes, .. } = ending;
         Ok(json!({
             "id": job.0, "model": listing.manifest.name.as_str(), "stage": market::stage_name(stage),
             "reason": reason.map(market::reason_words),

@@ -81,6 +81,8 @@ impl Decide for PokeJob {
                 job.must_be_late(block)?;
                 if job.split(scene.state)?.tail.is_zero() {
                     (Stage::Settled, None, Outcome::Settled)
+                } else if job.terms.custody {
+                    (Stage::Failed, Some(Reason::WorkerTimeout), Outcome::TimedOut)
                 } else {
                     (Stage::Failed, Some(Reason::UserNoShow), Outcome::Stopped)
                 }
@@ -104,7 +106,7 @@ impl Decide for PokeJob {
 enum Claim {
     /// Its version or its worker's measurement or platform was revoked while it was on time: nobody's fault.
     Withdrawn(Reason),
-    /// Its worker is late. The job is offered again, or not.
+    /// Its worker is late. The job is offered again, or not: nobody else has the key of one in custody.
     Late { again: bool },
 }
 
@@ -153,7 +155,7 @@ impl Job {
             return Ok(Claim::Withdrawn(Reason::PlatformRevoked));
         }
         self.must_be_late(scene.at.block)?;
-        Ok(Claim::Late { again: self.progress.timeouts < Params::RETRIES && !revoked })
+        Ok(Claim::Late { again: self.progress.timeouts < Params::RETRIES && !revoked && !self.terms.custody })
     }
 
     /// Moves the job to `to` and every planck where `outcome` says.

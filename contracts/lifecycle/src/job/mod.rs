@@ -64,6 +64,12 @@ impl Job {
         must_be(caller, self.terms.user)
     }
 
+    /// Refuses everybody but the user, and the worker that has the job's key in custody.
+    pub(crate) fn must_be_custodians(&self, caller: Address) -> Result<(), Refusal> {
+        let acts_for_user = self.terms.custody && self.progress.worker == Some(caller);
+        if acts_for_user { Ok(()) } else { self.must_be_users(caller) }
+    }
+
     /// Moves the job and says so. `window` is the next actor's; none leaves the last deadline.
     pub(crate) fn enter<S: ReadState>(
         &mut self,

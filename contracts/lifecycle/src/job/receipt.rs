@@ -70,6 +70,7 @@ impl ReceiptFacts {
             claimed_at: self.claimed_at,
             finished_at,
             expires_at: self.registration.expires_at,
+            custody: self.terms.custody,
         }
     }
 }

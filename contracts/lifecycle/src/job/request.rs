@@ -137,6 +137,7 @@ impl RequestRules for RequestJob {
             windows: params.windows,
             requested_at: at.block,
             audit_share: params.audit_share,
+            custody: self.offer.is_some_and(|signed| signed.offer.custody),
         };
         Ok((terms, model))
     }

@@ -16,11 +16,12 @@ use encompute_protocol::{
 };
 
 impl Decide for SendFeatures {
-    /// The job's user, within the features window. The worker's stake is released: its part is done.
+    /// The job's user, or its worker that has the key in custody, within the features window. The worker's stake is
+    /// released: its part is done.
     fn decide<S: ReadState, H: Host>(&self, scene: &Scene<'_, S, H>) -> Result<Decision<()>, Refusal> {
         let mut job = Job::load(scene.state, self.job)?;
         job.must_be(Stage::HeadCommitted)?;
-        job.must_be_users(scene.at.caller)?;
+        job.must_be_custodians(scene.at.caller)?;
         job.must_be_on_time(scene.at.block)?;
         if job.split(scene.state)?.tail.is_zero() {
             return Err(Refusal::NoTail);

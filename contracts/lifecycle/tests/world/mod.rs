@@ -6,6 +6,7 @@
 pub mod always;
 pub mod audits;
 pub mod claims;
+pub mod custody;
 pub mod disputes;
 pub mod pruning;
 pub mod quotes;
@@ -287,7 +288,14 @@ impl World {
             split: message.split,
             input: message.input,
             expires_at: BlockNumber(self.block + 5),
+            custody: false,
         };
+        SignedOffer { offer, signature: key(worker).sign(&offer) }
+    }
+
+    /// The same, of a worker that takes the job's key in custody.
+    pub fn custody_offer(&self, worker: usize, user: Address, message: &RequestJob) -> SignedOffer {
+        let offer = Offer { custody: true, ..self.offer(worker, user, message).offer };
         SignedOffer { offer, signature: key(worker).sign(&offer) }
     }
 

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 /// One thing that somebody does. Numbers wrap around what exists.
 #[derive(Clone, Debug)]
 pub enum Step {
-    Request { user: u8, version: u8, split: u8, offer: Option<u8>, tip: u8, short: bool },
+    Request { user: u8, version: u8, split: u8, offer: Option<u8>, custody: bool, tip: u8, short: bool },
     Claim { worker: u8, job: u8 },
     Commit { worker: u8, job: u8, forged: bool },
     Send { user: u8, job: u8 },
@@ -39,15 +39,16 @@ pub enum Step {
 pub fn step() -> impl Strategy<Value = Step> {
     let (n, job) = (any::<u8>(), any::<u8>());
     prop_oneof![
-        6 => (n, 0..4_u8, 0..2_u8, prop::option::of(0..4_u8), n, prop::bool::weighted(0.05)).prop_map(
-            |(user, version, split, offer, tip, short)| Step::Request { user, version, split, offer, tip, short }
-        ),
+        6 => (n, 0..4_u8, 0..2_u8, prop::option::of(0..4_u8), prop::bool::weighted(0.1), n, prop::bool::weighted(0.05))
+            .prop_map(|(user, version, split, offer, custody, tip, short)| {
+                Step::Request { user, version, split, offer, custody, tip, short }
+            }),
         5 => (n, job).prop_map(|(worker, job)| Step::Claim { worker, job }),
         6 => (n, job, prop::bool::weighted(0.1)).prop_map(|(worker, job, forged)| Step::Commit { worker, job, forged }),
-        4 => (n, job).prop_map(|(user, job)| Step::Send { user, job }),
-        4 => (n, job).prop_map(|(creator, job)| Step::Answer { creator, job }),
+        6 => (n, job).prop_map(|(user, job)| Step::Send { user, job }),
+        6 => (n, job).prop_map(|(creator, job)| Step::Answer { creator, job }),
         3 => (n, job).prop_map(|(user, job)| Step::Accept { user, job }),
-        2 => (n, job).prop_map(|(user, job)| Step::Cancel { user, job }),
+        1 => (n, job).prop_map(|(user, job)| Step::Cancel { user, job }),
         1 => (n, job).prop_map(|(creator, job)| Step::Refuse { creator, job }),
         4 => job.prop_map(|job| Step::Poke { job }),
         6 => (n, job, 0..12_u8, prop::bool::weighted(0.05))
@@ -99,11 +100,14 @@ impl World {
     pub fn command(&mut self, step: &Step) -> Option<(Address, Plancks, Command)> {
         let free = |who, command: Command| Some((who, Plancks::ZERO, command));
         match *step {
-            Step::Request { user, version, split, offer, tip, short } => {
+            Step::Request { user, version, split, offer, custody, tip, short } => {
                 let user = pick(&USERS, user);
                 let mut message = self.request_message(VersionId(1 + u32::from(version)), SplitIndex(split));
                 message.tip = Plancks(tip.into());
-                message.offer = offer.map(|worker| self.offer(worker as usize % WORKERS.len(), user, &message));
+                message.offer = offer.map(|worker| match worker as usize % WORKERS.len() {
+                    worker if custody => self.custody_offer(worker, user, &message),
+                    worker => self.offer(worker, user, &message),
+                });
                 let escrow = self.escrow(message.version, message.split, message.tip).unwrap_or_default();
                 Some((user, Plancks(escrow.0 - u128::from(short && escrow.0 > 0)), message.into()))
             }
@@ -135,7 +139,10 @@ impl World {
             Step::Send { user, job } => {
                 let job = self.a_job(job);
                 let terms = self.market.job_terms(job);
-                let caller = self.role(terms.map(|terms| terms.user), &USERS, user);
+                // Where the worker has the key it is mostly the worker that sends.
+                let keeper = self.market.job_progress(job).and_then(|progress| progress.worker);
+                let keeper = keeper.filter(|_| terms.is_some_and(|terms| terms.custody) && !user.is_multiple_of(3));
+                let caller = self.role(keeper.or(terms.map(|terms| terms.user)), &USERS, user);
                 let (policy, features) = (PolicyId(1), self.digest());
                 free(caller, SendFeatures { job, policy, features }.into())
             }

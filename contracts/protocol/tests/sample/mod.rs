@@ -53,6 +53,7 @@ pub fn offer() -> Offer {
         split: SplitIndex(1),
         input: BlobDigest(b32(6)),
         expires_at: BlockNumber(1_000),
+        custody: true,
     }
 }
 
@@ -75,6 +76,7 @@ pub fn receipt() -> Receipt {
         claimed_at: BlockNumber(100),
         finished_at: BlockNumber(101),
         expires_at: BlockNumber(2_000),
+        custody: true,
     }
 }
 
@@ -204,6 +206,7 @@ pub fn terms() -> JobTerms {
         windows: windows(),
         requested_at: BlockNumber(99),
         audit_share: BasisPoints(101),
+        custody: true,
     }
 }
 
@@ -482,6 +485,10 @@ pub fn offer_call() -> OfferCall {
         policy: PolicyId(2),
         input: BlobDigest(b32(6)),
     }
+}
+
+pub fn custody_call() -> CustodyCall {
+    CustodyCall { call: offer_call(), envelope: Bytes::new(vec![1, 2, 3]).unwrap() }
 }
 
 pub fn signed_offer() -> SignedOffer {
