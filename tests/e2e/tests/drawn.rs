@@ -145,6 +145,30 @@ async fn so_many_jobs_that_nobody_accepts_take_four_transactions_each_and_one_fo
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn those_who_settle_the_same_jobs_at_once_all_get_what_is_theirs() {
+    let court = Court::over("digits", DIGIT).await;
+    let jobs = [JOB, JobId(2)];
+    for _ in jobs {
+        court.submit_with(&["--no-accept"]).finish().done();
+    }
+    court.pass_window(jobs[1]).await;
+    let (terms, _) = court.job(JOB).await;
+    let before = court.services.client().read(ReadCredit { account: address(&court, "//Alice") }).await.unwrap();
+    let withdraw =
+        |suri| Running::of(court.services.encompute("creator", &["wallet", "withdraw", "--suri", suri, "--json"]));
+    let racing = ["//Charlie", "//Alice"].map(withdraw);
+    let [creator, treasury] = racing.map(|taken| taken.finish().done().json());
+    let all = jobs.len() as u128;
+    assert_eq!(creator["withdrawn"], (all * terms.fees.tail.0).to_string(), "{creator} {treasury}");
+    assert_eq!(treasury["withdrawn"], (before.0 + all * terms.fees.protocol.0).to_string(), "{creator} {treasury}");
+    let settled = [&creator, &treasury].map(|taken| taken["settled"].as_array().unwrap().len());
+    assert_eq!(settled.iter().sum::<usize>(), jobs.len(), "each job is settled once: {creator} {treasury}");
+    for job in jobs {
+        court.judge("raced", job, Outcome::Settled).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_drawn_job_that_no_worker_has_a_place_for_is_refunded_after_its_window() {
     let court = Court::over("digits", DIGIT).await;
     court.worker().submit(SetCapacity { capacity: 0 }, Plancks::ZERO).await.unwrap();

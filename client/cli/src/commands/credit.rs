@@ -14,7 +14,7 @@ use crate::{
 use clap::Args;
 use encompute_chain::{AccountId, Client, Mapping};
 use encompute_protocol::{
-    JobId, Plancks,
+    Plancks,
     call::{ReadCredit, WithdrawCredit},
 };
 use serde_json::json;
@@ -57,7 +57,7 @@ impl Withdraw {
         };
         if !owing.is_empty() {
             let taken = overdue::settle_and_withdraw(&account, &owing, to).await?;
-            return say_settled(context, common, &owing, &taken);
+            return say_settled(context, common, &taken);
         }
         let taken = account.submit(WithdrawCredit { to }, Plancks::ZERO).await;
         let taken = taken.map_err(|error| Failure::of(exit_of_chain(error.class()), "withdraw", &error))?;
@@ -75,16 +75,18 @@ impl Withdraw {
     }
 }
 
-fn say_settled(context: &Context, common: &Common, settled: &[JobId], taken: &Taken) -> Outcome {
+fn say_settled(context: &Context, common: &Common, taken: &Taken) -> Outcome {
     if common.json {
-        let settled: Vec<u64> = settled.iter().map(|job| job.0).collect();
+        let settled: Vec<u64> = taken.settled.iter().map(|job| job.0).collect();
         return output::json(&json!({
             "withdrawn": market::plancks(taken.amount), "fee": market::plancks(taken.fee), "block": taken.block.0,
             "settled": settled, "transactions": taken.transactions,
         }));
     }
-    let jobs: Vec<String> = settled.iter().map(ToString::to_string).collect();
-    output::text(&format!("settled overdue jobs: {}", jobs.join(", ")))?;
+    if !taken.settled.is_empty() {
+        let jobs: Vec<String> = taken.settled.iter().map(ToString::to_string).collect();
+        output::text(&format!("settled overdue jobs: {}", jobs.join(", ")))?;
+    }
     let (amount, fee) = (context.token().show(taken.amount), context.token().show(taken.fee));
     let transactions = taken.transactions;
     let sent = if transactions == 1 { "the transaction".to_owned() } else { format!("{transactions} transactions") };

@@ -2,10 +2,10 @@
 
 use crate::{
     commands::market,
-    failure::{Exit, Failure, Outcome, exit_of_chain},
+    failure::{Failure, Outcome, exit_of_chain},
 };
 use encompute_audit::{Payees, overdue, owed_by};
-use encompute_chain::{Account, Act, Client, Entry, SubmitError};
+use encompute_chain::{Account, Act, Client, Entry, SubmitError, Submitted};
 use encompute_protocol::{
     Address, BlockNumber, JobId, Params, Plancks,
     call::{PokeJob, ReadCounts, ReadJob, ReadModel, ReadParams, ReadSplit, ReadWorker, WithdrawCredit},
@@ -19,7 +19,10 @@ pub const BATCHED: usize = 10;
 const READS: usize = 16;
 
 /// What has come out of the contract.
+#[derive(Default)]
 pub struct Taken {
+    /// Jobs that these transactions settled; others may have been faster with some.
+    pub settled: Vec<JobId>,
     /// To whoever it was for.
     pub amount: Plancks,
     /// What all transactions cost.
@@ -28,6 +31,14 @@ pub struct Taken {
     pub block: BlockNumber,
     /// Transactions sent.
     pub transactions: usize,
+}
+
+impl Taken {
+    fn add(&mut self, fee: Plancks, block: BlockNumber) {
+        self.fee = self.fee.checked_add(fee).unwrap_or(self.fee);
+        self.block = block;
+        self.transactions += 1;
+    }
 }
 
 /// Of the newest `jobs` those that are overdue and owe `account` something once they are poked, the oldest first.
@@ -81,27 +92,59 @@ pub async fn settle_and_withdraw(account: &Account, jobs: &[JobId], to: Option<A
     let failed =
         |error: SubmitError| Failure::of(exit_of_chain(error.class()), "settle overdue jobs and withdraw", &error);
     let withdraw = WithdrawCredit { to };
-    let mut taken = Taken { amount: Plancks::ZERO, fee: Plancks::ZERO, block: BlockNumber(0), transactions: 0 };
+    let mut taken = Taken::default();
     let batches = jobs.chunks(BATCHED);
     let last = batches.len().saturating_sub(1);
+    let mut withdrawn = None;
     for (index, batch) in batches.enumerate() {
-        let mut entries = Vec::with_capacity(batch.len() + 1);
-        for job in batch {
-            entries.push(Entry::call(account, &PokeJob { job: *job }, Plancks::ZERO).await.map_err(failed)?);
-        }
-        if index == last {
-            // There may be nothing to withdraw before the jobs are settled, so it cannot be tried now.
-            let entry = Entry::following(account, &withdraw, Plancks::ZERO, Plancks::ZERO);
-            entries.push(entry.map_err(failed)?);
-        }
-        let sent = account.batch(entries).await.map_err(failed)?;
-        taken.fee = taken.fee.checked_add(sent.fee).unwrap_or(taken.fee);
-        taken.block = sent.block.number;
-        taken.transactions += 1;
-        taken.amount = withdraw.outcome(account.address(), &sent.events).unwrap_or(taken.amount);
+        let behind = (index == last).then_some(&withdraw);
+        let Some((settled, sent)) = settle(account, batch, behind).await.map_err(failed)? else { continue };
+        taken.add(sent.fee, sent.block.number);
+        taken.settled.extend(settled);
+        withdrawn = withdraw.outcome(account.address(), &sent.events);
     }
-    match taken.transactions {
-        0 => Err(Failure::new(Exit::Failed, "there is nothing to settle")),
-        _ => Ok(taken),
+    taken.amount = match withdrawn {
+        Some(amount) => amount,
+        // Others settled all of the last ones: what they owed is there.
+        None => {
+            let sent = account.submit(withdraw, Plancks::ZERO).await.map_err(failed)?;
+            taken.add(sent.fee, sent.block.number);
+            sent.answer
+        }
+    };
+    Ok(taken)
+}
+
+/// One transaction: those of a batch that nobody has settled yet, and the withdrawal behind them. If somebody else is
+/// faster with one, all of it fails; then it is made again without that one. Nothing when none is left.
+async fn settle(
+    account: &Account,
+    batch: &[JobId],
+    withdraw: Option<&WithdrawCredit>,
+) -> Result<Option<(Vec<JobId>, Submitted<()>)>, SubmitError> {
+    let mut tries_left = batch.len();
+    loop {
+        let (mut settled, mut entries) = (Vec::new(), Vec::new());
+        for job in batch {
+            match Entry::call(account, &PokeJob { job: *job }, Plancks::ZERO).await {
+                Ok(entry) => {
+                    entries.push(entry);
+                    settled.push(*job);
+                }
+                Err(error) if error.refusal().is_some() => {}
+                Err(error) => return Err(error),
+            }
+        }
+        if settled.is_empty() {
+            return Ok(None);
+        }
+        if let Some(withdraw) = withdraw {
+            // There may be nothing to withdraw before the jobs are settled, so it cannot be tried now.
+            entries.push(Entry::following(account, withdraw, Plancks::ZERO, Plancks::ZERO)?);
+        }
+        match account.batch(entries).await {
+            Err(SubmitError::Overtaken { .. }) if tries_left > 0 => tries_left -= 1,
+            sent => return sent.map(|sent| Some((settled, sent))),
+        }
     }
 }
