@@ -39,7 +39,7 @@ pub use encompute_lifecycle::{
         audit::{drawing_block, is_drawn},
         deposit,
     },
-    prune::{Paid, Parties, kept_until},
+    prune::{Paid, Parties, kept_until, session_kept_until},
 };
 pub use exported::{EXPORT_LIMIT_BYTES, ExportError, Own, audit_exported, export, import};
 pub use job::{JobBundle, ReadAt, audit_job};

@@ -4,8 +4,8 @@ use crate::report::{Checks, Report, simulated};
 use encompute_attest::TrustRoot;
 use encompute_lifecycle::SessionSettlement;
 use encompute_protocol::{
-    Address, BlobDigest, BlockNumber, Plancks, ReceiptDigest, SessionId, SessionRecord, SessionStage, Signed,
-    SigningAddress, Transcript,
+    Address, BlobDigest, BlockNumber, ContractAddress, GenesisHash, Plancks, PrunedRecord, ReceiptDigest, SessionId,
+    SessionRecord, SessionRecords, SessionStage, Signed, SigningAddress, Transcript,
     event::{Cause, Event},
     session::{
         SessionLeaf,
@@ -19,10 +19,16 @@ use std::collections::BTreeSet;
 /// Everything that the audit of a session reads.
 #[derive(Clone, Debug)]
 pub struct SessionBundle {
+    /// The chain.
+    pub genesis: GenesisHash,
+    /// The contract on it.
+    pub contract: ContractAddress,
     /// The session.
     pub session: SessionId,
-    /// As the contract has it.
+    /// As the contract has it, or had it before it was removed.
     pub record: SessionRecord,
+    /// What the chain keeps of it, if it was removed.
+    pub pruned: Option<PrunedRecord>,
     /// What the contract said about it, its credits among it.
     pub events: Vec<(BlockNumber, Event)>,
     /// How many events there are that this program cannot read.
@@ -63,6 +69,7 @@ const RECEIPT: &str = "worker's receipt";
 pub fn audit_session(bundle: &SessionBundle, root: &TrustRoot) -> Report {
     let mut checks = Checks::default();
     checks.same("events.all-read", 0, bundle.unread_events, EVENTS);
+    pruned(bundle, &mut checks);
     opened(bundle, &mut checks);
     money(bundle, &mut checks);
     if let Some(job) = &bundle.job {
@@ -76,6 +83,14 @@ pub fn audit_session(bundle: &SessionBundle, root: &TrustRoot) -> Report {
         limits.push("no single job was looked at; name one: --job INDEX".into());
     }
     checks.into_report(format!("session {}", bundle.session), root, None, limits)
+}
+
+/// The record of a pruned session is the one whose digest the chain keeps.
+fn pruned(bundle: &SessionBundle, checks: &mut Checks) {
+    let Some(kept) = bundle.pruned else { return };
+    let SessionBundle { genesis, contract, session, record, .. } = *bundle;
+    let found = SessionRecords { genesis, contract, session, record }.records_digest();
+    checks.same("pruned-digest", kept.digest, found, &format!("chain: pruned in block {}", kept.pruned_at));
 }
 
 /// The contract said once what it has written down.

@@ -4,12 +4,12 @@
 mod market;
 
 use encompute_attest::pki::{DevelopmentPki, DevelopmentSeed};
-use encompute_audit::{Report, SessionBundle, SessionProof, Severity, audit_session};
+use encompute_audit::{Report, SessionBundle, SessionProof, Severity, audit_session, session_kept_until};
 use encompute_lifecycle::{ReadState, View};
 use encompute_protocol::{
     Address, BlobDigest, BlockNumber, Blocks, JobId, PolicyId, Receipt, ReceiptDigest, SessionId, Signed, SplitIndex,
     VersionId,
-    call::{CloseSession, OpenSession, QuoteJob, TakeSessions},
+    call::{CloseSession, OpenSession, PruneJob, QuoteJob, TakeSessions},
     event::Event,
     session::{
         SessionLeaf, SessionOffer, SessionOutcome, SignedSessionOffer, SignedVoucher,
@@ -72,8 +72,11 @@ fn closed() -> (Market, SessionBundle) {
         event.session() == Some(session) || matches!(event, Event::Credited(credit) if credit.job == session.first())
     };
     let bundle = SessionBundle {
+        genesis: GENESIS,
+        contract: CONTRACT,
         session,
         record: market.memory.session(session).unwrap(),
+        pruned: None,
         events: market.memory.events().iter().filter(|(_, event)| ours(event)).cloned().collect(),
         unread_events: 0,
         signing: key().address(),
@@ -184,4 +187,19 @@ fn a_job_that_is_not_in_the_tree_or_whose_receipt_is_not_its_workers_fails_by_na
     assert!(other.contains(&is("transcript.digest")[0]), "{other:?}");
     let gone = job(|job| job.transcript = None);
     assert_eq!(gone, [("transcript.there".to_owned(), Severity::Missing)]);
+}
+
+#[test]
+fn a_pruned_sessions_record_is_held_against_the_digest_that_the_chain_keeps() {
+    let (mut market, mut bundle) = closed();
+    let job = bundle.session.first();
+    market.block = session_kept_until(&bundle.record).0 + 1;
+    // All of its deposit is the user's, and the platform gives it to whoever prunes.
+    market.call(USER, 0, PruneJob { job }).unwrap();
+    bundle.pruned = market.memory.pruned(job);
+    let report = judge(&bundle);
+    assert!(report.holds() && report.checks.iter().any(|check| check.id == "pruned-digest"), "{:#?}", report.checks);
+    bundle.record.jobs += 1;
+    let failed = judge(&bundle).checks.into_iter().filter(|check| !check.pass).map(|check| check.id);
+    assert!(failed.collect::<Vec<_>>().contains(&"pruned-digest".into()));
 }

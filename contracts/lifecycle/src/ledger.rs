@@ -123,8 +123,8 @@ pub enum LedgerError {
         /// Its credit.
         wanted: Plancks,
     },
-    /// It opens a session that exists, ends one that does not run, or credits one that has not ended, or more than its
-    /// escrow.
+    /// It opens a session that exists, ends one that does not run, removes the record of one that runs or twice, or
+    /// credits one that has not ended, or more than its escrow.
     Session(SessionId),
     /// Sums exceed what can be counted.
     TooLarge,
@@ -257,6 +257,10 @@ impl Ledger {
                 add(&mut self.deposited, opened.deposit)
             }
             Event::JobPruned(pruned) => {
+                if let Some(session) = self.sessions.get_mut(&SessionId(pruned.job.0)) {
+                    session.prune(pruned.returned)?;
+                    return add(&mut self.deposited, pruned.returned);
+                }
                 let job = self.jobs.get_mut(&pruned.job).ok_or(LedgerError::UnknownJob(pruned.job))?;
                 if !job.has_ended() || job.pruned.replace(pruned.returned).is_some() {
                     return Err(LedgerError::Pruned(pruned.job));
@@ -348,10 +352,12 @@ impl Ledger {
         })
     }
 
-    /// Ended sessions whose credits are not their escrow.
+    /// Ended sessions whose credits are not their escrow, or for whose removed record not everything was credited.
     pub fn session_imbalances(&self) -> impl Iterator<Item = Imbalance> {
-        let open = self.sessions.iter().filter(|(_, session)| session.ended && session.credited != session.escrow);
-        open.map(|(id, session)| Imbalance { job: id.first(), found: session.credited, wanted: session.escrow })
+        self.sessions.iter().filter_map(|(id, session)| {
+            let (found, wanted) = session.off_balance()?;
+            Some(Imbalance { job: id.first(), found, wanted })
+        })
     }
 
     fn request(&mut self, event: &JobRequested) -> Result<(), LedgerError> {

@@ -155,7 +155,8 @@ impl<H: Host> Memory<H> {
             Write::RegistrationNonce(account, None) => drop(self.nonces.remove(&account)),
             Write::RegistrationNonce(account, Some(value)) => drop(self.nonces.insert(account, value)),
             Write::InputUsed(user, input, job) => drop(self.inputs.insert((user, input), job)),
-            Write::Session(id, value) => drop(self.sessions.insert(id, value)),
+            Write::Session(id, None) => drop(self.sessions.remove(&id)),
+            Write::Session(id, Some(value)) => drop(self.sessions.insert(id, value)),
             Write::SessionsTaken(version, 0) => drop(self.sessions_taken.remove(&version)),
             Write::SessionsTaken(version, jobs) => drop(self.sessions_taken.insert(version, jobs)),
         }

@@ -343,10 +343,10 @@ refusals! {
     JobPruned { job: JobId } => "job {job} ended long ago, its records were removed";
     113 /// The job has not ended.
     JobRunning { found: Stage } => "the job has not ended: {found:?}";
-    114 /// The job has not been over for long enough.
-    KeptUntil { until: BlockNumber, block: BlockNumber } => "the job's records are kept until block {until} is over, this is {block}";
-    115 /// The money sent is not what others paid for the job's records.
-    StorageMismatch { found: Plancks, wanted: Plancks } => "{found} was sent, others paid {wanted} for the job's records";
+    114 /// The job, or the session, has not been over for long enough.
+    KeptUntil { until: BlockNumber, block: BlockNumber } => "the records are kept until block {until} is over, this is {block}";
+    115 /// The money sent is not what others paid for the records.
+    StorageMismatch { found: Plancks, wanted: Plancks } => "{found} was sent, others paid {wanted} for the records";
     116 /// No parameters are announced.
     NothingAnnounced => "no parameters are announced";
     117 /// The notice of announced parameters is not over.
@@ -365,6 +365,10 @@ refusals! {
     VoucherNotHigher { done: u32, heads: u32, tails: u32 } => "a voucher for {tails} tails of {heads} heads of {done} jobs was shown before";
     126 /// Nothing follows the head.
     NoTailNoSession => "the split has no tail: it is sold job by job";
+    127 /// The session is not over.
+    SessionRunning { session: SessionId } => "session {session} is not over";
+    128 /// The session's record was removed.
+    SessionPruned { session: SessionId } => "session {session} ended long ago, its record was removed";
     109 /// Another blob than the one that was committed.
     WrongBlob { found: BlobDigest, wanted: BlobDigest } => "the blob is {found}, {wanted} was committed";
 

@@ -109,7 +109,7 @@ impl Decide for OpenSession {
         draft.lock_escrow(at.value)?;
         draft.write(Write::Counts(counts));
         draft.write(Write::Worker(offer.worker, worker));
-        draft.write(Write::Session(session, record));
+        draft.write(Write::Session(session, Some(record)));
         Ok(Decision { changes: draft.finish(), answer: session })
     }
 }
@@ -227,7 +227,7 @@ impl Decide for CloseSession {
         let SessionRecord { done, heads, tails, root, deadline, .. } = record;
         let mut draft = Draft::new(scene.state);
         draft.emit(SessionClosing { session, by, done, heads, tails, root, deadline });
-        draft.write(Write::Session(session, record));
+        draft.write(Write::Session(session, Some(record)));
         Ok(Decision { changes: draft.finish(), answer: () })
     }
 }
@@ -246,7 +246,11 @@ impl Decide for PokeSession {
 
 /// A session that is not over.
 fn load<S: ReadState>(state: &S, session: SessionId) -> Result<SessionRecord, Refusal> {
-    let record = state.session(session).ok_or(Refusal::UnknownSession { session })?;
+    let record = match state.session(session) {
+        Some(record) => record,
+        None if state.pruned(session.first()).is_some() => return Err(Refusal::SessionPruned { session }),
+        None => return Err(Refusal::UnknownSession { session }),
+    };
     if record.stage == SessionStage::Closed { Err(Refusal::SessionOver { session }) } else { Ok(record) }
 }
 
@@ -307,6 +311,6 @@ fn end<S: ReadState, H: Host>(
         draft.credit(account, session.first(), amount, cause)?;
     }
     draft.write(Write::Worker(record.worker, worker));
-    draft.write(Write::Session(session, record));
+    draft.write(Write::Session(session, Some(record)));
     Ok(Decision { changes: draft.finish(), answer: () })
 }

@@ -53,7 +53,7 @@ pub trait ReadState {
     fn dispute(&self, job: JobId) -> Option<DisputeRecord>;
     /// What a job's user thought of it.
     fn rating(&self, job: JobId) -> Option<Rating>;
-    /// What is left of a job that was pruned.
+    /// What is left of a job that was pruned, or of a session, by its first job.
     fn pruned(&self, job: JobId) -> Option<PrunedRecord>;
     /// The nonce that an account's registration must answer.
     fn registration_nonce(&self, account: Address) -> Option<Nonce>;
@@ -118,8 +118,8 @@ pub enum Write {
     RegistrationNonce(Address, Option<Nonce>),
     /// [`ReadState::input_used`].
     InputUsed(Address, BlobDigest, JobId),
-    /// [`ReadState::session`].
-    Session(SessionId, SessionRecord),
+    /// [`ReadState::session`]; none removes the item.
+    Session(SessionId, Option<SessionRecord>),
     /// [`ReadState::sessions_taken`]; zero removes the item.
     SessionsTaken(VersionId, u32),
 }

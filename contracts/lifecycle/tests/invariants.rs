@@ -133,7 +133,8 @@ fn the_random_steps_reach_every_stage_and_every_ending() {
     use proptest::{strategy::ValueTree, test_runner::TestRunner};
     let mut runner = TestRunner::deterministic();
     let mut reached = BTreeMap::<(Stage, Option<u8>), u32>::new();
-    let mut pruned = 0;
+    // Of jobs, of sessions.
+    let mut pruned = [0; 2];
     // Opened; ends begun; over.
     let mut sessions = [0; 3];
     let beginning = World::auditing(BasisPoints(5_000));
@@ -144,7 +145,11 @@ fn the_random_steps_reach_every_stage_and_every_ending() {
             world.take(step);
         }
         for (_, event) in world.market.events() {
-            pruned += u32::from(matches!(event, Event::JobPruned(_)));
+            if let Event::JobPruned(gone) = event {
+                let opened =
+                    |event: &Event| matches!(event, Event::SessionOpened(of) if of.session.first() == gone.job);
+                pruned[usize::from(world.market.events().iter().any(|(_, event)| opened(event)))] += 1;
+            }
             sessions[0] += u32::from(matches!(event, Event::SessionOpened(_)));
             sessions[1] += u32::from(matches!(event, Event::SessionClosing(_)));
             sessions[2] += u32::from(matches!(event, Event::SessionClosed(_)));
@@ -184,6 +189,6 @@ fn the_random_steps_reach_every_stage_and_every_ending() {
     for state in wanted {
         assert!(reached.contains_key(&state), "{state:?} is never reached; reached: {reached:?}");
     }
-    assert!(pruned > 50, "{pruned} jobs pruned");
+    assert!(pruned[0] > 50 && pruned[1] > 10, "pruned jobs, sessions: {pruned:?}");
     assert!(sessions.iter().all(|seen| *seen > 10), "sessions opened, ending, over: {sessions:?}");
 }

@@ -3,10 +3,11 @@
 
 mod world;
 
-use encompute_lifecycle::{Ledger, ReadState, Refusal, prune::kept_until};
+use encompute_lifecycle::{Ledger, ReadState, Refusal, ledger::LedgerError, prune::kept_until};
 use encompute_protocol::{
-    Address, JobRecords, Plancks, PolicyId, Rating, RatingReason, SplitIndex, Stage, VersionId,
-    call::{AcceptResult, CommitResult, PokeJob, PruneJob, RateJob, SendFeatures, WithdrawCredit},
+    Address, BlockNumber, JobRecords, Plancks, PolicyId, Rating, RatingReason, SessionRecords, SplitIndex, Stage,
+    VersionId,
+    call::{AcceptResult, CommitResult, PokeJob, PokeSession, PruneJob, RateJob, SendFeatures, WithdrawCredit},
 };
 use world::*;
 
@@ -14,6 +15,8 @@ use world::*;
 const fn item(value_bytes: u128) -> u128 {
     101 + 3 * (28 + value_bytes)
 }
+/// So has a session's record.
+const SESSION: u128 = 20 + 4 + 4 + 1 + 1 + 20 + 20 + 4 + 4 * 16 + 2 + 4 + 4 + 1 + 4 + 3 * 4 + 32 + 4;
 /// Terms have one length.
 const TERMS: u128 = 201;
 /// Three digests are the worker's, one the creator's.
@@ -144,4 +147,60 @@ fn a_platform_that_takes_nothing_for_storage_gives_nothing_back() {
     world.past_keeping(job);
     let gained = world.credits_of(|world| world.pay(STRANGER, Plancks::ZERO, PruneJob { job }).unwrap());
     assert_eq!(gained, [] as [(Address, u128); 0]);
+}
+
+#[test]
+fn the_record_of_a_session_that_is_long_over_goes_and_its_deposit_is_its_users() {
+    let mut world = World::new();
+    let session = world.opened(3);
+    let job = session.first();
+    assert_eq!(world.prune(STRANGER, job), Err(Refusal::SessionRunning { session }));
+    world.show(WORKERS[0], session, (1, 1, 0)).unwrap();
+    assert_eq!(world.prune(STRANGER, job), Err(Refusal::SessionRunning { session }));
+    world.past_session(session);
+    world.call(STRANGER, PokeSession { session }).unwrap();
+    let record = world.session(session);
+    let until = BlockNumber(world.block + (record.deadline.0 - record.opened_at.0) + record.challenge.0);
+    world.block = until.0;
+    assert_eq!(world.prune(USERS[0], job), Err(Refusal::KeptUntil { until, block: until }));
+    world.block += 1;
+    // The user has a credit, of what came back.
+    let (found, wanted) = (Plancks(item(SESSION) - KEPT - 1), Plancks(item(SESSION) - KEPT));
+    assert_eq!(world.pay(STRANGER, found, PruneJob { job }), Err(Refusal::StorageMismatch { found, wanted }));
+    let mut by_user = world.clone();
+    let gained = by_user.credits_of(|world| world.pay(USERS[0], Plancks::ZERO, PruneJob { job }).unwrap());
+    assert_eq!(gained, [], "the platform pays the caller");
+    let gained = world.credits_of(|world| world.pay(STRANGER, wanted, PruneJob { job }).unwrap());
+    assert_eq!(gained, [(USERS[0], wanted.0)]);
+    let left = world.market.pruned(job).unwrap();
+    let records = SessionRecords { genesis: GENESIS, contract: CONTRACT, session, record };
+    assert_eq!((left.digest, left.pruned_at.0), (records.records_digest(), world.block));
+    assert_eq!(world.market.session(session), None);
+    assert_eq!(world.prune(STRANGER, job), Err(Refusal::JobPruned { job }));
+    assert_eq!(world.call(STRANGER, PokeSession { session }), Err(Refusal::SessionPruned { session }));
+    assert_eq!(world.show(WORKERS[0], session, (2, 1, 0)), Err(Refusal::SessionPruned { session }));
+    // Another job of the session has no records of its own.
+    let second = session.job(1).unwrap();
+    assert_eq!(world.prune(STRANGER, second), Err(Refusal::UnknownJob { job: second }));
+    let ledger = Ledger::replay(world.market.events()).unwrap();
+    assert_eq!(ledger.imbalances().count() + ledger.session_imbalances().count(), 0);
+    assert_eq!((ledger.totals(), ledger.balance()), (Ok(world.market.totals()), Ok(world.market.balance())));
+}
+
+#[test]
+fn the_books_refuse_a_session_that_is_pruned_before_its_end_or_twice() {
+    let mut world = World::new();
+    let session = world.opened(3);
+    let open = world.market.events().to_vec();
+    world.past_session(session);
+    world.call(STRANGER, PokeSession { session }).unwrap();
+    world.past_keeping(session.first());
+    world.prune(USERS[0], session.first()).unwrap();
+    let all = world.market.events().to_vec();
+    let pruned = all.last().unwrap().clone();
+    for (mut events, last) in [(open, pruned.clone()), (all, pruned)] {
+        events.push((events.last().unwrap().0, last.1));
+        let at = events.len() - 1;
+        assert_eq!(Ledger::replay(&events).err(), Some((at, LedgerError::Session(session))));
+    }
 }

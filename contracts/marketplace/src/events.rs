@@ -193,10 +193,10 @@ pub struct BlobPosted {
     pub blob: Option<BlobDigest>,
 }
 
-/// The records of an ended job were removed.
+/// The records of an ended job, or of a session that is over, were removed.
 #[ink::event]
 pub struct JobPruned {
-    /// The job.
+    /// The job; of a session the first.
     #[ink(topic)]
     pub job: JobId,
     /// Who removed them.

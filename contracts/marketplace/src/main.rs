@@ -135,8 +135,8 @@ mod marketplace {
             self.execute(&call)
         }
 
-        /// Anybody removes the records of a job that ended long ago. The value sent must be exactly what others paid for
-        /// them.
+        /// Anybody removes the records of a job that ended long ago, or of such a session. The value sent must be exactly
+        /// what others paid for them.
         #[ink(message, payable, selector = 0x0000001f)]
         pub fn prune_job(&mut self, call: PruneJob) -> Result<(), Refusal> {
             self.execute(&call)
@@ -444,7 +444,7 @@ mod marketplace {
             Ok(call.look(&Scene { state: &self.market, host: &host::Platform, at: &context }))
         }
 
-        /// What is left of a job that was pruned.
+        /// What is left of a job, or of a session, that was pruned.
         #[ink(message, selector = 0x00000092)]
         pub fn pruned_job(&self, call: ReadPrunedJob) -> Result<Option<PrunedRecord>, Refusal> {
             self.answer(&call)

@@ -151,7 +151,8 @@ impl Market {
             Write::RegistrationNonce(account, None) => self.registration_nonces.remove(account),
             Write::RegistrationNonce(account, Some(nonce)) => insert(&mut self.registration_nonces, account, nonce),
             Write::InputUsed(user, input, job) => insert(&mut self.inputs_used, (user, input), job),
-            Write::Session(id, session) => insert(&mut self.sessions, id, session),
+            Write::Session(id, None) => self.sessions.remove(id),
+            Write::Session(id, Some(session)) => insert(&mut self.sessions, id, session),
             Write::SessionsTaken(version, 0) => self.sessions_taken.remove(version),
             Write::SessionsTaken(version, jobs) => insert(&mut self.sessions_taken, version, jobs),
         }

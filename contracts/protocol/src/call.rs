@@ -186,10 +186,10 @@ calls! {
         rating: crate::Rating,
     } -> ();
 
-    /// Anybody removes the records of a job that ended long ago. The platform gives their deposit to the caller, so the
+    /// Anybody removes the records of a job that ended long ago, or of such a session. The platform gives their deposit to the caller, so the
     /// value sent must be exactly the part of it that others paid, to whom it is credited.
     0x1f prune_job (payable) => PruneJob {
-        /// The job.
+        /// The job; of a session the first.
         job: JobId,
     } -> ();
 
@@ -446,9 +446,9 @@ calls! {
     } -> Option<crate::market::AttestationKeyRecord>;
     /// Parameters that are announced.
     0x93 announced_params => ReadAnnouncedParams {} -> Option<crate::AnnouncedParams>;
-    /// What is left of a job that was pruned.
+    /// What is left of a job, or of a session, that was pruned.
     0x92 pruned_job => ReadPrunedJob {
-        /// Which job.
+        /// Which job; of a session the first.
         job: JobId,
     } -> Option<crate::PrunedRecord>;
     /// One session.

@@ -414,9 +414,9 @@ events! {
         /// The whole blob, if this was the last part of it.
         blob: Option<BlobDigest>,
     }
-    /// The records of an ended job were removed.
+    /// The records of an ended job, or of a session that is over, were removed.
     JobPruned [job, by] {
-        /// The job.
+        /// The job; of a session the first.
         job: JobId,
         /// Who removed them.
         by: Address,

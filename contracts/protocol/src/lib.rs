@@ -61,7 +61,7 @@ pub use market::{
     AnnouncedParams, Fees, JobProgress, JobTerms, Mode, ModelRecord, Params, SplitRecord, Stage, StoragePrice,
     VersionRecord, VersionStatus, Windows, WorkerRecord,
 };
-pub use pruned::{JobRecords, PrunedRecord};
+pub use pruned::{JobRecords, PrunedRecord, SessionRecords};
 pub use quote::{KeyParts, QuoteParts};
 pub use rating::{Rating, RatingReason, Ratings};
 pub use reason::Reason;

@@ -107,7 +107,7 @@ fn messages_with_one_defect_are_refused_by_the_check_for_it() {
 }
 
 /// Every tag that something signed or hashed begins with.
-const TAGS: [&[u8]; 15] = [
+const TAGS: [&[u8]; 16] = [
     SessionOffer::TAG,
     Voucher::TAG,
     SessionEnd::TAG,
@@ -123,6 +123,7 @@ const TAGS: [&[u8]; 15] = [
     HeadKeyStatement::TAG,
     dispute::VerdictStatement::TAG,
     JobRecords::TAG,
+    SessionRecords::TAG,
 ];
 
 #[test]

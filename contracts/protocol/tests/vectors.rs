@@ -56,6 +56,7 @@ fn signed_statements_have_the_digests_and_signatures_of_their_vectors() {
                 statement("HeadKeyStatement", &head_key()),
                 statement("VerdictStatement", &verdict_statement()),
                 statement("JobRecords", &records()),
+                statement("SessionRecords", &session_records()),
             ],
             "report_data": {
                 "nonce": hex::encode(nonce.0),
@@ -77,6 +78,7 @@ fn no_two_kinds_of_statement_share_a_tag() {
         HeadKeyStatement::TAG,
         dispute::VerdictStatement::TAG,
         JobRecords::TAG,
+        SessionRecords::TAG,
     ];
     for (at, tag) in tags.iter().enumerate() {
         assert!(tags[at + 1..].iter().all(|other| !other.starts_with(tag) && !tag.starts_with(other)));
@@ -356,6 +358,7 @@ fn the_specification_names_every_message_event_tag_and_limit() {
         HeadKeyStatement::TAG,
         dispute::VerdictStatement::TAG,
         JobRecords::TAG,
+        SessionRecords::TAG,
     ] {
         wants(&format!("`{}`", std::str::from_utf8(tag).unwrap()));
     }

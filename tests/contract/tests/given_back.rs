@@ -71,3 +71,34 @@ fn what_is_left_of_a_pruned_job_is_an_item_of_thirty_six_bytes() {
     let again = chain.call(STRANGER, Plancks::ZERO, &PruneJob { job });
     assert_eq!(again, Err(Refusal::JobPruned { job }));
 }
+
+#[test]
+fn a_user_has_the_deposit_of_a_sessions_record_back_whoever_prunes_it() {
+    let mut chain = Chain::new();
+    let mut world = World::at_contract(chain.contract());
+    let storage = StoragePrice { item: Plancks(DEPOSIT_PER_CONTRACT_ITEM), byte: Plancks(DEPOSIT_PER_BYTE) };
+    world.govern(Params { storage, ..params() });
+    let session = world.opened(4);
+    world.show(WORKERS[0], session, (2, 1, 0)).unwrap();
+    world.past_session(session);
+    world.call(STRANGER, PokeSession { session }).unwrap();
+    world.past_keeping(session.first());
+    chain.repeat(&world).unwrap_or_else(|difference| panic!("{difference:#?}"));
+    chain.at_block(world.block);
+    let job = session.first();
+    let value = world.owed_for_pruning(STRANGER, job).unwrap();
+    assert!(value.0 > 100 * DEPOSIT_PER_BYTE, "{value}");
+    let items = chain.item_bytes();
+    let credit = chain.read(&ReadCredit { account: USERS[0] });
+    let gained = gained(&mut chain, STRANGER, value, job);
+    assert!((-(ROUNDED as i128)..=0).contains(&gained), "who prunes neither gains nor loses: {gained}");
+    assert_eq!(chain.read(&ReadCredit { account: USERS[0] }).0 - credit.0, value.0);
+    // The record went, its digest came.
+    assert_eq!(chain.item_bytes().len(), items.len());
+    assert_eq!(chain.read(&ReadSession { session }), None);
+    world.prune(STRANGER, job).unwrap();
+    assert_eq!(chain.read(&ReadPrunedJob { job }), world.market.pruned(job));
+    let again = chain.call(STRANGER, Plancks::ZERO, &PokeSession { session });
+    assert_eq!(again, Err(Refusal::SessionPruned { session }));
+    assert!(chain.audit().balanced);
+}

@@ -147,12 +147,39 @@ async fn a_session_of_several_jobs_settles_in_two_transactions_and_each_job_is_p
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_early_end_is_agreed_to_at_once_and_what_was_not_used_comes_back() {
-    let served = Served::of("5", "900").await;
+    let served = Served::of("5", "60").await;
     served.submit(2, &[]).done();
     let ended = served.close().done().json();
     assert_eq!((ended["stage"].as_str(), ended["tails"].as_u64()), (Some("closed"), Some(2)), "{ended}");
     assert_eq!(served.said().await, ["SessionOpened", "SessionClosed"], "two transactions");
     served.paid(2, 2).await;
+    pruned(&served).await;
+}
+
+/// Long after the end a stranger removes the session's record: what its user paid for it comes back, and its jobs are
+/// proved as before.
+async fn pruned(served: &Served) {
+    let session = served.session.to_string();
+    let prune = |more: &[&str]| {
+        run(&served.services, &[&["session", "prune", &session, "--suri", "//Eve", "--json"][..], more].concat())
+    };
+    let early = prune(&[]);
+    assert!(refusal(&early) == (1, true) && early.stderr.contains("records are kept until"), "{early:?}");
+    let told = prune(&["--dry-run"]).done().json();
+    let from = u32::try_from(told["from_block"].as_u64().unwrap()).unwrap();
+    let now = served.services.client().head().await.unwrap().number;
+    served.services.seal(Blocks(from - now.0)).await.unwrap();
+    let before = served.credits().await[0];
+    let pruned = prune(&[]).done().json();
+    let value: u128 = pruned["value"].as_str().unwrap().parse().unwrap();
+    assert!(value > 0 && served.credits().await[0].0 - before.0 == value, "{pruned}");
+    let gone = run(&served.services, &["session", "status", &session]);
+    assert!(refusal(&gone) == (3, true) && gone.stderr.contains("was pruned in block"), "{gone:?}");
+    let audited = served.audit(&["--job", "1"]).done().json();
+    let digest = audited["checks"].as_array().unwrap().iter().find(|check| check["id"] == "pruned-digest").unwrap();
+    assert!(digest["pass"] == true && digest["expected"] == pruned["digest"], "{digest}");
+    let ledger = run(&served.services, &["audit", "ledger", "--json"]).done().json();
+    assert_eq!(ledger["balanced"], true, "{ledger}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

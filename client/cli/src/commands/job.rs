@@ -208,7 +208,7 @@ impl Job {
             }
             Self::Dispute(dispute) => dispute.run(&context, common).await,
             Self::Audit(audit) => audit.run(&context, common).await,
-            Self::Prune(prune) => prune.run(&context, common).await,
+            Self::Prune(prune) => prune.job(&context, common).await,
             Self::Rate(rate) => rate.run(&context, common).await,
             Self::Poke(signed) => {
                 let account = context.account(&signed.identity).await?;

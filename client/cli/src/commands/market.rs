@@ -14,8 +14,8 @@ pub use encompute_job::market::{
 };
 use encompute_networks::Token;
 use encompute_protocol::{
-    JobId, JobProgress, JobTerms, ReleasePolicy, SplitIndex, VersionId,
-    call::{ReadJob, ReadPrunedJob},
+    JobId, JobProgress, JobTerms, ReleasePolicy, SessionId, SessionRecord, SplitIndex, VersionId,
+    call::{ReadJob, ReadPrunedJob, ReadSession},
 };
 use encompute_store::GatewayClient;
 
@@ -137,6 +137,24 @@ pub async fn job_of(client: &Client, job: JobId) -> Outcome<(JobTerms, JobProgre
         )
         .hint(format!("its digest is on chain, and so are its events: encompute audit job {job}")),
         None => Failure::new(Exit::NotFound, format!("there is no job {job}")),
+    })
+}
+
+/// A session's record.
+///
+/// # Errors
+/// [`Exit::NotFound`] without such a session, and where its record was removed.
+pub async fn session_of(client: &Client, session: SessionId) -> Outcome<SessionRecord> {
+    if let Some(found) = read(client, ReadSession { session }).await? {
+        return Ok(found);
+    }
+    Err(match read(client, ReadPrunedJob { job: session.first() }).await? {
+        Some(record) => Failure::new(
+            Exit::NotFound,
+            format!("session {session} ended long ago and was pruned in block {}", record.pruned_at),
+        )
+        .hint(format!("its digest is on chain, and so are its events: encompute audit session {session}")),
+        None => Failure::new(Exit::NotFound, format!("there is no session {session}")),
     })
 }
 

@@ -5,6 +5,7 @@ use crate::{
     commands::{
         job::{Choice, runner},
         market,
+        prune::{PRUNE_SESSION_HELP, Prune},
     },
     context::Context,
     failure::{Doing, Exit, Failure, Outcome, failure_of_job},
@@ -16,12 +17,12 @@ use clap::{Args, Subcommand};
 use encompute_chain::Account;
 use encompute_job::{Book, Finding, Order, Runner, SessionAsked, SessionJobEnded};
 use encompute_model::preamble::SliceNumber;
-use encompute_protocol::{Blocks, Plancks, PolicyId, SessionId, SessionRecord, SessionStage, call::ReadSession};
+use encompute_protocol::{Blocks, Plancks, PolicyId, SessionId, SessionRecord, SessionStage};
 use serde_json::{Value, json};
 use std::{path::PathBuf, time::Duration};
 use zeroize::Zeroizing;
 
-/// Pay once for many runs: open, submit, status, close
+/// Pay once for many runs: open, submit, status, close, prune
 #[derive(Subcommand)]
 pub enum Session {
     /// Find a worker and pay for so many runs of one model; what is not used comes back
@@ -43,6 +44,9 @@ pub enum Session {
     /// End a session: at once if worker and creator agree, else by a window in which a higher voucher wins
     #[command(after_help = "Examples:\n  encompute session close 7 --suri //Dave")]
     Close(Close),
+    /// Remove the record of a session that ended long ago; its user gets the deposit back
+    #[command(after_help = PRUNE_SESSION_HELP)]
+    Prune(Prune),
 }
 
 /// What to open.
@@ -109,6 +113,7 @@ impl Session {
             Self::Submit(submit) => submit.run(&context, common).await,
             Self::Status { id } => status(&context, SessionId(id), common).await,
             Self::Close(close) => close.run(&context, common).await,
+            Self::Prune(prune) => prune.session(&context, common).await,
         }
     }
 }
@@ -219,8 +224,7 @@ async fn opened(context: &Context, identity: &Identity, session: SessionId) -> O
 }
 
 async fn read(context: &Context, session: SessionId) -> Outcome<SessionRecord> {
-    let found = market::read(&context.chain().await?, ReadSession { session }).await?;
-    found.ok_or_else(|| Failure::new(Exit::NotFound, format!("there is no session {session}")))
+    market::session_of(&context.chain().await?, session).await
 }
 
 async fn status(context: &Context, session: SessionId, common: &Common) -> Outcome {

@@ -3,10 +3,10 @@
 use super::Book;
 use crate::gather::{GatherError, Said, said};
 use encompute_audit::{SessionBundle, SessionProof};
-use encompute_chain::Client;
+use encompute_chain::{Block, Client};
 use encompute_protocol::{
-    SessionId, SessionRecord, SessionStage, Transcript,
-    call::{ReadModel, ReadParams, ReadSession, ReadWorker},
+    BlockNumber, PrunedRecord, SessionId, SessionRecord, SessionStage, Transcript,
+    call::{ReadModel, ReadParams, ReadPrunedJob, ReadSession, ReadWorker},
     event::Event,
     session::tree::path,
     wire::Message,
@@ -31,8 +31,7 @@ pub async fn gather_session(
     index: Option<u32>,
 ) -> Result<SessionBundle, GatherError> {
     let head = client.head().await.map_err(reading("read the chain"))?;
-    let found = client.read_at(ReadSession { session }, head.hash).await.map_err(reading("read the session"))?;
-    let record = found.ok_or_else(|| GatherError::NotFound(format!("session {session}")))?;
+    let (record, pruned) = record_of(client, session, head).await?;
     let last = if record.stage == SessionStage::Closed { record.changed_at } else { head.number };
     let Said { events, unread } = said(client, record.opened_at..=last).await.map_err(reading("read the events"))?;
     let opened = client.block(record.opened_at).await.map_err(reading("look a block up"))?;
@@ -60,8 +59,11 @@ pub async fn gather_session(
         Some(index) => Some(proof(blobs, home, (session, &record), index).await?),
     };
     Ok(SessionBundle {
+        genesis: client.genesis(),
+        contract: client.contract().unwrap_or_default(),
         session,
         record,
+        pruned,
         events: events.collect(),
         unread_events: unread,
         signing: worker.signing,
@@ -70,6 +72,30 @@ pub async fn gather_session(
         treasuries,
         job,
     })
+}
+
+/// A session's record, with what is left of it where it was removed: then as it stood in the block before that.
+async fn record_of(
+    client: &Client,
+    session: SessionId,
+    head: Block,
+) -> Result<(SessionRecord, Option<PrunedRecord>), GatherError> {
+    let read = async |block: Block| {
+        let found = client.read_at(ReadSession { session }, block.hash).await.map_err(reading("read the session"))?;
+        found.ok_or_else(|| GatherError::NotFound(format!("session {session}")))
+    };
+    let unknown = match read(head).await {
+        Ok(record) => return Ok((record, None)),
+        Err(error @ GatherError::NotFound(_)) => error,
+        Err(error) => return Err(error),
+    };
+    let left = client.read_at(ReadPrunedJob { job: session.first() }, head.hash).await;
+    let Some(left) = left.map_err(reading("read the session"))? else { return Err(unknown) };
+    let before = BlockNumber(left.pruned_at.0.saturating_sub(1));
+    let forgotten =
+        |source| GatherError::Forgotten { job: session.first(), pruned_at: left.pruned_at, source: Box::new(source) };
+    let before = client.block(before).await.map_err(reading("look a block up")).map_err(forgotten)?;
+    Ok((read(before).await.map_err(forgotten)?, Some(left)))
 }
 
 async fn proof(

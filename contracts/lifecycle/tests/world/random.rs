@@ -187,13 +187,15 @@ impl World {
             }
             Step::Prune { who, job, short } => {
                 // Mostly one that has ended.
-                let ended: Vec<_> = self.jobs().filter(|job| self.progress(*job).stage.is_terminal()).collect();
+                let over = |id: &JobId| self.kept_until(*id).is_some();
+                let sessions: Vec<_> = self.sessions().map(|session| session.first()).filter(over).collect();
+                // A session that is over, if there is one, and late enough: few are.
+                let late = who.is_multiple_of(4) || !sessions.is_empty();
+                let ended = if sessions.is_empty() { self.jobs().filter(over).collect() } else { sessions };
                 let job = if ended.is_empty() || job.is_multiple_of(8) { self.a_job(job) } else { pick(&ended, job) };
                 let caller = pick(&[USERS[0], USERS[1], WORKERS[0], CREATORS[0], STRANGER], who);
-                // Records are kept for far longer than steps wait: every fourth attempt is one that comes late enough.
-                let over = self.market.job_progress(job).is_some_and(|progress| progress.stage.is_terminal());
-                if over && who.is_multiple_of(4) {
-                    let until = kept_until(&self.terms(job), &self.progress(job));
+                // Records are kept for far longer than steps wait: every fourth attempt at a job's comes late enough.
+                if let Some(until) = self.kept_until(job).filter(|_| late) {
                     self.block = self.block.max(until.0 + 1);
                 }
                 let owed = self.owed_for_pruning(caller, job).unwrap_or_default();

@@ -85,6 +85,11 @@ pub fn session_call() -> SessionCall {
     }
 }
 
+pub fn session_records() -> SessionRecords {
+    let (genesis, contract) = (GenesisHash(b32(1)), ContractAddress(b20(2)));
+    SessionRecords { genesis, contract, session: SESSION, record: session_record() }
+}
+
 pub fn session_record() -> SessionRecord {
     SessionRecord {
         user: Address(b20(4)),
