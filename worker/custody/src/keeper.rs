@@ -17,9 +17,8 @@ use tracing::{error, info, warn};
 /// So long after its offer ran out a key is kept: the job may have been claimed in the last block of the offer, while
 /// this worker was starting again.
 const KEPT_ON: Blocks = Blocks(120);
-/// How long to wait before a job that cannot be begun is tried again, and how often.
-const BEGIN_AGAIN: Duration = Duration::from_secs(1);
-const BEGUN_TRIES: u32 = 60;
+/// How long to wait before a job that cannot be begun is tried again: twice as long each time, up to the second.
+const BEGIN_AGAIN: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(30)];
 
 /// A key in custody.
 struct Kept {
@@ -116,7 +115,7 @@ impl Keeper {
             home: folder.clone(),
             accept: false,
         };
-        let Some(mut journal) = begun(&runner, job, &custody).await else { return };
+        let mut journal = begun(&runner, job, &custody).await;
         drop(custody);
         match runner.act(&mut journal).await {
             Ok(stage) => info!(job = job.0, ?stage, "acted for the user; the key is wiped"),
@@ -144,17 +143,18 @@ impl Keeper {
     }
 }
 
-/// The journal of a job, once the store and the chain give what it takes.
-async fn begun(runner: &Runner<Account>, job: JobId, custody: &Custody) -> Option<Journal> {
-    for _ in 0..BEGUN_TRIES {
+/// The journal of a job, once the store and the chain give what it takes. Nobody else has the key, so this is tried until
+/// the job has ended and is put away.
+async fn begun(runner: &Runner<Account>, job: JobId, custody: &Custody) -> Journal {
+    let [mut wait, longest] = BEGIN_AGAIN;
+    loop {
         match runner.take_custody(job, custody).await {
-            Ok(journal) => return Some(journal),
+            Ok(journal) => return journal,
             Err(error) => warn!(job = job.0, error = &error as &dyn std::error::Error, "not begun for the user yet"),
         }
-        tokio::time::sleep(BEGIN_AGAIN).await;
+        tokio::time::sleep(wait).await;
+        wait = (wait * 2).min(longest);
     }
-    error!(job = job.0, "cannot act for the user: the job runs out");
-    None
 }
 
 impl Custodian for Keeper {
