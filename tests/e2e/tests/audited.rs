@@ -155,3 +155,21 @@ async fn a_client_that_was_away_when_its_job_was_audited_waits_and_goes_on() {
     assert!(done.stderr.contains("the network drew this job for an audit, it goes on after"), "{done:?}");
     court.judge("audited before its release", job, Outcome::Settled).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_whose_result_nobody_has_accepted_is_audited_and_its_window_runs_on() {
+    let court = Court::auditing("digits", DIGIT, WORKERS).await;
+    let job = JobId(court.jobs().await.0 + 1);
+    let answered = court.submit_with(&["--no-accept", "--json"]).finish().done().json();
+    assert_eq!(answered["prediction"]["label"], "7", "{answered}");
+    assert_eq!(court.job(job).await.1.stage, Stage::ResultCommitted);
+    let_audit(&court, job).await;
+    let progress = let_rule(&court, job).await;
+    assert_eq!((progress.stage, progress.reason), (Stage::ResultCommitted, Some(Reason::Audited)), "{progress:?}");
+    court.pass_window(job).await;
+    court.poke(job).await;
+    let head = court.job(job).await.0.fees.head.0;
+    assert_eq!(wages(&court).await, [head; 4], "one ran the head, three ran it again");
+    court.judge("audited after its result", job, Outcome::Settled).await;
+    assert_eq!(court.audited(job, "audit-verdicts"), "what the worker committed: 3 of 3");
+}
