@@ -6,13 +6,14 @@
 
 use encompute_contract_tests::{
     Chain, Said, artifact, everything,
-    world::{MACHINES, MEASUREMENTS, PLATFORMS, STRANGER, TREASURY, WORKERS},
+    world::{MACHINES, MEASUREMENTS, PLATFORMS, STRANGER, TREASURY, WORKERS, World},
 };
+use encompute_lifecycle::Refusal;
 use encompute_protocol::{
-    JobId, KeyDigest, ModelId, SessionId, SplitIndex, VersionId,
+    BlockNumber, JobId, KeyDigest, ModelId, Plancks, SessionId, SplitIndex, VersionId,
     call::{
-        Call, CertifyKey, MESSAGES, QuoteJob, ReadAnnouncedParams, ReadAttestationKey, ReadCounts, ReadCredit,
-        ReadDispute, ReadDraw, ReadGovernance, ReadJob, ReadMeasurement, ReadModel, ReadNonce, ReadParams,
+        Call, CertifyKey, CommitHead, MESSAGES, QuoteJob, ReadAnnouncedParams, ReadAttestationKey, ReadCounts,
+        ReadCredit, ReadDispute, ReadDraw, ReadGovernance, ReadJob, ReadMeasurement, ReadModel, ReadNonce, ReadParams,
         ReadPlatform, ReadPrunedJob, ReadRating, ReadSession, ReadSessionsTaken, ReadSplit, ReadTotals, ReadVersion,
         ReadWorker, ReadWorkerAt, RegisterWorker,
     },
@@ -30,6 +31,8 @@ const MOST_PROOF_BYTES: u64 = 640 * 1024;
 /// What a worker may weigh that comes or renews, and what shows its key: verifying one signature on P-256 is 1.8 ms.
 const MOST_REGISTRATION_PICOSECONDS: u64 = 5_000_000_000;
 const MOST_REGISTRATION_BYTES: usize = 2_048;
+/// What it may weigh to read the split that a receipt is about, to rebuild its digest and to recover who signed it.
+const MOST_RECEIPT_PICOSECONDS: u64 = 330_000_000;
 /// The platform allows a mebibyte.
 const MOST_CODE_BYTES: usize = 512 * 1024;
 
@@ -116,4 +119,27 @@ fn size_and_weights_are_the_recorded_ones_and_far_below_what_a_block_takes() {
         assert_eq!(found["messages"][name], recorded["messages"][name], "{name}");
     }
     assert_eq!(found, recorded);
+}
+
+#[test]
+fn checking_a_receipt_takes_less_than_a_third_of_a_millisecond() {
+    let mut chain = Chain::new();
+    let mut world = World::at_contract(chain.contract());
+    let job = world.claimed();
+    let honest = world.commitment(0, job);
+    chain.repeat(&world).unwrap_or_else(|difference| panic!("{difference:#?}"));
+    chain.at_block(world.block);
+    // Of two that are refused, one before its receipt is looked at, one after: what lies between is the receipt's check.
+    let early = CommitHead { finished_at: BlockNumber(world.block + 1), ..honest };
+    let forged = CommitHead { signature: world.commitment(1, job).signature, ..honest };
+    let mut weigh = |call: CommitHead| {
+        let weight = chain.send(WORKERS[0], U256::zero(), call.calldata()).weight.ref_time();
+        (chain.call(WORKERS[0], Plancks::ZERO, &call), weight)
+    };
+    let ((early, before), (forged, after)) = (weigh(early), weigh(forged));
+    assert!(matches!(early, Err(Refusal::FinishedOutside { .. })), "{early:?}");
+    assert!(matches!(forged, Err(Refusal::WrongSigner { found: Some(_), .. })), "{forged:?}");
+    let receipt = after - before;
+    println!("a receipt's check: {} microseconds of reference time", receipt / 1_000_000);
+    assert!((50_000_000..=MOST_RECEIPT_PICOSECONDS).contains(&receipt), "{receipt} ps");
 }

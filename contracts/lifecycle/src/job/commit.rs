@@ -20,7 +20,7 @@ impl Decide for CommitHead {
         let (account, mut worker) = job.worker(state)?;
         must_be(scene.at.caller, account)?;
         job.must_be_on_time(block)?;
-        job.version_must_stand(scene)?;
+        let version = job.version_must_stand(scene)?;
         scene.measurement_must_be_usable(worker.measurement)?;
         scene.platform_must_be_usable(worker.platform)?;
         if block >= worker.expires_at {
@@ -33,8 +33,18 @@ impl Decide for CommitHead {
         if found < from || found > block {
             return Err(Refusal::FinishedOutside { found, from, to: block });
         }
-        let facts = ReceiptFacts::read(state, scene.at.genesis, scene.at.contract, job.id);
-        let receipt = facts.ok_or(Refusal::Inconsistent)?.receipt(self.output, self.finished_at);
+        let facts = ReceiptFacts {
+            genesis: scene.at.genesis,
+            contract: scene.at.contract,
+            job: job.id,
+            terms: job.terms,
+            claimed_at: job.progress.claimed_at,
+            version,
+            split: job.split(state)?,
+            worker: account,
+            registration: worker,
+        };
+        let receipt = facts.receipt(self.output, self.finished_at);
         let digest = scene.host.keccak_256(&receipt.preimage());
         let found = if is_canonical(&self.signature) { scene.host.recover(&digest, &self.signature) } else { None };
         if found != Some(worker.signing) {

@@ -100,12 +100,15 @@ impl Job {
         state.version(self.terms.version).ok_or(Refusal::Inconsistent)
     }
 
-    /// Refuses a version that was revoked.
-    pub(crate) fn version_must_stand<S: ReadState, H>(&self, scene: &Scene<'_, S, H>) -> Result<(), Refusal> {
+    /// The version, unless it was revoked.
+    pub(crate) fn version_must_stand<S: ReadState, H>(
+        &self,
+        scene: &Scene<'_, S, H>,
+    ) -> Result<VersionRecord, Refusal> {
         let version = self.version(scene.state)?;
         match version.status {
             VersionStatus::Revoked => Err(Refusal::VersionRevoked { revoked_at: version.changed_at }),
-            VersionStatus::Draft | VersionStatus::Active | VersionStatus::Deprecated => Ok(()),
+            VersionStatus::Draft | VersionStatus::Active | VersionStatus::Deprecated => Ok(version),
         }
     }
 
