@@ -40,7 +40,7 @@ impl<M: SubmitJob> Runner<M> {
         match record.stage {
             SessionStage::Closed => return Ok(SessionEnding { record, waits: None }),
             _ if head > record.deadline => {
-                self.submit_end(book, PokeSession { session: book.session() }, "end the session").await?;
+                self.submit_end(book, record.stage, PokeSession { session: book.session() }, "end the session").await?;
                 return self.ended(book, None).await;
             }
             SessionStage::Closing => {
@@ -57,7 +57,8 @@ impl<M: SubmitJob> Runner<M> {
         let last = book.last()?;
         if last.voucher.tails == record.jobs {
             // Nothing can be higher: nobody has to agree.
-            self.submit_end(book, CloseSession { signed: last, agreed: None }, "close the session").await?;
+            self.submit_end(book, record.stage, CloseSession { signed: last, agreed: None }, "close the session")
+                .await?;
             return self.ended(book, None).await;
         }
         let behind = self.deliver(book, &addresses, until).await?;
@@ -69,7 +70,8 @@ impl<M: SubmitJob> Runner<M> {
             Ok(()) => self.ended(book, None).await,
             Err(found) => {
                 tracing::info!(found, "the session is closed without agreement");
-                self.submit_end(book, CloseSession { signed: last, agreed: None }, "close the session").await?;
+                self.submit_end(book, record.stage, CloseSession { signed: last, agreed: None }, "close the session")
+                    .await?;
                 self.ended(book, Some(found)).await
             }
         }
@@ -95,20 +97,20 @@ impl<M: SubmitJob> Runner<M> {
         closed.map(drop).map_err(|found| format!("the creator does not close: {found}"))
     }
 
-    /// Somebody who is paid may have been faster; the session is then where it was to go.
+    /// Moves a session on from a stage. Somebody who is paid may have been faster; it is then where it was to go.
     async fn submit_end<C: encompute_chain::Act>(
         &self,
         book: &Book,
+        from: SessionStage,
         call: C,
         doing: &'static str,
     ) -> Result<(), JobError>
     where
         M: encompute_chain::Submit<C>,
     {
-        let before = self.session_of(book).await?.stage;
         match self.services.market.submit(call, Plancks::ZERO).await {
             Ok(_) => Ok(()),
-            Err(_) if self.session_of(book).await?.stage > before => Ok(()),
+            Err(_) if self.session_of(book).await?.stage > from => Ok(()),
             Err(source) => Err(JobError::Submit { doing, source }),
         }
     }
