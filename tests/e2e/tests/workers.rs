@@ -50,6 +50,26 @@ async fn a_worker_of_unlisted_code_is_told_so_and_registers_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_a_machine_measures_is_what_its_worker_registers() {
+    let ground = Ground::new().await;
+    let home = ground.folder.path();
+    let agent = ground.attestation.said("listen").unwrap();
+    let measure = |agent: &str| {
+        let words = ["worker", "measure", "--network", "local", "--guest-agent", agent, "--json"];
+        encompute_kit::encompute(home, &words)
+    };
+    let measured = measure(agent).done().json();
+    let run = ground.worker("//Bob", &ground.attestation);
+    let run: Vec<&str> = run.iter().map(String::as_str).collect();
+    let worker = Process::start("worker", &program("encompute-worker"), &run, home).await.unwrap();
+    let record = ground.record("//Bob").await.unwrap();
+    assert_eq!(measured["measurement"], record.measurement.to_string(), "{measured}");
+    assert_eq!(measured["platform"], record.platform.to_string(), "{measured}");
+    assert_eq!(refusal(&measure("/nowhere/dstack.sock")), (4, true));
+    assert!(worker.stop().await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_user_who_trusts_another_root_gives_that_worker_nothing_to_decrypt() {
     let market = Market::up();
     let mut network = Network::load(&market.home().join("networks/local.toml")).unwrap();

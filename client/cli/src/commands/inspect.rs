@@ -1,4 +1,5 @@
-//! `encompute govern inspect`: what a quote attests, before its machine or its code is announced.
+//! `encompute govern inspect` and `encompute worker measure`: what a quote attests, before its machine or its code is
+//! announced.
 
 use crate::{
     args::Common,
@@ -8,7 +9,9 @@ use crate::{
 };
 use clap::Args;
 use encompute_attest::{
-    Claims, ComposeHash, EventLog, Launch, Measurement, UnixSeconds, authenticate, client::CollateralService, compact,
+    Claims, ComposeHash, EventLog, Launch, Measurement, ReportData, UnixSeconds, authenticate,
+    client::{CollateralService, GuestAgent},
+    compact,
     network::root_of,
 };
 use encompute_protocol::PlatformId;
@@ -39,34 +42,63 @@ struct Found {
 impl Inspect {
     /// Follows the quote's signatures to the network's root and names what is to be announced.
     pub async fn run(self, common: &Common) -> Outcome {
-        let context = Context::load(common)?;
-        let Found { quote, log } = quote_in(read(&self.quote)?);
-        let trust = &context.network().trust;
-        let root = root_of(trust).doing(Exit::Usage, "read the network's trust")?;
-        let collateral =
-            CollateralService::at(trust.collateral.as_str()).doing(Exit::Usage, "read the network's trust")?;
-        let collateral = collateral.fetch(&quote).await.doing(Exit::Unreachable, "fetch collateral")?;
-        let (_, key) = compact(&quote).doing(Exit::Verification, "read the quote")?;
-        let claims = authenticate(&quote, &collateral, &root, UnixSeconds::now());
-        let claims = claims.doing(Exit::Verification, "verify the quote")?;
-        let launch = match log {
-            None => None,
-            Some(log) => {
-                let launch = EventLog::from_json(&log).and_then(|log| log.launch(&quote));
-                Some(launch.doing(Exit::Verification, "replay the launch log to the quote's registers")?)
-            }
-        };
-        let app = app(&claims, launch.as_ref());
-        if let Some(file) = &self.compose {
-            let wanted = ComposeHash::of_file(&read(file)?);
-            if app != Some(wanted) {
-                let found = app.map_or("no app by its hash".to_owned(), |found| format!("the app {found}"));
-                let text = format!("the quote is of {found}, {} is {wanted}", file.display());
-                return Err(Failure::new(Exit::Verification, text));
-            }
-        }
-        show(key.platform(), &claims, app, launch.as_ref(), common)
+        inspect(quote_in(read(&self.quote)?), self.compose.as_deref(), common).await
     }
+}
+
+/// The machine that this runs on, as its guest agent attests it.
+#[derive(Args)]
+pub struct Measure {
+    /// The guest agent: a socket or an URL; found as dstack's own clients find it if none is given
+    #[arg(long, value_name = "SOCKET|URL")]
+    guest_agent: Option<String>,
+    /// The app-compose.json that the machine should run
+    #[arg(long, value_name = "FILE")]
+    compose: Option<PathBuf>,
+}
+
+impl Measure {
+    /// Has a quote over nothing, which can register nobody, and says what it attests.
+    pub async fn run(self, common: &Common) -> Outcome {
+        let agent = match &self.guest_agent {
+            Some(endpoint) => GuestAgent::at(endpoint),
+            None => GuestAgent::locate(),
+        };
+        let agent = agent.doing(Exit::NotFound, "find the guest agent")?;
+        let answer =
+            agent.quote(ReportData([0; 64])).await.doing(Exit::Unreachable, "ask the guest agent for a quote")?;
+        let found = Found { quote: answer.quote, log: of_events(answer.event_log) };
+        inspect(found, self.compose.as_deref(), common).await
+    }
+}
+
+async fn inspect(found: Found, compose: Option<&Path>, common: &Common) -> Outcome {
+    let context = Context::load(common)?;
+    let Found { quote, log } = found;
+    let trust = &context.network().trust;
+    let root = root_of(trust).doing(Exit::Usage, "read the network's trust")?;
+    let collateral = CollateralService::at(trust.collateral.as_str()).doing(Exit::Usage, "read the network's trust")?;
+    let collateral = collateral.fetch(&quote).await.doing(Exit::Unreachable, "fetch collateral")?;
+    let (_, key) = compact(&quote).doing(Exit::Verification, "read the quote")?;
+    let claims = authenticate(&quote, &collateral, &root, UnixSeconds::now());
+    let claims = claims.doing(Exit::Verification, "verify the quote")?;
+    let launch = match log {
+        None => None,
+        Some(log) => {
+            let launch = EventLog::from_json(&log).and_then(|log| log.launch(&quote));
+            Some(launch.doing(Exit::Verification, "replay the launch log to the quote's registers")?)
+        }
+    };
+    let app = app(&claims, launch.as_ref());
+    if let Some(file) = compose {
+        let wanted = ComposeHash::of_file(&read(file)?);
+        if app != Some(wanted) {
+            let found = app.map_or("no app by its hash".to_owned(), |found| format!("the app {found}"));
+            let text = format!("the quote is of {found}, {} is {wanted}", file.display());
+            return Err(Failure::new(Exit::Verification, text));
+        }
+    }
+    show(key.platform(), &claims, app, launch.as_ref(), common)
 }
 
 fn read(file: &Path) -> Outcome<Vec<u8>> {
@@ -81,8 +113,12 @@ fn read(file: &Path) -> Outcome<Vec<u8>> {
     std::fs::read(file).doing(Exit::NotFound, &format!("read {path}"))
 }
 
-/// The quote in a file: the answer of a guest agent, hexadecimal digits, or the bytes themselves. A log of no events is
-/// that of an agent which keeps none.
+/// A log, but of no events: that is of an agent which keeps none.
+fn of_events(log: String) -> Option<Vec<u8>> {
+    (!matches!(log.trim(), "" | "[]")).then(|| log.into_bytes())
+}
+
+/// The quote in a file: the answer of a guest agent, hexadecimal digits, or the bytes themselves.
 fn quote_in(bytes: Vec<u8>) -> Found {
     let answer = serde_json::from_slice::<Value>(&bytes).ok();
     let log = answer.as_ref().and_then(|answer| match &answer["event_log"] {
@@ -90,7 +126,7 @@ fn quote_in(bytes: Vec<u8>) -> Found {
         log @ Value::Array(_) => Some(log.to_string()),
         _ => None,
     });
-    let log = log.filter(|log| !matches!(log.trim(), "" | "[]")).map(String::into_bytes);
+    let log = log.and_then(of_events);
     let digits = answer.as_ref().and_then(|answer| answer["quote"].as_str());
     let digits = digits.or_else(|| std::str::from_utf8(&bytes).ok()).map(str::trim);
     let quote = digits.and_then(|digits| hex::decode(digits.trim_start_matches("0x")).ok());

@@ -1,6 +1,6 @@
 //! `encompute worker`: starts the worker's own binary, which never links the user's keys.
 
-use super::{anchor::Anchor, deposits::Stake, standing};
+use super::{anchor::Anchor, deposits::Stake, inspect::Measure, standing};
 use crate::{
     args::Common,
     context::Context,
@@ -30,6 +30,11 @@ pub enum Worker {
     /// What a running worker says of itself (starts `encompute-worker status`)
     #[command(after_help = "Examples:\n  encompute worker status --url http://127.0.0.1:8500")]
     Status(PassOn),
+    /// What this machine attests: the measurement and the platform that a network should announce, verified up to its root
+    #[command(
+        after_help = "Examples:\n  encompute worker measure --network network.toml\n  encompute worker measure --guest-agent /var/run/dstack.sock --compose app-compose.json --json"
+    )]
+    Measure(Measure),
     /// A worker's stake: users are paid from it when the worker fails them
     #[command(subcommand)]
     Stake(Stake),
@@ -56,6 +61,7 @@ impl Worker {
             Self::Run(options) => ("run", options.options),
             Self::Status(options) => ("status", options.options),
             Self::Relay(options) => ("relay", options.options),
+            Self::Measure(measure) => return measure.run(common).await,
             Self::List => return standing::list(&Context::load(common)?, common).await,
             Self::Show { account } => {
                 let account = crate::deployment::parse_address(&account)?;
