@@ -130,13 +130,18 @@ pub async fn job_of(client: &Client, job: JobId) -> Outcome<(JobTerms, JobProgre
     if let Some(found) = read(client, ReadJob { job }).await? {
         return Ok(found);
     }
-    Err(match read(client, ReadPrunedJob { job }).await? {
+    Err(not_there(client, "job", job).await?)
+}
+
+/// Why a job, or the session that begins with it, has no records: they were removed, or there is none.
+async fn not_there(client: &Client, kind: &str, job: JobId) -> Outcome<Failure> {
+    Ok(match read(client, ReadPrunedJob { job }).await? {
         Some(record) => Failure::new(
             Exit::NotFound,
-            format!("job {job} ended long ago and was pruned in block {}", record.pruned_at),
+            format!("{kind} {job} ended long ago and was pruned in block {}", record.pruned_at),
         )
-        .hint(format!("its digest is on chain, and so are its events: encompute audit job {job}")),
-        None => Failure::new(Exit::NotFound, format!("there is no job {job}")),
+        .hint(format!("its digest is on chain, and so are its events: encompute audit {kind} {job}")),
+        None => Failure::new(Exit::NotFound, format!("there is no {kind} {job}")),
     })
 }
 
@@ -148,14 +153,7 @@ pub async fn session_of(client: &Client, session: SessionId) -> Outcome<SessionR
     if let Some(found) = read(client, ReadSession { session }).await? {
         return Ok(found);
     }
-    Err(match read(client, ReadPrunedJob { job: session.first() }).await? {
-        Some(record) => Failure::new(
-            Exit::NotFound,
-            format!("session {session} ended long ago and was pruned in block {}", record.pruned_at),
-        )
-        .hint(format!("its digest is on chain, and so are its events: encompute audit session {session}")),
-        None => Failure::new(Exit::NotFound, format!("there is no session {session}")),
-    })
+    Err(not_there(client, "session", session.first()).await?)
 }
 
 /// Prints where a job stands.
