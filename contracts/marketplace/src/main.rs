@@ -11,13 +11,14 @@
 
 mod events;
 mod host;
+mod shell;
 mod storage;
 
 /// The contract.
 #[ink::contract(env = crate::host::MarketEnvironment)]
 mod marketplace {
-    use crate::{events, host, storage::Market};
-    use encompute_lifecycle::{Decide, Look, Refusal, Scene, View};
+    use crate::{host, shell, storage::Market};
+    use encompute_lifecycle::{Decide, Refusal, View};
     // Not `Address`: ink! gives this module one of its own.
     use encompute_protocol::{
         AnnouncedParams, DisputeRecord, Draw, Fees, GenesisHash, JobId, JobProgress, JobTerms, ModelId, ModelRecord, Nonce, Params, Plancks,
@@ -439,9 +440,7 @@ mod marketplace {
         /// Whose turn it is to claim a requested job.
         #[ink(message, selector = 0x00000096)]
         pub fn draw(&self, call: ReadDraw) -> Result<Option<Draw>, Refusal> {
-            host::check_calldata(&call)?;
-            let context = host::context(self.market.genesis())?;
-            Ok(call.look(&Scene { state: &self.market, host: &host::Platform, at: &context }))
+            shell::look(&self.market, &call)
         }
 
         /// What is left of a job, or of a session, that was pruned.
@@ -454,26 +453,12 @@ mod marketplace {
     impl Marketplace {
         /// Decides and does what `call` asks.
         fn execute<C: Decide>(&mut self, call: &C) -> Result<C::Answer, Refusal> {
-            host::check_calldata(call)?;
-            let context = host::context(self.market.genesis())?;
-            let decision = call.run(&self.market, &host::Platform, &context)?;
-            for write in decision.changes.writes {
-                self.market.write(write);
-            }
-            for event in decision.changes.events {
-                events::emit(event);
-            }
-            // Last: whoever is paid runs its own code. The platform denies it to call back in.
-            if let Some(payout) = decision.changes.pay {
-                host::pay(payout)?;
-            }
-            Ok(decision.answer)
+            shell::execute(&mut self.market, call)
         }
 
         /// Answers `call` from storage.
         fn answer<C: View>(&self, call: &C) -> Result<C::Answer, Refusal> {
-            host::check_calldata(call)?;
-            Ok(call.view(&self.market))
+            shell::answer(&self.market, call)
         }
     }
 }

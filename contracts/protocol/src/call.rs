@@ -3,6 +3,11 @@
 //! The platform reads missing calldata as zeros and ignores what follows, so the contract compares
 //! the calldata's length with its argument's; [`Call::calldata`] is the only way to be accepted.
 
+#[macro_use]
+mod message;
+
+pub use message::{Call, Selector};
+
 use crate::{
     Address, BlobDigest, BlockNumber, CostUnits, DisputeKind, HeadDigest, JobId, KeyDigest, KeyParts, MeasurementId,
     Mode, ModelId, Params, Plancks, PlatformId, PolicyId, QuoteParts, SessionId, Signature, SigningAddress, SplitIndex,
@@ -18,53 +23,8 @@ use scale_info::TypeInfo;
 /// Most splits that one version may offer.
 pub const SPLITS_LIMIT: usize = 16;
 
-/// First four bytes of calldata.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Selector(pub [u8; 4]);
-
 /// Selector of the constructor, which takes `(Params, governor: Address, GenesisHash)`.
 pub const CONSTRUCTOR: Selector = Selector([0, 0, 0, 1]);
-
-/// One message: its selector and what it takes and gives.
-pub trait Call: Encode + Decode {
-    /// The message's selector.
-    const SELECTOR: Selector;
-    /// The message's name in the contract.
-    const NAME: &'static str;
-    /// True where the message takes money.
-    const PAYABLE: bool;
-    /// What comes back when it is not refused.
-    type Answer: Encode + Decode;
-
-    /// Selector and argument: the calldata.
-    fn calldata(&self) -> Vec<u8> {
-        let mut bytes = Self::SELECTOR.0.to_vec();
-        self.encode_to(&mut bytes);
-        bytes
-    }
-}
-
-macro_rules! calls {
-    ($($(#[$doc:meta])* $selector:literal $message:ident $(($pay:ident))? => $name:ident { $($(#[$field_doc:meta])* $field:ident: $type:ty),* $(,)? } -> $answer:ty;)*) => {
-        $(
-            $(#[$doc])*
-            #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, TypeInfo)]
-            pub struct $name { $($(#[$field_doc])* pub $field: $type),* }
-
-            impl Call for $name {
-                const SELECTOR: Selector = Selector([0, 0, 0, $selector]);
-                const NAME: &'static str = stringify!($message);
-                const PAYABLE: bool = calls!(@payable $($pay)?);
-                type Answer = $answer;
-            }
-        )*
-
-        /// Every message: name, selector, whether it takes money.
-        pub const MESSAGES: &[(&str, Selector, bool)] = &[$((stringify!($message), Selector([0, 0, 0, $selector]), calls!(@payable $($pay)?))),*];
-    };
-    (@payable payable) => { true };
-    (@payable) => { false };
-}
 
 calls! {
     /// Buys one run. The value sent must be exactly the escrow that [`QuoteJob`] answers plus the tip.
