@@ -72,13 +72,14 @@ struct File {
     measurement: Option<MeasurementRecord>,
     platform: Option<PlatformRecord>,
     counted_at: Option<u64>,
+    quoted_at: Option<u64>,
     drawing_hash: Option<[u8; 32]>,
     unread_events: u32,
     blobs: Vec<Bytes<BLOB_LIMIT_BYTES>>,
 }
 
 impl Message for File {
-    const VERSION: u8 = 4;
+    const VERSION: u8 = 5;
     const LIMIT_BYTES: usize = EXPORT_LIMIT_BYTES;
 
     fn check_counts(mut value: &[u8]) -> Result<(), DecodeError> {
@@ -95,7 +96,8 @@ impl Message for File {
         for _ in 0..wire::count(rest, "jurors", JURORS_LIMIT)? {
             wire::skip::<(Address, Address)>(rest)?;
         }
-        wire::skip::<(Option<MeasurementRecord>, Option<PlatformRecord>, Option<u64>, Option<[u8; 32]>, u32)>(rest)?;
+        wire::skip::<(Option<MeasurementRecord>, Option<PlatformRecord>)>(rest)?;
+        wire::skip::<(Option<u64>, Option<u64>, Option<[u8; 32]>, u32)>(rest)?;
         wire::count(rest, "blobs", BLOBS_LIMIT).map(drop)
     }
 }
@@ -131,6 +133,7 @@ pub fn export(bundle: &JobBundle) -> Result<Vec<u8>, ExportError> {
         measurement: bundle.measurement,
         platform: bundle.platform,
         counted_at: bundle.counted_at.map(|time| time.0),
+        quoted_at: bundle.quoted_at.map(|time| time.0),
         drawing_hash: bundle.drawing_hash,
         unread_events: bundle.unread_events,
         blobs: bundle.blobs.values().map(blob).collect::<Result<_, _>>()?,
@@ -177,6 +180,7 @@ pub fn import(bytes: &[u8]) -> Result<JobBundle, ExportError> {
         measurement: file.measurement,
         platform: file.platform,
         counted_at: file.counted_at.map(UnixSeconds),
+        quoted_at: file.quoted_at.map(UnixSeconds),
         drawing_hash: file.drawing_hash,
         unread_events: file.unread_events,
         pruned: None,
@@ -246,7 +250,8 @@ fn facts(bundle: &JobBundle, own: &JobBundle, checks: &mut Checks) {
         (events.collect::<Vec<_>>(), bundle.unread_events).encode()
     };
     let of_worker = |bundle: &JobBundle| {
-        (bundle.worker, bundle.measurement, bundle.platform, bundle.counted_at.map(|time| time.0)).encode()
+        let times = [bundle.counted_at, bundle.quoted_at].map(|time| time.map(|time| time.0));
+        (bundle.worker, bundle.measurement, bundle.platform, times).encode()
     };
     // A node that keeps no old state says nothing of it, as in the job's own audit.
     let hash = own.drawing_hash.or(bundle.drawing_hash);

@@ -1,7 +1,7 @@
 //! The audit of one job: everything that chain, blobs and quotes say, held against each other.
 
 use crate::{
-    money, path, proof,
+    money, path, proof, quoted,
     report::{Checks, JudgedLine, Report, simulated},
     rerun::WITHOUT_WEIGHTS,
     version, witness,
@@ -70,6 +70,8 @@ pub struct JobBundle {
     /// Time of the block in which the worker's evidence counted ([`Counted::of`](crate::Counted::of) the
     /// events), by the chain's own clock.
     pub counted_at: Option<UnixSeconds>,
+    /// Time of the block in which a quote for the job was shown ([`shown_in`](crate::shown_in)), by the chain's own clock.
+    pub quoted_at: Option<UnixSeconds>,
     /// The hash of the block that says whether the job is audited, as contracts know it; none where it could not be read.
     pub drawing_hash: Option<[u8; 32]>,
     /// Events of the contract, in the same blocks, that this program cannot read.
@@ -97,6 +99,7 @@ pub fn audit_job(bundle: &JobBundle, judge: &Judge, now: UnixSeconds) -> Report 
     witness::machines(bundle, &mut checks);
     witness::asked(bundle, manifest.as_ref(), &mut checks);
     witness::audits(bundle, &mut checks);
+    quoted::quotes(bundle, judge, &mut checks);
     let unseen = proof::transcript(bundle, request.as_ref(), plan.as_ref(), &mut checks);
     exchange(bundle, manifest.as_ref(), &mut checks);
     money::credits(bundle, &mut checks);
@@ -220,6 +223,8 @@ fn price(bundle: &JobBundle, checks: &mut Checks) {
                 "chain: job terms",
             );
             checks.same("input-event", terms.input, requested.input, "chain: job terms");
+            let sponsor = |sponsor: Option<Address>| sponsor.map_or("nobody".to_owned(), |sponsor| sponsor.to_string());
+            checks.same("sponsor-event", sponsor(terms.sponsor), sponsor(requested.sponsor), "chain: job terms");
         }
         None => checks.missing("escrow-event", "a JobRequested event", "chain: events"),
     }

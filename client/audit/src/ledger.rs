@@ -55,12 +55,13 @@ pub fn audit_ledger(
         ("bonds", found.bonds, stated.bonds),
         ("credits", found.credits, stated.credits),
         ("deposits", found.deposits, stated.deposits),
+        ("allowances", found.allowances, stated.allowances),
     ] {
         if rebuilt != stated {
             differences.push(format!("{name}: events give {rebuilt}, the contract says {stated}"));
         }
     }
-    let parts = [found.escrow, found.stakes, found.bonds, found.credits, found.deposits];
+    let parts = [found.escrow, found.stakes, found.bonds, found.credits, found.deposits, found.allowances];
     let held = parts.into_iter().try_fold(Plancks::ZERO, Plancks::checked_add).unwrap_or_default();
     // Anybody may send a contract money unasked. Nobody is owed it, so it is named and harms nothing.
     let surplus = balance.checked_sub(held).unwrap_or_else(|| {
@@ -80,6 +81,7 @@ pub fn audit_ledger(
         ("bonds", text(found.bonds)),
         ("credits", text(found.credits)),
         ("deposits", text(found.deposits)),
+        ("allowances", text(found.allowances)),
         ("balance", text(balance)),
         ("surplus", text(surplus)),
     ]);

@@ -23,6 +23,7 @@ mod path;
 pub mod preflight;
 mod proof;
 pub mod published;
+mod quoted;
 pub mod report;
 pub mod rerun;
 pub mod session;
@@ -35,7 +36,7 @@ pub use encompute_attest::network::{Judge, TrustError};
 pub use encompute_lifecycle::{
     Software,
     dispute::{
-        Heard,
+        Heard, appeal_deposit,
         audit::{drawing_block, is_drawn},
         deposit,
     },
@@ -47,6 +48,7 @@ pub use ledger::{LedgerReport, audit_ledger};
 pub use overdue::{Payees, overdue, owed_by};
 pub use preflight::{CommitmentRefused, JobFacts, RoundRefused, VerifiedRound, verify_commitment, verify_round};
 pub use published::{PublishedReport, PublishedReportError};
+pub use quoted::shown_in;
 pub use report::{CheckLine, JudgedLine, MISSING, Report, RootLine, Severity};
 pub use rerun::rerun;
 pub use session::{SessionBundle, SessionProof, audit_session};

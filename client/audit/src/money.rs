@@ -3,7 +3,7 @@
 use crate::{job::JobBundle, report::Checks};
 use encompute_lifecycle::{Outcome, Settlement, dispute::Heard, outcome::Party};
 use encompute_protocol::{
-    Address, JobProgress, Plancks, Reason, Stage,
+    Address, DisputeKind, JobProgress, Plancks, Reason, Stage,
     event::{Cause, Credited, Event, Movement},
 };
 use std::collections::BTreeSet;
@@ -31,6 +31,10 @@ fn outcome(bundle: &JobBundle) -> Option<Outcome> {
         }
         (Stage::Failed, Some(Reason::HeadMismatch)) => {
             Some(disputes(bundle).last().map_or(Outcome::HeadWrong { winners: 0 }, Heard::head_wrong))
+        }
+        (Stage::Failed, Some(Reason::QuoteMissing)) => {
+            let stake = disputes(bundle).last().map_or(Plancks::ZERO, |heard| heard.stake);
+            Some(Outcome::QuoteMissing { stake })
         }
         (Stage::Failed, Some(Reason::ResultMismatch)) => Some(Outcome::TailRefunded),
         (Stage::Failed, Some(Reason::UserNoShow)) => Some(Outcome::Stopped),
@@ -87,7 +91,7 @@ pub(crate) fn credits(bundle: &JobBundle, checks: &mut Checks) {
 /// Everything that should have been credited so far: each retry's slash, each dispute's deposit, and the ending.
 fn settlement(bundle: &JobBundle, ended: Option<Outcome>) -> Option<Settlement> {
     let mut all = ended.map_or(Some(Settlement::default()), |outcome| Settlement::of(&bundle.terms, outcome))?;
-    let last = u8::from(ended == Some(Outcome::TimedOut));
+    let last = u8::from(matches!(ended, Some(Outcome::TimedOut | Outcome::QuoteMissing { .. })));
     for _ in 0..bundle.progress.timeouts.saturating_sub(last) {
         let retry = Settlement::of(&bundle.terms, Outcome::Retried)?;
         all.lines.extend(retry.lines);
@@ -115,10 +119,14 @@ fn recipients(bundle: &JobBundle, settlement: &Settlement, checks: &mut Checks) 
     let payout = bundle.worker.as_ref().map(|(_, record)| record.payout);
     let accounts = |party| match party {
         Party::User => BTreeSet::from([bundle.terms.user]),
+        Party::Payer => BTreeSet::from([bundle.terms.payer()]),
         Party::Worker => payout.into_iter().collect(),
         Party::Creator => BTreeSet::from([bundle.creator]),
         Party::Treasury => bundle.treasuries.clone(),
         Party::Poker => pokers.clone(),
+        Party::Challenger => {
+            disputes(bundle).iter().filter(|heard| heard.kind == DisputeKind::Quote).map(|heard| heard.by).collect()
+        }
         Party::Juror(at) => disputes(bundle)
             .iter()
             .filter_map(|heard| heard.winners().get(usize::from(at)).copied())
@@ -127,13 +135,19 @@ fn recipients(bundle: &JobBundle, settlement: &Settlement, checks: &mut Checks) 
     };
     let parties = [
         ("paid-user", Party::User),
+        ("paid-payer", Party::Payer),
         ("paid-worker", Party::Worker),
         ("paid-creator", Party::Creator),
         ("paid-treasury", Party::Treasury),
         ("paid-poker", Party::Poker),
+        ("paid-challenger", Party::Challenger),
         ("paid-juror-1", Party::Juror(0)),
         ("paid-juror-2", Party::Juror(1)),
         ("paid-juror-3", Party::Juror(2)),
+        // Where a second committee confirms the first, those of both who found so.
+        ("paid-juror-4", Party::Juror(3)),
+        ("paid-juror-5", Party::Juror(4)),
+        ("paid-juror-6", Party::Juror(5)),
     ];
     for (id, party) in parties {
         let accounts = accounts(party);

@@ -35,6 +35,7 @@ pub fn owed_by(outcome: Outcome, terms: &JobTerms, payees: &Payees, account: Add
     let settlement = Settlement::of(terms, outcome)?;
     let parties = [
         (Party::User, Some(terms.user)),
+        (Party::Payer, Some(terms.payer())),
         (Party::Worker, payees.worker),
         (Party::Creator, Some(payees.creator)),
         (Party::Treasury, Some(payees.treasury)),

@@ -10,7 +10,7 @@ use encompute_protocol::{
 
 /// Which stage may follow which.
 fn follows(from: Option<Stage>, to: Stage) -> bool {
-    use DisputeKind::{Audit, Head, Missing, Result, Witness};
+    use DisputeKind::{Audit, Head, Missing, Quote, Result, Witness};
     use Stage::{
         Cancelled, Claimed, Disputed, Failed, FeaturesSent, HeadCommitted, Requested, ResultCommitted, Settled,
     };
@@ -24,6 +24,8 @@ fn follows(from: Option<Stage>, to: Stage) -> bool {
             | (Some(ResultCommitted), Settled | Disputed(Missing | Result))
             | (Some(HeadCommitted | FeaturesSent | ResultCommitted), Disputed(Audit))
             | (Some(Disputed(Audit)), HeadCommitted | FeaturesSent | ResultCommitted | Disputed(Audit) | Failed)
+            | (Some(HeadCommitted | FeaturesSent), Disputed(Quote))
+            | (Some(Disputed(Quote)), HeadCommitted | FeaturesSent | Failed)
             | (Some(Disputed(Head)), HeadCommitted | Disputed(Head) | Failed)
             | (Some(Disputed(Witness)), HeadCommitted | Disputed(Witness) | Failed)
             | (Some(Disputed(Missing)), HeadCommitted | ResultCommitted | Failed)
@@ -46,7 +48,10 @@ impl Due {
     fn of(step: &JobStageChanged, bundle: &JobBundle) -> Self {
         if matches!(step.from, Some(Stage::Disputed(_))) {
             return match step.reason {
-                Some(Reason::BlobMissing | Reason::ResultWithheld | Reason::ResultMismatch) => Self::Late,
+                Some(Reason::BlobMissing | Reason::QuoteMissing | Reason::ResultWithheld | Reason::ResultMismatch) => {
+                    Self::Late
+                }
+                Some(Reason::Quoted) => Self::InTime,
                 _ => Self::Ever,
             };
         }
@@ -86,10 +91,11 @@ impl Due {
 /// The one account that may make a step; none where anybody may.
 fn actor(step: &JobStageChanged, bundle: &JobBundle) -> Option<Address> {
     if matches!(step.from, Some(Stage::Disputed(_))) {
-        return None;
+        // Of a quote the worker's word alone moves the job on.
+        return step.worker.filter(|_| step.reason == Some(Reason::Quoted));
     }
     match (step.to, step.reason) {
-        (Stage::Disputed(DisputeKind::Audit), _) => None,
+        (Stage::Disputed(kind), _) if kind.is_anybodys() => None,
         (Stage::Disputed(_), _) => Some(bundle.terms.user),
         // In custody the worker acts for the user, who may do so too.
         (Stage::FeaturesSent, _) if bundle.terms.custody && step.worker == Some(step.by) => step.worker,
@@ -123,13 +129,32 @@ pub(crate) fn stages(bundle: &JobBundle, checks: &mut Checks) {
     let (mut at, mut deadline): (Option<Stage>, Option<BlockNumber>) = (None, None);
     // What was left of the window of a stage that a dispute interrupted.
     let mut left = Blocks(0);
+    // A committee has found the head wrong, and nobody has appealed yet.
+    let mut ruled = false;
+    let mut was_ruled = false;
     for (index, (block, step)) in steps.enumerate() {
         let id = |what: &str| format!("stage-{index}-{what}");
         let name = format!("{:?} to {:?}", step.from, step.to);
         checks.same(&id("job"), bundle.job, step.job, "chain: job");
         let allowed = step.from == at && follows(step.from, step.to);
         checks.holds(&id("order"), allowed, format!("a step from {at:?}"), &name, "lifecycle");
-        let due = Due::of(step, bundle);
+        // Found wrong: in time its worker appeals, afterwards the job fails; and no job fails so that was not found so.
+        let due = match (ruled, step.to) {
+            (true, Stage::Failed) => Due::Late,
+            (true, _) => Due::InTime,
+            _ => Due::of(step, bundle),
+        };
+        if ruled && step.to != Stage::Failed {
+            let worker = step.worker.unwrap_or_default();
+            checks.same(&id("appeal"), worker, step.by, "lifecycle: the job's worker appeals");
+        }
+        let found_wrong = step.reason == Some(Reason::HeadMismatch);
+        ruled = matches!(step.to, Stage::Disputed(_)) && found_wrong;
+        was_ruled = matches!(step.from, Some(Stage::Disputed(_))) && (ruled || was_ruled);
+        if step.to == Stage::Failed && found_wrong {
+            let source = "lifecycle: what a committee finds may be appealed";
+            checks.holds(&id("ruled"), was_ruled, "a ruling before it", was_ruled, source);
+        }
         let words = format!("{name} {}", due.words(deadline));
         checks.holds(&id("window"), due.holds(block, deadline), words, format!("block {block}"), "chain: events");
         if let Some(actor) = actor(step, bundle) {

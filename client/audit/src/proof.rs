@@ -163,6 +163,8 @@ pub(crate) fn receipt(bundle: &JobBundle, checks: &mut Checks) {
     let receipt = receipt_facts(bundle, *account, *record).receipt(output, bundle.progress.finished_at);
     let digest = ReceiptDigest(receipt.digest());
     checks.same("receipt-digest", digest, committed.receipt, "rebuilt from facts of the chain");
+    let kept = bundle.progress.receipt.unwrap_or_default();
+    checks.same("receipt-kept", digest, kept, "rebuilt from facts of the chain; chain: job progress");
     let signer = committed.signature.signer_over(&receipt).map_or("nobody".into(), |signer| signer.to_string());
     checks.same(
         "receipt-signature",

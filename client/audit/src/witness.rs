@@ -20,10 +20,12 @@ pub(crate) fn machines(bundle: &JobBundle, checks: &mut Checks) {
     checks.same("platform-at-commit", record.platform, platform, "chain: worker record at the claim");
     let heard = Heard::all(bundle.events.iter().map(|(_, event)| event));
     for witnesses in heard.iter().filter(|heard| heard.kind == DisputeKind::Witness && !heard.jurors.is_empty()) {
-        let own: BTreeSet<_> = witnesses.platforms.iter().filter(|found| **found != platform).collect();
-        let apart = own.len() == witnesses.jurors.len();
-        let wanted = format!("{} machines, none of them the worker's", witnesses.jurors.len());
-        checks.holds("witness-machines", apart, wanted, own.len(), "chain: events");
+        for (index, (jurors, machines)) in witnesses.committees().enumerate() {
+            let own: BTreeSet<_> = machines.iter().filter(|found| **found != platform).collect();
+            let wanted = format!("{} machines, none of them the worker's", jurors.len());
+            let id = if index == 0 { "witness-machines" } else { "witness-machines-appeal" };
+            checks.holds(id, own.len() == jurors.len(), wanted, own.len(), "chain: events");
+        }
         verdicts("witness", witnesses, checks);
     }
 }

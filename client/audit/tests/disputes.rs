@@ -44,7 +44,15 @@ fn posted() -> Market {
 fn audited(mut market: Market) -> Market {
     let terms = market.memory.job_terms(market.job).unwrap();
     let (version, split, tip) = (terms.version, terms.split, Plancks(10 * terms.fees.head.0));
-    let request = RequestJob { version, split, policy: terms.policy, input: BlobDigest([9; 32]), tip, offer: None };
+    let request = RequestJob {
+        version,
+        split,
+        policy: terms.policy,
+        input: BlobDigest([9; 32]),
+        tip,
+        offer: None,
+        sponsor: None,
+    };
     let free = Plancks(terms.fees.total().unwrap().0 - terms.fees.tip.0);
     let job = market.call(TREASURY, free.0 + tip.0, request).unwrap();
     market.call(TREASURY, 0, CancelJob { job }).unwrap();

@@ -161,7 +161,7 @@ fn bytes_that_are_no_exported_job_are_refused() {
     assert_eq!(import(&[]), Err(ExportError::Bytes(DecodeError::Malformed)));
     assert_eq!(import(&bytes[..bytes.len() - 1]), Err(ExportError::Bytes(DecodeError::Malformed)));
     let version = [&[1], &bytes[1..]].concat();
-    assert_eq!(import(&version), Err(ExportError::Bytes(DecodeError::Version { found: 1, known: 4 })));
+    assert_eq!(import(&version), Err(ExportError::Bytes(DecodeError::Version { found: 1, known: 5 })));
     let trailing = [bytes.as_slice(), &[0]].concat();
     assert_eq!(import(&trailing), Err(ExportError::Bytes(DecodeError::Trailing { bytes: 1 })));
 }

@@ -13,12 +13,12 @@ use core::{future::Future, ops::RangeInclusive};
 use encompute_protocol::{
     Address, BlockNumber, ContractAddress, GenesisHash, Plancks,
     call::{
-        AcceptResult, ActivateVersion, AddBond, AddStake, AllowMeasurement, AllowPlatform, AnnounceParams, AskBond,
-        AskStake, BeginRegistration, CancelJob, CertifyKey, ClaimJob, CloseSession, CommitHead, CommitResult,
-        DeprecateVersion, EnactParams, ListModel, OpenDispute, OpenSession, PokeJob, PokeSession, PostBlob,
-        PublishVersion, RefuseFeatures, RegisterWorker, RequestJob, RevealVerdict, RevokeMeasurement, RevokePlatform,
-        RevokeVersion, SealVerdict, SendFeatures, SetCapacity, SetGovernor, SetPaused, TakeBond, TakeSessions,
-        TakeStake, WithdrawCredit, WithdrawParams,
+        AcceptResult, ActivateVersion, AddBond, AddStake, AllowMeasurement, AllowPlatform, AnnounceParams,
+        AppealRuling, AskBond, AskStake, BeginRegistration, CancelJob, CertifyKey, ClaimJob, CloseSession, CommitHead,
+        CommitResult, DeprecateVersion, EnactParams, ListModel, OpenDispute, OpenSession, PokeJob, PokeSession,
+        PostBlob, PublishVersion, RefuseFeatures, RegisterWorker, RequestJob, RevealVerdict, RevokeMeasurement,
+        RevokePlatform, RevokeVersion, SealVerdict, SendFeatures, SetCapacity, SetGovernor, SetPaused, ShowQuote,
+        TakeBond, TakeSessions, TakeStake, WithdrawCredit, WithdrawParams,
     },
 };
 
@@ -115,7 +115,7 @@ capabilities! {
     /// Buys runs, moves them on, takes what it is owed.
     SubmitJob: RequestJob SendFeatures AcceptResult CancelJob PokeJob OpenDispute OpenSession CloseSession PokeSession WithdrawCredit;
     /// Registers as a worker, claims jobs, commits heads, judges others', takes what it is owed.
-    WorkJob: BeginRegistration CertifyKey RegisterWorker ClaimJob CommitHead SealVerdict RevealVerdict PostBlob SetCapacity AddStake AskStake TakeStake PokeJob CloseSession PokeSession WithdrawCredit;
+    WorkJob: BeginRegistration CertifyKey RegisterWorker ClaimJob CommitHead SealVerdict RevealVerdict AppealRuling PostBlob ShowQuote SetCapacity AddStake AskStake TakeStake PokeJob CloseSession PokeSession WithdrawCredit;
     /// Lists models, answers for them, finishes jobs, takes what it is owed.
     ServeTail: ListModel PublishVersion ActivateVersion DeprecateVersion RevokeVersion AddBond AskBond TakeBond CommitResult RefuseFeatures PostBlob PokeJob TakeSessions CloseSession PokeSession WithdrawCredit;
     /// Allows code, sets parameters, stops new jobs.

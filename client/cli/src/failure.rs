@@ -115,11 +115,12 @@ pub fn failure_of_job(error: &JobError) -> Failure {
         | JobError::Shape { .. }
         | JobError::Result { .. }
         | JobError::Unwitnessed { .. }
+        | JobError::Unquoted { .. }
         | JobError::Trust(_) => Exit::Verification,
         JobError::Release(_) | JobError::Policy(_) | JobError::GradedF { .. } | JobError::Declined(_) => Exit::Privacy,
         JobError::TimedOut { .. } | JobError::Unfinished { .. } => Exit::TimedOut,
         JobError::Input { .. } | JobError::NoTail(_) | JobError::Parameters { .. } => Exit::Usage,
-        JobError::CustodyUnwitnessed { .. } => Exit::Usage,
+        JobError::CustodyUnwitnessed { .. } | JobError::CustodyUnquoted => Exit::Usage,
         JobError::Case(CaseError::NotNeeded | CaseError::Sets { .. }) => Exit::Usage,
         _ => Exit::Failed,
     };
@@ -134,6 +135,10 @@ pub fn failure_of_job(error: &JobError) -> Failure {
         JobError::Unwitnessed { job, .. } => failure.hint(format!(
             "the worker is paid for its head; take the rest back: encompute job cancel {job}; \
              or, if the version leaves it to you, trust it alone: encompute job resume {job} --without-witnesses"
+        )),
+        JobError::Unquoted { job, .. } => failure.hint(format!(
+            "the worker is paid for its head; take the rest back: encompute job cancel {job}; what was shown, check by check: \
+             encompute audit job {job}"
         )),
         JobError::NoCustodian { .. } => failure.hint(
             "nothing was paid; workers that take keys run encompute-custodian; without --custody the key stays here",

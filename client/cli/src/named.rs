@@ -6,7 +6,7 @@ use encompute_protocol::event::Event;
 use encompute_protocol::manifest::VersionManifest;
 use encompute_protocol::receipt::Transcript;
 use encompute_protocol::wire::Message;
-use encompute_protocol::{BlobDigest, BlockNumber};
+use encompute_protocol::{BlobDigest, BlockNumber, DisputeKind};
 use encompute_store::{BlobStore, Blobs, ByteLimit, GetError, Names};
 use std::{error::Error, sync::Arc};
 
@@ -57,6 +57,11 @@ async fn name_all(block: &BlockEvents, store: &BlobStore, names: &Names) {
                         names.name(receipt.response);
                     }
                 }
+            }
+            Event::QuoteShown(shown) => names.name(shown.evidence),
+            // Of a demanded quote these are bytes that nobody could guess, and no blob's name.
+            Event::DisputeOpened(opened) if opened.kind != DisputeKind::Quote => {
+                opened.evidence.into_iter().for_each(|evidence| names.name(evidence));
             }
             Event::VersionPublished(published) => {
                 let digest = BlobDigest(published.manifest.0);

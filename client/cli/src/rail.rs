@@ -93,6 +93,7 @@ fn words(step: Step) -> &'static str {
         Step::Rounds => "running the head on encrypted data",
         Step::Commit => "waiting for the worker's receipt on chain",
         Step::Audit => "waiting: the network drew this job for an audit, it goes on after",
+        Step::Quote => "waiting for the worker's quote over its receipt",
         Step::Witness => "waiting for witnesses to run the head again",
         Step::Release => "verifying, decrypting, obfuscating",
         Step::Send => "sending sealed features",

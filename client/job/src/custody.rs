@@ -188,9 +188,10 @@ impl Custody {
 }
 
 /// Refuses custody where somebody must be at home.
-pub(crate) fn must_need_nobody(finding: Finding, witnesses: Option<Witnesses>) -> Result<(), JobError> {
+pub(crate) fn must_need_nobody(finding: Finding, witnesses: Option<Witnesses>, quote: bool) -> Result<(), JobError> {
     match (finding, witnesses) {
         (Finding::Custody, Some(wanted)) => Err(JobError::CustodyUnwitnessed { wanted }),
+        (Finding::Custody, None) if quote => Err(JobError::CustodyUnquoted),
         _ => Ok(()),
     }
 }
@@ -233,6 +234,8 @@ impl<M: SubmitJob> Runner<M> {
             policy: terms.policy,
             tip: terms.fees.tip,
             witnesses: None,
+            quote: false,
+            sponsor: terms.sponsor,
             finding: Finding::Custody,
             input: terms.input,
             tensor: BlobDigest::of(request.tensor.as_slice()),
@@ -359,6 +362,8 @@ mod tests {
             policy,
             tip: Plancks::ZERO,
             witnesses: None,
+            quote: false,
+            sponsor: None,
             finding: Finding::Custody,
             input,
             tensor: BlobDigest([6; 32]),

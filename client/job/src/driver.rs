@@ -18,7 +18,7 @@ use encompute_host::clock::{self, Instant};
 use encompute_keys::MachineSecret;
 use encompute_networks::Network;
 use encompute_protocol::{
-    BlobDigest, BlockNumber, DisputeKind, HeadDigest, JobId, JobProgress, JobTerms, Plancks, RoundIndex,
+    BlobDigest, BlockNumber, DisputeKind, HeadDigest, JobId, JobProgress, JobTerms, Plancks, Reason, RoundIndex,
     RoundReceiptDigest, Stage, VersionManifest,
     call::{AcceptResult, PokeJob, ReadJob, ReadSplit},
     event::Event,
@@ -104,6 +104,7 @@ impl<M: SubmitJob> Runner<M> {
                 Stage::Claimed | Stage::HeadCommitted if terms.custody => {}
                 Stage::Claimed => self.rounds(journal, job, terms, progress, &mut in_hand, watch).await?,
                 Stage::HeadCommitted if self.is_past(progress.deadline).await? => self.poke(job).await,
+                Stage::HeadCommitted if !self.is_quoted(journal, job, (terms, progress)).await? => {}
                 Stage::HeadCommitted if !self.is_witnessed(journal, job, (terms, progress)).await? => {}
                 Stage::HeadCommitted => self.release(journal, job, terms, progress, in_hand.run.take(), watch).await?,
                 Stage::FeaturesSent | Stage::Disputed(_) => {}
@@ -151,7 +152,9 @@ impl<M: SubmitJob> Runner<M> {
             self.keep_in_store(journal, progress.stage).await;
             // A committee may be drawn long before the window to draw it is over.
             let has_committee = |kind| matches!(kind, DisputeKind::Head | DisputeKind::Witness | DisputeKind::Audit);
-            let draws = matches!(progress.stage, Stage::Disputed(kind) if has_committee(kind))
+            // One that has found a head wrong waits for an appeal.
+            let is_ruled = progress.reason == Some(Reason::HeadMismatch);
+            let draws = matches!(progress.stage, Stage::Disputed(kind) if has_committee(kind) && !is_ruled)
                 && block.block.number.0 > progress.changed_at.0.saturating_add(1);
             if draws || block.block.number > progress.deadline {
                 self.poke(job).await;
@@ -177,8 +180,8 @@ impl<M: SubmitJob> Runner<M> {
         }
     }
 
-    /// What came of a transaction, unless the chain refused it because the job was drawn for an audit meanwhile: then it
-    /// waits, and the caller looks again.
+    /// What came of a transaction, unless the chain refused it because the job was drawn for an audit meanwhile, or somebody
+    /// demanded a quote: then it waits, and the caller looks again.
     pub(crate) async fn unless_suspended<T>(
         &self,
         job: JobId,
@@ -187,7 +190,7 @@ impl<M: SubmitJob> Runner<M> {
     ) -> Result<(), JobError> {
         let Err(source) = sent else { return Ok(()) };
         if source.class() == Class::Refused
-            && matches!(self.job(job).await?.1.stage, Stage::Disputed(DisputeKind::Audit))
+            && matches!(self.job(job).await?.1.stage, Stage::Disputed(kind) if kind.is_anybodys())
         {
             return Ok(());
         }
@@ -310,9 +313,7 @@ impl<M: SubmitJob> Runner<M> {
             Stage::Requested | Stage::Claimed => journal.request_blobs().unwrap_or_default(),
             Stage::FeaturesSent => [*input].into_iter().chain(*features).collect(),
             // Whoever runs the head again is shown what it was run on, and the creator still wants the features.
-            Stage::Disputed(DisputeKind::Audit) => {
-                journal.request_blobs().unwrap_or_default().into_iter().chain(*features).collect()
-            }
+            Stage::Disputed(_) => journal.request_blobs().unwrap_or_default().into_iter().chain(*features).collect(),
             _ => return,
         };
         for digest in needed {

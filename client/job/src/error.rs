@@ -160,6 +160,24 @@ pub enum JobError {
         /// Witnesses that must.
         wanted: Witnesses,
     },
+    /// The quote that the worker showed over its receipt does not hold: the last response was not decrypted.
+    #[error(
+        "the quote that the worker of job {job} showed does not hold: {check}: expected {expected}, found {actual}; nothing \
+         was released"
+    )]
+    Unquoted {
+        /// The job.
+        job: JobId,
+        /// The first check that fails.
+        check: &'static str,
+        /// What it should have been.
+        expected: String,
+        /// What it was.
+        actual: String,
+    },
+    /// A quote is judged by the user, who is away.
+    #[error("a quote is asked for before anything is released, and a user who is away judges none")]
+    CustodyUnquoted,
     /// Jobs in a session are not witnessed, and the version asks for it.
     #[error("the version asks for {wanted} witnesses of every job, jobs in a session have none")]
     SessionUnwitnessed {

@@ -25,6 +25,13 @@ pub fn event_json(block: BlockNumber, event: &Event) -> Value {
         Event::FeaturesSent(said) => told(of_job(), None, None, format!("features {}", said.features)),
         Event::ResultCommitted(said) => told(of_job(), None, None, format!("result {}", said.result)),
         Event::Credited(said) => told(of_job(), Some(said.account), Some(said.amount), format!("{:?}", said.cause)),
+        Event::AllowanceMoved(said) => told(
+            of_job(),
+            Some(said.sponsor),
+            Some(said.amount),
+            format!("{:?}: what it pays for jobs of {}", said.movement, said.user),
+        ),
+        Event::QuoteShown(said) => told(of_job(), None, None, format!("quote {}", said.quote)),
         Event::CreditStaked(said) => {
             told(of_job(), Some(said.account), Some(said.amount), "staked on an audit".to_owned())
         }

@@ -1,6 +1,7 @@
 //! Everything that an audit of a job reads, gathered from chain and store.
 
-use encompute_audit::{Counted, Heard, JobBundle, Own, ReadAt, VersionBundle, WorkerBundle, drawing_block};
+use encompute_attest::UnixSeconds;
+use encompute_audit::{Counted, Heard, JobBundle, Own, ReadAt, VersionBundle, WorkerBundle, drawing_block, shown_in};
 use encompute_chain::{Block, BlockEvents, BlockHash, Client, Fact, ReadError};
 use encompute_protocol::{
     Address, BlobDigest, BlockNumber, JobId, JobProgress, JobTerms, Params, PrunedRecord, SplitIndex, Transcript,
@@ -42,10 +43,10 @@ pub enum GatherError {
     #[error("there is no {0}")]
     NotFound(String),
     /// Its records were removed, and this node does not keep the state in which they were.
-    #[error("job {job} was pruned in block {pruned_at}, and this node keeps no state of the block before")]
+    #[error("{what} was pruned in block {pruned_at}, and this node keeps no state of the block before")]
     Forgotten {
-        /// The job.
-        job: JobId,
+        /// A job or a session, by its number.
+        what: String,
         /// When they were removed.
         pruned_at: BlockNumber,
         /// Why the state cannot be read.
@@ -179,7 +180,7 @@ pub async fn gather(client: &Client, blobs: &GatewayClient, job: JobId) -> Resul
 /// What the chain said about a job in the last block in which it had its records.
 async fn before_pruning(client: &Client, job: JobId, record: PrunedRecord) -> Result<JobBundle, GatherError> {
     let pruned_at = record.pruned_at;
-    let forgotten = |source| GatherError::Forgotten { job, pruned_at, source: Box::new(source) };
+    let forgotten = |source| GatherError::Forgotten { what: format!("job {job}"), pruned_at, source: Box::new(source) };
     // The first block has no contract in it, so no job is pruned there.
     let before = block_of(client, BlockNumber(pruned_at.0.saturating_sub(1))).await?;
     let bundle = facts(client, job, before).await.map_err(forgotten)?;
@@ -253,13 +254,8 @@ async fn facts(client: &Client, job: JobId, head: Block) -> Result<JobBundle, Ga
             juror_payouts.insert(juror, record.payout);
         }
     }
-    let counted_at = match Counted::of(&events) {
-        None => None,
-        Some(counted) => {
-            let time = client.time_of(hash_of(client, counted.block).await?).await;
-            Some(time.map_err(reading("read the time of a block"))?.into())
-        }
-    };
+    let counted_at = time_of(client, Counted::of(&events).map(|counted| counted.block)).await?;
+    let quoted_at = time_of(client, shown_in(&events)).await?;
     let drawing_hash = drawing_hash(client, &progress, head).await;
     Ok(JobBundle {
         read_at: ReadAt { block: head.number, hash: head.hash.0 },
@@ -280,11 +276,19 @@ async fn facts(client: &Client, job: JobId, head: Block) -> Result<JobBundle, Ga
         platform,
         juror_payouts,
         counted_at,
+        quoted_at,
         drawing_hash,
         unread_events: unread,
         pruned: None,
         blobs: BTreeMap::new(),
     })
+}
+
+/// The time of a block, by the chain's own clock; none of no block.
+async fn time_of(client: &Client, block: Option<BlockNumber>) -> Result<Option<UnixSeconds>, GatherError> {
+    let Some(block) = block else { return Ok(None) };
+    let time = client.time_of(hash_of(client, block).await?).await;
+    Ok(Some(time.map_err(reading("read the time of a block"))?.into()))
 }
 
 /// A block of the auditor's own node.
@@ -391,6 +395,8 @@ pub async fn gather_requests(bundle: &mut JobBundle, blobs: &GatewayClient) -> R
 async fn fetch(bundle: &mut JobBundle, blobs: &GatewayClient) -> Result<(), GatherError> {
     let mut wanted = vec![BlobDigest(bundle.version.manifest.0), bundle.terms.input];
     wanted.extend(bundle.worker.iter().map(|(_, record)| record.evidence));
+    let heard = Heard::all(bundle.events.iter().map(|(_, event)| event));
+    wanted.extend(heard.iter().filter_map(|heard| heard.quote).map(|(_, evidence)| evidence));
     wanted.extend([bundle.progress.output, bundle.progress.features, bundle.progress.result].into_iter().flatten());
     let (mut next, mut left) = (0, JOB_LIMIT_BYTES);
     while let Some(digest) = wanted.get(next).copied() {

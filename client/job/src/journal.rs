@@ -41,6 +41,10 @@ pub struct Record {
     pub tip: Plancks,
     /// How many witnesses the release waits for.
     pub witnesses: Option<Witnesses>,
+    /// Whether the release waits for a quote over the worker's receipt.
+    pub quote: bool,
+    /// Who pays, where that is not the user.
+    pub sponsor: Option<Address>,
     /// How its worker is found.
     pub finding: Finding,
     /// The request blob.
@@ -79,7 +83,7 @@ pub struct RoundDone {
 }
 
 impl Message for Record {
-    const VERSION: u8 = 4;
+    const VERSION: u8 = 5;
     const LIMIT_BYTES: usize = 1024 * 1024;
 }
 
@@ -385,6 +389,8 @@ mod tests {
             split: SplitIndex(0),
             policy: PolicyId(1),
             witnesses: None,
+            quote: false,
+            sponsor: None,
             finding: Finding::Offer,
             tip: Plancks::ZERO,
             input: BlobDigest([5; 32]),

@@ -409,6 +409,7 @@ pub fn stage_name(stage: Stage) -> &'static str {
         Stage::Disputed(DisputeKind::Attestation) => "disputed-attestation",
         Stage::Disputed(DisputeKind::Witness) => "disputed-witness",
         Stage::Disputed(DisputeKind::Audit) => "disputed-audit",
+        Stage::Disputed(DisputeKind::Quote) => "disputed-quote",
     }
 }
 
@@ -432,6 +433,8 @@ pub fn reason_words(reason: Reason) -> String {
         Reason::ArbiterTimeout => "the dispute ended without a ruling, and the job goes on",
         Reason::DisputeRejected => "the dispute was without ground, and the job goes on",
         Reason::Witnessed => "witnesses found what the worker committed, and the job goes on",
+        Reason::QuoteMissing => "the worker showed no quote over its receipt in time",
+        Reason::Quoted => "the worker showed a quote over its receipt, and the job goes on",
         Reason::Audited => "an audit found what the worker committed, and the job goes on",
         Reason::BadReceipt | Reason::Paused => "a reason that no rule of this version gives",
     };
@@ -442,7 +445,7 @@ pub fn reason_words(reason: Reason) -> String {
 pub fn job_json(job: JobId, terms: &JobTerms, progress: &JobProgress) -> Value {
     json!({
         "id": job.0, "stage": stage_name(progress.stage), "reason": progress.reason.map(|reason| reason.number()),
-        "user": terms.user.to_string(), "model": terms.model.0, "version": terms.version.0, "split": terms.split.0, "policy": terms.policy.0,
+        "user": terms.user.to_string(), "sponsor": terms.sponsor.map(|sponsor| sponsor.to_string()), "model": terms.model.0, "version": terms.version.0, "split": terms.split.0, "policy": terms.policy.0,
         "worker": progress.worker.map(|worker| worker.to_string()), "escrow": terms.fees.total().map(plancks),
         "requested_at": terms.requested_at.0, "changed_at": progress.changed_at.0, "deadline": progress.deadline.0,
     })

@@ -10,7 +10,8 @@ use crate::{
 use encompute_head::HeadPlan;
 use encompute_networks::Network;
 use encompute_protocol::{
-    Grade, Plancks, PolicyId, SplitIndex, SplitManifest, TailDigest, VersionHash, VersionId, VersionManifest, Witnesses,
+    Address, Grade, Plancks, PolicyId, SplitIndex, SplitManifest, TailDigest, VersionHash, VersionId, VersionManifest,
+    Witnesses,
 };
 use encompute_release::CheckedPolicy;
 use zeroize::Zeroizing;
@@ -31,6 +32,10 @@ pub struct Order {
     pub case: Option<CaseName>,
     /// How many witnesses must find what the worker committed before anything of it is released; none if none is asked.
     pub witnesses: Option<Witnesses>,
+    /// Whether the worker must show a quote over its receipt before anything is released.
+    pub quote: bool,
+    /// Who pays, where that is not the user: out of what it allows the user.
+    pub sponsor: Option<Address>,
     /// How its worker is found.
     pub finding: Finding,
     /// The tensor that the preamble made, in the plan's order.
@@ -52,7 +57,7 @@ impl Order {
         if self.case.is_some() && plan.mode().bootstrap_set().is_none() {
             return Err(CaseError::NotNeeded.into());
         }
-        must_need_nobody(self.finding, self.witnesses.max(self.manifest.witnesses))?;
+        must_need_nobody(self.finding, self.witnesses.max(self.manifest.witnesses), self.quote)?;
         if self.tensor.len() != plan.input_count() {
             return Err(JobError::Input { found: self.tensor.len(), wanted: plan.input_count() });
         }

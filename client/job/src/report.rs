@@ -21,6 +21,8 @@ pub enum Step {
     Commit,
     /// Witnesses run the head again, each on a machine of its own.
     Witness,
+    /// The worker shows a quote over its receipt, which somebody has demanded.
+    Quote,
     /// The job was drawn for an audit: a committee runs the head again, at the treasury's cost.
     Audit,
     /// The commitment verified, the last response decrypted and released.
@@ -44,6 +46,7 @@ impl Step {
             Self::Rounds => "rounds",
             Self::Commit => "commit",
             Self::Witness => "witness",
+            Self::Quote => "quote",
             Self::Audit => "audit",
             Self::Release => "release",
             Self::Send => "send",
@@ -124,6 +127,7 @@ pub(crate) fn awaited(stage: Stage, custody: bool) -> Option<Step> {
         Stage::FeaturesSent => Some(Step::Tail),
         Stage::Disputed(DisputeKind::Witness) => Some(Step::Witness),
         Stage::Disputed(DisputeKind::Audit) => Some(Step::Audit),
+        Stage::Disputed(DisputeKind::Quote) => Some(Step::Quote),
         _ => None,
     }
 }

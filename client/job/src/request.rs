@@ -17,7 +17,7 @@ use encompute_chain::{Submit, SubmitJob};
 use encompute_head::HeadPlan;
 use encompute_keys::SecretKey;
 use encompute_protocol::{
-    BlobDigest, Bytes, Fees, JobId, JobRequest, RoundIndex,
+    BlobDigest, Bytes, Fees, JobId, JobRequest, Plancks, RoundIndex,
     call::{QuoteJob, RequestJob},
     event::Event,
     receipt::OfferCall,
@@ -58,6 +58,8 @@ impl<M: SubmitJob> Runner<M> {
             policy: order.policy,
             tip: order.tip,
             witnesses: order.witnesses,
+            quote: order.quote,
+            sponsor: order.sponsor,
             finding: order.finding,
             input,
             tensor: tensor.digest(),
@@ -151,7 +153,7 @@ impl<M: SubmitJob> Runner<M> {
         }
         let crate::driver::Services { market, blobs, http, network } = &self.services;
         let record = journal.record().clone();
-        let Record { version, split, policy, input, user, tip, .. } = record;
+        let Record { version, split, policy, input, user, tip, sponsor, .. } = record;
         // The upload of an interrupted run may be missing, or spoilt since.
         self.upload(journal, watch).await?;
         let offer = match record.finding {
@@ -175,8 +177,10 @@ impl<M: SubmitJob> Runner<M> {
         };
         let began = begin(watch, Step::Request);
         let fees = self.quote(&record).await?;
-        let value = fees.total().ok_or_else(|| JobError::Plan { found: "the price is beyond all numbers".into() })?;
-        let call = RequestJob { version, split, policy, input, tip, offer: offer.map(|(_, signed)| signed) };
+        let price = fees.total().ok_or_else(|| JobError::Plan { found: "the price is beyond all numbers".into() })?;
+        let value = if sponsor.is_some() { Plancks::ZERO } else { price };
+        let offer = offer.map(|(_, signed)| signed);
+        let call = RequestJob { version, split, policy, input, tip, offer, sponsor };
         let submitted = market.submit(call, value).await;
         let submitted = submitted.map_err(|source| JobError::Submit { doing: "request the job", source })?;
         let job = submitted.answer;

@@ -11,8 +11,8 @@ use encompute_protocol::call::{CommitResult, ReadJob, ReadVersion, RefuseFeature
 use encompute_protocol::manifest::{JobResult, ReleasedFeatures};
 use encompute_protocol::wire::Message;
 use encompute_protocol::{
-    BlobDigest, BlockNumber, ContractAddress, DisputeKind, JobId, JobRequest, JobTerms, Plancks, PolicyId, SplitIndex,
-    Stage, VersionHash,
+    BlobDigest, BlockNumber, ContractAddress, JobId, JobRequest, JobTerms, Plancks, PolicyId, SplitIndex, Stage,
+    VersionHash,
 };
 use encompute_store::{Blobs, ByteLimit, GatewayClient, GetError, PutError, StateDir, StateError};
 use serde::Serialize;
@@ -37,8 +37,10 @@ const REFUSED: &str = "refused";
 /// Most bytes of a sealed result.
 pub(crate) const RESULT_LIMIT_BYTES: usize = JobResult::LIMIT_BYTES + 2 * OVERHEAD_BYTES + 1024;
 
-/// Where a job waits that was drawn for an audit.
-const SUSPENDED: Stage = Stage::Disputed(DisputeKind::Audit);
+/// True where a job waits that was drawn for an audit, or for which a quote was demanded: it goes on after.
+fn is_suspended(stage: Stage) -> bool {
+    matches!(stage, Stage::Disputed(kind) if kind.is_anybodys())
+}
 
 /// Tails in memory, each with when it was last used.
 type LoadedTails = BTreeMap<(VersionHash, SplitIndex), (Instant, Arc<TailModel>)>;
@@ -236,10 +238,10 @@ impl Desk {
         }
     }
 
-    /// True while an audit keeps a job from moving.
+    /// True while an audit or a demand keeps a job from moving.
     async fn is_suspended(&self, job: JobId) -> bool {
         let found = self.account.client().read(ReadJob { job }).await.ok().flatten();
-        found.is_some_and(|(_, progress)| progress.stage == SUSPENDED)
+        found.is_some_and(|(_, progress)| is_suspended(progress.stage))
     }
 
     async fn finish(&self, job: JobId) -> Result<Done, JobError> {
@@ -247,7 +249,7 @@ impl Desk {
         let Some((terms, progress)) = client.read(ReadJob { job }).await? else { return Ok(Done::Nothing) };
         let features = match (progress.stage, progress.features) {
             (Stage::FeaturesSent, Some(features)) => features,
-            (SUSPENDED, Some(_)) if progress.result.is_none() => {
+            (stage, Some(_)) if is_suspended(stage) && progress.result.is_none() => {
                 return Err(JobError::Suspended);
             }
             _ => return Ok(Done::Nothing),
@@ -280,7 +282,7 @@ impl Desk {
             // The transaction may have got through although its answer did not.
             Err(error) => match client.read(ReadJob { job }).await? {
                 Some((_, progress)) if progress.result == Some(result) => {}
-                Some((_, progress)) if progress.stage == SUSPENDED => return Err(JobError::Suspended),
+                Some((_, progress)) if is_suspended(progress.stage) => return Err(JobError::Suspended),
                 _ => return Err(error.into()),
             },
         }

@@ -29,15 +29,15 @@ pub struct Attested {
     pub quote: QuoteIdentity,
 }
 
-/// What a registration says, and its quote must bind.
+/// What a quote must bind: what a registration says, or a job's receipt.
 #[derive(Clone, Copy, Debug)]
 pub struct Expected {
     /// Digest of the statement.
     pub statement: [u8; 32],
     /// The nonce that the contract issued.
     pub nonce: Nonce,
-    /// The kind of enclave that the statement names.
-    pub tee: TeeKind,
+    /// The kind of enclave that the statement names, where it names one.
+    pub tee: Option<TeeKind>,
 }
 
 /// The identity of an attestation key.
@@ -85,7 +85,7 @@ pub fn vouches_for<H: Host>(host: &H, key: &KeyParts) -> Result<(), Refusal> {
 pub fn attested<H: Host>(host: &H, quote: &QuoteParts, expected: &Expected) -> Result<Attested, Refusal> {
     let body = quote.read().map_err(|fault| Refusal::QuoteUnread { fault })?;
     let refused = |check| Err(Refusal::QuoteRefused { check });
-    if body.tee() != expected.tee {
+    if expected.tee.is_some_and(|tee| tee != body.tee()) {
         return refused(QuoteCheck::TeeKind);
     }
     if body.is_debug() {

@@ -95,5 +95,5 @@ macro_rules! commands {
 
 commands! {
     RequestJob, ClaimJob, CommitHead, SendFeatures, CommitResult, AcceptResult, CancelJob, RefuseFeatures, PokeJob, OpenSession, CloseSession, PokeSession, TakeSessions,
-        WithdrawCredit, OpenDispute, SealVerdict, RevealVerdict, PostBlob, RateJob, PruneJob, ListModel, PublishVersion, ActivateVersion, DeprecateVersion, RevokeVersion, AddBond, AskBond, TakeBond, BeginRegistration, RegisterWorker, AddStake, AskStake, TakeStake, SetCapacity, AllowMeasurement, RevokeMeasurement, AnnounceParams, WithdrawParams, EnactParams, SetPaused, SetGovernor, CertifyKey, AllowPlatform, RevokePlatform,
+        WithdrawCredit, SponsorUser, EndSponsoring, OpenDispute, SealVerdict, RevealVerdict, AppealRuling, PostBlob, ShowQuote, RateJob, PruneJob, ListModel, PublishVersion, ActivateVersion, DeprecateVersion, RevokeVersion, AddBond, AskBond, TakeBond, BeginRegistration, RegisterWorker, AddStake, AskStake, TakeStake, SetCapacity, AllowMeasurement, RevokeMeasurement, AnnounceParams, WithdrawParams, EnactParams, SetPaused, SetGovernor, CertifyKey, AllowPlatform, RevokePlatform,
 }

@@ -8,7 +8,7 @@ use crate::{
 use alloc::vec::Vec;
 use encompute_protocol::{
     Address, JobId, ModelId, ModelRecord, Plancks, WorkerRecord,
-    event::{BondMoved, Cause, Credited, Event, Movement, StakeMoved},
+    event::{AllowanceMoved, AllowanceMovement, BondMoved, Cause, Credited, Event, Movement, StakeMoved},
     market::Totals,
 };
 
@@ -50,7 +50,9 @@ fn moved(deposit: Deposit, sum: &mut Plancks, movement: Movement, amount: Planck
 impl<'a, S: ReadState> Draft<'a, S> {
     pub(crate) fn new(state: &'a S) -> Self {
         let before = state.totals();
-        Self { state, before, totals: before, credits: Vec::new(), changes: Changes::default() }
+        // Room for those of most messages: a list that grows is copied, and the chain weighs that.
+        let changes = Changes { writes: Vec::with_capacity(8), ..Changes::default() };
+        Self { state, before, totals: before, credits: Vec::new(), changes }
     }
 
     pub(crate) fn emit(&mut self, event: impl Into<Event>) {
@@ -88,6 +90,13 @@ impl<'a, S: ReadState> Draft<'a, S> {
         if amount.is_zero() {
             return Ok(());
         }
+        self.owe(account, amount)?;
+        self.emit(Credited { account, job, amount, cause });
+        Ok(())
+    }
+
+    /// Owes `account` more; the caller says so in an event of its own.
+    pub(crate) fn owe(&mut self, account: Address, amount: Plancks) -> Result<(), Refusal> {
         match self.credits.iter_mut().find(|(known, _)| *known == account) {
             Some((_, sum)) => add(sum, amount)?,
             None => {
@@ -96,9 +105,7 @@ impl<'a, S: ReadState> Draft<'a, S> {
                 self.credits.push((account, sum));
             }
         }
-        add(&mut self.totals.credits, amount)?;
-        self.emit(Credited { account, job, amount, cause });
-        Ok(())
+        add(&mut self.totals.credits, amount)
     }
 
     /// Stakes a part of `account`'s credit on a dispute; once in a draft, which credits it nothing.
@@ -114,6 +121,23 @@ impl<'a, S: ReadState> Draft<'a, S> {
     pub(crate) fn empty_credit(&mut self, account: Address, amount: Plancks) -> Result<(), Refusal> {
         take(&mut self.totals.credits, amount)?;
         self.credits.push((account, Plancks::ZERO));
+        Ok(())
+    }
+
+    /// Moves what a sponsor allows a user; once in a draft for each pair.
+    pub(crate) fn move_allowance(
+        &mut self,
+        (sponsor, user): (Address, Address),
+        job: Option<JobId>,
+        movement: AllowanceMovement,
+        amount: Plancks,
+    ) -> Result<(), Refusal> {
+        let mut left = self.state.allowance(sponsor, user);
+        let change = if movement == AllowanceMovement::Added { add } else { take };
+        change(&mut left, amount)?;
+        change(&mut self.totals.allowances, amount)?;
+        self.write(Write::Allowance(sponsor, user, left));
+        self.emit(AllowanceMoved { sponsor, user, job, movement, amount });
         Ok(())
     }
 

@@ -4,6 +4,7 @@
 //! what a movement of a deposit means, and that nothing may go below zero. What the replay arrives at is then compared with what the
 //! contract says and holds.
 
+mod allowance;
 mod session;
 
 pub use session::SessionAccount;
@@ -21,8 +22,10 @@ use encompute_protocol::{
 /// One job, as events tell it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct JobAccount {
-    /// Who paid.
+    /// Who bought it.
     pub user: Address,
+    /// Who pays for the user.
+    pub sponsor: Option<Address>,
     /// What was bought.
     pub version: VersionId,
     /// Which split.
@@ -33,6 +36,8 @@ pub struct JobAccount {
     pub input: BlobDigest,
     /// The escrow by part.
     pub fees: Fees,
+    /// What was sent for the escrow, or spent of an allowance.
+    pub paid_in: Plancks,
     /// Where it stands; none before its first stage event.
     pub stage: Option<Stage>,
     /// Why.
@@ -70,6 +75,8 @@ pub struct Ledger {
     pub bonds: BTreeMap<ModelId, Deposit>,
     /// Credits by account; none is zero.
     pub credits: BTreeMap<Address, Plancks>,
+    /// Allowances by sponsor and user; none is zero.
+    pub allowances: BTreeMap<(Address, Address), Plancks>,
     /// Jobs.
     pub jobs: BTreeMap<JobId, JobAccount>,
     /// Sessions.
@@ -123,6 +130,14 @@ pub enum LedgerError {
         /// Its credit.
         wanted: Plancks,
     },
+    /// It spends more of an allowance than there is, for a job that is not theirs or paid for, or other than the escrow; or
+    /// it ends one with more or less than is left.
+    Allowance {
+        /// Who pays.
+        sponsor: Address,
+        /// Whose jobs.
+        user: Address,
+    },
     /// It opens a session that exists, ends one that does not run, removes the record of one that runs or twice, or
     /// credits one that has not ended, or more than its escrow.
     Session(SessionId),
@@ -148,6 +163,9 @@ impl fmt::Display for LedgerError {
             Self::WrongWithdrawal { account, found, wanted } => {
                 write!(f, "{account} withdraws {found}, its credit is {wanted}")
             }
+            Self::Allowance { sponsor, user } => {
+                write!(f, "the books of what {sponsor} allows {user} contradict themselves")
+            }
             Self::Session(session) => write!(f, "the books of session {session} contradict themselves"),
             Self::TooLarge => f.write_str("sums exceed what can be counted"),
         }
@@ -161,9 +179,9 @@ impl core::error::Error for LedgerError {}
 pub struct Imbalance {
     /// The job.
     pub job: JobId,
-    /// Credited, or still held.
+    /// Credited, paid in, or still held.
     pub found: Plancks,
-    /// What escrow or slashes held, or zero for what is still held.
+    /// What escrow or slashes held or take, or zero for what is still held.
     pub wanted: Plancks,
 }
 
@@ -239,6 +257,7 @@ impl Ledger {
                 *bond = next.ok_or(LedgerError::BondOverdrawn(moved.model))?;
                 self.cash(moved.job, moved.movement, moved.amount)
             }
+            Event::AllowanceMoved(moved) => self.allow(moved),
             Event::CreditStaked(staked) => {
                 let job = self.jobs.get_mut(&staked.job).ok_or(LedgerError::UnknownJob(staked.job))?;
                 add(&mut job.staked, staked.amount)?;
@@ -256,6 +275,11 @@ impl Ledger {
                 add(&mut job.staked, opened.deposit)?;
                 add(&mut self.deposited, opened.deposit)
             }
+            Event::RulingAppealed(appealed) => {
+                let job = self.jobs.get_mut(&appealed.job).ok_or(LedgerError::UnknownJob(appealed.job))?;
+                add(&mut job.staked, appealed.deposit)?;
+                add(&mut self.deposited, appealed.deposit)
+            }
             Event::JobPruned(pruned) => {
                 if let Some(session) = self.sessions.get_mut(&SessionId(pruned.job.0)) {
                     session.prune(pruned.returned)?;
@@ -272,6 +296,8 @@ impl Ledger {
             | Event::VerdictSealed(_)
             | Event::VerdictRevealed(_)
             | Event::BlobPosted(_)
+            | Event::QuoteDemanded(_)
+            | Event::QuoteShown(_)
             | Event::Rated(_)
             | Event::HeadCommitted(_)
             | Event::FeaturesSent(_)
@@ -316,6 +342,7 @@ impl Ledger {
         self.stakes.values().try_for_each(|stake| add(&mut totals.stakes, stake.amount))?;
         self.bonds.values().try_for_each(|bond| add(&mut totals.bonds, bond.amount))?;
         self.credits.values().try_for_each(|credit| add(&mut totals.credits, *credit))?;
+        self.allowances.values().try_for_each(|allowance| add(&mut totals.allowances, *allowance))?;
         Ok(totals)
     }
 
@@ -327,12 +354,15 @@ impl Ledger {
         self.deposited.checked_sub(self.paid).ok_or(LedgerError::TooLarge)
     }
 
-    /// Jobs whose books are open where they should be closed: ended jobs whose credits are not their
-    /// escrow or that still hold stake or bond, and any whose slashes, deposits of disputes that are over, or money for
+    /// Jobs whose books are open where they should be closed: jobs that nobody paid for, ended jobs whose credits are not
+    /// their escrow or that still hold stake or bond, and any whose slashes, deposits of disputes that are over, or money for
     /// removed records were not all credited.
     pub fn imbalances(&self) -> impl Iterator<Item = Imbalance> {
         self.jobs.iter().filter_map(|(id, job)| {
             let escrow = job.fees.total().unwrap_or_default();
+            if job.paid_in != escrow {
+                return Some(Imbalance { job: *id, found: job.paid_in, wanted: escrow });
+            }
             if job.has_ended() && job.from_escrow != escrow {
                 return Some(Imbalance { job: *id, found: job.from_escrow, wanted: escrow });
             }
@@ -361,15 +391,20 @@ impl Ledger {
     }
 
     fn request(&mut self, event: &JobRequested) -> Result<(), LedgerError> {
-        let JobRequested { job, user, version, split, policy, input, fees } = event.clone();
-        add(&mut self.deposited, fees.total().ok_or(LedgerError::TooLarge)?)?;
+        let JobRequested { job, user, version, split, policy, input, fees, sponsor } = event.clone();
+        let escrow = fees.total().ok_or(LedgerError::TooLarge)?;
+        // What a sponsor pays came in with the allowance.
+        let paid_in = if sponsor.is_none() { escrow } else { Plancks::ZERO };
+        add(&mut self.deposited, paid_in)?;
         let account = JobAccount {
             user,
+            sponsor,
             version,
             split,
             policy,
             input,
             fees,
+            paid_in,
             stage: None,
             reason: None,
             worker: None,

@@ -48,6 +48,7 @@ pub mod refusal;
 pub mod session;
 #[cfg(feature = "recover")]
 pub mod software;
+mod sponsor;
 pub mod state;
 pub mod view;
 mod worker;

@@ -48,6 +48,7 @@ pub struct Memory<H> {
     inputs: BTreeMap<(Address, BlobDigest), JobId>,
     sessions: BTreeMap<SessionId, SessionRecord>,
     sessions_taken: BTreeMap<VersionId, u32>,
+    allowances: BTreeMap<(Address, Address), Plancks>,
 }
 
 impl<H: Host> Memory<H> {
@@ -90,6 +91,7 @@ impl<H: Host> Memory<H> {
             inputs: BTreeMap::new(),
             sessions: BTreeMap::new(),
             sessions_taken: BTreeMap::new(),
+            allowances: BTreeMap::new(),
         })
     }
 
@@ -159,6 +161,8 @@ impl<H: Host> Memory<H> {
             Write::Session(id, Some(value)) => drop(self.sessions.insert(id, value)),
             Write::SessionsTaken(version, 0) => drop(self.sessions_taken.remove(&version)),
             Write::SessionsTaken(version, jobs) => drop(self.sessions_taken.insert(version, jobs)),
+            Write::Allowance(sponsor, user, Plancks::ZERO) => drop(self.allowances.remove(&(sponsor, user))),
+            Write::Allowance(sponsor, user, value) => drop(self.allowances.insert((sponsor, user), value)),
         }
     }
 }
@@ -182,6 +186,11 @@ impl<H> Memory<H> {
     /// Every account with a credit, in order.
     pub fn credits(&self) -> impl Iterator<Item = (Address, Plancks)> {
         self.credits.iter().map(|(account, amount)| (*account, *amount))
+    }
+
+    /// Every sponsor and user with an allowance, in order.
+    pub fn allowances(&self) -> impl Iterator<Item = ((Address, Address), Plancks)> {
+        self.allowances.iter().map(|(pair, amount)| (*pair, *amount))
     }
 }
 
@@ -288,5 +297,9 @@ impl<H> ReadState for Memory<H> {
 
     fn sessions_taken(&self, version: VersionId) -> u32 {
         self.sessions_taken.get(&version).copied().unwrap_or_default()
+    }
+
+    fn allowance(&self, sponsor: Address, user: Address) -> Plancks {
+        self.allowances.get(&(sponsor, user)).copied().unwrap_or_default()
     }
 }

@@ -19,7 +19,7 @@ pub enum Outcome {
     TimedOut,
     /// The user stopped after the head, by word or by silence.
     Stopped,
-    /// The creator was late or refused, or withheld its result: the worker is paid, the user is made whole from the
+    /// The creator was late or refused, or withheld its result: the worker is paid, who paid is made whole from the
     /// bond.
     CreatorFailed,
     /// Most of a committee found the head wrong: everything back, and all of the job's stake, of which the `winners` of
@@ -42,6 +42,12 @@ pub enum Outcome {
         /// What the job holds: all of its stake, or as much as there was after it had been released.
         stake: Plancks,
     },
+    /// The worker showed no quote that was demanded: everything back and a slash as of [`Outcome::TimedOut`], as far as
+    /// the stake goes.
+    QuoteMissing {
+        /// What the job holds: all of its stake, or as much as there was after it had been released.
+        stake: Plancks,
+    },
     /// The creator did not answer for a result that opens to nothing: no tail fee, and no slash.
     TailRefunded,
 }
@@ -60,8 +66,11 @@ impl Outcome {
 /// Who is credited.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Party {
-    /// Who paid for the job.
+    /// Who bought the job: to it a part of what is slashed, for it was wronged, and what it staked on a dispute.
     User,
+    /// Who paid the escrow: the user's sponsor, or else the user. To it what comes back of the escrow, and of a bond what
+    /// makes it whole for a head fee: the money that is gone was its own. What a fault costs beyond that is not.
+    Payer,
     /// The payout account of the worker that holds or held it.
     Worker,
     /// The model's creator.
@@ -72,6 +81,8 @@ pub enum Party {
     Poker,
     /// One of a committee that was of most's opinion, by its place among them.
     Juror(u8),
+    /// Who demanded a quote.
+    Challenger,
 }
 
 /// One credit.
@@ -122,10 +133,10 @@ impl Settlement {
                 settlement.owe(Party::Creator, fees.tail, Cause::TailFee);
                 settlement.owe(Party::Treasury, fees.protocol, Cause::ProtocolFee);
             }
-            Outcome::Refunded => settlement.owe(Party::User, fees.total()?, Cause::Refund),
+            Outcome::Refunded => settlement.owe(Party::Payer, fees.total()?, Cause::Refund),
             Outcome::Retried => settlement.slash_stake(terms.job_stake.share_floor(terms.retry_slash)?)?,
             Outcome::TimedOut => {
-                settlement.owe(Party::User, fees.total()?, Cause::Refund);
+                settlement.owe(Party::Payer, fees.total()?, Cause::Refund);
                 settlement.slash_stake(terms.job_stake.share_floor(terms.fail_slash)?)?;
             }
             Outcome::Stopped => {
@@ -137,17 +148,17 @@ impl Settlement {
                 settlement.owe(Party::Worker, fees.head, Cause::HeadFee);
                 settlement.owe(Party::Creator, stop, Cause::StopFee);
                 settlement.owe(Party::Treasury, protocol, Cause::ProtocolFee);
-                settlement.owe(Party::User, fees.total()?.checked_sub(kept)?, Cause::Refund);
+                settlement.owe(Party::Payer, fees.total()?.checked_sub(kept)?, Cause::Refund);
             }
             Outcome::CreatorFailed => {
                 settlement.owe(Party::Worker, fees.head, Cause::HeadFee);
-                settlement.owe(Party::User, fees.total()?.checked_sub(fees.head)?, Cause::Refund);
-                settlement.owe(Party::User, fees.head, Cause::Slash);
+                settlement.owe(Party::Payer, fees.total()?.checked_sub(fees.head)?, Cause::Refund);
+                settlement.owe(Party::Payer, fees.head, Cause::Slash);
                 settlement.owe(Party::Treasury, terms.job_bond.checked_sub(fees.head)?, Cause::Slash);
                 settlement.bond_slashed = terms.job_bond;
             }
             Outcome::HeadWrong { winners } => {
-                settlement.owe(Party::User, fees.total()?, Cause::Refund);
+                settlement.owe(Party::Payer, fees.total()?, Cause::Refund);
                 // The stake is twice the head fee at least: a half for the user leaves a head fee for the committee.
                 let user = terms.job_stake.share_floor(SLASH_TO_USER)?;
                 settlement.owe(Party::User, user, Cause::Slash);
@@ -156,7 +167,7 @@ impl Settlement {
                 settlement.stake_slashed = terms.job_stake;
             }
             Outcome::WitnessedWrong { winners } => {
-                settlement.owe(Party::User, fees.total()?, Cause::Refund);
+                settlement.owe(Party::Payer, fees.total()?, Cause::Refund);
                 let stake = terms.job_stake;
                 let wages = fees.head.checked_mul(winners.into())?.min(stake);
                 let paid = settlement.pay_committee(wages, winners, Cause::Slash)?;
@@ -167,7 +178,7 @@ impl Settlement {
                 settlement.stake_slashed = stake;
             }
             Outcome::AuditedWrong { winners, stake } => {
-                settlement.owe(Party::User, fees.total()?, Cause::Refund);
+                settlement.owe(Party::Payer, fees.total()?, Cause::Refund);
                 let user = stake.share_floor(SLASH_TO_USER)?;
                 settlement.owe(Party::User, user, Cause::Slash);
                 let wages = audit_wage(terms, winners, stake)?.checked_mul(winners.into())?;
@@ -175,12 +186,16 @@ impl Settlement {
                 settlement.owe(Party::Treasury, stake.checked_sub(user)?.checked_sub(paid)?, Cause::Slash);
                 settlement.stake_slashed = stake;
             }
+            Outcome::QuoteMissing { stake } => {
+                settlement.owe(Party::Payer, fees.total()?, Cause::Refund);
+                settlement.slash_stake(terms.job_stake.share_floor(terms.fail_slash)?.min(stake))?;
+            }
             Outcome::TailRefunded => {
                 let protocol = fees.head.share_ceil(terms.protocol_fee)?;
                 let kept = fees.head.checked_add(protocol)?;
                 settlement.owe(Party::Worker, fees.head, Cause::HeadFee);
                 settlement.owe(Party::Treasury, protocol, Cause::ProtocolFee);
-                settlement.owe(Party::User, fees.total()?.checked_sub(kept)?, Cause::Refund);
+                settlement.owe(Party::Payer, fees.total()?.checked_sub(kept)?, Cause::Refund);
             }
         }
         Some(settlement)

@@ -80,11 +80,12 @@ pub fn default_params(treasury: Address) -> Params {
     }
 }
 
-/// Windows that the disputes of one job take at most, each dispute once: draw, seal and reveal for its head, and again
-/// for its witnesses and its audit; a transcript, a result and its opening to be posted.
-const DISPUTE_WINDOWS: u64 = 12;
+/// Windows that the disputes of one job take at most, each dispute once: draw, seal and reveal for its head, its ruling to
+/// be appealed, and draw, seal and reveal once more; the same for its witnesses and its audit; a transcript, a result and
+/// its opening to be posted; a quote to be shown.
+const DISPUTE_WINDOWS: u64 = 25;
 /// How often a job goes on after a dispute, each time for two blocks at least.
-const RESUMED: u64 = 6;
+const RESUMED: u64 = 7;
 
 /// The longest that a job with these windows lives, its disputes among it, in blocks.
 pub fn longest_job(windows: &Windows) -> u64 {

@@ -21,7 +21,8 @@ use alloc::{vec, vec::Vec};
 use codec::{Encode, MaxEncodedLen};
 use encompute_protocol::{
     Address, BlobDigest, BlockNumber, JobId, JobProgress, JobRecords, JobTerms, MeasurementId, Plancks, PlatformId,
-    PrunedRecord, Rating, RecordsDigest, SessionId, SessionRecord, SessionRecords, SessionStage, Signed, StoragePrice,
+    PrunedRecord, Rating, ReceiptDigest, RecordsDigest, SessionId, SessionRecord, SessionRecords, SessionStage, Signed,
+    StoragePrice,
     call::PruneJob,
     event::{Cause, JobPruned},
 };
@@ -57,8 +58,10 @@ impl Paid {
         let item = |length: usize| item(price, JobId::max_encoded_len(), length);
         let removed = item(terms.encoded_size())?.checked_add(item(progress.encoded_size())?)?;
         let removed = removed.checked_add(rating.map_or(Some(Plancks::ZERO), |rating| item(rating.encoded_size()))?)?;
-        let commitment =
-            BlobDigest::max_encoded_len() + MeasurementId::max_encoded_len() + PlatformId::max_encoded_len();
+        let commitment = BlobDigest::max_encoded_len()
+            + MeasurementId::max_encoded_len()
+            + PlatformId::max_encoded_len()
+            + ReceiptDigest::max_encoded_len();
         let worker = progress.output.map_or(Some(Plancks::ZERO), |_| bytes(price, commitment))?;
         let creator = progress.result.map_or(Some(Plancks::ZERO), |_| bytes(price, BlobDigest::max_encoded_len()))?;
         let others = worker.checked_add(creator)?;

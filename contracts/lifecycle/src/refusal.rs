@@ -60,6 +60,10 @@ pub enum Field {
     Part,
     #[codec(index = 24)]
     Platform,
+    #[codec(index = 30)]
+    User,
+    #[codec(index = 31)]
+    Sponsor,
 }
 
 /// A fact that an offer names otherwise than the request does.
@@ -312,8 +316,9 @@ refusals! {
     QuoteUnread { fault: QuoteFault } => "the quote is not read: {fault}";
     86 /// The quote does not count.
     QuoteRefused { check: QuoteCheck } => "the quote does not hold: {check:?}";
-    87 /// The quote attests other code than the registration names.
-    MeasurementMismatch { found: MeasurementId, wanted: MeasurementId } => "the quote attests {found}, the registration names {wanted}";
+    87 /// The quote attests other code than the registration names, or than a job was committed by.
+    MeasurementMismatch { found: MeasurementId, wanted: MeasurementId } => "the quote attests {found}, it must attest {wanted}";
+
 
     90 /// A parameter is outside its bounds.
     ParamOutOfBounds { param: Param, found: u128, lowest: u128, highest: u128 } => "{param:?} is {found}, from {lowest} to {highest} is allowed";
@@ -378,6 +383,18 @@ refusals! {
     TreasuryTooPoor { found: Plancks, wanted: Plancks } => "the treasury's credit is {found}, an audit takes {wanted} of it";
     132 /// An audit looks at what was committed alone.
     EvidenceNotTaken => "evidence was named, an audit takes none";
+    133 /// The sponsor does not allow the caller as much as the job costs.
+    AllowanceTooSmall { found: Plancks, wanted: Plancks } => "the sponsor allows {found}, the escrow is {wanted}";
+    134 /// The caller allows the user nothing that could be ended.
+    NothingAllowed { user: Address } => "nothing is left of what the caller allows {user}";
+    135 /// Sponsor and user are the same account.
+    SponsorsItself => "nobody is its own sponsor";
+    136 /// Money was sent though a sponsor pays.
+    SponsorPays { found: Plancks } => "{found} was sent, but the sponsor pays the escrow";
+    137 /// The job was drawn for an audit, which comes first.
+    AuditDue { until: BlockNumber } => "the job was drawn for an audit, which comes first: anybody may open it until block {until}";
+    140 /// The dispute's ruling was appealed before.
+    AppealedBefore { job: JobId } => "the ruling on job {job} was appealed before";
 
     91 /// A share is more than the whole.
     ShareTooLarge { param: Param, found: BasisPoints } => "{param:?} is {} basis points, at most 10000 are allowed", found.0;

@@ -64,6 +64,8 @@ pub trait ReadState {
     fn session(&self, id: SessionId) -> Option<SessionRecord>;
     /// How many jobs a session of a version may have; 0 for one whose creator never said so.
     fn sessions_taken(&self, version: VersionId) -> u32;
+    /// What is left of what a sponsor allows a user; zero for a pair never seen.
+    fn allowance(&self, sponsor: Address, user: Address) -> Plancks;
 }
 
 /// One storage item to be written, whole.
@@ -122,6 +124,8 @@ pub enum Write {
     Session(SessionId, Option<SessionRecord>),
     /// [`ReadState::sessions_taken`]; zero removes the item.
     SessionsTaken(VersionId, u32),
+    /// [`ReadState::allowance`], of sponsor and user; zero removes the item.
+    Allowance(Address, Address, Plancks),
 }
 
 /// Money that leaves the contract.

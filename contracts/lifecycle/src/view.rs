@@ -4,9 +4,10 @@ use crate::{command::Scene, context::Host, job::Job, price::Price, state::ReadSt
 use encompute_protocol::{
     Draw, Plancks, Stage, VersionStatus,
     call::{
-        Call, QuoteJob, ReadAnnouncedParams, ReadAttestationKey, ReadCounts, ReadCredit, ReadDispute, ReadDraw,
-        ReadGovernance, ReadJob, ReadMeasurement, ReadModel, ReadNonce, ReadParams, ReadPlatform, ReadPrunedJob,
-        ReadRating, ReadSession, ReadSessionsTaken, ReadSplit, ReadTotals, ReadVersion, ReadWorker, ReadWorkerAt,
+        Call, QuoteJob, ReadAllowance, ReadAnnouncedParams, ReadAttestationKey, ReadCounts, ReadCredit, ReadDispute,
+        ReadDraw, ReadGovernance, ReadJob, ReadMeasurement, ReadModel, ReadNonce, ReadParams, ReadPlatform,
+        ReadPrunedJob, ReadRating, ReadSession, ReadSessionsTaken, ReadSplit, ReadTotals, ReadVersion, ReadWorker,
+        ReadWorkerAt,
     },
 };
 
@@ -63,6 +64,7 @@ views! {
     ReadPrunedJob: |message, state| state.pruned(message.job);
     ReadSession: |message, state| state.session(message.session);
     ReadSessionsTaken: |message, state| state.sessions_taken(message.version);
+    ReadAllowance: |message, state| state.allowance(message.sponsor, message.user);
     ReadRating: |message, state| state.rating(message.job);
     ReadNonce: |message, state| state.registration_nonce(message.account);
     // Only what is for sale has a price.

@@ -11,7 +11,8 @@ use crate::{
 };
 use alloc::vec::Vec;
 use encompute_protocol::{
-    Address, BlockNumber, Nonce, Plancks, PlatformId, QuoteIdentity, RegistrationStatement, Signed, WorkerRecord,
+    Address, BlockNumber, Nonce, Params, Plancks, PlatformId, QuoteIdentity, RegistrationStatement, Signed,
+    WorkerRecord,
     call::{AddStake, AskStake, BeginRegistration, RegisterWorker, SetCapacity, TakeStake},
     event::{CapacityChanged, Movement, NonceIssued, WorkerRegistered},
 };
@@ -63,8 +64,9 @@ impl Decide for RegisterWorker {
     /// before a registration ends, so a worker that wants to renew is never kept from it for longer.
     fn decide<S: ReadState, H: Host>(&self, scene: &Scene<'_, S, H>) -> Result<Decision<()>, Refusal> {
         let (at, state) = (scene.at, scene.state);
-        let proved = self.check(scene)?;
-        let before = state.worker(at.caller);
+        // Read once: a registration is the dearest of all messages.
+        let (before, params) = (state.worker(at.caller), state.params());
+        let proved = self.check(scene, before.as_ref(), &params)?;
         let mut worker = self.record(before.as_ref(), &proved, at.block);
         let mut draft = Draft::new(state);
         if before.is_none() {
@@ -89,7 +91,7 @@ impl Decide for RegisterWorker {
             worker.raised_at = at.block;
         }
         let staying = worker.stake.checked_sub(worker.stake_leaving).ok_or(Refusal::Inconsistent)?;
-        let wanted = state.params().worker_stake_floor;
+        let wanted = params.worker_stake_floor;
         if staying < wanted {
             return Err(Refusal::StakeBelowFloor { found: staying, wanted });
         }
@@ -108,18 +110,28 @@ struct Proved {
 }
 
 trait RegistrationRules {
-    fn check<S: ReadState, H: Host>(&self, scene: &Scene<'_, S, H>) -> Result<Proved, Refusal>;
-    fn check_words<S: ReadState, H: Host>(&self, scene: &Scene<'_, S, H>) -> Result<(), Refusal>;
+    fn check<S: ReadState, H: Host>(
+        &self,
+        scene: &Scene<'_, S, H>,
+        before: Option<&WorkerRecord>,
+        params: &Params,
+    ) -> Result<Proved, Refusal>;
+    fn check_words<S: ReadState, H: Host>(&self, scene: &Scene<'_, S, H>, params: &Params) -> Result<(), Refusal>;
     fn record(&self, before: Option<&WorkerRecord>, proved: &Proved, block: BlockNumber) -> WorkerRecord;
 }
 
 impl RegistrationRules for RegisterWorker {
     /// What the quote proves, if everything but the stake is right.
-    fn check<S: ReadState, H: Host>(&self, scene: &Scene<'_, S, H>) -> Result<Proved, Refusal> {
+    fn check<S: ReadState, H: Host>(
+        &self,
+        scene: &Scene<'_, S, H>,
+        before: Option<&WorkerRecord>,
+        params: &Params,
+    ) -> Result<Proved, Refusal> {
         let (at, state) = (scene.at, scene.state);
-        self.check_words(scene)?;
+        self.check_words(scene, params)?;
         let nonce = state.registration_nonce(at.caller).ok_or(Refusal::NoNonce)?;
-        if let Some(before) = state.worker(at.caller) {
+        if let Some(before) = before {
             if before.in_flight > 0 {
                 return Err(Refusal::JobsInFlight { found: before.in_flight });
             }
@@ -143,7 +155,7 @@ impl RegistrationRules for RegisterWorker {
             return Err(Refusal::WrongSigner { found, wanted: self.signing });
         }
         let platform = scene.platform_of(&self.quote.attestation_key)?;
-        let expected = Expected { statement, nonce, tee: self.tee };
+        let expected = Expected { statement, nonce, tee: Some(self.tee) };
         let Attested { measurement, quote } = attested(scene.host, &self.quote, &expected)?;
         if measurement != self.measurement {
             return Err(Refusal::MeasurementMismatch { found: measurement, wanted: self.measurement });
@@ -152,8 +164,8 @@ impl RegistrationRules for RegisterWorker {
     }
 
     /// Refuses what is missing, a life outside its bounds, code that is not listed.
-    fn check_words<S: ReadState, H: Host>(&self, scene: &Scene<'_, S, H>) -> Result<(), Refusal> {
-        let (at, state) = (scene.at, scene.state);
+    fn check_words<S: ReadState, H: Host>(&self, scene: &Scene<'_, S, H>, params: &Params) -> Result<(), Refusal> {
+        let at = scene.at;
         for (missing, field) in [
             (self.signing.is_zero(), Field::Signing),
             (self.hpke.is_zero(), Field::Hpke),
@@ -170,7 +182,7 @@ impl RegistrationRules for RegisterWorker {
         if !self.url.as_str().starts_with("http://") && !self.url.as_str().starts_with("https://") {
             return Err(Refusal::UrlScheme);
         }
-        let limit = state.params().registration_limit;
+        let limit = params.registration_limit;
         let from = BlockNumber(at.block.0.checked_add(1).ok_or(Refusal::NumbersExhausted)?);
         let to = at.block.checked_add(limit).ok_or(Refusal::NumbersExhausted)?;
         if self.expires_at < from || self.expires_at > to {

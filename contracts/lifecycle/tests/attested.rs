@@ -31,7 +31,7 @@ fn refused<T>(check: QuoteCheck) -> Result<T, Refusal> {
 }
 
 fn expected(statement: &RegistrationStatement) -> Expected {
-    Expected { statement: statement.digest(), nonce: NONCE, tee: TeeKind::Tdx }
+    Expected { statement: statement.digest(), nonce: NONCE, tee: Some(TeeKind::Tdx) }
 }
 
 /// A world in which the first worker has begun to register, and what it would honestly send.

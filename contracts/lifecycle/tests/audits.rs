@@ -383,7 +383,7 @@ fn the_committee_has_the_same_whatever_it_finds_and_nothing_is_lost_whatever_the
         };
         assert_eq!(of(Party::Juror(0)), HEAD);
         assert_eq!(of(Party::Juror(winners - 1)), HEAD);
-        assert_eq!(of(Party::User), ESCROW + stake.0 / 2);
+        assert_eq!((of(Party::Payer), of(Party::User)), (ESCROW, stake.0 / 2));
         let all: u128 = slash.lines.iter().chain(&deposit).map(|line| line.amount.0).sum();
         assert_eq!(all, ESCROW + stake.0 + DEPOSIT, "{stake:?}, {winners}");
         assert_eq!(deposit.iter().map(|line| line.amount.0).sum::<u128>(), DEPOSIT);

@@ -243,6 +243,10 @@ fn refusals_say_what_was_found_and_what_was_wanted() {
             Refusal::EscrowMismatch { found: Plancks(1_000_000_000_000), wanted: Plancks(2_500_000_000_000) },
             "1000000000000 plancks was sent, the escrow is 2500000000000 plancks",
         ),
+        (
+            Refusal::AllowanceTooSmall { found: Plancks(7), wanted: Plancks(9) },
+            "the sponsor allows 7 plancks, the escrow is 9 plancks",
+        ),
         (Refusal::WrongStage { found: Stage::Claimed, wanted: Stage::Requested }, "the job is Claimed, not Requested"),
         (
             Refusal::WrongSigner { found: None, wanted: Default::default() },

@@ -51,10 +51,10 @@ fn a_head_that_two_find_wrong_for_the_same_reason_is_wrong_and_the_third_is_slas
         assert_eq!(stage(&world, job), (Stage::Failed, Some(Reason::HeadMismatch)));
         let (user, each) = (STAKE / 2, HEAD / 2);
         let last = PAYOUTS[jurors[2]];
-        // The last to reveal made the call that ruled: a fifth of the slash is its own, on its account.
+        // Who says that nobody has appealed in time makes the call that ends it: a fifth of the slash is its own.
         let wanted = vec![
             (USERS[0], ESCROW + 2 * HEAD + user + MINORITY_PARTS[0]),
-            (WORKERS[jurors[2]], MINORITY_PARTS[1]),
+            (STRANGER, MINORITY_PARTS[1]),
             (TREASURY, STAKE - user - 2 * each + MINORITY_PARTS[2]),
             (PAYOUTS[jurors[0]], each),
             (last, each),
@@ -131,6 +131,7 @@ fn two_who_reveal_the_same_are_most_though_the_third_is_silent() {
     let unsealed = world.reveal(jurors[2], job, WRONG);
     assert_eq!(unsealed, Err(Refusal::WrongSeal));
     jurors[..2].iter().for_each(|juror| world.reveal(*juror, job, WRONG).unwrap());
+    world.let_stand(job);
     is_over(&world, job);
     assert_eq!(stage(&world, job), (Stage::Failed, Some(Reason::HeadMismatch)));
     assert_eq!(world.worker(jurors[2]).stake, Plancks(40_000 - SILENT));
@@ -297,7 +298,9 @@ fn a_worker_that_registers_other_code_after_it_committed_does_not_hide_what_ran(
 
 #[test]
 fn while_a_job_is_disputed_nothing_else_happens_to_it() {
-    for kind in [DisputeKind::Head, DisputeKind::Missing, DisputeKind::Result, DisputeKind::Witness] {
+    let kinds =
+        [DisputeKind::Head, DisputeKind::Missing, DisputeKind::Result, DisputeKind::Witness, DisputeKind::Quote];
+    for kind in kinds {
         let mut world = World::new();
         let job = world.disputed(kind);
         let found = Stage::Disputed(kind);
@@ -329,7 +332,7 @@ fn unbonding_takes_longer_than_the_longest_job_with_all_its_disputes() {
     let params = price::default_params(TREASURY);
     let windows = params.windows;
     let without = price::longest_job(&encompute_protocol::Windows { dispute: Blocks(0), ..windows });
-    assert!(price::longest_job(&windows) >= without + 12 * u64::from(windows.dispute.0));
+    assert!(price::longest_job(&windows) >= without + 24 * u64::from(windows.dispute.0));
     assert!(u64::from(params.unbonding.0) > price::longest_job(&windows));
     let short = Params { unbonding: Blocks(price::longest_job(&windows) as u32), ..params };
     let refused = price::check_params(&short);
@@ -342,7 +345,7 @@ fn unbonding_takes_longer_than_the_longest_job_with_all_its_disputes() {
 
 #[test]
 fn the_longest_job_that_can_be_made_ends_within_what_unbonding_waits_for() {
-    let mut world = World::auditing(encompute_protocol::BasisPoints(10_000));
+    let mut world = World::auditing(encompute_protocol::BasisPoints(10_000)).with_more();
     let job = world.requested();
     let began = world.block;
     for _ in 0..3 {
@@ -362,12 +365,23 @@ fn the_longest_job_that_can_be_made_ends_within_what_unbonding_waits_for() {
     for kind in [DisputeKind::Audit, DisputeKind::Witness, DisputeKind::Head] {
         world.open_dispute(USERS[0], job, kind).unwrap();
         at_its_end(&mut world);
+        // Registrations do not last as long.
+        (1..WORKERS.len()).for_each(|worker| world.register(worker, Plancks::ZERO).unwrap());
         world.call(STRANGER, PokeJob { job }).unwrap();
-        let jurors = world.jurors(job);
-        at_its_end(&mut world);
-        jurors.iter().for_each(|juror| world.seal(*juror, job, RIGHT).unwrap());
-        at_its_end(&mut world);
-        jurors.iter().for_each(|juror| world.reveal(*juror, job, RIGHT).unwrap());
+        for verdict in [WRONG, RIGHT] {
+            let jurors = world.jurors(job);
+            at_its_end(&mut world);
+            jurors.iter().for_each(|juror| world.seal(*juror, job, verdict).unwrap());
+            at_its_end(&mut world);
+            jurors.iter().for_each(|juror| world.reveal(*juror, job, verdict).unwrap());
+            if verdict == WRONG {
+                at_its_end(&mut world);
+                world.appeal(job).unwrap();
+                at_its_end(&mut world);
+                (1..=3).for_each(|number| world.joins(number, Plancks::ZERO).unwrap());
+                world.call(STRANGER, PokeJob { job }).unwrap();
+            }
+        }
         // The challenge window begins anew.
         world.block = world.progress(job).deadline.0.min(world.block + params().windows.challenge.0);
     }
@@ -375,6 +389,11 @@ fn the_longest_job_that_can_be_made_ends_within_what_unbonding_waits_for() {
     world.open_dispute(USERS[0], job, DisputeKind::Missing).unwrap();
     at_its_end(&mut world);
     let message = world.posting(job);
+    world.call(WORKERS[0], message).unwrap();
+    at_its_end(&mut world);
+    world.open_dispute(STRANGER, job, DisputeKind::Quote).unwrap();
+    at_its_end(&mut world);
+    let message = world.quote_for(job);
     world.call(WORKERS[0], message).unwrap();
     at_its_end(&mut world);
     let (features, result) = (world.digest(), world.digest());

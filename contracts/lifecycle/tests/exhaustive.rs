@@ -1,6 +1,6 @@
 //! Every state that one job can reach, visited: nobody finds a way around the rules, and from each
 //! state pokes alone give all money back to whom it belongs.
-#![allow(clippy::unwrap_used, clippy::panic)]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout)]
 
 mod world;
 
@@ -13,7 +13,10 @@ use std::{
     collections::{BTreeMap, BTreeSet, VecDeque, btree_map::Entry},
     sync::OnceLock,
 };
-use world::*;
+use world::{
+    sponsors::{ALLOWED, SPONSOR},
+    *,
+};
 
 /// The first is the treasury's, whose credit pays for audits.
 const JOB: JobId = JobId(2);
@@ -66,18 +69,22 @@ fn proceeding(world: &World) -> Vec<u8> {
         // Three of one kind: who of them said what makes no difference.
         let mut each: Vec<u8> = each.collect();
         each.sort_unstable();
-        [vec![step], each].concat()
+        let mut former: Vec<u8> = record.former_jurors().iter().map(|juror| 8 + juror.opinion as u8).collect();
+        former.sort_unstable();
+        [vec![step], former, each].concat()
     };
     match record.proceeding {
-        Proceeding::Drawing => vec![1, u8::from(world.block > record.opened_at.0 + 1)],
+        Proceeding::Drawing => said(u8::from(world.block > record.opened_at.0 + 1)),
         Proceeding::Sealing(_) => said(2),
         Proceeding::Revealing(_) => said(3),
         Proceeding::Posting(posted) => vec![4, u8::from(posted.read_bytes() > 0)],
+        Proceeding::Quoting { .. } => vec![6],
+        Proceeding::Ruled(_) => said(5),
     }
 }
 
 /// Everything that anybody could try about a dispute.
-fn quarrels(world: &World) -> Vec<(Address, Plancks, Command)> {
+fn quarrels(world: &mut World) -> Vec<(Address, Plancks, Command)> {
     let (job, mut attempts) = (JOB, Vec::new());
     let kinds = [
         DisputeKind::Head,
@@ -86,19 +93,27 @@ fn quarrels(world: &World) -> Vec<(Address, Plancks, Command)> {
         DisputeKind::Attestation,
         DisputeKind::Witness,
         DisputeKind::Audit,
+        DisputeKind::Quote,
     ];
     for (user, kind) in USERS.into_iter().flat_map(|user| kinds.iter().map(move |kind| (user, *kind))) {
-        attempts.push((user, world.to_send(job, kind), OpenDispute { job, kind, evidence: None }.into()));
+        let evidence = (kind == DisputeKind::Quote).then_some(demands::UNGUESSED);
+        attempts.push((user, world.to_send(job, kind), OpenDispute { job, kind, evidence }.into()));
     }
-    for (worker, account) in WORKERS.into_iter().enumerate() {
+    for (worker, account) in world.workers().map(|worker| (worker, account(worker))) {
         for verdict in [disputes::RIGHT, disputes::WRONG] {
             attempts.push((account, Plancks::ZERO, world.seal_message(worker, job, verdict).into()));
             attempts.push((account, Plancks::ZERO, RevealVerdict { job, verdict, salt: disputes::SALT }.into()));
         }
     }
+    for caller in [WORKERS[0], WORKERS[1], USERS[0], STRANGER] {
+        attempts.push((caller, world.appeal_deposit(job), AppealRuling { job }.into()));
+    }
     for caller in [WORKERS[0], WORKERS[1], CREATORS[0], STRANGER] {
         let begun = PostBlob { job, at: 0, part: vec![7; 128], last: false };
         attempts.extend([begun, world.posting(job)].map(|post| (caller, Plancks::ZERO, post.into())));
+    }
+    for caller in [WORKERS[0], WORKERS[1], STRANGER] {
+        attempts.push((caller, Plancks::ZERO, world.quote_for(job).into()));
     }
     attempts
 }
@@ -136,23 +151,51 @@ enum Start {
     WithoutTail,
     /// In the hands of the worker that has its key.
     Custody,
+    /// Open to every worker, and somebody else pays.
+    Sponsored,
+    /// Found wrong by a committee, among enough workers for another: followed until the dispute is over.
+    Ruled,
 }
 
-/// Every state that a job can reach that began so, each with the way that leads there; found once.
-fn explored(start: Start) -> &'static BTreeMap<Key, World> {
-    static EXPLORED: [OnceLock<BTreeMap<Key, World>>; 3] = [OnceLock::new(), OnceLock::new(), OnceLock::new()];
-    EXPLORED[start as usize].get_or_init(|| explore(start))
-}
-
-fn explore(start: Start) -> BTreeMap<Key, World> {
+/// The states in which a job begins so.
+fn begun(start: Start) -> Vec<World> {
+    if start == Start::Ruled {
+        let kinds = [DisputeKind::Head, DisputeKind::Witness, DisputeKind::Audit];
+        let verdicts = [disputes::WRONG, disputes::RIGHT, disputes::WRONG_OTHERWISE]
+            .map(|third| [disputes::WRONG, third, disputes::WRONG]);
+        let each = kinds.into_iter().flat_map(|kind| verdicts.into_iter().map(move |verdicts| (kind, verdicts)));
+        let ruled = |(kind, verdicts)| {
+            let mut world = World::auditing(BasisPoints(10_000)).with_more();
+            world.ruled(kind, Stage::ResultCommitted, verdicts);
+            world
+        };
+        return each.map(ruled).collect();
+    }
     let mut world = World::auditing(BasisPoints(10_000));
     let split = SplitIndex(u8::from(start == Start::WithoutTail));
     let mut message = world.request_message(VersionId(1), split);
     message.offer = (start == Start::Custody).then(|| world.custody_offer(0, USERS[0], &message));
+    if start == Start::Sponsored {
+        world.allow(SPONSOR, USERS[0], ALLOWED).unwrap();
+        message.sponsor = Some(SPONSOR);
+    }
     world.send_request(USERS[0], message).unwrap();
-    let mut seen = BTreeMap::from([(key(&world), world.clone())]);
-    let mut queue = VecDeque::from([world]);
+    vec![world]
+}
+
+/// Every state that a job can reach that began so, each with the way that leads there; found once.
+fn explored(start: Start) -> &'static BTreeMap<Key, World> {
+    static EXPLORED: [OnceLock<BTreeMap<Key, World>>; 5] = [const { OnceLock::new() }; 5];
+    EXPLORED[start as usize].get_or_init(|| explore(start))
+}
+
+fn explore(start: Start) -> BTreeMap<Key, World> {
+    let mut queue = VecDeque::from(begun(start));
+    let mut seen: BTreeMap<Key, World> = queue.iter().map(|world| (key(world), world.clone())).collect();
     while let Some(mut world) = queue.pop_front() {
+        if start == Start::Ruled && world.market.dispute(JOB).is_none() {
+            continue;
+        }
         let mut next = Vec::new();
         for (caller, value, command) in attempts(&mut world) {
             let at = world.at(caller, value);
@@ -205,8 +248,16 @@ fn explore(start: Start) -> BTreeMap<Key, World> {
 
 #[test]
 fn from_every_reachable_state_pokes_alone_end_the_job_and_leave_nothing_behind() {
-    for (start, least) in [(Start::Open, 3_000), (Start::WithoutTail, 3_000), (Start::Custody, 1_000)] {
+    let starts = [
+        (Start::Open, 3_000),
+        (Start::WithoutTail, 3_000),
+        (Start::Custody, 1_000),
+        (Start::Sponsored, 3_000),
+        (Start::Ruled, 500),
+    ];
+    for (start, least) in starts {
         let seen = explored(start);
+        println!("{start:?}: {} states", seen.len());
         assert!(seen.len() > least, "only {} states", seen.len());
         for (state, world) in seen {
             let mut world = world.clone();
@@ -222,15 +273,32 @@ fn from_every_reachable_state_pokes_alone_end_the_job_and_leave_nothing_behind()
             assert_eq!(totals.escrow, Plancks::ZERO, "{state:?}");
             let model = world.market.model(world.terms(JOB).model).unwrap();
             assert_eq!((model.bond_locked, model.open_jobs), (Plancks::ZERO, 0), "{state:?}");
-            for worker in 0..WORKERS.len() {
+            for worker in world.workers() {
                 let record = world.worker(worker);
                 assert_eq!((record.stake_locked, record.in_flight), (Plancks::ZERO, 0), "{state:?}");
             }
             assert_eq!(totals.deposits, Plancks::ZERO, "{state:?}");
-            let sum = totals.stakes.0 + totals.bonds.0 + totals.credits.0;
+            let paid = world.terms(JOB).sponsor.and_then(|_| world.terms(JOB).fees.total()).unwrap_or_default();
+            let allowed = if start == Start::Sponsored { ALLOWED.0 - paid.0 } else { 0 };
+            assert_eq!(totals.allowances, Plancks(allowed), "{state:?}");
+            let sum = totals.stakes.0 + totals.bonds.0 + totals.credits.0 + totals.allowances.0;
             assert_eq!(world.market.balance(), Plancks(sum), "{state:?}");
         }
     }
+}
+
+#[test]
+fn a_worker_loses_by_a_ruling_once_it_stands_and_not_before() {
+    let (mut stood, mut fell) = (0, 0);
+    for (state, world) in explored(Start::Ruled) {
+        let (worker, progress) = (world.worker(0), world.progress(JOB));
+        let failed = progress.stage == Stage::Failed;
+        let lost = if failed { world.terms(JOB).job_stake.0 } else { 0 };
+        assert_eq!((worker.stake.0, worker.mismatches), (40_000 - lost, u32::from(failed)), "{state:?}");
+        stood += u32::from(failed);
+        fell += u32::from(world.market.dispute(JOB).is_none() && !failed);
+    }
+    assert!(stood > 3 && fell > 3, "{stood} stood, {fell} were overturned");
 }
 
 #[test]
@@ -248,5 +316,5 @@ fn reasons_kept_for_later_are_never_reached() {
     let reached: BTreeSet<_> = explored(Start::Open).keys().filter_map(|(_, reason, ..)| *reason).collect();
     assert!(kept.iter().all(|reason| !reached.contains(reason)), "{reached:?}");
     // Every other is.
-    assert_eq!(reached.len(), 16, "{reached:?}");
+    assert_eq!(reached.len(), 18, "{reached:?}");
 }

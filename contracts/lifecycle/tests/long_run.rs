@@ -12,20 +12,14 @@ use proptest::{
     test_runner::{Config, RngAlgorithm, TestRng, TestRunner},
 };
 use std::{
-    sync::{
-        LazyLock,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::atomic::{AtomicU64, Ordering},
     thread,
     time::Instant,
 };
-use world::{always, random::*, *};
+use world::{always, random::*};
 
 /// Longest sequence, in steps.
 const STEPS: usize = 90;
-
-/// Where every sequence begins: signed once, for signatures are most of what a sequence would cost.
-static BEGINNING: LazyLock<World> = LazyLock::new(|| World::auditing(encompute_protocol::BasisPoints(5_000)));
 
 /// A number from the environment.
 fn told(name: &str, default: u64) -> u64 {
@@ -38,7 +32,7 @@ fn run(seed: u64) -> (u64, u64) {
     bytes[..8].copy_from_slice(&seed.to_le_bytes());
     let mut runner = TestRunner::new_with_rng(Config::default(), TestRng::from_seed(RngAlgorithm::ChaCha, &bytes));
     let steps = prop::collection::vec(step(), 1..STEPS).new_tree(&mut runner).unwrap().current();
-    let mut world = BEGINNING.clone();
+    let mut world = beginning(seed);
     let mut changed = 0;
     for (at, step) in steps.iter().enumerate() {
         let before = world.clone();

@@ -5,8 +5,8 @@ mod world;
 
 use encompute_lifecycle::{Command, ReadState};
 use encompute_protocol::{
-    Address, DisputeKind, JobId, MeasurementId, ModelId, Plancks, PlatformId, PolicyId, Rating, RatingReason,
-    SplitIndex, Stage, Text, VersionId, call::*,
+    Address, BasisPoints, DisputeKind, JobId, MeasurementId, ModelId, Plancks, PlatformId, PolicyId, Rating,
+    RatingReason, SplitIndex, Stage, Text, VersionId, call::*,
 };
 use std::collections::BTreeSet;
 use world::*;
@@ -36,7 +36,9 @@ fn about(world: &mut World, job: JobId) -> Vec<Command> {
         open(DisputeKind::Audit),
         world.seal_message(1, job, disputes::RIGHT).into(),
         RevealVerdict { job, verdict: disputes::RIGHT, salt: disputes::SALT }.into(),
+        AppealRuling { job }.into(),
         world.posting(job).into(),
+        world.quote_for(job).into(),
         RateJob { job, rating: Rating { grade: 3, why: RatingReason::General } }.into(),
         PruneJob { job }.into(),
     ]
@@ -49,6 +51,7 @@ fn allowed(world: &mut World, job: JobId) -> Vec<(&'static str, Address)> {
         for caller in EVERYBODY {
             let value = match &command {
                 Command::OpenDispute(message) => world.to_send(job, message.kind),
+                Command::AppealRuling(_) => world.appeal_deposit(job),
                 Command::PruneJob(_) => world.owed_for_pruning(caller, job).unwrap(),
                 _ => Plancks::ZERO,
             };
@@ -61,11 +64,11 @@ fn allowed(world: &mut World, job: JobId) -> Vec<(&'static str, Address)> {
     allowed
 }
 
-#[test]
-fn invariant_16_no_one_but_the_stages_actor_does_anything_at_any_stage() {
+/// Who may do what about a job of the first user, stage by stage.
+fn who_acts(beginning: &World) -> Vec<(Stage, &'static str, Address)> {
     let mut found = Vec::new();
     for stage in STAGES {
-        let mut world = World::new();
+        let mut world = beginning.clone();
         let job = world.at_stage(stage);
         if let Some(draw) = world.turns(job) {
             // Whose turn it is before that is in `draws.rs`.
@@ -73,6 +76,12 @@ fn invariant_16_no_one_but_the_stages_actor_does_anything_at_any_stage() {
         }
         found.extend(allowed(&mut world, job).into_iter().map(|(name, caller)| (stage, name, caller)));
     }
+    found
+}
+
+#[test]
+fn invariant_16_no_one_but_the_stages_actor_does_anything_at_any_stage() {
+    let found = who_acts(&World::new());
     // On time; what pokes do when somebody is late is in `stages.rs`, what a committee does in `disputes.rs`.
     assert_eq!(
         found,
@@ -94,8 +103,17 @@ fn invariant_16_no_one_but_the_stages_actor_does_anything_at_any_stage() {
             (Stage::Settled, "rate_job", USERS[0]),
             (Stage::Disputed(DisputeKind::Missing), "post_blob", WORKERS[0]),
             (Stage::Disputed(DisputeKind::Result), "post_blob", CREATORS[0]),
+            (Stage::Disputed(DisputeKind::Quote), "show_quote", WORKERS[0]),
         ]
     );
+}
+
+#[test]
+fn invariant_16_a_sponsor_does_nothing_about_the_job_that_it_pays_for() {
+    let unsponsored = who_acts(&World::new());
+    for sponsor in [GOVERNOR, TREASURY, USERS[1], STRANGER] {
+        assert_eq!(who_acts(&World::new().with_sponsor(sponsor)), unsponsored, "{sponsor}");
+    }
 }
 
 #[test]
@@ -109,6 +127,36 @@ fn invariant_16_once_it_is_known_that_a_job_was_drawn_anybody_opens_its_audit_at
             world.market.clone().execute(&at, &open).is_ok()
         };
         assert_eq!(EVERYBODY.into_iter().filter(may).collect::<Vec<_>>(), EVERYBODY, "{stage:?}");
+    }
+}
+
+#[test]
+fn invariant_16_between_the_head_and_the_result_anybody_who_stakes_the_deposit_demands_a_quote() {
+    for stage in STAGES {
+        // Where no job is audited a demand waits for nothing; one that is being audited is disputed.
+        let is_audited = stage == Stage::Disputed(DisputeKind::Audit);
+        let mut world = if is_audited { World::new() } else { World::auditing(BasisPoints(0)) };
+        let job = world.at_stage(stage);
+        let (value, kind) = (world.to_send(job, DisputeKind::Quote), DisputeKind::Quote);
+        let demand = OpenDispute { job, kind, evidence: Some(demands::UNGUESSED) };
+        let may = |caller: &Address| world.market.clone().execute(&world.at(*caller, value), &demand).is_ok();
+        let wanted: &[Address] = match stage {
+            Stage::HeadCommitted | Stage::FeaturesSent => &EVERYBODY,
+            _ => &[],
+        };
+        assert_eq!(EVERYBODY.into_iter().filter(may).collect::<Vec<_>>(), wanted, "{stage:?}");
+    }
+}
+
+#[test]
+fn invariant_16_while_a_ruling_waits_the_jobs_worker_appeals_and_nobody_does_anything_else() {
+    for kind in [DisputeKind::Head, DisputeKind::Witness, DisputeKind::Audit] {
+        let mut world = World::new();
+        let (job, _) = world.ruled(kind, Stage::HeadCommitted, [disputes::WRONG; 3]);
+        assert_eq!(allowed(&mut world, job), [("appeal_ruling", WORKERS[0])], "{kind:?}");
+        world.past_deadline(job);
+        let pokes: Vec<_> = EVERYBODY.into_iter().map(|caller| ("poke_job", caller)).collect();
+        assert_eq!(allowed(&mut world, job), pokes, "{kind:?}");
     }
 }
 
@@ -147,6 +195,8 @@ fn ready() -> (World, Vec<(Plancks, Command)>) {
     let message = world.session_message(1, USERS[1], 3);
     let session = world.pay(USERS[1], world.session_escrow(3), message).unwrap();
     let registration = world.registration(0, world.block + 1_000);
+    world.allow(CREATORS[1], USERS[1], Plancks(1_000_000)).unwrap();
+    let sponsored = RequestJob { sponsor: Some(CREATORS[1]), ..world.request_message(VersionId(1), SplitIndex(0)) };
     let request = world.request_message(VersionId(1), SplitIndex(0));
     let escrow = world.escrow(request.version, request.split, request.tip).unwrap();
     let name = Text::new("another").unwrap();
@@ -164,6 +214,9 @@ fn ready() -> (World, Vec<(Plancks, Command)>) {
     let none = Plancks::ZERO;
     let commands = vec![
         (escrow, request.into()),
+        (none, sponsored.into()),
+        (amount, SponsorUser { user: USERS[1] }.into()),
+        (none, EndSponsoring { user: USERS[1] }.into()),
         (none, WithdrawCredit { to: None }.into()),
         (Plancks(5_003), ListModel { name }.into()),
         (none, PublishVersion { model, manifest, splits }.into()),
@@ -207,6 +260,10 @@ fn invariant_16_outside_of_jobs_everybody_does_what_is_theirs() {
     let creator = vec![CREATORS[0]];
     let wanted: Vec<(&str, Vec<Address>)> = vec![
         ("request_job", EVERYBODY.to_vec()),
+        // What a sponsor allows one user is no other's.
+        ("request_job", vec![USERS[1]]),
+        ("sponsor_user", EVERYBODY.into_iter().filter(|who| *who != USERS[1]).collect()),
+        ("end_sponsoring", vec![CREATORS[1]]),
         ("withdraw_credit", vec![TREASURY, CREATORS[0]]),
         ("list_model", EVERYBODY.to_vec()),
         ("publish_version", creator.clone()),

@@ -17,10 +17,10 @@ const fn item(value_bytes: u128) -> u128 {
 }
 /// So has a session's record.
 const SESSION: u128 = 20 + 4 + 4 + 1 + 1 + 20 + 20 + 4 + 4 * 16 + 2 + 4 + 4 + 1 + 4 + 3 * 4 + 32 + 4;
-/// Terms have one length.
-const TERMS: u128 = 201;
-/// Three digests are the worker's, one the creator's.
-const WORKER: u128 = 3 * 96;
+/// Terms without a sponsor.
+const TERMS: u128 = 202;
+/// Four digests are the worker's, one the creator's.
+const WORKER: u128 = 3 * 128;
 const CREATOR: u128 = 3 * 32;
 /// What is the user's of a settled job's records.
 const USER: u128 = item(TERMS) + item(SETTLED) - KEPT - WORKER - CREATOR;
@@ -28,8 +28,8 @@ const USER: u128 = item(TERMS) + item(SETTLED) - KEPT - WORKER - CREATOR;
 const KEPT: u128 = item(36);
 /// A credit's item.
 const CREDIT: u128 = 101 + 3 * (40 + 16);
-/// Progress of a settled job: six options that are some, one that is none.
-const SETTLED: u128 = 1 + 1 + 4 + 1 + 21 + 16 + 4 + 33 + 4 + 33 + 33 + 4 + 33 + 33 + 1 + 4 + 2 + 4;
+/// Progress of a settled job: seven options that are some, one that is none.
+const SETTLED: u128 = 1 + 1 + 4 + 1 + 21 + 16 + 4 + 33 + 4 + 33 + 33 + 4 + 33 + 33 + 1 + 4 + 2 + 4 + 33;
 
 #[test]
 fn a_stranger_who_prunes_gives_everybody_back_what_he_paid() {
@@ -77,6 +77,18 @@ fn a_creator_who_bought_from_itself_is_one_account_with_one_credit() {
     let value = Plancks(creator + worker);
     let gained = world.credits_of(|world| world.pay(STRANGER, value, PruneJob { job }).unwrap());
     assert_eq!(gained, [(CREATORS[0], creator), (WORKERS[0], worker)]);
+}
+
+#[test]
+fn the_records_of_a_job_that_a_sponsor_paid_for_are_the_users_whose_call_wrote_them() {
+    let mut world = World::sponsored();
+    let job = world.settled();
+    world.past_keeping(job);
+    // The sponsor's address is in the terms.
+    let (user, worker) = (USER + 3 * 20 - CREDIT, WORKER - CREDIT);
+    let value = Plancks(user + worker + CREATOR);
+    let gained = world.credits_of(|world| world.pay(STRANGER, value, PruneJob { job }).unwrap());
+    assert_eq!(gained, [(USERS[0], user), (CREATORS[0], CREATOR), (WORKERS[0], worker)]);
 }
 
 #[test]

@@ -112,8 +112,8 @@ const SUCCESSES: [Outcome; 4] = [Outcome::Settled, Outcome::Stopped, Outcome::Cr
 /// what they sent, and of the bond.
 fn costs(terms: &JobTerms, outcome: Outcome) -> u128 {
     let settlement = Settlement::of(terms, outcome).unwrap();
-    let gets =
-        [Party::User, Party::Worker, Party::Creator, Party::Poker].map(|party| settlement.of_party(party).unwrap().0);
+    let gets = [Party::User, Party::Payer, Party::Worker, Party::Creator, Party::Poker]
+        .map(|party| settlement.of_party(party).unwrap().0);
     terms.fees.total().unwrap().0 + settlement.bond_slashed.0 - gets.iter().sum::<u128>()
 }
 

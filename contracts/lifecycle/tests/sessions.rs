@@ -47,7 +47,7 @@ fn each_job_of_a_session_is_paid_as_a_single_one_that_ended_so() {
                 + u128::from(alone) * single(Outcome::TailRefunded, party)
                 + u128::from(9 - settled - alone) * single(Outcome::Refunded, party)
         };
-        let wanted = [Party::Worker, Party::Creator, Party::Treasury, Party::User].map(of);
+        let wanted = [Party::Worker, Party::Creator, Party::Treasury, Party::Payer].map(of);
         assert_eq!([found.worker.0, found.creator.0, found.treasury.0, found.user.0], wanted);
     }
 }

@@ -327,6 +327,7 @@ fn the_table_gives_every_planck_to_somebody_for_any_prices() {
         Outcome::CreatorFailed,
         Outcome::HeadWrong { winners: 2 },
         Outcome::HeadWrong { winners: 3 },
+        Outcome::QuoteMissing { stake: Plancks(1) },
         Outcome::TailRefunded,
     ];
     let mut world = World::new();
@@ -345,7 +346,7 @@ fn the_table_gives_every_planck_to_somebody_for_any_prices() {
             let escrow = if outcome == Outcome::Retried { Plancks::ZERO } else { terms.fees.total().unwrap() };
             assert_eq!(settlement.from_escrow(), Some(escrow), "{outcome:?} at {scale}");
             let slashed = settlement.stake_slashed.checked_add(settlement.bond_slashed).unwrap();
-            let parties = [Party::User, Party::Worker, Party::Creator, Party::Treasury, Party::Poker];
+            let parties = [Party::User, Party::Payer, Party::Worker, Party::Creator, Party::Treasury, Party::Poker];
             let jurors = [Party::Juror(0), Party::Juror(1), Party::Juror(2)];
             let all = parties.iter().chain(&jurors).map(|party| settlement.of_party(*party).unwrap().0).sum::<u128>();
             assert_eq!(all, escrow.0 + slashed.0, "{outcome:?} at {scale}");
@@ -354,13 +355,13 @@ fn the_table_gives_every_planck_to_somebody_for_any_prices() {
 }
 
 #[test]
-fn the_user_is_whole_in_every_failure_that_is_not_his_own() {
+fn who_paid_is_whole_in_every_failure_that_is_not_the_users_own() {
     let mut world = World::new();
     let job = world.claimed();
     let failures = [Outcome::Refunded, Outcome::TimedOut, Outcome::CreatorFailed, Outcome::HeadWrong { winners: 3 }];
     for outcome in failures {
-        let user = Settlement::of(&world.terms(job), outcome).unwrap().of_party(Party::User).unwrap();
-        assert!(user.0 >= ESCROW, "{outcome:?}: {user}");
+        let payer = Settlement::of(&world.terms(job), outcome).unwrap().of_party(Party::Payer).unwrap();
+        assert_eq!(payer.0, ESCROW, "{outcome:?}");
     }
 }
 

@@ -74,10 +74,10 @@ fn a_head_that_witnesses_find_wrong_costs_the_worker_its_stake_which_pays_them()
 
     let (world, job, jurors, owed) = ruled([WRONG, WRONG, RIGHT]);
     assert_eq!(stage(&world, job), (Stage::Failed, Some(Reason::HeadMismatch)));
-    // The one that found it right was the last to reveal, and made the call that ruled.
+    // Who says that nobody has appealed in time makes the call that ends it.
     let wanted = vec![
         (USERS[0], ESCROW + 3 * HEAD + MINORITY_PARTS[0]),
-        (WORKERS[jurors[2]], MINORITY_PARTS[1]),
+        (STRANGER, MINORITY_PARTS[1]),
         (TREASURY, MINORITY_PARTS[2]),
         (PAYOUTS[jurors[0]], HEAD),
         (PAYOUTS[jurors[1]], HEAD),
@@ -91,14 +91,14 @@ fn of_a_stake_above_all_head_fees_the_user_has_a_half_at_most_and_the_treasury_t
     let job = world.committed();
     let terms = encompute_protocol::JobTerms { job_stake: Plancks(20_001), ..world.terms(job) };
     let settlement = Settlement::of(&terms, Outcome::WitnessedWrong { winners: 3 }).unwrap();
-    use encompute_lifecycle::outcome::Party::{Juror, Treasury, User};
+    use encompute_lifecycle::outcome::Party::{Juror, Payer, Treasury, User};
     let of = |party| settlement.of_party(party).unwrap().0;
     let fees = terms.fees.total().unwrap().0;
-    assert_eq!((of(User), of(Juror(0)), of(Juror(2))), (fees + 10_000, HEAD, HEAD));
+    assert_eq!((of(Payer), of(User), of(Juror(0)), of(Juror(2))), (fees, 10_000, HEAD, HEAD));
     assert_eq!((of(Treasury), settlement.stake_slashed.0), (20_001 - 10_000 - 3 * HEAD, 20_001));
     let tight = encompute_protocol::JobTerms { job_stake: Plancks(3 * HEAD + 7), ..terms };
     let settlement = Settlement::of(&tight, Outcome::WitnessedWrong { winners: 3 }).unwrap();
-    assert_eq!(settlement.of_party(User).unwrap().0, fees + 7);
+    assert_eq!(settlement.of_party(User).unwrap().0, 7);
     assert_eq!(settlement.of_party(Treasury).unwrap().0, 0);
     assert_eq!(Settlement::of(&terms, Outcome::WitnessedWrong { winners: 0 }), None, "nobody rules alone");
 }

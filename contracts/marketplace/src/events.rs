@@ -3,9 +3,15 @@
 //! ink! hashes the text of the field types into an event's first topic, so they are written exactly
 //! as the protocol writes them.
 
+mod appeals;
+mod quotes;
 mod sessions;
+mod sponsors;
 
+pub use appeals::RulingAppealed;
+pub use quotes::{QuoteDemanded, QuoteShown};
 pub use sessions::{SessionClosed, SessionClosing, SessionOpened, SessionsTaken};
+pub use sponsors::AllowanceMoved;
 
 use encompute_protocol::{
     Address, BlobDigest, BlockNumber, DisputeKind, Fees, JobId, KeyDigest, MeasurementId, ModelId, Nonce, Params,
@@ -20,7 +26,7 @@ pub struct JobRequested {
     /// The job.
     #[ink(topic)]
     pub job: JobId,
-    /// Who paid.
+    /// Who bought it.
     #[ink(topic)]
     pub user: Address,
     /// What was bought.
@@ -34,6 +40,8 @@ pub struct JobRequested {
     pub input: BlobDigest,
     /// The escrow by part.
     pub fees: Fees,
+    /// Who pays for the user; an [`AllowanceMoved`] of the same call says that it did.
+    pub sponsor: Option<Address>,
 }
 
 /// A job moved: on every transition, exactly once.
@@ -438,7 +446,7 @@ macro_rules! emitted {
 /// Emits `event`.
 pub fn emit(event: Event) {
     emitted! { event;
-        JobRequested { job, user, version, split, policy, input, fees }
+        JobRequested { job, user, version, split, policy, input, fees, sponsor }
         JobStageChanged { job, from, to, reason, by, worker, deadline }
         HeadCommitted { job, worker, output, receipt, finished_at, signature }
         FeaturesSent { job, features }
@@ -448,13 +456,17 @@ pub fn emit(event: Event) {
         JurorDrawn { job, juror, platform }
         VerdictSealed { job, juror }
         VerdictRevealed { job, juror, verdict }
+        RulingAppealed { job, by, deposit }
         BlobPosted { job, at, bytes, blob }
+        QuoteDemanded { job, nonce }
+        QuoteShown { job, quote, evidence }
         Rated { job, model, rating, weight }
         JobPruned { job, by, digest, returned }
         Credited { account, job, amount, cause }
         Withdrawn { account, to, amount }
         StakeMoved { worker, job, movement, amount }
         BondMoved { model, job, movement, amount }
+        AllowanceMoved { sponsor, user, job, movement, amount }
         ModelListed { model, creator }
         VersionPublished { version, model, manifest }
         VersionStatusChanged { version, status }

@@ -11,6 +11,8 @@
 
 mod events;
 mod host;
+#[cfg(feature = "std")]
+mod metadata;
 mod shell;
 mod storage;
 
@@ -45,8 +47,7 @@ mod marketplace {
             Ok(Self { market: Market::new(params, governor, genesis)? })
         }
 
-        /// Buys one run. The value sent must be exactly the escrow that [`QuoteJob`] answers plus the tip.
-        /// With an offer the job is claimed in the same call.
+        /// Buys one run for exactly the escrow that [`QuoteJob`] answers plus the tip, or nothing if a sponsor pays.
         #[ink(message, payable, selector = 0x00000010)]
         pub fn request_job(&mut self, call: RequestJob) -> Result<JobId, Refusal> {
             self.execute(&call)
@@ -106,7 +107,19 @@ mod marketplace {
             self.execute(&call)
         }
 
-        /// The user says that something is wrong. The value sent must be exactly the deposit that the kind takes.
+        /// The value sent adds to what the caller pays for jobs of a user.
+        #[ink(message, payable, selector = 0x00000061)]
+        pub fn sponsor_user(&mut self, call: SponsorUser) -> Result<(), Refusal> {
+            self.execute(&call)
+        }
+
+        /// What is left of the caller's allowance for a user becomes the caller's credit.
+        #[ink(message, selector = 0x00000062)]
+        pub fn end_sponsoring(&mut self, call: EndSponsoring) -> Result<Plancks, Refusal> {
+            self.execute(&call)
+        }
+
+        /// Something is wrong, or to be shown. The value sent must be exactly the deposit that the kind takes.
         #[ink(message, payable, selector = 0x0000001a)]
         pub fn open_dispute(&mut self, call: OpenDispute) -> Result<(), Refusal> {
             self.execute(&call)
@@ -124,9 +137,21 @@ mod marketplace {
             self.execute(&call)
         }
 
+        /// The worker whose head most of a committee found wrong has another hear it, for exactly the deposit.
+        #[ink(message, payable, selector = 0x00000063)]
+        pub fn appeal_ruling(&mut self, call: AppealRuling) -> Result<(), Refusal> {
+            self.execute(&call)
+        }
+
         /// Who committed a blob that is said to be missing posts it, part by part.
         #[ink(message, selector = 0x0000001d)]
         pub fn post_blob(&mut self, call: PostBlob) -> Result<(), Refusal> {
+            self.execute(&call)
+        }
+
+        /// The job's worker shows a quote over its receipt, made since it was demanded.
+        #[ink(message, selector = 0x00000060)]
+        pub fn show_quote(&mut self, call: ShowQuote) -> Result<(), Refusal> {
             self.execute(&call)
         }
 
@@ -136,8 +161,7 @@ mod marketplace {
             self.execute(&call)
         }
 
-        /// Anybody removes the records of a job that ended long ago, or of such a session. The value sent must be exactly
-        /// what others paid for them.
+        /// Anybody removes the records of a job or session that ended long ago, and sends exactly what others paid for them.
         #[ink(message, payable, selector = 0x0000001f)]
         pub fn prune_job(&mut self, call: PruneJob) -> Result<(), Refusal> {
             self.execute(&call)
@@ -443,6 +467,12 @@ mod marketplace {
             shell::look(&self.market, &call)
         }
 
+        /// What a sponsor would still pay for jobs of a user.
+        #[ink(message, selector = 0x00000097)]
+        pub fn allowance(&self, call: ReadAllowance) -> Result<Plancks, Refusal> {
+            self.answer(&call)
+        }
+
         /// What is left of a job, or of a session, that was pruned.
         #[ink(message, selector = 0x00000092)]
         pub fn pruned_job(&self, call: ReadPrunedJob) -> Result<Option<PrunedRecord>, Refusal> {
@@ -466,11 +496,5 @@ mod marketplace {
 /// Prints the contract's metadata as JSON.
 #[cfg(feature = "std")]
 fn main() -> Result<(), serde_json::Error> {
-    unsafe extern "Rust" {
-        fn __ink_generate_metadata() -> ink::metadata::InkProject;
-    }
-    // SAFETY: ink! defines this function in every contract built with `std`, with this very signature.
-    let metadata = unsafe { __ink_generate_metadata() };
-    println!("{}", serde_json::to_string_pretty(&metadata)?);
-    Ok(())
+    metadata::print()
 }

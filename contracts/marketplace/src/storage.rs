@@ -64,6 +64,7 @@ pub struct Market {
     inputs_used: Mapping<(Address, BlobDigest), Stored<JobId>>,
     sessions: Mapping<SessionId, Stored<SessionRecord>>,
     sessions_taken: Mapping<VersionId, Stored<u32>>,
+    allowances: Mapping<(Address, Address), Stored<Plancks>>,
 }
 
 impl Market {
@@ -105,6 +106,7 @@ impl Market {
             inputs_used: Mapping::new(),
             sessions: Mapping::new(),
             sessions_taken: Mapping::new(),
+            allowances: Mapping::new(),
         };
         market.params.set(&Stored(params));
         market.announced.set(&Stored(None));
@@ -155,6 +157,8 @@ impl Market {
             Write::Session(id, Some(session)) => insert(&mut self.sessions, id, session),
             Write::SessionsTaken(version, 0) => self.sessions_taken.remove(version),
             Write::SessionsTaken(version, jobs) => insert(&mut self.sessions_taken, version, jobs),
+            Write::Allowance(sponsor, user, Plancks::ZERO) => self.allowances.remove((sponsor, user)),
+            Write::Allowance(sponsor, user, amount) => insert(&mut self.allowances, (sponsor, user), amount),
         }
     }
 }
@@ -274,6 +278,10 @@ impl ReadState for Market {
 
     fn sessions_taken(&self, version: VersionId) -> u32 {
         self.sessions_taken.get(version).map_or(0, record)
+    }
+
+    fn allowance(&self, sponsor: Address, user: Address) -> Plancks {
+        self.allowances.get((sponsor, user)).map_or(Plancks::ZERO, record)
     }
 }
 

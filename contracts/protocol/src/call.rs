@@ -27,8 +27,8 @@ pub const SPLITS_LIMIT: usize = 16;
 pub const CONSTRUCTOR: Selector = Selector([0, 0, 0, 1]);
 
 calls! {
-    /// Buys one run. The value sent must be exactly the escrow that [`QuoteJob`] answers plus the tip.
-    /// With an offer the job is claimed in the same call.
+    /// Buys one run. The value sent must be exactly the escrow that [`QuoteJob`] answers plus the tip, or nothing if a
+    /// sponsor pays. With an offer the job is claimed in the same call.
     0x10 request_job (payable) => RequestJob {
         /// The version to run; it must be active.
         version: VersionId,
@@ -42,6 +42,8 @@ calls! {
         tip: Plancks,
         /// A worker's promise to take it.
         offer: Option<SignedOffer>,
+        /// Who pays: the escrow comes out of what [`SponsorUser`] allowed the caller, and nothing is sent.
+        sponsor: Option<Address>,
     } -> JobId;
     /// A registered worker takes a requested job, from its turn on.
     0x11 claim_job => ClaimJob {
@@ -100,14 +102,15 @@ calls! {
         /// Where to; the caller itself if none.
         to: Option<Address>,
     } -> Plancks;
-    /// The user says that something is wrong, with exactly the kind's deposit; anybody, with nothing, that an audit was drawn.
+    /// The user says that something is wrong, with exactly the kind's deposit; anybody, with nothing, that an audit was drawn;
+    /// anybody, with the deposit, that the worker must show a quote.
     0x1a open_dispute (payable) => OpenDispute {
         /// The job.
         job: JobId,
         /// What is wrong.
         kind: DisputeKind,
         /// A blob for the committee: a [`crate::Transcript`] of receipts that the worker signed and committed
-        /// otherwise; only of a head.
+        /// otherwise; only of a head. For a quote: 32 bytes that nobody can guess.
         evidence: Option<BlobDigest>,
     } -> ();
     /// A member of a committee seals its verdict.
@@ -126,6 +129,12 @@ calls! {
         /// What it was sealed with.
         salt: [u8; 32],
     } -> ();
+    /// The worker whose head most of a committee found wrong has another committee hear it. The value sent must be
+    /// exactly a head fee for each of its members.
+    0x63 appeal_ruling (payable) => AppealRuling {
+        /// The disputed job.
+        job: JobId,
+    } -> ();
     /// Who committed a blob that is said to be missing posts it, part by part.
     0x1d post_blob => PostBlob {
         /// The disputed job.
@@ -136,6 +145,16 @@ calls! {
         part: Vec<u8>,
         /// True for the last.
         last: bool,
+    } -> ();
+
+    /// The job's worker shows a quote over its receipt, made since it was demanded.
+    0x60 show_quote => ShowQuote {
+        /// The job.
+        job: JobId,
+        /// The quote: report data is the receipt's digest, then the nonce.
+        quote: QuoteParts,
+        /// Blob with the quote, its collateral and the receipt.
+        evidence: BlobDigest,
     } -> ();
 
     /// The user of a settled job says what it thinks of the model.
@@ -153,7 +172,8 @@ calls! {
         job: JobId,
     } -> ();
 
-    /// Opens a session. The value sent must be exactly the escrow that [`QuoteJob`] answers, for each of its jobs.
+    /// Opens a session. The value sent must be exactly the escrow that [`QuoteJob`] answers, for each of its jobs; no
+    /// sponsor pays it.
     0x50 open_session (payable) => OpenSession {
         /// The version to run; it must be active, and its creator take sessions of so many jobs.
         version: VersionId,
@@ -177,6 +197,18 @@ calls! {
         /// The session.
         session: SessionId,
     } -> ();
+
+    /// The value sent adds to what the caller pays for jobs of a user. Which jobs, and what they cost, is the user's to
+    /// say: the whole allowance may be spent, on the user's own model, too. Sessions are not paid for by others.
+    0x61 sponsor_user (payable) => SponsorUser {
+        /// Whose jobs.
+        user: Address,
+    } -> ();
+    /// What is left of the caller's allowance for a user becomes the caller's credit; jobs that were paid for go on.
+    0x62 end_sponsoring => EndSponsoring {
+        /// Whose jobs.
+        user: Address,
+    } -> Plancks;
 
     /// Lists a model; the value sent is its bond.
     0x20 list_model (payable) => ListModel {
@@ -426,6 +458,13 @@ calls! {
         /// Which job.
         job: JobId,
     } -> Option<crate::Draw>;
+    /// What a sponsor would still pay for jobs of a user.
+    0x97 allowance => ReadAllowance {
+        /// Who pays.
+        sponsor: Address,
+        /// Whose jobs.
+        user: Address,
+    } -> Plancks;
 }
 
 /// One split as its creator publishes it.

@@ -1,7 +1,7 @@
 //! Disputes: what one is about, where it stands, what a re-executor says.
 
 use crate::{
-    Address, BlobDigest, BlockNumber, Blocks, ContractAddress, GenesisHash, JobId, Plancks, Signed, Stage,
+    Address, BlobDigest, BlockNumber, Blocks, ContractAddress, GenesisHash, JobId, Nonce, Plancks, Signed, Stage,
     blake2b::Blake2b,
 };
 use codec::{Decode, Encode, Error, Input, MaxEncodedLen};
@@ -29,9 +29,17 @@ pub enum DisputeKind {
     /// Nobody says that anything is wrong: the job was drawn, and a committee runs its head again at the treasury's cost.
     #[codec(index = 5)]
     Audit,
+    /// Nobody says that anything is wrong: the job's worker must show a quote that was made since, over its receipt.
+    #[codec(index = 6)]
+    Quote,
 }
 
 impl DisputeKind {
+    /// True for what anybody opens, so that it may interrupt a job at any moment.
+    pub fn is_anybodys(self) -> bool {
+        matches!(self, Self::Audit | Self::Quote)
+    }
+
     /// Its bit among the disputes that a job has had, each of which may be opened once at a stage.
     pub fn bit(self, from: Stage) -> u8 {
         match (self, from) {
@@ -42,6 +50,7 @@ impl DisputeKind {
             (Self::Attestation, _) => 16,
             (Self::Witness, _) => 32,
             (Self::Audit, _) => 64,
+            (Self::Quote, _) => 128,
         }
     }
 }
@@ -152,6 +161,44 @@ pub struct Juror {
     pub verdict: Option<Verdict>,
 }
 
+/// What a member of a committee that found a head wrong had found itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, MaxEncodedLen, TypeInfo)]
+pub enum Opinion {
+    /// It revealed nothing.
+    #[codec(index = 0)]
+    Silent,
+    /// That the head is right.
+    #[codec(index = 1)]
+    Right,
+    /// What most did: that it is wrong.
+    #[codec(index = 2)]
+    Wrong,
+    /// That it is wrong, and something else than most did.
+    #[codec(index = 3)]
+    WrongOtherwise,
+}
+
+impl Opinion {
+    /// That of a member which revealed `verdict`, where most revealed `agreed`.
+    pub fn of(verdict: Option<Verdict>, agreed: Verdict) -> Self {
+        match verdict {
+            None => Self::Silent,
+            Some(found) if found == agreed => Self::Wrong,
+            Some(Verdict { wrong: true, .. }) => Self::WrongOtherwise,
+            Some(_) => Self::Right,
+        }
+    }
+}
+
+/// One member of a committee that found a head wrong; the job's stake is locked of its own until the job goes on or ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, MaxEncodedLen, TypeInfo)]
+pub struct FormerJuror {
+    /// The worker.
+    pub account: Address,
+    /// What it found.
+    pub opinion: Opinion,
+}
+
 /// Where a dispute stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, MaxEncodedLen, TypeInfo)]
 pub enum Proceeding {
@@ -167,6 +214,17 @@ pub enum Proceeding {
     /// A blob is to be posted; the digest of what has been posted so far.
     #[codec(index = 3)]
     Posting(Blake2b),
+    /// A quote is to be shown.
+    #[codec(index = 4)]
+    Quoting {
+        /// What it must answer.
+        nonce: Nonce,
+        /// Who demanded it, and staked the deposit.
+        by: Address,
+    },
+    /// Most of its committee found the head wrong. Until the deadline the job's worker may appeal, then that holds.
+    #[codec(index = 5)]
+    Ruled([FormerJuror; COMMITTEE]),
 }
 
 /// An open dispute. Its deadline is the job's.
@@ -178,22 +236,33 @@ pub struct DisputeRecord {
     pub from: Stage,
     /// What was left of that stage's window.
     pub left: Blocks,
-    /// What the user, or for an audit the treasury, stakes on it.
+    /// What is staked on it: by the user, for an audit by the treasury, for a quote by whoever demands it.
     pub deposit: Plancks,
-    /// Block in which it was opened.
+    /// Block in which it was opened, or its ruling appealed: the hash of the next draws the committee.
     pub opened_at: BlockNumber,
-    /// A blob for the committee: receipts that the worker signed and committed otherwise.
+    /// A blob for the committee: receipts that the worker signed and committed otherwise. Of a quote the bytes that its
+    /// nonce was made with.
     pub evidence: Option<BlobDigest>,
     /// Where it stands.
     pub proceeding: Proceeding,
+    /// The committee whose ruling was appealed, while a second one hears the head: what that rules is final.
+    pub appealed: Option<[FormerJuror; COMMITTEE]>,
 }
 
 impl DisputeRecord {
-    /// The committee, once it is drawn.
+    /// The committee that seals and reveals, once it is drawn.
     pub fn jurors(&self) -> &[Juror] {
         match &self.proceeding {
             Proceeding::Sealing(jurors) | Proceeding::Revealing(jurors) => jurors,
-            Proceeding::Drawing | Proceeding::Posting(_) => &[],
+            Proceeding::Drawing | Proceeding::Posting(_) | Proceeding::Quoting { .. } | Proceeding::Ruled(_) => &[],
+        }
+    }
+
+    /// The committee that has found the head wrong, whether its ruling was appealed or not.
+    pub fn former_jurors(&self) -> &[FormerJuror] {
+        match (&self.proceeding, &self.appealed) {
+            (Proceeding::Ruled(jurors), _) | (_, Some(jurors)) => jurors,
+            (_, None) => &[],
         }
     }
 }
@@ -209,6 +278,21 @@ mod tests {
     }
 
     #[test]
+    fn an_opinion_is_held_against_what_most_found_word_for_word() {
+        let verdict = |wrong, byte| Verdict { wrong, output: BlobDigest([byte; 32]) };
+        let agreed = verdict(true, 1);
+        for (found, opinion) in [
+            (None, Opinion::Silent),
+            (Some(agreed), Opinion::Wrong),
+            (Some(verdict(true, 2)), Opinion::WrongOtherwise),
+            (Some(verdict(false, 1)), Opinion::Right),
+            (Some(Verdict::NOTHING_SHOWN), Opinion::Right),
+        ] {
+            assert_eq!(Opinion::of(found, agreed), opinion);
+        }
+    }
+
+    #[test]
     fn every_dispute_of_every_stage_has_its_own_bit() {
         let kinds = [
             (DisputeKind::Head, Stage::HeadCommitted),
@@ -218,12 +302,13 @@ mod tests {
             (DisputeKind::Attestation, Stage::HeadCommitted),
             (DisputeKind::Witness, Stage::HeadCommitted),
             (DisputeKind::Audit, Stage::FeaturesSent),
+            (DisputeKind::Quote, Stage::FeaturesSent),
         ];
         let all = kinds.iter().fold(0, |all, (kind, from)| {
             assert_eq!(all & kind.bit(*from), 0, "{kind:?}");
             all | kind.bit(*from)
         });
-        assert_eq!(all, 127);
+        assert_eq!(all, 255);
     }
 
     #[test]

@@ -10,7 +10,7 @@ mod money;
 
 #[cfg(feature = "hash")]
 pub use emitted::{decode_emitted, signature_topic};
-pub use money::{Cause, Movement};
+pub use money::{AllowanceMovement, Cause, Movement};
 
 use crate::{
     Address, BlobDigest, BlockNumber, DisputeKind, Fees, JobId, KeyDigest, MeasurementId, ModelId, Nonce, Params,
@@ -80,7 +80,7 @@ events! {
     JobRequested [job, user, version] {
         /// The job.
         job: JobId,
-        /// Who paid.
+        /// Who bought it.
         user: Address,
         /// What was bought.
         version: VersionId,
@@ -92,6 +92,8 @@ events! {
         input: BlobDigest,
         /// The escrow by part.
         fees: Fees,
+        /// Who pays for the user; an [`AllowanceMoved`] of the same call says that it did.
+        sponsor: Option<Address>,
     }
     /// A job moved: on every transition, exactly once.
     JobStageChanged [job, by] {
@@ -181,6 +183,35 @@ events! {
         movement: Movement,
         /// How much.
         amount: Plancks,
+    }
+    /// What a sponsor allows a user changed.
+    AllowanceMoved [sponsor, user, job] {
+        /// Who pays.
+        sponsor: Address,
+        /// Whose jobs.
+        user: Address,
+        /// By which job.
+        job: Option<JobId>,
+        /// How.
+        movement: AllowanceMovement,
+        /// How much.
+        amount: Plancks,
+    }
+    /// A quote for a job is demanded; it must answer the nonce.
+    QuoteDemanded [job] {
+        /// The job.
+        job: JobId,
+        /// What the quote's report data must end with.
+        nonce: Nonce,
+    }
+    /// The worker showed one.
+    QuoteShown [job] {
+        /// The job.
+        job: JobId,
+        /// Its identity.
+        quote: QuoteIdentity,
+        /// Blob with the quote, its collateral and the receipt.
+        evidence: BlobDigest,
     }
     /// A model is listed.
     ModelListed [model, creator] {
@@ -349,6 +380,15 @@ events! {
         juror: Address,
         /// The verdict.
         verdict: Verdict,
+    }
+    /// The worker appeals the ruling that its head is wrong, and stakes the deposit on it: another committee is drawn.
+    RulingAppealed [job, by] {
+        /// The disputed job.
+        job: JobId,
+        /// The worker.
+        by: Address,
+        /// What it stakes.
+        deposit: Plancks,
     }
     /// A part of a blob that was said to be missing is in this transaction's calldata.
     BlobPosted [job] {

@@ -4,8 +4,8 @@
 
 use crate::{
     Address, BasisPoints, BlobDigest, BlockNumber, Blocks, CostUnits, HeadDigest, KeyDigest, MeasurementId, ModelId,
-    Nonce, Plancks, PlatformId, PolicyId, QuoteIdentity, Ratings, Reason, SigningAddress, SplitIndex, TailDigest,
-    VersionHash, VersionId,
+    Nonce, Plancks, PlatformId, PolicyId, QuoteIdentity, Ratings, Reason, ReceiptDigest, SigningAddress, SplitIndex,
+    TailDigest, VersionHash, VersionId,
     dispute::DisputeKind,
     reputation::{Latency, Reputation},
 };
@@ -325,7 +325,7 @@ pub struct AttestationKeyRecord {
     pub certified_at: BlockNumber,
 }
 
-/// What a job costs its user, part by part.
+/// What a job costs, part by part.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Encode, Decode, MaxEncodedLen, TypeInfo)]
 pub struct Fees {
     /// To the worker.
@@ -334,7 +334,7 @@ pub struct Fees {
     pub tail: Plancks,
     /// To the treasury, on top.
     pub protocol: Plancks,
-    /// To the worker on top, if the job settles; else back to the user.
+    /// To the worker on top, if the job settles; else back to who paid.
     pub tip: Plancks,
 }
 
@@ -348,7 +348,7 @@ impl Fees {
 /// What a user bought: fixed when the job is created.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, MaxEncodedLen, TypeInfo)]
 pub struct JobTerms {
-    /// Who pays and receives the result.
+    /// Who buys, receives the result and, without a sponsor, pays.
     pub user: Address,
     /// The version that was bought.
     pub version: VersionId,
@@ -382,6 +382,15 @@ pub struct JobTerms {
     pub audit_share: BasisPoints,
     /// True where the worker has the job's FHE key in custody: it alone runs the job, and sends the features.
     pub custody: bool,
+    /// Who pays for the user.
+    pub sponsor: Option<Address>,
+}
+
+impl JobTerms {
+    /// Who paid the escrow, and has what comes back of it.
+    pub fn payer(&self) -> Address {
+        self.sponsor.unwrap_or(self.user)
+    }
 }
 
 /// How far a job has come.
@@ -423,6 +432,8 @@ pub struct JobProgress {
     pub late: [Option<Address>; Params::RETRIES as usize],
     /// Block of the commitment: the hash of the one after it draws audits.
     pub committed_at: BlockNumber,
+    /// Digest of the worker's receipt: what a quote for the job binds.
+    pub receipt: Option<ReceiptDigest>,
 }
 
 /// The sums that the contract's balance must cover, kept with every transition.
@@ -438,6 +449,8 @@ pub struct Totals {
     pub credits: Plancks,
     /// What users, and for audits the treasury, staked on open disputes.
     pub deposits: Plancks,
+    /// What sponsors allow users.
+    pub allowances: Plancks,
 }
 
 /// How many of each there are; ids run from 1 to these.

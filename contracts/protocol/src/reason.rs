@@ -21,6 +21,9 @@ pub enum Reason {
     /// The worker did not post the transcript that it had committed.
     #[codec(index = 14)]
     BlobMissing,
+    /// The worker showed no quote for its receipt within the window in which it was demanded.
+    #[codec(index = 15)]
+    QuoteMissing,
     /// The user sent no features within the features window.
     #[codec(index = 20)]
     UserNoShow,
@@ -63,6 +66,9 @@ pub enum Reason {
     /// A committee that was drawn for an audit found what the worker committed: the job goes on where it stood.
     #[codec(index = 53)]
     Audited,
+    /// The worker showed a quote for its receipt: the job goes on where it stood.
+    #[codec(index = 54)]
+    Quoted,
     /// Kept: the market was paused.
     #[codec(index = 60)]
     Paused,

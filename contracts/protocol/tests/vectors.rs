@@ -136,6 +136,8 @@ fn records_have_the_bytes_of_their_vectors() {
             record("JobProgress", &progress()),
             record("DisputeRecord", &dispute()),
             record("DisputeRecord", &posting()),
+            record("DisputeRecord", &ruled()),
+            record("DisputeRecord", &appealed()),
             record("PlatformRecord", &platform()),
             record("AttestationKeyRecord", &attestation_key()),
             record("PrunedRecord", &pruned()),

@@ -5,7 +5,7 @@ use encompute_protocol::{
     Address, BlockNumber, SigningAddress, WorkerRecord,
     call::{
         AddStake, BeginRegistration, Call, CertifyKey, ClaimJob, CommitHead, PokeJob, PostBlob, RegisterWorker,
-        RevealVerdict, SealVerdict, Selector, SetCapacity,
+        RevealVerdict, SealVerdict, Selector, SetCapacity, ShowQuote,
     },
     market::{MeasurementRecord, PlatformRecord},
     wire,
@@ -21,6 +21,7 @@ const WORK: &[Selector] = &[
     SealVerdict::SELECTOR,
     RevealVerdict::SELECTOR,
     PostBlob::SELECTOR,
+    ShowQuote::SELECTOR,
     SetCapacity::SELECTOR,
     AddStake::SELECTOR,
 ];

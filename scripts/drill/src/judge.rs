@@ -87,7 +87,7 @@ pub fn judge<'a>(
     for heard in &disputes {
         let Some((_, by)) = heard.ended else { continue };
         let settlement = heard.settlement(terms).unwrap_or_default();
-        owe(&mut wanted, terms, parties, &settlement, Actors { worker, by, winners: &heard.winners() });
+        owe(&mut wanted, terms, parties, &settlement, Actors { worker, by, winners: &heard.named() });
     }
     let keys: BTreeSet<_> = wanted.keys().chain(found.keys()).copied().collect();
     let of = |book: &Book, key| book.get(key).copied().unwrap_or(0);
@@ -105,7 +105,7 @@ pub fn judge<'a>(
 fn row_of(change: &JobStageChanged, dispute: Option<&Heard>) -> Option<Row> {
     use Reason::{
         BlobMissing, CreatorRefused, CreatorTimeout, HeadMismatch, MeasurementRevoked, NoWorker, PlatformRevoked,
-        ResultMismatch, ResultWithheld, UserNoShow, VersionRevoked, WorkerTimeout,
+        QuoteMissing, ResultMismatch, ResultWithheld, UserNoShow, VersionRevoked, WorkerTimeout,
     };
     match (change.to, change.reason) {
         (Stage::Settled, _) => Some(Row::Settled),
@@ -113,6 +113,7 @@ fn row_of(change: &JobStageChanged, dispute: Option<&Heard>) -> Option<Row> {
         (Stage::Failed, Some(WorkerTimeout | BlobMissing)) => Some(Row::TimedOut),
         (Stage::Failed, Some(NoWorker | VersionRevoked | MeasurementRevoked | PlatformRevoked)) => Some(Row::Refunded),
         (Stage::Failed, Some(HeadMismatch)) => dispute.map(Heard::head_wrong),
+        (Stage::Failed, Some(QuoteMissing)) => dispute.map(|heard| Row::QuoteMissing { stake: heard.stake }),
         (Stage::Failed, Some(ResultMismatch)) => Some(Row::TailRefunded),
         (Stage::Failed, Some(UserNoShow)) => Some(Row::Stopped),
         (Stage::Failed, Some(CreatorTimeout | CreatorRefused | ResultWithheld)) => Some(Row::CreatorFailed),
@@ -135,11 +136,13 @@ fn owe(book: &mut Book, terms: &JobTerms, parties: &Parties, settlement: &Settle
     for line in &settlement.lines {
         let account = match line.party {
             Party::User => terms.user,
+            Party::Payer => terms.payer(),
             // Workers of the drill are paid on the account that they work with.
             Party::Worker => actors.worker,
             Party::Creator => parties.creator,
             Party::Treasury => parties.treasury,
             Party::Poker => actors.by,
+            Party::Challenger => actors.winners.first().copied().unwrap_or_default(),
             Party::Juror(at) => actors.winners.get(usize::from(at)).copied().unwrap_or_default(),
         };
         *book.entry((account, line.cause)).or_default() += line.amount.0;

@@ -28,7 +28,7 @@ pub const PAYOUT: Address = crate::world::PAYOUTS[4];
 /// What it holds for stake at first.
 pub const STAKE: Plancks = Plancks(40_000);
 /// Which of the world's keys and machines it has: none of its workers' before the last.
-const WORKER: usize = 5;
+pub const WORKER: usize = 5;
 /// For how many blocks requests of these tests hold.
 const LIFE_BLOCKS: u32 = 20;
 

@@ -1,6 +1,6 @@
 //! The pallet with the contract in it.
 
-use crate::world::{self, CREATORS, GENESIS, GOVERNOR, PAYOUTS, STRANGER, TREASURY, USERS, WORKERS};
+use crate::world::{self, CREATORS, GENESIS, GOVERNOR, PAYOUTS, STRANGER, TREASURY, USERS, WORKERS, sponsors::SPONSOR};
 use codec::{Decode, Encode};
 use encompute_audit::{LedgerReport, audit_ledger};
 use encompute_devchain::runtime::{
@@ -94,7 +94,7 @@ impl Chain {
 
     /// The contract created with `argument`, or how the platform refused it.
     pub fn deployed(argument: &[u8]) -> Result<Self, Said> {
-        let everybody = [&USERS[..], &CREATORS, &WORKERS, &PAYOUTS, &[GOVERNOR, TREASURY, STRANGER]].concat();
+        let everybody = [&USERS[..], &CREATORS, &WORKERS, &PAYOUTS, &[GOVERNOR, TREASURY, STRANGER, SPONSOR]].concat();
         let further = (1..=32).map(world::claims::further);
         let everybody = everybody
             .into_iter()

@@ -3,15 +3,16 @@
 use crate::{
     Chain, Said,
     chain::{self, BLOCKS_KNOWN},
-    world::{self, GOVERNOR, STRANGER, World},
+    world::{self, GOVERNOR, STRANGER, USERS, World, sponsors::SPONSORS},
 };
 use encompute_lifecycle::{Command, Context, Look, Memory, ReadState, Refusal, Scene, Software, View};
 use encompute_protocol::{
     Address, BlockNumber, JobId, KeyDigest, ModelId, Plancks, SessionId, SplitIndex, VersionId,
     call::{
-        Call as _, ReadAnnouncedParams, ReadAttestationKey, ReadCounts, ReadCredit, ReadDispute, ReadDraw,
-        ReadGovernance, ReadJob, ReadMeasurement, ReadModel, ReadNonce, ReadParams, ReadPlatform, ReadPrunedJob,
-        ReadRating, ReadSession, ReadSessionsTaken, ReadSplit, ReadTotals, ReadVersion, ReadWorker, ReadWorkerAt,
+        Call as _, ReadAllowance, ReadAnnouncedParams, ReadAttestationKey, ReadCounts, ReadCredit, ReadDispute,
+        ReadDraw, ReadGovernance, ReadJob, ReadMeasurement, ReadModel, ReadNonce, ReadParams, ReadPlatform,
+        ReadPrunedJob, ReadRating, ReadSession, ReadSessionsTaken, ReadSplit, ReadTotals, ReadVersion, ReadWorker,
+        ReadWorkerAt,
     },
     event::Event,
 };
@@ -124,6 +125,9 @@ impl Chain {
             self.ask(rules, &ReadWorker { worker: account })?;
             self.ask(rules, &ReadCredit { account })?;
             self.ask(rules, &ReadNonce { account })?;
+        }
+        for (sponsor, user) in SPONSORS.into_iter().flat_map(|sponsor| USERS.map(|user| (sponsor, user))) {
+            self.ask(rules, &ReadAllowance { sponsor, user })?;
         }
         Ok(())
     }

@@ -4,17 +4,19 @@
 use codec::{Decode, Encode};
 use encompute_contract_tests::{
     Said,
-    anchor::{Anchored, OWNER, PAYOUT, STAKE, answer, direct_account, tx, worker_key},
+    anchor::{Anchored, OWNER, PAYOUT, STAKE, WORKER, answer, direct_account, tx, worker_key},
     chain::{account, parts},
-    world::{GOVERNOR, MEASUREMENTS, PLATFORMS, STRANGER, key},
+    world::{GOVERNOR, MACHINES, MEASUREMENTS, PLATFORMS, STRANGER, key, quotes::signed},
 };
 use encompute_lifecycle::{ReceiptFacts, Refusal};
 use encompute_protocol::{
-    Address, BlobDigest, BlockNumber, ContractAddress, GenesisHash, JobId, Plancks, Stage,
+    Address, BlobDigest, BlockNumber, ContractAddress, DisputeKind, GenesisHash, JobId, Plancks, Stage,
     call::{
-        AskStake, BeginRegistration, Call as _, ClaimJob, CommitHead, ReadJob, ReadNonce, ReadParams, ReadWorker,
-        RegisterWorker, RevokeMeasurement, RevokePlatform, TakeStake, WithdrawCredit,
+        AppealRuling, AskStake, BeginRegistration, Call as _, ClaimJob, CommitHead, OpenDispute, ReadDispute, ReadJob,
+        ReadNonce, ReadParams, ReadWorker, RegisterWorker, RevokeMeasurement, RevokePlatform, ShowQuote, TakeStake,
+        WithdrawCredit,
     },
+    dispute::Proceeding,
 };
 use encompute_rollup::{
     Action, ForwardError, MAY_NOT, RollupError, RollupTx, bound,
@@ -70,6 +72,26 @@ fn a_worker_without_any_money_registers_claims_and_commits_behind_an_anchor() {
     let commit = CommitHead { job, output, finished_at, signature };
     assert_eq!(anchored.reply(commit.calldata()), Ok(()));
     assert_eq!(stage(&mut anchored, job), (Stage::HeadCommitted, Some(worker)));
+
+    // Who doubts that its enclave is there is shown a quote, over the anchor as well.
+    anchored.next_block();
+    anchored.next_block();
+    let demand = OpenDispute { job, kind: DisputeKind::Quote, evidence: Some(BlobDigest([9; 32])) };
+    anchored.chain.call(STRANGER, terms.fees.head, &demand).unwrap();
+    let Some(Proceeding::Quoting { nonce, .. }) =
+        anchored.chain.read(&ReadDispute { job }).map(|found| found.proceeding)
+    else {
+        panic!("nothing is demanded")
+    };
+    let receipt = anchored.chain.read(&ReadJob { job }).unwrap().1.receipt.unwrap();
+    let data: [u8; 64] = [receipt.0, nonce.0].concat().try_into().unwrap();
+    let quote = MACHINES[WORKER % MACHINES.len()].sign(signed(0, &data));
+    let shown = ShowQuote { job, quote, evidence: BlobDigest([8; 32]) };
+    assert_eq!(anchored.reply(shown.calldata()), Ok(()));
+    assert_eq!(stage(&mut anchored, job), (Stage::HeadCommitted, Some(worker)));
+    // An appeal takes money along, and an anchor sends none.
+    let refused = anchored.reply(AppealRuling { job }.calldata());
+    assert_eq!(refused, REFUSED(RollupError::UnsupportedAction));
 }
 
 #[test]

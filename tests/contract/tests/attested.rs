@@ -158,3 +158,31 @@ fn a_quote_longer_than_any_is_no_argument() {
     let trailing = chain.send(WORKERS[0], U256::zero(), [&calldata[..], &[0]].concat()).said;
     assert!(matches!(trailing, Said::Reverted(bytes) if bytes != [1, 1]), "the shell counts the bytes");
 }
+
+#[test]
+fn a_quote_that_is_demanded_for_a_job_is_judged_on_the_chain_as_a_registrations_is() {
+    let mut chain = Chain::new();
+    let mut world = World::at_contract(chain.contract());
+    let job = world.demanded(encompute_protocol::Stage::HeadCommitted);
+    chain.repeat(&world).unwrap_or_else(|difference| panic!("{difference:#?}"));
+    let honest = world.quote_for(job);
+    let mut show = |quote: QuoteParts| {
+        let message = encompute_protocol::call::ShowQuote { quote, ..honest.clone() };
+        chain.call(WORKERS[0], Plancks::ZERO, &message)
+    };
+    // Any byte of what it binds: the receipt's digest, then the nonce.
+    for byte in (0..64).step_by(3) {
+        let mut data = world.wanted_report_data(job);
+        data[byte] ^= 0x40;
+        assert_eq!(show(MACHINES[0].sign(signed(0, &data))), Err(refused(QuoteCheck::ReportData)), "byte {byte}");
+    }
+    for byte in (0..64).step_by(9) {
+        let mut quote = honest.quote.clone();
+        quote.signature.0[byte] ^= 1;
+        assert_eq!(show(quote), Err(refused(QuoteCheck::QuoteSignature)), "byte {byte}");
+    }
+    let data = world.wanted_report_data(job);
+    assert!(matches!(show(Machine::new(77).sign(signed(0, &data))), Err(Refusal::UnknownKey { .. })));
+    assert!(matches!(show(MACHINES[0].sign(signed(1, &data))), Err(Refusal::MeasurementMismatch { .. })));
+    assert_eq!(show(honest.quote.clone()), Ok(()));
+}

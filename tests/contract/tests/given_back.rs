@@ -36,8 +36,8 @@ fn a_stranger_who_prunes_neither_gains_nor_loses() {
     let value = world.owed_for_pruning(STRANGER, job).unwrap();
     let credit = chain.read(&ReadCredit { account: USERS[0] });
     let gained = gained(&mut chain, STRANGER, value, job);
-    // The worker's 96 bytes are not worth a credit: they are left to who prunes.
-    let left = (96 * DEPOSIT_PER_BYTE) as i128;
+    // The worker's 128 bytes are not worth a credit: they are left to who prunes.
+    let left = (128 * DEPOSIT_PER_BYTE) as i128;
     assert!((left - ROUNDED as i128..=left).contains(&gained), "{gained}");
     let returned = chain.read(&ReadCredit { account: USERS[0] }).0 - credit.0;
     assert!(returned > 3 * DEPOSIT_PER_CONTRACT_ITEM / 2, "{returned}");
@@ -51,7 +51,7 @@ fn a_user_who_prunes_has_the_deposit_of_its_records_from_the_platform() {
     let all = world.owed_for_pruning(STRANGER, job).unwrap().0 - value.0;
     let gained = gained(&mut chain, USERS[0], value, job);
     // What a stranger would have sent it, and the item of a credit that it needs not.
-    let wanted = (all + DEPOSIT_PER_CONTRACT_ITEM + 56 * DEPOSIT_PER_BYTE + 96 * DEPOSIT_PER_BYTE) as i128;
+    let wanted = (all + DEPOSIT_PER_CONTRACT_ITEM + 56 * DEPOSIT_PER_BYTE + 128 * DEPOSIT_PER_BYTE) as i128;
     assert!((wanted - ROUNDED as i128..=wanted).contains(&gained), "{gained} of {wanted}");
 }
 

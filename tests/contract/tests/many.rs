@@ -4,7 +4,13 @@
 //! `ENCOMPUTE_JOBS=10000 cargo test --workspace --test many -- --nocapture` is the long run; the suite takes a sample.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout, clippy::needless_range_loop)]
 
-use encompute_contract_tests::{Chain, world::*};
+use encompute_contract_tests::{
+    Chain,
+    world::{
+        sponsors::{ALLOWED, SPONSOR},
+        *,
+    },
+};
 use encompute_lifecycle::{Memory, ReadState, Software};
 use encompute_protocol::{
     DisputeKind, JobId, ModelId, Plancks, PolicyId, Reason, SplitIndex, Stage, VersionId, call::*, event::Event,
@@ -12,9 +18,11 @@ use encompute_protocol::{
 use std::{collections::BTreeSet, time::Instant};
 
 /// Ways to go wrong, and to go right.
-const WAYS: u64 = 26;
+const WAYS: u64 = 30;
 /// Every reason that a job can have which is not the last one's.
-const REASONS: [Reason; 12] = [
+const REASONS: [Reason; 14] = [
+    Reason::QuoteMissing,
+    Reason::Quoted,
     Reason::NoWorker,
     Reason::WorkerTimeout,
     Reason::HeadMismatch,
@@ -90,6 +98,27 @@ fn one(world: &mut World, way: u64) -> JobId {
             let job = world.entrusted_and_committed();
             world.sent_for_the_user(0, job).unwrap();
             world.act(job, Stage::FeaturesSent, 0).unwrap();
+            job
+        }
+        25 => world.demanded(Stage::FeaturesSent),
+        26 => {
+            let job = world.demanded(Stage::HeadCommitted);
+            let message = world.quote_for(job);
+            world.call(WORKERS[0], message).unwrap();
+            job
+        }
+        27 => {
+            // Nobody is left to hear it.
+            let (job, _) = world.ruled(DisputeKind::Head, Stage::HeadCommitted, [WRONG, WRONG, RIGHT]);
+            world.appeal(job).unwrap();
+            job
+        }
+        28 => {
+            world.allow(SPONSOR, USERS[0], ALLOWED).unwrap();
+            let mut message = world.request_message(VersionId(1), SplitIndex(0));
+            message.sponsor = Some(SPONSOR);
+            let job = world.send_request(USERS[0], message).unwrap();
+            world.end(SPONSOR, USERS[0]).unwrap();
             job
         }
         _ => world.disputed(DisputeKind::Head),

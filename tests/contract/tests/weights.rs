@@ -6,16 +6,16 @@
 
 use encompute_contract_tests::{
     Chain, Said, artifact, everything,
-    world::{MACHINES, MEASUREMENTS, PLATFORMS, STRANGER, TREASURY, WORKERS, World},
+    world::{MACHINES, MEASUREMENTS, PLATFORMS, STRANGER, TREASURY, USERS, WORKERS, World, sponsors::SPONSOR},
 };
 use encompute_lifecycle::Refusal;
 use encompute_protocol::{
     BlockNumber, JobId, KeyDigest, ModelId, Plancks, SessionId, SplitIndex, VersionId,
     call::{
-        Call, CertifyKey, CommitHead, MESSAGES, QuoteJob, ReadAnnouncedParams, ReadAttestationKey, ReadCounts,
-        ReadCredit, ReadDispute, ReadDraw, ReadGovernance, ReadJob, ReadMeasurement, ReadModel, ReadNonce, ReadParams,
-        ReadPlatform, ReadPrunedJob, ReadRating, ReadSession, ReadSessionsTaken, ReadSplit, ReadTotals, ReadVersion,
-        ReadWorker, ReadWorkerAt, RegisterWorker,
+        Call, CertifyKey, CommitHead, MESSAGES, QuoteJob, ReadAllowance, ReadAnnouncedParams, ReadAttestationKey,
+        ReadCounts, ReadCredit, ReadDispute, ReadDraw, ReadGovernance, ReadJob, ReadMeasurement, ReadModel, ReadNonce,
+        ReadParams, ReadPlatform, ReadPrunedJob, ReadRating, ReadSession, ReadSessionsTaken, ReadSplit, ReadTotals,
+        ReadVersion, ReadWorker, ReadWorkerAt, RegisterWorker,
     },
 };
 use serde_json::{Map, Value, json};
@@ -80,6 +80,7 @@ fn measure() -> Weights {
     read(&mut chain, &mut weights, &ReadDraw { job: JobId(1) });
     read(&mut chain, &mut weights, &ReadCredit { account: TREASURY });
     read(&mut chain, &mut weights, &ReadNonce { account });
+    read(&mut chain, &mut weights, &ReadAllowance { sponsor: SPONSOR, user: USERS[1] });
     read(&mut chain, &mut weights, &ReadDispute { job: JobId(1) });
     read(&mut chain, &mut weights, &ReadRating { job: JobId(1) });
     read(&mut chain, &mut weights, &ReadPrunedJob { job: JobId(1) });

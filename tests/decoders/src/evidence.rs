@@ -2,8 +2,8 @@
 
 use crate::messages::canonical;
 use encompute_attest::{
-    Collateral, EventLog, HeadKeyEvidence, RegistrationEvidence, TrustRoot, UnixSeconds, authenticate, compact,
-    quote_identity, unverified_measurement, unverified_report_data,
+    Collateral, EventLog, HeadKeyEvidence, ReceiptEvidence, RegistrationEvidence, TrustRoot, UnixSeconds, authenticate,
+    compact, quote_identity, unverified_measurement, unverified_report_data,
 };
 use encompute_protocol::wire::Message;
 use std::sync::LazyLock;
@@ -87,10 +87,12 @@ pub(crate) fn machine(answer: &[u8]) -> (Vec<u8>, String) {
     (hex::decode(text("quote")).expect("a published vector; qed"), text("event_log"))
 }
 
-/// An even first byte is followed by a registration's evidence, an odd one by a head key request's.
+/// A first byte that three divide is followed by a registration's evidence, one with the rest 1 by a head key request's, with
+/// the rest 2 by a receipt's.
 pub(crate) fn evidence(bytes: &[u8]) -> bool {
     match bytes.split_first() {
-        Some((kind, bytes)) if kind % 2 == 1 => canonical::<HeadKeyEvidence>(bytes),
+        Some((kind, bytes)) if kind % 3 == 1 => canonical::<HeadKeyEvidence>(bytes),
+        Some((kind, bytes)) if kind % 3 == 2 => canonical::<ReceiptEvidence>(bytes),
         Some((_, bytes)) => canonical::<RegistrationEvidence>(bytes),
         None => false,
     }

@@ -4,8 +4,8 @@
 use crate::evidence::{ANSWERS, machine};
 use crate::messages::CALLS;
 use crate::target::Target;
-use codec::Encode;
-use encompute_attest::{HPKE_KEY_BYTES, HeadKeyEvidence, HpkeKey, RegistrationEvidence, TrustRoot};
+use codec::{Decode, Encode};
+use encompute_attest::{HPKE_KEY_BYTES, HeadKeyEvidence, HpkeKey, ReceiptEvidence, RegistrationEvidence, TrustRoot};
 use encompute_envelope::RecipientSecret;
 use encompute_fhe::{
     BlindingKey, BootstrapSet, EncryptedTensor, EvaluationKey, MaskSeed, ParameterSet, Turns, UploadBits,
@@ -20,7 +20,7 @@ use encompute_protocol::event::SIGNATURES;
 use encompute_protocol::statement::TeeKind;
 use encompute_protocol::wire::Message;
 use encompute_protocol::{
-    Address, BlobDigest, BlockNumber, Bytes, ContractAddress, GenesisHash, HeadKeyStatement, JobId, Nonce,
+    Address, BlobDigest, BlockNumber, Bytes, ContractAddress, GenesisHash, HeadKeyStatement, JobId, Nonce, Receipt,
     RegistrationStatement, SigningAddress, SplitIndex, VersionHash, VersionId,
 };
 use encompute_rollup::{Action, ForwardError, ForwardRequest, RelayAnswer, RelayCall, RollupError, RollupTx, bound};
@@ -206,7 +206,7 @@ fn calls() -> Result<Vec<Seed>, SeedError> {
     Ok(seeds)
 }
 
-/// Evidence that carries a published quote: a registration's, and a head key request's.
+/// Evidence that carries a published quote: a registration's, a head key request's, and a receipt's.
 fn evidence() -> Result<Vec<Seed>, SeedError> {
     let intel = root().join("worker/attest/tests/vectors/intel");
     let quote = Bytes::new(read(&intel.join("tdx_quote"))?).expect("a published quote; qed");
@@ -233,10 +233,19 @@ fn evidence() -> Result<Vec<Seed>, SeedError> {
     };
     let (version, manifest, split) = (VersionId(5), VersionHash([6; 32]), SplitIndex(0));
     let statement = HeadKeyStatement { genesis, contract, account, signing, hpke, version, manifest, split };
+    let zeros = Receipt::decode(&mut [0; 1024].as_slice()).expect("every field takes zeros; qed");
+    let receipt = ReceiptEvidence {
+        quote: quote.clone(),
+        collateral: collateral.clone(),
+        statement: Receipt { genesis, contract, worker: account, ..zeros },
+        nonce: Nonce([7; 32]),
+        hpke_key: hpke_key.clone(),
+    };
     let head_key = HeadKeyEvidence { quote, collateral, statement, nonce: Nonce([7; 32]), hpke_key };
     Ok(vec![
         Seed { name: "registration".to_owned(), bytes: [vec![0], registration.to_wire()].concat() },
         Seed { name: "head-key".to_owned(), bytes: [vec![1], head_key.to_wire()].concat() },
+        Seed { name: "receipt".to_owned(), bytes: [vec![2], receipt.to_wire()].concat() },
     ])
 }
 
@@ -254,7 +263,7 @@ fn exported_job() -> Result<Vec<u8>, SeedError> {
     let (account, block) = (Address([3; 20]), BlockNumber(6));
     Ok([
         // Version of the encoding; block and hash, genesis, contract, job.
-        vec![4],
+        vec![5],
         (block, [8u8; 32], GenesisHash([1; 32]), ContractAddress([2; 20]), JobId(7)).encode(),
         record("JobTerms"),
         record("JobProgress"),
@@ -266,9 +275,9 @@ fn exported_job() -> Result<Vec<u8>, SeedError> {
         // Parameters are sure; one treasury; a worker.
         (false, vec![account], 1u8, account).encode(),
         record("WorkerRecord"),
-        // One juror; code and machine, never revoked; a time, a hash that drew no audit; no event that cannot be read.
+        // One juror; code and machine, never revoked; two times, a hash that drew no audit; no event that cannot be read.
         (vec![(account, account)], [Some((block, None::<BlockNumber>)); 2]).encode(),
-        (Some(1_795_348_800u64), Some([9u8; 32]), 0u32, blobs.to_vec()).encode(),
+        (Some(1_795_348_800u64), Some(1_795_348_900u64), Some([9u8; 32]), 0u32, blobs.to_vec()).encode(),
     ]
     .concat())
 }

@@ -10,8 +10,8 @@ use encompute_job::Journal;
 use encompute_kit::{Between, Habits, Liar, Ran, Running, Services, signal};
 use encompute_lifecycle::ReceiptFacts;
 use encompute_protocol::{
-    BasisPoints, BlobDigest, Blocks, JobId, JobProgress, JobTerms, Params, Plancks, PolicyId, Receipt, SplitIndex,
-    Stage, VersionId, Windows,
+    BasisPoints, BlobDigest, Blocks, JobId, JobProgress, JobTerms, Params, Plancks, PolicyId, Reason, Receipt,
+    SplitIndex, Stage, VersionId, Windows,
     call::{
         CancelJob, CommitHead, PokeJob, QuoteJob, ReadCounts, ReadJob, ReadSplit, ReadVersion, ReadWorker, RequestJob,
     },
@@ -104,7 +104,7 @@ impl Court {
         let (fees, _) = self.services.client().read(QuoteJob { version, split }).await.unwrap().unwrap();
         let tip = Plancks(100 * fees.head.0);
         let input = BlobDigest::of(b"nothing");
-        let request = RequestJob { version, split, policy: PolicyId(1), input, tip, offer: None };
+        let request = RequestJob { version, split, policy: PolicyId(1), input, tip, offer: None, sponsor: None };
         let escrow = fees.total().unwrap().checked_add(tip).unwrap();
         let job = treasury.submit(request, escrow).await.unwrap().answer;
         treasury.submit(CancelJob { job }, Plancks::ZERO).await.unwrap();
@@ -289,6 +289,21 @@ impl Court {
         let deadline = self.job(job).await.1.deadline;
         let now = self.services.client().head().await.unwrap().number;
         self.services.seal(Blocks(deadline.0.saturating_sub(now.0) + 1)).await.unwrap();
+    }
+
+    /// Waits until a dispute is over. Where its committee found the head wrong and nobody appeals, the window for it passes.
+    ///
+    /// # Panics
+    /// If the chain cannot be read, or that takes more than a minute.
+    pub async fn ruled(&self, job: JobId) -> JobProgress {
+        let is_over = |progress: &JobProgress| !matches!(progress.stage, Stage::Disputed(_));
+        let waits = |progress: &JobProgress| progress.reason == Some(Reason::HeadMismatch);
+        let found = self.until(job, "a ruling", |progress| is_over(progress) || waits(progress)).await;
+        if is_over(&found) {
+            return found;
+        }
+        self.pass_window(job).await;
+        self.until(job, "the end of a dispute", is_over).await
     }
 
     /// Moves an overdue job on as somebody who has nothing to do with it.

@@ -105,7 +105,8 @@ async fn request(user: &Account, version: VersionId, input: u8) -> (RequestJob, 
     let split = SplitIndex(0);
     let (fees, _) = user.client().read(QuoteJob { version, split }).await.unwrap().unwrap();
     let input = BlobDigest([input; 32]);
-    let message = RequestJob { version, split, policy: PolicyId(1), input, tip: Plancks::ZERO, offer: None };
+    let message =
+        RequestJob { version, split, policy: PolicyId(1), input, tip: Plancks::ZERO, offer: None, sponsor: None };
     (message, fees.total().unwrap())
 }
 
@@ -211,7 +212,7 @@ async fn parameters_are_announced_waited_for_and_put_in_force_and_a_pause_stops_
 }
 
 /// A little longer than the longest job.
-const UNBONDING: Blocks = Blocks(600);
+const UNBONDING: Blocks = Blocks(800);
 
 /// A model with one version on sale, as `model publish` leaves them on the chain.
 async fn on_sale(creator: &Account) -> VersionId {

@@ -59,7 +59,7 @@ async fn let_settle(court: &Court, job: JobId) {
 /// Lets a committee be drawn and say what it finds.
 async fn let_rule(court: &Court, job: JobId) -> JobProgress {
     court.services.seal(Blocks(2)).await.unwrap();
-    court.until(job, "a ruling", |progress| progress.stage != SUSPENDED).await
+    court.ruled(job).await
 }
 
 #[tokio::test(flavor = "multi_thread")]

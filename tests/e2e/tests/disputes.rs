@@ -102,8 +102,7 @@ fn user_says(court: &Court, words: &[&str]) -> Ran {
 /// Blocks that let a committee be drawn; what it says comes with its own transactions.
 async fn lets_judge(court: &Court, job: JobId) -> (JobTerms, JobProgress) {
     court.services.seal(Blocks(2)).await.unwrap();
-    let is_over = |progress: &JobProgress| !matches!(progress.stage, Stage::Disputed(_));
-    let progress = court.until(job, "a ruling", is_over).await;
+    let progress = court.ruled(job).await;
     (court.job(job).await.0, progress)
 }
 

@@ -43,7 +43,7 @@ async fn let_witness(court: &Court, job: JobId) -> JobProgress {
     let asked = |progress: &JobProgress| progress.stage == Stage::Disputed(DisputeKind::Witness);
     court.until(job, "witnesses are asked for", asked).await;
     court.services.seal(Blocks(2)).await.unwrap();
-    court.until(job, "a ruling", |progress| !matches!(progress.stage, Stage::Disputed(_))).await
+    court.ruled(job).await
 }
 
 /// Who was drawn, from the contract's events.

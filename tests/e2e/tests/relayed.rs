@@ -103,7 +103,7 @@ impl Behind {
         let split = SplitIndex(0);
         let (fees, _) = self.client().read(QuoteJob { version, split }).await.unwrap().unwrap();
         let (policy, input) = (PolicyId(1), BlobDigest::of(&version.0.to_le_bytes()));
-        let request = RequestJob { version, split, policy, input, tip: Plancks::ZERO, offer: None };
+        let request = RequestJob { version, split, policy, input, tip: Plancks::ZERO, offer: None, sponsor: None };
         self.ground.chain.account("//Dave").submit(request, fees.total().unwrap()).await.unwrap().answer
     }
 }

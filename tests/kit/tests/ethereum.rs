@@ -55,7 +55,8 @@ async fn order(user: &Account, version: VersionId) -> (RequestJob, Plancks) {
     let split = SplitIndex(0);
     let (fees, _) = user.client().read(QuoteJob { version, split }).await.unwrap().unwrap();
     let input = BlobDigest([5; 32]);
-    let message = RequestJob { version, split, policy: PolicyId(1), input, tip: Plancks::ZERO, offer: None };
+    let message =
+        RequestJob { version, split, policy: PolicyId(1), input, tip: Plancks::ZERO, offer: None, sponsor: None };
     (message, fees.total().unwrap())
 }
 

@@ -3,7 +3,7 @@
 use crate::claims::{Claims, ReportData};
 use crate::collateral::Collateral;
 use crate::compact::compact;
-use crate::evidence::{Evidence, HeadKeyEvidence, HpkeKey, RegistrationEvidence};
+use crate::evidence::{Evidence, HeadKeyEvidence, HpkeKey, ReceiptEvidence, RegistrationEvidence};
 use crate::measurement::Measurement;
 use crate::platform::UnixSeconds;
 use crate::policy::{Policy, Verdict, verify};
@@ -13,8 +13,8 @@ use core::fmt::Display;
 use encompute_protocol::statement::TeeKind;
 use encompute_protocol::wire::Message;
 use encompute_protocol::{
-    Address, BlobDigest, BlockNumber, ContractAddress, GenesisHash, HeadKeyStatement, Nonce, RegistrationStatement,
-    Signed, WorkerRecord,
+    Address, BlobDigest, BlockNumber, ContractAddress, GenesisHash, HeadKeyStatement, MeasurementId, Nonce, PlatformId,
+    QuoteIdentity, ReceiptDigest, RegistrationStatement, Signed, WorkerRecord,
 };
 
 /// One fact compared.
@@ -77,6 +77,21 @@ pub struct RegistrationFacts<'a> {
     pub at: BlockNumber,
 }
 
+/// What the chain says about a quote that was shown for a job.
+#[derive(Clone, Copy, Debug)]
+pub struct QuoteFacts {
+    /// Digest of the job's receipt, which the chain built from its own facts.
+    pub receipt: ReceiptDigest,
+    /// The nonce that was issued with the demand.
+    pub nonce: Nonce,
+    /// The code that the head was committed by.
+    pub measurement: MeasurementId,
+    /// The quote that was shown.
+    pub quote: QuoteIdentity,
+    /// The blob that was named with it.
+    pub evidence: BlobDigest,
+}
+
 /// Judges the evidence blob of a registration against the chain's record of it.
 ///
 /// All checks are made even after one fails, so that a report names everything that is wrong; only
@@ -116,14 +131,41 @@ pub fn appraise_registration(
         "chain: head",
     );
     checks.key(&evidence, hpke);
-    let verdict = checks.quote(&evidence, tee, root, policy, now);
+    let verdict = checks.quote(&evidence, Some(tee), root, policy, now);
     if let Some(verdict) = &verdict {
         checks.same("quote-identity", &record.quote, &verdict.claims.quote, "chain: worker record");
         checks.same("measurement", &record.measurement, &verdict.measurement_id, "chain: worker record");
-        match compact(evidence.quote.as_slice()) {
-            Ok((_, key)) => checks.same("platform", &record.platform, &key.platform(), "chain: worker record"),
-            Err(reason) => checks.failed("platform", &record.platform.to_string(), &reason, "chain: worker record"),
+        checks.platform(&evidence, record.platform, "chain: worker record");
+    }
+    Appraisal { checks: checks.0, verdict }
+}
+
+/// Judges the evidence blob of a quote that was shown for a job, as of the time `now` at which it was.
+///
+/// All checks are made even after one fails; only a blob that cannot be read ends the list early.
+pub fn appraise_receipt(
+    blob: &[u8],
+    facts: &QuoteFacts,
+    root: &TrustRoot,
+    policy: &Policy,
+    now: UnixSeconds,
+) -> Appraisal {
+    let mut checks = Checks::default();
+    checks.same("evidence-digest", &facts.evidence, &BlobDigest::of(blob), "chain: events");
+    let evidence = match ReceiptEvidence::from_wire(blob) {
+        Ok(evidence) => evidence,
+        Err(reason) => {
+            checks.failed("evidence-bytes", "evidence of a receipt, version 1", &reason, "protocol");
+            return Appraisal { checks: checks.0, verdict: None };
         }
+    };
+    let receipt = ReceiptDigest(evidence.statement.digest());
+    checks.same("receipt", &facts.receipt, &receipt, "chain: job progress");
+    checks.same("nonce", &facts.nonce, &evidence.nonce, "chain: events");
+    let verdict = checks.quote(&evidence, None, root, policy, now);
+    if let Some(verdict) = &verdict {
+        checks.same("quote-identity", &facts.quote, &verdict.claims.quote, "chain: events");
+        checks.same("measurement", &facts.measurement, &verdict.measurement_id, "chain: job progress");
     }
     Appraisal { checks: checks.0, verdict }
 }
@@ -152,7 +194,7 @@ pub fn appraise_head_key_request(
     checks.same("statement-split", &expected.split, &found.split, "request");
     checks.same("nonce", nonce, &evidence.nonce, "issued for this request");
     checks.key(evidence, found.hpke);
-    let verdict = checks.quote(evidence, tee, root, policy, now);
+    let verdict = checks.quote(evidence, Some(tee), root, policy, now);
     Appraisal { checks: checks.0, verdict }
 }
 
@@ -210,11 +252,18 @@ impl Checks {
         self.same("hpke-key", &named, &evidence.hpke_key.digest(), "evidence: statement");
     }
 
-    /// The quote's own checks: signatures and policy, what it binds, which kind of enclave.
+    fn platform<S>(&mut self, evidence: &Evidence<S>, expected: PlatformId, source: &'static str) {
+        match compact(evidence.quote.as_slice()) {
+            Ok((_, key)) => self.same("platform", &expected, &key.platform(), source),
+            Err(reason) => self.failed("platform", &expected.to_string(), &reason, source),
+        }
+    }
+
+    /// The quote's own checks: signatures and policy, what it binds, which kind of enclave where that was said.
     fn quote<S: Signed>(
         &mut self,
         evidence: &Evidence<S>,
-        tee: TeeKind,
+        tee: Option<TeeKind>,
         root: &TrustRoot,
         policy: &Policy,
         now: UnixSeconds,
@@ -236,8 +285,10 @@ impl Checks {
             report_data,
             "evidence: statement and nonce",
         );
-        let found = kind_of(measurement);
-        self.push("tee", tee == found, word(tee), word(found), "evidence: statement");
+        if let Some(tee) = tee {
+            let found = kind_of(measurement);
+            self.push("tee", tee == found, word(tee), word(found), "evidence: statement");
+        }
         Some(verdict)
     }
 }

@@ -8,7 +8,7 @@ use crate::collateral::COLLATERAL_LIMIT_BYTES;
 use codec::{Decode, Encode};
 use encompute_protocol::statement::report_data;
 use encompute_protocol::wire::Message;
-use encompute_protocol::{Bytes, HeadKeyStatement, KeyDigest, Nonce, RegistrationStatement, Signed};
+use encompute_protocol::{Bytes, HeadKeyStatement, KeyDigest, Nonce, Receipt, RegistrationStatement, Signed};
 
 /// An X-Wing public key: ML-KEM-768, then X25519.
 pub const HPKE_KEY_BYTES: usize = 1216;
@@ -40,6 +40,9 @@ pub type RegistrationEvidence = Evidence<RegistrationStatement>;
 /// What a worker sends a creator's service, which issued the nonce.
 pub type HeadKeyEvidence = Evidence<HeadKeyStatement>;
 
+/// The blob whose digest a worker names with a quote that was demanded for a job: it binds the job's receipt.
+pub type ReceiptEvidence = Evidence<Receipt>;
+
 /// Quote, collateral, key and a page for the rest.
 const EVIDENCE_LIMIT_BYTES: usize = QUOTE_LIMIT_BYTES + COLLATERAL_LIMIT_BYTES + HPKE_KEY_BYTES + 1024;
 
@@ -49,6 +52,11 @@ impl Message for RegistrationEvidence {
 }
 
 impl Message for HeadKeyEvidence {
+    const VERSION: u8 = 1;
+    const LIMIT_BYTES: usize = EVIDENCE_LIMIT_BYTES;
+}
+
+impl Message for ReceiptEvidence {
     const VERSION: u8 = 1;
     const LIMIT_BYTES: usize = EVIDENCE_LIMIT_BYTES;
 }

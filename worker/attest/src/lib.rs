@@ -44,7 +44,8 @@ pub mod network;
 pub mod pki;
 
 pub use appraisal::{
-    Appraisal, Attested, Check, EvidenceRefused, RegistrationFacts, appraise_head_key_request, appraise_registration,
+    Appraisal, Attested, Check, EvidenceRefused, QuoteFacts, RegistrationFacts, appraise_head_key_request,
+    appraise_receipt, appraise_registration,
 };
 pub use claims::{
     Claims, QUOTE_LIMIT_BYTES, ReportData, authenticate, quote_identity, unverified_measurement, unverified_report_data,
@@ -52,7 +53,7 @@ pub use claims::{
 pub use collateral::{COLLATERAL_LIMIT_BYTES, Collateral, CollateralError};
 pub use compact::compact;
 pub use event_log::{EVENT_LOG_LIMIT_BYTES, EventLog, EventLogError, Launch};
-pub use evidence::{Evidence, HPKE_KEY_BYTES, HeadKeyEvidence, HpkeKey, RegistrationEvidence, bound};
+pub use evidence::{Evidence, HPKE_KEY_BYTES, HeadKeyEvidence, HpkeKey, ReceiptEvidence, RegistrationEvidence, bound};
 pub use kind::{ParseQuoteKindError, QuoteKind};
 pub use measurement::{ComposeHash, Measurement, MrConfigId, Register, SgxMeasurement, TdxMeasurement};
 pub use platform::{

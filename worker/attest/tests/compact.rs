@@ -15,7 +15,7 @@ fn expected(quote: &[u8]) -> Expected {
     let ReportData(data) = unverified_report_data(quote).unwrap();
     let (statement, nonce) = data.split_at(32);
     let tee = compact(quote).unwrap().0.read().unwrap().tee();
-    Expected { statement: statement.try_into().unwrap(), nonce: Nonce(nonce.try_into().unwrap()), tee }
+    Expected { statement: statement.try_into().unwrap(), nonce: Nonce(nonce.try_into().unwrap()), tee: Some(tee) }
 }
 
 #[test]

@@ -6,14 +6,15 @@ mod common;
 use codec::{Decode, Encode};
 use common::{NOW, collateral, measurement, pki, platform, policy};
 use encompute_attest::{
-    Appraisal, Evidence, HeadKeyEvidence, HpkeKey, Measurement, Register, RegistrationEvidence, RegistrationFacts,
-    TrustRoot, appraise_head_key_request, appraise_registration, bound, compact, quote_identity,
+    Appraisal, Evidence, HeadKeyEvidence, HpkeKey, Measurement, QuoteFacts, ReceiptEvidence, Register,
+    RegistrationEvidence, RegistrationFacts, TrustRoot, appraise_head_key_request, appraise_receipt,
+    appraise_registration, bound, compact, quote_identity,
 };
 use encompute_protocol::statement::TeeKind;
 use encompute_protocol::wire::{DecodeError, Message};
 use encompute_protocol::{
-    Address, BlobDigest, BlockNumber, Bytes, ContractAddress, GenesisHash, HeadKeyStatement, Nonce,
-    RegistrationStatement, Signed, SigningAddress, SplitIndex, VersionHash, VersionId, WorkerRecord,
+    Address, BlobDigest, BlockNumber, Bytes, ContractAddress, GenesisHash, HeadKeyStatement, Nonce, Receipt,
+    ReceiptDigest, RegistrationStatement, Signed, SigningAddress, SplitIndex, VersionHash, VersionId, WorkerRecord,
 };
 
 const GENESIS: GenesisHash = GenesisHash([1; 32]);
@@ -284,4 +285,86 @@ fn a_registration_quote_cannot_be_repurposed_as_a_head_key_request() {
     let repurposed = HeadKeyEvidence { quote: registration.quote, ..evidence(head_key_statement(), NONCE) };
     assert_eq!(failed(&head_key_judged(&repurposed, &head_key_statement(), &NONCE)), ["report-data"]);
     assert_ne!(statement().encode().len(), 0);
+}
+
+fn receipt() -> Receipt {
+    let digest = |byte| BlobDigest([byte; 32]);
+    Receipt {
+        genesis: GENESIS,
+        contract: CONTRACT,
+        job: encompute_protocol::JobId(7),
+        version: VersionId(1),
+        manifest: VersionHash([10; 32]),
+        split: SplitIndex(0),
+        head: encompute_protocol::HeadDigest([11; 32]),
+        input: digest(12),
+        evaluation_key: BlobDigest::default(),
+        output: digest(13),
+        tail: encompute_protocol::TailDigest([14; 32]),
+        worker: ACCOUNT,
+        measurement: Measurement::Tdx(measurement()).id(),
+        registration_nonce: Nonce([15; 32]),
+        claimed_at: BlockNumber(100),
+        finished_at: BlockNumber(101),
+        expires_at: EXPIRY,
+        custody: false,
+    }
+}
+
+fn quote_facts(evidence: &ReceiptEvidence) -> QuoteFacts {
+    QuoteFacts {
+        receipt: ReceiptDigest(receipt().digest()),
+        measurement: receipt().measurement,
+        nonce: NONCE,
+        quote: quote_identity(evidence.quote.as_slice()).unwrap(),
+        evidence: BlobDigest::of(&evidence.to_wire()),
+    }
+}
+
+fn receipt_judged(evidence: &ReceiptEvidence, facts: &QuoteFacts) -> Appraisal {
+    appraise_receipt(&evidence.to_wire(), facts, pki().trust_root(), &policy(), NOW)
+}
+
+#[test]
+fn a_quote_over_a_receipt_and_the_nonce_of_its_demand_passes_every_check() {
+    let evidence = evidence(receipt(), NONCE);
+    let appraisal = receipt_judged(&evidence, &quote_facts(&evidence));
+    assert_eq!(failed(&appraisal), [""; 0]);
+    let ids: Vec<_> = appraisal.checks.iter().map(|check| check.id).collect();
+    let wanted = ["evidence-digest", "receipt", "nonce", "quote", "report-data", "quote-identity", "measurement"];
+    assert_eq!(ids, wanted);
+    assert!(appraisal.holds());
+}
+
+#[test]
+fn a_quote_that_is_not_the_one_that_was_demanded_is_named_for_what_is_wrong() {
+    let honest = evidence(receipt(), NONCE);
+    let facts = quote_facts(&honest);
+    let lies: [(&str, QuoteFacts); 5] = [
+        ("evidence-digest", QuoteFacts { evidence: BlobDigest([0xee; 32]), ..facts }),
+        ("receipt", QuoteFacts { receipt: ReceiptDigest([0xee; 32]), ..facts }),
+        ("nonce", QuoteFacts { nonce: Nonce([0xee; 32]), ..facts }),
+        ("quote-identity", QuoteFacts { quote: encompute_protocol::QuoteIdentity([0xee; 32]), ..facts }),
+        ("measurement", QuoteFacts { measurement: encompute_protocol::MeasurementId([0xee; 32]), ..facts }),
+    ];
+    for (id, facts) in lies {
+        assert_eq!(failed(&receipt_judged(&honest, &facts)), [id]);
+    }
+    // A quote of another job's receipt, of an older demand, or of the registration, under this one's name.
+    let of_another = ReceiptEvidence {
+        statement: receipt(),
+        ..evidence(Receipt { job: encompute_protocol::JobId(8), ..receipt() }, NONCE)
+    };
+    assert_eq!(failed(&receipt_judged(&of_another, &quote_facts(&of_another))), ["report-data"]);
+    let older = ReceiptEvidence { nonce: NONCE, ..evidence(receipt(), Nonce([5; 32])) };
+    assert_eq!(failed(&receipt_judged(&older, &quote_facts(&older))), ["report-data"]);
+    let registration = ReceiptEvidence { quote: evidence(statement(), NONCE).quote, ..evidence(receipt(), NONCE) };
+    assert_eq!(failed(&receipt_judged(&registration, &quote_facts(&registration))), ["report-data"]);
+    let wire = honest.to_wire();
+    for blob in [&[][..], &[1; 100], &wire[..wire.len() / 2], &[&wire[..], &[0]].concat()] {
+        let appraisal = appraise_receipt(blob, &facts, pki().trust_root(), &policy(), NOW);
+        assert_eq!(failed(&appraisal), ["evidence-digest", "evidence-bytes"]);
+    }
+    let appraisal = appraise_receipt(&wire, &facts, &TrustRoot::intel(), &policy(), NOW);
+    assert_eq!(failed(&appraisal), ["quote"]);
 }

@@ -115,6 +115,7 @@ mod tests {
             workers: 1,
             late: Default::default(),
             committed_at: BlockNumber(block),
+            receipt: None,
         }
     }
 

@@ -21,13 +21,18 @@ const RETRY_AFTER: Duration = Duration::from_secs(2);
 
 /// Why a receipt is not on chain yet.
 #[derive(Debug, thiserror::Error)]
-enum CommitError {
+#[non_exhaustive]
+pub enum CommitError {
+    /// The journal or the chain says otherwise.
     #[error(transparent)]
     Serve(#[from] ServeError),
+    /// The store does not take it.
     #[error("upload a round")]
     Upload(#[from] PutError),
+    /// The chain does not take it.
     #[error("submit the receipt")]
     Submit(#[from] SayError),
+    /// There is nothing to commit.
     #[error("nothing has been answered")]
     Empty,
 }
@@ -159,7 +164,7 @@ impl Desk {
     }
 
     /// Puts every digest that the transcript names where an auditor finds it, then the transcript.
-    async fn upload(&self, run: &JobRun) -> Result<(), CommitError> {
+    pub(crate) async fn upload(&self, run: &JobRun) -> Result<(), CommitError> {
         let job = run.facts().job;
         for round in (0..run.answered()).map(RoundIndex) {
             let answer = self.journal.answered(job, round).map_err(ServeError::from)?;

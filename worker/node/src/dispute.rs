@@ -1,29 +1,38 @@
-//! Disputes that concern this worker: its own commitment, which it posts when it is said to be missing, and others',
-//! which it judges when it is drawn.
+//! Disputes that concern this worker: its own commitment, which it posts when it is said to be missing and over whose receipt
+//! it shows a quote when one is demanded, and others', which it judges when it is drawn.
 
+use crate::commit::CommitError;
 use crate::compute::{Input, segment_of};
 use crate::desk::{Desk, Prepared, ServeError};
 use crate::evaluation::KeyRefused;
+use crate::quote::MadeQuote;
+use crate::registration::RegisterError;
 use crate::rollup::Subject;
 use crate::state::opened;
 use crate::verdict::{DisputedHead, Fault, Finding};
 use crate::voice::SayError;
+use crate::world::AttestError;
 use encompute_chain::ReadError;
 use encompute_fhe::EncryptedTensor;
 use encompute_head::BlindedFor;
-use encompute_protocol::call::{PokeJob, PostBlob, ReadDispute, ReadJob, ReadWorker, RevealVerdict, SealVerdict};
+use encompute_lifecycle::dispute::appeal_deposit;
+use encompute_protocol::call::{
+    AppealRuling, PokeJob, PostBlob, ReadDispute, ReadJob, ReadWorker, RevealVerdict, SealVerdict,
+};
 use encompute_protocol::dispute::{Juror, PART_LIMIT_BYTES, Proceeding, VerdictStatement};
 use encompute_protocol::wire::Message;
 use encompute_protocol::{
-    BlobDigest, DisputeRecord, JobId, JobProgress, JobTerms, Plancks, RoundIndex, Signed, Stage, Transcript, Verdict,
+    BlobDigest, DisputeRecord, JobId, JobProgress, JobTerms, Plancks, RoundIndex, Signed, Stage, Transcript,
 };
-use encompute_store::{Blobs, ByteLimit, GetError, StateError};
+use encompute_store::{Blobs, ByteLimit, GetError, PutError, StateError};
 use std::sync::Arc;
 use std::time::Duration;
 use tracing::{info, warn};
 
 /// Pause before a dispute is looked at again.
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
+/// Pause after a step that could not be taken.
+const RETRY_AFTER: Duration = Duration::from_secs(2);
 
 /// A step of a dispute that could not be taken now.
 #[derive(Debug, thiserror::Error)]
@@ -41,12 +50,38 @@ pub enum DisputeError {
     /// The head cannot be run here.
     #[error("run the disputed head")]
     Serve(#[from] ServeError),
+    /// There is no quote that would be accepted.
+    #[error("attest")]
+    Attest(#[from] AttestError),
+    /// A blob cannot be put into the store at the moment.
+    #[error("upload the evidence")]
+    Upload(#[from] PutError),
+    /// What vouches for the machine's key cannot be shown to the contract.
+    #[error("certify the attestation key")]
+    Certify(#[from] RegisterError),
+    /// What was committed cannot be put into the store again.
+    #[error("put back what was committed")]
+    PutBack(#[from] CommitError),
+    /// A committee found a head of this worker's wrong, and what it was run on is in no store: an appeal would be lost.
+    #[error("a committee found the head of job {0} wrong, and what it was run on is not in the store: no appeal yet")]
+    NotShown(JobId),
     /// The journal cannot be read.
     #[error("journal cannot be read")]
     Journal(#[from] StateError),
     /// What the job names is not there any more, which the chain rules out.
     #[error("job {0} has lost its worker or version")]
     Lost(JobId),
+}
+
+/// What this worker keeps of a dispute from one step to the next.
+#[derive(Default)]
+struct Kept {
+    /// What it has found when it ran the head again.
+    found: Option<Finding>,
+    /// What the user has shown to the committee.
+    evidence: Option<Vec<u8>>,
+    /// The quote that it shows.
+    quote: Option<MadeQuote>,
 }
 
 /// Whether a dispute still concerns this worker.
@@ -60,21 +95,25 @@ enum Concern {
 impl Desk {
     /// Does this worker's part in a dispute until it has none.
     pub(crate) async fn attend(self: Arc<Self>, job: JobId) {
-        let mut found = None;
+        let mut kept = Kept::default();
         loop {
-            match self.step(job, &mut found).await {
+            let pause = match self.step(job, &mut kept).await {
                 Ok(Concern::Nothing) => return,
-                Ok(Concern::Ours) => {}
+                Ok(Concern::Ours) => LOOK_AGAIN,
                 Err(error) => {
-                    warn!(job = job.0, error = &error as &dyn std::error::Error, "no step of the dispute at the moment")
+                    warn!(
+                        job = job.0,
+                        error = &error as &dyn std::error::Error,
+                        "no step of the dispute at the moment"
+                    );
+                    RETRY_AFTER
                 }
-            }
-            tokio::time::sleep(LOOK_AGAIN).await;
+            };
+            tokio::time::sleep(pause).await;
         }
     }
 
-    /// One step. `found` is what this worker has found as a juror, once it has.
-    async fn step(self: &Arc<Self>, job: JobId, found: &mut Option<Verdict>) -> Result<Concern, DisputeError> {
+    async fn step(self: &Arc<Self>, job: JobId, kept: &mut Kept) -> Result<Concern, DisputeError> {
         let client = self.world.client();
         let Some((terms, progress)) = client.read(ReadJob { job }).await? else { return Ok(Concern::Nothing) };
         if !matches!(progress.stage, Stage::Disputed(_)) {
@@ -84,18 +123,34 @@ impl Desk {
         let now = client.head().await?.number;
         match &record.proceeding {
             Proceeding::Drawing => {
+                self.keep_evidence(&record, kept).await;
                 // Of all who try one is first, and the trial tells the others so for nothing.
                 if now > record.opened_at {
                     let _ = self.world.say(Subject::job(job), PokeJob { job }, Plancks::ZERO).await;
                 }
                 return Ok(Concern::Ours);
             }
+            Proceeding::Quoting { nonce, .. } => {
+                let is_ours = progress.worker == Some(self.world.address()) && now <= progress.deadline;
+                let is_pressing = now.0 > progress.changed_at.0 + (progress.deadline.0 - progress.changed_at.0) / 2;
+                let shown = is_ours && self.show_quote(job, &progress, (*nonce, is_pressing), &mut kept.quote).await?;
+                return Ok(if shown { Concern::Ours } else { Concern::Nothing });
+            }
             Proceeding::Posting(_) => return self.post(job, &progress, &record).await,
+            Proceeding::Ruled(_) if progress.worker == Some(self.world.address()) => {
+                if now <= progress.deadline {
+                    self.appeal(job, (terms, progress), &record, kept).await?;
+                }
+            }
+            Proceeding::Ruled(_) if !self.has_ruled(&record) => return Ok(Concern::Nothing),
+            // Its stake is locked until the ruling holds, and others are to see what it saw.
+            Proceeding::Ruled(_) => self.keep_evidence(&record, kept).await,
             Proceeding::Sealing(jurors) | Proceeding::Revealing(jurors) => {
-                let Some(me) = jurors.iter().find(|juror| juror.account == self.world.address()) else {
-                    return Ok(Concern::Nothing);
-                };
-                self.judge(job, (terms, progress), &record, me, found).await?;
+                match jurors.iter().find(|juror| juror.account == self.world.address()) {
+                    Some(me) => self.judge(job, (terms, progress), &record, me, kept).await?,
+                    None if self.has_ruled(&record) => {}
+                    None => return Ok(Concern::Nothing),
+                }
             }
         }
         if now > progress.deadline {
@@ -111,19 +166,20 @@ impl Desk {
         (terms, progress): (JobTerms, JobProgress),
         record: &DisputeRecord,
         me: &Juror,
-        found: &mut Option<Verdict>,
+        kept: &mut Kept,
     ) -> Result<(), DisputeError> {
         let reveals = matches!(record.proceeding, Proceeding::Revealing(_));
         let is_done = if reveals { me.verdict.is_some() || me.seal.is_none() } else { me.seal.is_some() };
         if is_done {
             return Ok(());
         }
-        let verdict = match *found {
-            Some(verdict) => verdict,
-            None => self.run_again(job, terms, progress, record).await?.for_kind(record.kind),
+        let finding = match kept.found {
+            Some(finding) => finding,
+            None => self.run_again(job, (terms, progress), record, kept).await?,
         };
-        *found = Some(verdict);
-        let salt = self.world.keys.verdict_salt(job);
+        kept.found = Some(finding);
+        let verdict = finding.said(record.kind, record.appealed.is_some());
+        let salt = self.world.keys.verdict_salt(job, record.opened_at);
         if reveals {
             self.world.say(Subject::job(job), RevealVerdict { job, verdict, salt }, Plancks::ZERO).await?;
             return Ok(());
@@ -136,13 +192,62 @@ impl Desk {
         Ok(())
     }
 
+    /// Has another committee hear a head of this worker's that one found wrong, if it finds it right again itself. What is
+    /// not in the store for that is put there first: who hears an appeal believes nothing that it does not see.
+    async fn appeal(
+        self: &Arc<Self>,
+        job: JobId,
+        (terms, progress): (JobTerms, JobProgress),
+        record: &DisputeRecord,
+        kept: &mut Kept,
+    ) -> Result<(), DisputeError> {
+        let finding = match kept.found {
+            Some(finding) => finding,
+            None => {
+                if let Some(run) = self.journal.resume(job)? {
+                    self.upload(&run).await?;
+                }
+                self.run_again(job, (terms, progress), record, kept).await?
+            }
+        };
+        if finding.is_right() {
+            let deposit = appeal_deposit(&terms).ok_or(DisputeError::Lost(job))?;
+            self.world.say(Subject::job(job), AppealRuling { job }, deposit).await?;
+            info!(job = job.0, %deposit, "a committee found a head wrong that is right: appealed");
+            return Ok(());
+        }
+        match kept.found {
+            Some(_) => Ok(()),
+            None if finding.is_complete() => {
+                kept.found = Some(finding);
+                warn!(job = job.0, "a committee found this head wrong, and so it is found here: no appeal");
+                Ok(())
+            }
+            None => Err(DisputeError::NotShown(job)),
+        }
+    }
+
+    /// Puts back what the user has shown to a committee, where it is gone while another may hear the head.
+    async fn keep_evidence(&self, record: &DisputeRecord, kept: &Kept) {
+        let (Some(digest), Some(bytes)) = (record.evidence, &kept.evidence) else { return };
+        if matches!(self.world.gateway.length(digest).await, Ok(None)) {
+            let put = self.world.gateway.put(bytes.clone().into()).await;
+            warn!(%digest, ok = put.is_ok(), "evidence of a dispute was gone from the store; it is put there again");
+        }
+    }
+
+    /// True for one of the committee that has found the head wrong.
+    fn has_ruled(&self, record: &DisputeRecord) -> bool {
+        record.former_jurors().iter().any(|juror| juror.account == self.world.address())
+    }
+
     /// Runs the rounds of a disputed head again, as far as their blobs can be had.
     async fn run_again(
         self: &Arc<Self>,
         job: JobId,
-        terms: JobTerms,
-        progress: JobProgress,
+        (terms, progress): (JobTerms, JobProgress),
         record: &DisputeRecord,
+        kept: &mut Kept,
     ) -> Result<Finding, DisputeError> {
         let client = self.world.client();
         let worker = progress.worker.ok_or(DisputeError::Lost(job))?;
@@ -158,15 +263,20 @@ impl Desk {
             signing: registration.signing,
             nonce: registration.nonce,
             receipts: head.compiled.plan().segments().len(),
+            opened_at: record.opened_at,
         };
         // What is in no store shows nothing.
         let Shown::Bytes(transcript) = self.shown(progress.output.unwrap_or_default()).await? else {
             return Ok(Finding::unseen(disputed.verdict(None, &[])));
         };
         let evidence = match record.evidence {
-            Some(evidence) => self.shown(evidence).await?.transcript(),
-            None => None,
+            Some(evidence) => self.shown(evidence).await?,
+            None => Shown::Nothing,
         };
+        if let Shown::Bytes(bytes) = &evidence {
+            kept.evidence = Some(bytes.clone());
+        }
+        let evidence = evidence.transcript();
         let prepared = match self.prepare(terms.user, (terms.version, terms.split), terms.input).await {
             Ok(prepared) => Some(prepared),
             Err(ServeError::Fetch(GetError::NotFound { .. }) | ServeError::Request(_)) => None,

@@ -4,7 +4,7 @@ use codec::{Decode, Encode};
 use encompute_attest::HpkeKey;
 use encompute_envelope::{RecipientSecret, SecretSeed};
 use encompute_protocol::signing::{PUBLIC_KEY_BYTES, SigningKey};
-use encompute_protocol::{JobId, Signature, Signed, SigningAddress, digest::keccak_256, wire};
+use encompute_protocol::{BlockNumber, JobId, Signature, Signed, SigningAddress, digest::keccak_256, wire};
 use encompute_rollup::ForwardRequest;
 use encompute_store::{StateDir, StateError};
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
@@ -93,10 +93,10 @@ impl WorkerKeys {
         Zeroizing::new(keccak_256(&[CUSTODY_TAG, self.salt.as_slice()]))
     }
 
-    /// The salt of this worker's verdict on a job: the same after a restart, and known to nobody else before it is
-    /// revealed.
-    pub fn verdict_salt(&self, job: JobId) -> [u8; 32] {
-        keccak_256(&[SALT_TAG, self.salt.as_slice(), &job.0.to_le_bytes()])
+    /// The salt of this worker's verdict on a job in the hearing that was opened in a block: the same after a restart, and
+    /// known to nobody else before it is revealed.
+    pub fn verdict_salt(&self, job: JobId, opened_at: BlockNumber) -> [u8; 32] {
+        keccak_256(&[SALT_TAG, self.salt.as_slice(), &job.0.to_le_bytes(), &opened_at.0.to_le_bytes()])
     }
 }
 
@@ -113,8 +113,14 @@ mod tests {
         let second = WorkerKeys::open(&state).unwrap();
         assert_eq!(first.signing_address(), second.signing_address());
         assert_eq!(first.hpke_key().digest(), second.hpke_key().digest());
-        assert_eq!(first.verdict_salt(JobId(7)), second.verdict_salt(JobId(7)));
-        assert_ne!(first.verdict_salt(JobId(7)), first.verdict_salt(JobId(8)));
+        let (opened, again) = (BlockNumber(5), BlockNumber(6));
+        assert_eq!(first.verdict_salt(JobId(7), opened), second.verdict_salt(JobId(7), opened));
+        assert_ne!(first.verdict_salt(JobId(7), opened), first.verdict_salt(JobId(8), opened));
+        assert_ne!(
+            first.verdict_salt(JobId(7), opened),
+            first.verdict_salt(JobId(7), again),
+            "no seal is unmasked by another"
+        );
     }
 
     #[test]

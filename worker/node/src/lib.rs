@@ -37,6 +37,7 @@ pub mod keys;
 pub mod offers;
 pub mod pool;
 pub mod program;
+mod quote;
 pub mod registration;
 pub mod relay;
 pub mod request;

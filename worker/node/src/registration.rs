@@ -168,7 +168,7 @@ impl World {
     }
 
     /// Shows the contract what vouches for the machine's attestation key, unless it knows: once in months.
-    async fn certify(&self, key: KeyParts) -> Result<(), RegisterError> {
+    pub(crate) async fn certify(&self, key: KeyParts) -> Result<(), RegisterError> {
         let (digest, platform) = (KeyDigest::of(&key.attestation_key.0), key.platform());
         let known = self.client().read(ReadAttestationKey { key: digest }).await?;
         if known.is_some_and(|known| known.platform == platform) {

@@ -4,12 +4,12 @@
 //! with. It is not witnessed, and no audit finds it right.
 
 use encompute_protocol::{
-    BlobDigest, ContractAddress, DisputeKind, GenesisHash, HeadDigest, JobId, Nonce, RoundIndex, RoundReceiptDigest,
-    SigningAddress, Transcript, Verdict,
+    BlobDigest, BlockNumber, ContractAddress, DisputeKind, GenesisHash, HeadDigest, JobId, Nonce, RoundIndex,
+    RoundReceiptDigest, SigningAddress, Transcript, Verdict,
 };
 
 /// Domain of the digest of a verdict.
-const OUTPUT_TAG: &[u8] = b"encompute/verdict-output/v1";
+const OUTPUT_TAG: &[u8] = b"encompute/verdict-output/v2";
 
 /// What is wrong with a transcript. Numbers are stable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,12 +44,24 @@ impl Finding {
         Self { verdict, complete: false }
     }
 
-    /// What is said of it to a committee of a kind.
-    pub fn for_kind(self, kind: DisputeKind) -> Verdict {
+    /// What is said of it in a committee of a kind, or in one that hears an appeal.
+    pub fn said(self, kind: DisputeKind, on_appeal: bool) -> Verdict {
         match kind {
-            DisputeKind::Witness | DisputeKind::Audit if !self.complete => Verdict::NOTHING_SHOWN,
+            _ if self.complete => self.verdict,
+            DisputeKind::Witness | DisputeKind::Audit => Verdict::NOTHING_SHOWN,
+            _ if on_appeal => Verdict::NOTHING_SHOWN,
             _ => self.verdict,
         }
+    }
+
+    /// True where all was there.
+    pub fn is_complete(self) -> bool {
+        self.complete
+    }
+
+    /// True where all was there and is what the head gives.
+    pub fn is_right(self) -> bool {
+        self.complete && !self.verdict.wrong
     }
 }
 
@@ -70,6 +82,8 @@ pub struct DisputedHead {
     pub nonce: Nonce,
     /// How many receipts the head has at most.
     pub receipts: usize,
+    /// The block in which this hearing was opened: what another has revealed is no verdict in it.
+    pub opened_at: BlockNumber,
 }
 
 impl DisputedHead {
@@ -130,6 +144,7 @@ impl DisputedHead {
         let (number, round) = fault.map_or((0, RoundIndex(0)), |(fault, round)| (fault as u8, round));
         let mut bytes = OUTPUT_TAG.to_vec();
         bytes.extend_from_slice(&self.job.0.to_le_bytes());
+        bytes.extend_from_slice(&self.opened_at.0.to_le_bytes());
         bytes.push(number);
         bytes.extend_from_slice(&round.0.to_le_bytes());
         computed.iter().for_each(|digest| bytes.extend_from_slice(&digest.0));
@@ -158,6 +173,7 @@ mod tests {
             signing: key().address(),
             nonce: Nonce([10; 32]),
             receipts: 3,
+            opened_at: BlockNumber(40),
         }
     }
 
@@ -248,12 +264,25 @@ mod tests {
     #[test]
     fn what_was_not_seen_stands_in_a_dispute_and_is_not_witnessed() {
         let verdict = disputed().verdict(None, &[]);
-        assert_eq!(Finding::unseen(verdict).for_kind(DisputeKind::Head), verdict);
-        assert_eq!(Finding::unseen(verdict).for_kind(DisputeKind::Witness), Verdict::NOTHING_SHOWN);
-        assert_eq!(Finding::unseen(verdict).for_kind(DisputeKind::Audit), Verdict::NOTHING_SHOWN);
-        assert_eq!(Finding::seen(verdict).for_kind(DisputeKind::Witness), verdict);
+        let (nothing, first, appeal) = (Verdict::NOTHING_SHOWN, false, true);
+        let unseen = Finding::unseen(verdict);
+        assert_eq!(unseen.said(DisputeKind::Head, first), verdict);
+        assert_eq!(unseen.said(DisputeKind::Head, appeal), nothing, "who appeals shows what it committed");
+        for (kind, on_appeal) in [
+            (DisputeKind::Witness, first),
+            (DisputeKind::Witness, appeal),
+            (DisputeKind::Audit, first),
+            (DisputeKind::Audit, appeal),
+        ] {
+            assert_eq!(unseen.said(kind, on_appeal), nothing);
+        }
         let wrong = disputed().verdict(Some((Fault::Signature, RoundIndex(1))), &[]);
-        assert_eq!(Finding::seen(wrong).for_kind(DisputeKind::Witness), wrong);
+        for (kind, on_appeal) in [(DisputeKind::Witness, first), (DisputeKind::Head, appeal)] {
+            assert_eq!(Finding::seen(verdict).said(kind, on_appeal), verdict);
+            assert_eq!(Finding::seen(wrong).said(kind, on_appeal), wrong);
+        }
+        assert!(Finding::seen(verdict).is_right());
+        assert!(!unseen.is_right() && !Finding::seen(wrong).is_right(), "nobody appeals on a guess");
     }
 
     #[test]
@@ -267,6 +296,7 @@ mod tests {
             head.verdict(Some((Fault::Response, RoundIndex(1))), &[one]),
             head.verdict(Some((Fault::Receipt, RoundIndex(0))), &[one]),
             DisputedHead { job: JobId(8), ..head }.verdict(None, &[one]),
+            DisputedHead { opened_at: BlockNumber(41), ..head }.verdict(None, &[one]),
         ];
         for (at, verdict) in verdicts.iter().enumerate() {
             assert!(!verdicts[at + 1..].contains(verdict), "{at}");

@@ -38,7 +38,7 @@ pub struct Watch {
     renewed_at: Option<Instant>,
     considered: Considered,
     attended: Attended,
-    audited: Attended,
+    audited: Audited,
     seen: tokio::sync::watch::Sender<BlockNumber>,
 }
 
@@ -52,8 +52,10 @@ enum Attempt {
     Gone,
 }
 
-/// Disputes that this worker has or may have a part in.
-type Attended = Arc<Mutex<BTreeSet<JobId>>>;
+/// Disputes that this worker has or may have a part in, each with whether it is to be looked at once more.
+type Attended = Arc<Mutex<BTreeMap<JobId, bool>>>;
+/// Jobs that are looked at for an audit.
+type Audited = Arc<Mutex<BTreeSet<JobId>>>;
 
 /// Open jobs that are being considered, each with the block that said it is open.
 type Considered = Arc<Mutex<BTreeMap<JobId, BlockNumber>>>;
@@ -61,7 +63,7 @@ type Considered = Arc<Mutex<BTreeMap<JobId, BlockNumber>>>;
 impl Watch {
     /// A watch over a desk whose worker is registered.
     pub fn new(desk: Arc<Desk>, wish: Wish, params: Params) -> Self {
-        let (considered, attended, audited) = (Considered::default(), Attended::default(), Attended::default());
+        let (considered, attended, audited) = (Considered::default(), Attended::default(), Audited::default());
         let (seen, _) = tokio::sync::watch::channel(BlockNumber(0));
         Self { desk, wish, params, renewed_at: None, considered, attended, audited, seen }
     }
@@ -195,12 +197,19 @@ impl Watch {
     /// Does this worker's part in a dispute, if it has one.
     fn attend(&self, job: JobId) {
         let (desk, attended) = (self.desk.clone(), self.attended.clone());
-        if !lock(&attended).insert(job) {
+        // Whether it is to be looked at once more: something happened while it was attended.
+        if lock(&attended).insert(job, true).is_some() {
             return;
         }
         tokio::spawn(async move {
-            desk.attend(job).await;
-            lock(&attended).remove(&job);
+            while lock(&attended).insert(job, false) == Some(true) {
+                desk.clone().attend(job).await;
+                let mut attended = lock(&attended);
+                if attended.get(&job) == Some(&false) {
+                    attended.remove(&job);
+                    break;
+                }
+            }
         });
     }
 

@@ -151,7 +151,7 @@ async fn a_worker_answers_each_round_once_and_only_to_the_jobs_own_session() {
 
     let (fees, _) = stranger.account.client().read(QuoteJob { version, split: SplitIndex(0) }).await.unwrap().unwrap();
     let (policy, tip) = (PolicyId(1), encompute_protocol::Plancks::ZERO);
-    let request = RequestJob { version, split: SplitIndex(0), policy, input, tip, offer: Some(offer) };
+    let request = RequestJob { version, split: SplitIndex(0), policy, input, tip, offer: Some(offer), sponsor: None };
     let paid = stranger.account.submit(request, fees.total().unwrap()).await.unwrap();
     let job = paid.answer;
 

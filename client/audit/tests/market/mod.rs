@@ -7,7 +7,7 @@ use encompute_attest::{
     TcbEvaluationNumber, TcbStatus, UnixSeconds, bound, compact,
     pki::{CollateralTerms, DevelopmentPki, DevelopmentSeed, Platform, PlatformTraits, development_measurement},
 };
-use encompute_audit::{Counted, Heard, JobBundle, JobFacts, Judge, ReadAt, Report, audit_job, drawing_block};
+use encompute_audit::{Counted, Heard, JobBundle, JobFacts, Judge, ReadAt, Report, audit_job, drawing_block, shown_in};
 use encompute_fhe::BootstrapSet;
 use encompute_head::{ChainIndex, Domain, Draft, HeadPlan, Layer, Link, Program, RoundPlan};
 use encompute_lifecycle::{
@@ -202,7 +202,7 @@ impl Market {
         market
     }
 
-    fn machine(&self) -> Platform {
+    pub fn machine(&self) -> Platform {
         self.pki.platform("worker-1", PlatformTraits::default()).unwrap()
     }
 
@@ -267,7 +267,7 @@ impl Market {
         let (version, split) = (encompute_protocol::VersionId(1), SplitIndex(0));
         let (fees, _) = QuoteJob { version, split }.view(&self.memory).unwrap();
         let tip = Plancks(77);
-        let message = RequestJob { version, split, policy: PolicyId(1), input, tip, offer: None };
+        let message = RequestJob { version, split, policy: PolicyId(1), input, tip, offer: None, sponsor: None };
         self.job = self.call(USER, fees.total().unwrap().0 + tip.0, message).unwrap();
     }
 
@@ -387,6 +387,7 @@ impl Market {
         let progress = memory.job_progress(job).unwrap();
         let events: Vec<_> = memory.events().iter().filter(|(_, event)| event.job() == Some(job)).cloned().collect();
         let counted_at = Counted::of(&events).map(|counted| time_of(counted.block));
+        let quoted_at = shown_in(&events).map(time_of);
         let worker = progress.worker.map(|account| (account, memory.worker(account).unwrap()));
         JobBundle {
             read_at: ReadAt { block: BlockNumber(self.block), hash: [0xb1; 32] },
@@ -411,6 +412,7 @@ impl Market {
             measurement: memory.measurement(measurement_id()),
             platform: memory.platform(self.machine().platform_id().unwrap()),
             counted_at,
+            quoted_at,
             drawing_hash: drawing_block(&progress).and_then(|block| Software.block_hash(block)),
             unread_events: 0,
             pruned: None,

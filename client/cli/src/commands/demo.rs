@@ -199,6 +199,8 @@ impl Demo {
             tip: "0".into(),
             case: None,
             witnesses: None,
+            fresh_quote: false,
+            sponsor: None,
             draw: false,
             custody: false,
             dry_run: false,

@@ -8,7 +8,7 @@ use crate::{
     output,
 };
 use clap::{Args, ValueEnum};
-use encompute_job::Journal;
+use encompute_job::{Journal, unguessed};
 use encompute_protocol::{
     DisputeKind, JobId, JobProgress, JobTerms, Plancks, Stage,
     call::{OpenDispute, ReadJob},
@@ -17,12 +17,14 @@ use serde_json::json;
 
 /// What `--help` says at its end.
 pub const DISPUTE_HELP: &str = "\
-A dispute is opened once for each kind, while the stage that it disputes lasts. Its deposit comes back unless the dispute
+A dispute is opened once for each kind, while the stage that it disputes lasts; by the job's user, but a quote is demanded by
+anybody, from the worker's receipt on until there is a result. Its deposit comes back unless the dispute
 is without ground; then a committee, the other side and the treasury have it. Follow it with: encompute job watch ID
 
 Examples:
   encompute job dispute 7 --kind head --suri //Dave --dry-run
   encompute job dispute 7 --kind missing --suri //Dave
+  encompute job dispute 7 --kind quote --suri //Eve
   encompute job dispute 7 --kind result --wallet anna --json";
 
 /// What is wrong.
@@ -38,6 +40,8 @@ pub enum Kind {
     Attestation,
     /// Nothing is wrong yet: three workers on machines of their own run the head again before you decrypt
     Witness,
+    /// Nothing is said to be wrong: the worker must show a quote over its receipt, made since you demanded it, or is slashed
+    Quote,
 }
 
 impl From<Kind> for DisputeKind {
@@ -48,6 +52,7 @@ impl From<Kind> for DisputeKind {
             Kind::Result => Self::Result,
             Kind::Attestation => Self::Attestation,
             Kind::Witness => Self::Witness,
+            Kind::Quote => Self::Quote,
         }
     }
 }
@@ -105,6 +110,7 @@ impl Dispute {
                     None => None,
                 }
             }
+            (DisputeKind::Quote, _) => Some(unguessed()),
             _ => None,
         };
         let opened = runner.services.market.submit(OpenDispute { job: id, kind, evidence }, deposit).await;
@@ -135,6 +141,14 @@ fn outcomes(
                 "if two of three workers find it wrong: you have back {all}, and what the worker's stake leaves of a half"
             )
         }
+        (DisputeKind::Quote, _) => {
+            format!(
+                "if the worker shows none in time: you have back {}, who paid for the job {}, its user half of what the worker is \
+                 slashed, and whoever ends it a fifth",
+                show(deposit),
+                show(total)
+            )
+        }
         // Nobody stakes on it here: [`super::audit_job`] says what becomes of it.
         (DisputeKind::Audit, _) => return Vec::new(),
         (DisputeKind::Result, _) => {
@@ -153,6 +167,7 @@ fn outcomes(
         match kind {
             DisputeKind::Head => "if two find it right: the deposit is lost, and the job goes on; if no two agree, or too few workers are there: it comes back, and the job goes on".to_owned(),
             DisputeKind::Witness => "if two find it right: each that does has a head fee of the deposit, the rest comes back, and the job goes on; if no two agree, they are shown too little, or too few machines are there: all of it comes back".to_owned(),
+            DisputeKind::Quote => "if it shows one: the deposit is lost, half of it to the worker, and the job goes on; what was shown: encompute audit job".to_owned(),
             _ => "if it is posted: the deposit is lost, and the job goes on".to_owned(),
         },
     ]

@@ -8,7 +8,10 @@ use crate::{
     commands::market::{self, Listing},
     commands::prune::{PRUNE_HELP, Prune},
     commands::rate::Rate,
+    commands::resume::Resume,
+    commands::sponsor,
     context::{Context, under},
+    deployment,
     failure::{Doing, Exit, Failure, Outcome, exit_of_chain, failure_of_job},
     input, output,
     preview::Wish,
@@ -16,12 +19,12 @@ use crate::{
 };
 use clap::{Args, Subcommand};
 use encompute_chain::Account;
-use encompute_job::{CaseName, Ending, Finding, Journal, Order, Record, Runner, Services};
+use encompute_job::{CaseName, Ending, Finding, Journal, Order, Runner, Services};
 use encompute_keys::MachineSecret;
 use encompute_model::preamble::SliceNumber;
 use encompute_protocol::{
     JobId, Plancks, PolicyId, Stage, Witnesses,
-    call::{CancelJob, PokeJob, ReadJob},
+    call::{CancelJob, PokeJob},
 };
 use encompute_release::{Ledger, ReleaseSecret, Releaser};
 use serde_json::{Value, json};
@@ -41,7 +44,7 @@ pub enum Job {
     Quote(Choice),
     /// Encrypt a file, pay for one run, and take it to its result
     #[command(
-        after_help = "Examples:\n  encompute job submit --model digits --input 7.png --suri //Dave\n  encompute job submit --model brain-regions --input scan.nii.gz --slice 90 --suri //Dave\n  encompute job submit --model breast-cancer --input row.csv --wallet anna --dry-run\n  encompute job submit --model diagnoses --input diagnosis.txt --suri //Dave\n  encompute job submit --model digits --input 7.png --witnesses 2 --suri //Dave\n  encompute job submit --model digits --input 7.png --custody --suri //Dave"
+        after_help = "Examples:\n  encompute job submit --model digits --input 7.png --suri //Dave\n  encompute job submit --model brain-regions --input scan.nii.gz --slice 90 --suri //Dave\n  encompute job submit --model breast-cancer --input row.csv --wallet anna --dry-run\n  encompute job submit --model diagnoses --input diagnosis.txt --suri //Dave\n  encompute job submit --model digits --input 7.png --witnesses 2 --suri //Dave\n  encompute job submit --model digits --input 7.png --fresh-quote --suri //Dave\n  encompute job submit --model digits --input 7.png --sponsor //Eve --suri //Dave\n  encompute job submit --model digits --input 7.png --custody --suri //Dave"
     )]
     Submit(Submit),
     /// Follow a job until it ends
@@ -110,6 +113,10 @@ pub struct Submit {
     /// Who pays
     #[command(flatten)]
     pub identity: Identity,
+    /// Who pays, out of what it allows this account (wallet sponsor): the escrow comes from there and goes back to there; the
+    /// transactions' fees and deposits of disputes stay yours
+    #[arg(long, value_name = "ACCOUNT")]
+    pub sponsor: Option<String>,
     /// To the worker on top, in the network's token, e.g. 0.05
     #[arg(long, default_value = "0", value_name = "AMOUNT")]
     pub tip: String,
@@ -120,14 +127,18 @@ pub struct Submit {
     /// so many of them, 2 or 3, must find what the worker committed
     #[arg(long, value_name = "N")]
     pub witnesses: Option<Witnesses>,
+    /// Before anything is released, have the worker show a quote over its receipt that was made since you demanded it, and judge
+    /// it here; for a head fee, of which the worker has half and the treasury half
+    #[arg(long)]
+    pub fresh_quote: bool,
     /// Ask no worker for an offer: the chain draws who may claim the job, by stake and score and the hash of the block after
     /// the request, which nobody can choose. One transaction more, and some blocks
     #[arg(long)]
     pub draw: bool,
     /// Seal the job's FHE key to the worker's attested enclave and leave: the enclave decrypts, releases under the policy and
     /// sends the features; `job resume` opens the result. You trust that enclave with the input, which it can read; without
-    /// this nobody but you can. Jobs with witnesses, sessions and --draw have no custody
-    #[arg(long, conflicts_with_all = ["draw", "witnesses", "preview", "case"])]
+    /// this nobody but you can. Jobs with witnesses or a fresh quote, sessions and --draw have no custody
+    #[arg(long, conflicts_with_all = ["draw", "witnesses", "fresh_quote", "preview", "case"])]
     pub custody: bool,
     /// Show price and fee; send nothing
     #[arg(long)]
@@ -163,25 +174,6 @@ pub struct Signed {
     /// Who signs
     #[command(flatten)]
     identity: Identity,
-}
-
-/// Which jobs to go on with.
-#[derive(Args)]
-pub struct Resume {
-    /// The job
-    id: Option<u64>,
-    /// Who signs
-    #[command(flatten)]
-    identity: Identity,
-    /// How long to follow each
-    #[arg(long, default_value_t = 600, value_name = "SECONDS")]
-    patience: u64,
-    /// Whether to look before sending
-    #[command(flatten)]
-    look: Wish,
-    /// Release although too few witnesses have found what the worker committed
-    #[arg(long, requires = "id")]
-    without_witnesses: bool,
 }
 
 impl Job {
@@ -268,12 +260,17 @@ impl Submit {
     /// With the exit code of what failed; the job goes on with `job resume`.
     pub async fn run(&self, context: &Context, rail: &mut Rail) -> Outcome<(Option<Ending>, Listing)> {
         let tip = context.amount("--tip", &self.tip)?;
+        let sponsor = self.sponsor.as_deref().map(deployment::parse_address).transpose()?;
         let client = context.chain().await?;
         let listing = market::find(&client, &context.gateway()?, &self.choice.model).await?;
         let (split, policy) = market::choose(&listing, self.choice.split.as_deref(), self.choice.policy.as_deref())?;
         let tensor = input::read(context, &listing, &self.input, self.slice.map(SliceNumber)).await?;
         if self.dry_run {
             return Ok((None, listing));
+        }
+        if let Some(sponsor) = sponsor {
+            let user = context.signer(&self.identity)?.address();
+            sponsor::must_cover(context, &client, (sponsor, user), (listing.version, split), tip).await?;
         }
         if !self.custody {
             rail.shows(self.look.prepare(context, &listing, (split, PolicyId(policy.id.0)), Some(&tensor)).await?);
@@ -288,6 +285,8 @@ impl Submit {
             tip,
             case: self.case.clone(),
             witnesses: self.witnesses,
+            quote: self.fresh_quote,
+            sponsor,
             finding: self.finding(),
             tensor: Zeroizing::new(tensor),
         };
@@ -308,97 +307,6 @@ impl Submit {
         };
         Ok((Some(ending), listing))
     }
-}
-
-impl Resume {
-    async fn run(self, context: &Context, common: &Common) -> Outcome {
-        if self.look.preview.is_some() && self.id.is_none() {
-            return Err(Failure::new(Exit::Usage, "a preview is of one job: name it"));
-        }
-        let account = context.account(&self.identity).await?;
-        let (genesis, contract) = (account.client().genesis(), account.client().contract());
-        let records = Journal::list(context.home()).doing(Exit::Failed, "read the jobs of this home")?;
-        let ours = records.into_iter().filter(|record| {
-            record.genesis == genesis && Some(record.contract) == contract && record.user == account.address()
-        });
-        // A home that was cut off while it paid does not know the job's number yet, but its input.
-        let input = match self.id {
-            Some(id) => market::read(account.client(), ReadJob { job: JobId(id) }).await?.map(|(terms, _)| terms.input),
-            None => None,
-        };
-        let asked = |record: &Record| match record.job {
-            Some(job) => Some(job.0) == self.id,
-            None => Some(record.input) == input,
-        };
-        let wanted: Vec<_> = ours.filter(|record| self.id.is_none() || asked(record)).collect();
-        if let (true, Some(id)) = (wanted.is_empty(), self.id) {
-            return Err(Failure::new(Exit::NotFound, format!("this home has no job {id} of this account")));
-        }
-        let runner = runner(context, account, true)?;
-        let (mut resumed, mut first_failure) = (0, None);
-        for record in wanted {
-            // What has ended needs nobody, unless it was asked for.
-            if self.id.is_none() && has_ended(&runner, &record).await? {
-                continue;
-            }
-            resumed += 1;
-            match self.one(context, common, &runner, &record).await {
-                Ok(()) => {}
-                Err(failure) if self.id.is_some() => return Err(failure),
-                // The others can still go on.
-                Err(failure) => {
-                    output::say(&failure.text);
-                    first_failure.get_or_insert(failure);
-                }
-            }
-        }
-        if resumed == 0 {
-            output::say("no job of this account waits for anything; their answers: encompute job result ID");
-        }
-        first_failure.map_or(Ok(()), Err)
-    }
-
-    async fn one(&self, context: &Context, common: &Common, runner: &Runner<Account>, record: &Record) -> Outcome {
-        let mut rail = Rail::new();
-        let mut journal =
-            Journal::open_input(context.home(), &record.input).doing(Exit::Failed, "open the job's journal")?;
-        if self.look.is_wanted() && record.features.is_none() {
-            let listing = of_record(runner, record).await?;
-            rail.shows(self.look.prepare(context, &listing, (record.split, record.policy), None).await?);
-        } else if self.look.preview.is_some() {
-            return Err(Failure::new(Exit::Usage, "this job's numbers are released: there is nothing left to preview"));
-        }
-        if self.without_witnesses {
-            let listing = of_record(runner, record).await?;
-            if let Some(wanted) = listing.manifest.witnesses {
-                let found =
-                    format!("the version asks for {wanted} witnesses of every job: nothing is released without them");
-                return Err(Failure::new(Exit::Usage, found));
-            }
-            journal.update(|record| record.witnesses = None).doing(Exit::Failed, "write the job's journal")?;
-        }
-        let run = async {
-            runner.request(&mut journal, &mut rail).await?;
-            runner.drive(&mut journal, Duration::from_secs(self.patience), &mut rail).await
-        };
-        let ending = run.await.map_err(|error| failure_of_job(&error))?;
-        print_ending(&ending, &of_record(runner, record).await?, &rail, common)
-    }
-}
-
-async fn of_record(runner: &Runner<Account>, record: &Record) -> Outcome<Listing> {
-    market::of_version(runner.services.market.client(), &runner.services.blobs, record.version).await
-}
-
-/// True for a job of which nothing is left to do: it has ended, and a result that was paid for is opened.
-async fn has_ended(runner: &Runner<Account>, record: &Record) -> Outcome<bool> {
-    let Some(job) = record.job else { return Ok(false) };
-    let found = market::read(runner.services.market.client(), ReadJob { job }).await?;
-    // Of a session's job, and of one that was pruned, the chain knows nothing: nobody waits for it.
-    Ok(found.is_none_or(|(_, progress)| match progress.stage {
-        Stage::Settled => record.scores.is_some() || progress.result.is_none(),
-        stage => stage.is_terminal(),
-    }))
 }
 
 async fn quote(context: &Context, choice: &Choice, common: &Common) -> Outcome {
@@ -461,7 +369,11 @@ async fn result(context: &Context, job: JobId, common: &Common) -> Outcome {
     }
 }
 
-fn print_ending(ending: &Ending, listing: &Listing, rail: &Rail, common: &Common) -> Outcome {
+/// Prints how a job ended, or where it was left.
+///
+/// # Errors
+/// [`Exit::Failed`] for a job that failed, with why.
+pub fn print_ending(ending: &Ending, listing: &Listing, rail: &Rail, common: &Common) -> Outcome {
     if common.json {
         output::json(&ending_json(ending, listing, rail))?;
     } else if let Some(answer) = &ending.answer {

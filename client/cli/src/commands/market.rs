@@ -14,7 +14,7 @@ pub use encompute_job::market::{
 };
 use encompute_networks::Token;
 use encompute_protocol::{
-    JobId, JobProgress, JobTerms, ReleasePolicy, SessionId, SessionRecord, SplitIndex, VersionId,
+    JobId, JobProgress, JobTerms, Reason, ReleasePolicy, SessionId, SessionRecord, SplitIndex, Stage, VersionId,
     call::{ReadJob, ReadPrunedJob, ReadSession},
 };
 use encompute_store::GatewayClient;
@@ -168,5 +168,8 @@ pub async fn state_of(client: &Client, job: JobId, common: &Common) -> Outcome {
     }
     let reason = progress.reason.map(|reason| format!(", {}", reason_words(reason))).unwrap_or_default();
     let (stage, since) = (stage_name(progress.stage), progress.changed_at);
-    output::text(&format!("job {job}: {stage} since block {since}{reason}"))
+    let is_ruled = matches!(progress.stage, Stage::Disputed(_)) && progress.reason == Some(Reason::HeadMismatch);
+    let appeal = format!("; its worker may appeal until block {}", progress.deadline);
+    let appeal = if is_ruled { appeal } else { String::new() };
+    output::text(&format!("job {job}: {stage} since block {since}{reason}{appeal}"))
 }

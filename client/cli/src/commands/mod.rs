@@ -1,6 +1,7 @@
 //! One module a command.
 
 pub mod anchor;
+mod appeal;
 pub mod attest;
 pub mod audit;
 pub mod audit_job;
@@ -29,9 +30,11 @@ mod params;
 mod prune;
 pub mod rate;
 mod rerun;
+mod resume;
 mod sentences;
 pub mod session;
 mod split_report;
+pub mod sponsor;
 mod standing;
 pub mod versions;
 pub mod wallet;

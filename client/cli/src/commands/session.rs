@@ -172,6 +172,8 @@ impl Submit {
                 tip: Plancks::ZERO,
                 case: None,
                 witnesses: None,
+                quote: false,
+                sponsor: None,
                 finding: Finding::Offer,
                 tensor: Zeroizing::new(tensor),
             };

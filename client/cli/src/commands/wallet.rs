@@ -2,7 +2,10 @@
 
 use crate::{
     args::{Common, Identity},
-    commands::credit::{self, Withdraw},
+    commands::{
+        credit::{self, Withdraw},
+        sponsor::{SPONSOR_HELP, Sponsor},
+    },
     context::{Context, bare_home, password, under},
     ethereum_keystore,
     failure::{Doing, Exit, Failure, Outcome},
@@ -57,6 +60,9 @@ pub enum Wallet {
         #[command(flatten)]
         identity: Identity,
     },
+    /// Pay for another account's jobs, up to an amount, until you end it
+    #[command(after_help = SPONSOR_HELP)]
+    Sponsor(Sponsor),
     /// Take what the contract owes an account out of it: refunds, fees, shares of slashed deposits
     #[command(
         after_help = "Examples:\n  encompute wallet withdraw --suri //Dave\n  encompute wallet withdraw --wallet anna --to //Ferdie"
@@ -111,6 +117,7 @@ impl Wallet {
             Self::Show { name } => show(&Shelf::of(common)?, name.as_deref(), common),
             Self::Balance { identity } => credit::balance(&Context::load(common)?, &identity, common).await,
             Self::Map { identity } => credit::map(&Context::load(common)?, &identity, common).await,
+            Self::Sponsor(sponsor) => sponsor.run(&Context::load(common)?, common).await,
             Self::Withdraw(withdraw) => withdraw.run(&Context::load(common)?, common).await,
         }
     }

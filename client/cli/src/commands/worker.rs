@@ -1,6 +1,12 @@
 //! `encompute worker`: starts the worker's own binary, which never links the user's keys.
 
-use super::{anchor::Anchor, deposits::Stake, inspect::Measure, standing};
+use super::{
+    anchor::Anchor,
+    appeal::{APPEAL_HELP, Appeal},
+    deposits::Stake,
+    inspect::Measure,
+    standing,
+};
 use crate::{
     args::Common,
     context::Context,
@@ -38,6 +44,9 @@ pub enum Worker {
     /// A worker's stake: users are paid from it when the worker fails them
     #[command(subcommand)]
     Stake(Stake),
+    /// Have three others hear a head of yours that a committee has found wrong
+    #[command(after_help = APPEAL_HELP)]
+    Appeal(Appeal),
     /// An anchor: a worker's account that speaks the off-chain rollup protocol, so that the worker needs no money
     #[command(subcommand)]
     Anchor(Anchor),
@@ -68,6 +77,7 @@ impl Worker {
                 return standing::show(&Context::load(common)?, account, common).await;
             }
             Self::Anchor(anchor) => return anchor.run(&Context::load(common)?, common).await,
+            Self::Appeal(appeal) => return appeal.run(&Context::load(common)?, common).await,
             Self::Stake(stake) => return stake.run(&Context::load(common)?, common).await,
         };
         let mut arguments = vec![verb.to_owned()];

@@ -92,8 +92,10 @@ async fn record_of(
     let left = client.read_at(ReadPrunedJob { job: session.first() }, head.hash).await;
     let Some(left) = left.map_err(reading("read the session"))? else { return Err(unknown) };
     let before = BlockNumber(left.pruned_at.0.saturating_sub(1));
-    let forgotten =
-        |source| GatherError::Forgotten { job: session.first(), pruned_at: left.pruned_at, source: Box::new(source) };
+    let forgotten = |source| {
+        let what = format!("session {session}");
+        GatherError::Forgotten { what, pruned_at: left.pruned_at, source: Box::new(source) }
+    };
     let before = client.block(before).await.map_err(reading("look a block up")).map_err(forgotten)?;
     Ok((read(before).await.map_err(forgotten)?, Some(left)))
 }

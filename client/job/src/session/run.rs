@@ -293,6 +293,7 @@ fn virtual_job(record: &SessionRecord, input: BlobDigest, stage: Stage) -> (JobT
         // Nobody audits what the chain does not see.
         audit_share: Default::default(),
         custody: false,
+        sponsor: None,
     };
     let progress = JobProgress {
         stage,
@@ -313,6 +314,7 @@ fn virtual_job(record: &SessionRecord, input: BlobDigest, stage: Stage) -> (JobT
         workers: 0,
         late: Default::default(),
         committed_at: BlockNumber(0),
+        receipt: None,
     };
     (terms, progress)
 }

@@ -107,6 +107,7 @@ impl Page {
         for (id, (terms, progress)) in found {
             let roles = [
                 ("user", terms.user == account),
+                ("sponsor", terms.sponsor == Some(account)),
                 ("creator", own.contains(&terms.model)),
                 ("worker", progress.worker == Some(account)),
             ];

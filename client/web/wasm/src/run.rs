@@ -57,7 +57,7 @@ impl Page {
         }
         let manifest = listing.manifest.clone();
         let kept = tensor.clone();
-        let order = Order { version, manifest, split, policy: policy.id, tip: Plancks::ZERO, case: None, witnesses: None, finding: encompute_job::Finding::Offer, tensor };
+        let order = Order { version, manifest, split, policy: policy.id, tip: Plancks::ZERO, case: None, witnesses: None, quote: false, sponsor: None, finding: encompute_job::Finding::Offer, tensor };
         let journal = self.runner(self.signed()?)?.prepare(&order, &mut Teller::new(watch)).await.told()?;
         let name = journal.record().input.to_string();
         self.encrypted.borrow_mut().insert(name.clone(), kept);

@@ -80,6 +80,7 @@ pub(super) fn open<S: ReadState, H: Host>(
         opened_at: at.block,
         evidence: None,
         proceeding: Proceeding::Drawing,
+        appealed: None,
     };
     job.progress.disputed |= kind.bit(from);
     let window = Some(job.terms.windows.dispute);
@@ -123,7 +124,7 @@ fn must_be_drawn<S: ReadState, H: Host>(scene: &Scene<'_, S, H>, job: &Job) -> R
 /// Locks what the job does not hold of its worker's stake, as far as there is any: what is free, then what was asked back.
 /// It is released with the features, and unbonding takes longer than a job: a worker cannot have left with it, but
 /// other jobs may hold it.
-fn hold_stake<S: ReadState, H>(
+pub(super) fn hold_stake<S: ReadState, H>(
     scene: &Scene<'_, S, H>,
     draft: &mut Draft<'_, S>,
     job: &mut Job,

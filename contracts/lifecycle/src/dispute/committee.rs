@@ -1,30 +1,31 @@
 //! A committee of workers runs a head again, for a dispute or as witnesses: drawn, sealed, revealed, and what most of
 //! them say holds.
 
-use super::{Ending, Ruling, close, load};
+use super::{Ending, appeal, close, load};
 use crate::{
     command::{Decide, Decision, Scene},
     context::Host,
     draft::Draft,
     job::Job,
     lottery::Numbers,
-    outcome::{Outcome, Settlement},
+    outcome::Settlement,
     refusal::{Field, Refusal},
     state::{ReadState, Write},
 };
 use alloc::vec::Vec;
 use encompute_protocol::{
-    Address, BlockNumber, DisputeKind, DisputeRecord, Reason, Signed, Stage, Verdict, WorkerRecord,
+    Address, BasisPoints, BlockNumber, DisputeKind, DisputeRecord, JobTerms, Reason, Signed, Stage, Verdict,
+    WorkerRecord,
     call::{RevealVerdict, SealVerdict},
-    dispute::{COMMITTEE, Juror, MAJORITY, Proceeding, VerdictStatement},
+    dispute::{COMMITTEE, FormerJuror, Juror, MAJORITY, Opinion, Proceeding, VerdictStatement},
     event::{JurorDrawn, Movement, VerdictRevealed, VerdictSealed},
 };
 
 /// Domain of the hash that draws.
 const DRAW_TAG: &[u8] = b"encompute/committee/v1";
 
-/// Draws the committee, once the block after the one that opened the dispute is known; if nobody did in time, or too
-/// few workers can be drawn, the head stands.
+/// Draws the committee, once the block after the one that opened the dispute, or appealed its ruling, is known; if
+/// nobody did in time, or too few workers can be drawn, the head stands, or what was ruled.
 pub(super) fn draw<S: ReadState, H: Host>(
     scene: &Scene<'_, S, H>,
     mut job: Job,
@@ -36,11 +37,17 @@ pub(super) fn draw<S: ReadState, H: Host>(
         return Err(Refusal::NotYetLate { deadline: decides, block });
     }
     let hash = scene.host.block_hash(decides).filter(|_| block <= job.progress.deadline);
-    let drawn = hash.map(|hash| pick(scene, &job, record.kind, &hash)).transpose()?.flatten();
+    let drawn = hash.map(|hash| pick(scene, &job, &record, &hash)).transpose()?.flatten();
     let mut draft = Draft::new(scene.state);
     let Some(drawn) = drawn else {
-        let ending = Ending { reason: Reason::ArbiterTimeout, outcome: None, ruling: Ruling::Unresolved };
-        close(scene, &mut draft, job, &record, ending, &[])?;
+        // Whoever is busy now may be free later: an appeal ends unheard only once nobody can be drawn for it any more.
+        if record.appealed.is_some() && hash.is_some() {
+            return Err(Refusal::NotYetLate { deadline: job.progress.deadline, block });
+        }
+        match record.appealed {
+            Some(_) => appeal::end(scene, &mut draft, job, &record, None)?,
+            None => close(scene, &mut draft, job, &record, Ending::unresolved(), &[])?,
+        }
         return Ok(Decision { changes: draft.finish(), answer: () });
     };
     for (account, mut worker) in drawn {
@@ -49,20 +56,20 @@ pub(super) fn draw<S: ReadState, H: Host>(
         draft.write(Write::Worker(account, worker));
     }
     let jurors = drawn.map(|(account, _)| Juror { account, seal: None, verdict: None });
-    go_on(scene, &mut draft, &mut job, record, Proceeding::Sealing(jurors))?;
+    go_on(scene, &mut draft, &mut job, record, (Proceeding::Sealing(jurors), None))?;
     Ok(Decision { changes: draft.finish(), answer: () })
 }
 
-/// The next step of a dispute, with a window of its own.
-fn go_on<S: ReadState, H>(
+/// The next step of a dispute, with a window of its own, and why it comes to it.
+pub(super) fn go_on<S: ReadState, H>(
     scene: &Scene<'_, S, H>,
     draft: &mut Draft<'_, S>,
     job: &mut Job,
     record: DisputeRecord,
-    proceeding: Proceeding,
+    (proceeding, reason): (Proceeding, Option<Reason>),
 ) -> Result<(), Refusal> {
     let window = Some(job.terms.windows.dispute);
-    job.enter(draft, Stage::Disputed(record.kind), None, scene.at.caller, scene.at.block, window)?;
+    job.enter(draft, Stage::Disputed(record.kind), reason, scene.at.caller, scene.at.block, window)?;
     draft.write(Write::Dispute(job.id, Some(DisputeRecord { proceeding, ..record })));
     job.write_progress(draft);
     Ok(())
@@ -72,18 +79,21 @@ type Drawn = [(Address, WorkerRecord); COMMITTEE];
 
 /// Three of the workers that can judge, each as likely as another; none where there are fewer. Witnesses are on machines
 /// of their own, each machine as likely as another: whoever has one machine's key is one of them at most, and none
-/// where the job's worker is its own, however many workers it registers there.
+/// where the job's worker is its own, however many workers it registers there. Nobody hears an appeal from itself.
 fn pick<S: ReadState, H: Host>(
     scene: &Scene<'_, S, H>,
     job: &Job,
-    kind: DisputeKind,
+    record: &DisputeRecord,
     hash: &[u8; 32],
 ) -> Result<Option<Drawn>, Refusal> {
+    let kind = record.kind;
+    let former = judged_before(scene.state, record)?;
     let mut numbers = Numbers::new(scene.host, DRAW_TAG, hash, job.id);
     let mut able = Vec::new();
     for account in numbers.sample(scene.state, scene.state.counts().workers)? {
         let worker = scene.state.worker(account).ok_or(Refusal::Inconsistent)?;
-        if can_judge(scene, job, account, &worker)? {
+        let has_judged = former.contains(&account) || former.contains(&worker.payout);
+        if !has_judged && can_judge(scene, job, account, &worker)? {
             able.push((account, worker));
         }
     }
@@ -94,6 +104,16 @@ fn pick<S: ReadState, H: Host>(
     let apart = choose(elsewhere, true, &mut numbers);
     // Nobody has asked for machines of their own: an audit by three of one maker is better than none.
     Ok(if kind == DisputeKind::Audit { apart.or_else(|| choose(able, false, &mut numbers)) } else { apart })
+}
+
+/// Those who have ruled on the head before, and where they are paid: none of them hears its appeal.
+fn judged_before<S: ReadState>(state: &S, record: &DisputeRecord) -> Result<Vec<Address>, Refusal> {
+    let mut all = Vec::new();
+    for juror in record.former_jurors() {
+        let worker = state.worker(juror.account).ok_or(Refusal::Inconsistent)?;
+        all.extend([juror.account, worker.payout]);
+    }
+    Ok(all)
 }
 
 /// Three of those who are able; none where there are fewer, or fewer machines if each must be on one of its own.
@@ -134,7 +154,8 @@ fn can_judge<S: ReadState, H: Host>(
     let until = scene.at.block.checked_add(window).and_then(|block| block.checked_add(window));
     let until = until.ok_or(Refusal::NumbersExhausted)?;
     let (of_job, record) = job.worker(scene.state)?;
-    let parties = [of_job, record.payout, job.terms.user, job.model(scene.state)?.creator];
+    let terms = &job.terms;
+    let parties = [of_job, record.payout, terms.user, terms.payer(), job.model(scene.state)?.creator];
     let is_party = parties.contains(&account) || parties.contains(&worker.payout);
     Ok(!is_party
         && worker.expires_at > until
@@ -145,7 +166,10 @@ fn can_judge<S: ReadState, H: Host>(
 }
 
 /// The disputed job and its dispute; refuses any other stage.
-fn of_head<S: ReadState>(state: &S, job: encompute_protocol::JobId) -> Result<(Job, DisputeRecord), Refusal> {
+pub(super) fn of_head<S: ReadState>(
+    state: &S,
+    job: encompute_protocol::JobId,
+) -> Result<(Job, DisputeRecord), Refusal> {
     let job = Job::load(state, job)?;
     let kind = match job.progress.stage {
         Stage::Disputed(kind @ (DisputeKind::Witness | DisputeKind::Audit)) => kind,
@@ -176,7 +200,7 @@ impl Decide for SealVerdict {
         let mut draft = Draft::new(scene.state);
         draft.emit(VerdictSealed { job: job.id, juror: scene.at.caller });
         if jurors.iter().all(|juror| juror.seal.is_some()) {
-            go_on(scene, &mut draft, &mut job, record, Proceeding::Revealing(jurors))?;
+            go_on(scene, &mut draft, &mut job, record, (Proceeding::Revealing(jurors), None))?;
         } else {
             let proceeding = Proceeding::Sealing(jurors);
             draft.write(Write::Dispute(job.id, Some(DisputeRecord { proceeding, ..record })));
@@ -218,7 +242,7 @@ impl Decide for RevealVerdict {
     }
 }
 
-/// After the window to seal: those who did reveal, if they can still be most; else the head stands.
+/// After the window to seal: those who did reveal, if they can still be most; else they have ruled nothing.
 pub(super) fn end_sealing<S: ReadState, H: Host>(
     scene: &Scene<'_, S, H>,
     mut job: Job,
@@ -230,11 +254,11 @@ pub(super) fn end_sealing<S: ReadState, H: Host>(
         return rule(scene, job, record, jurors);
     }
     let mut draft = Draft::new(scene.state);
-    go_on(scene, &mut draft, &mut job, record, Proceeding::Revealing(jurors))?;
+    go_on(scene, &mut draft, &mut job, record, (Proceeding::Revealing(jurors), None))?;
     Ok(Decision { changes: draft.finish(), answer: () })
 }
 
-/// Rules by what most have revealed; if they do not agree, the head stands.
+/// Rules by what most have revealed; if they do not agree, the head stands, or what was ruled before an appeal.
 pub(super) fn rule<S: ReadState, H: Host>(
     scene: &Scene<'_, S, H>,
     job: Job,
@@ -246,15 +270,21 @@ pub(super) fn rule<S: ReadState, H: Host>(
 
 fn rule_after<S: ReadState, H: Host>(
     scene: &Scene<'_, S, H>,
-    job: Job,
+    mut job: Job,
     record: DisputeRecord,
     jurors: [Juror; COMMITTEE],
     revealed: Option<VerdictRevealed>,
 ) -> Result<Decision<()>, Refusal> {
-    let agreed = agreed(record.kind, || jurors.iter().filter_map(|juror| juror.verdict));
+    let agreed = agreed(record.kind, record.appealed.is_some(), || jurors.iter().filter_map(|juror| juror.verdict));
     let mut draft = Draft::new(scene.state);
     if let Some(revealed) = revealed {
         draft.emit(revealed);
+    }
+    if let Some(found) = agreed.filter(|found| found.wrong && record.appealed.is_none()) {
+        let opinion = |juror: Juror| Opinion::of(juror.verdict, found);
+        let former = jurors.map(|juror| FormerJuror { account: juror.account, opinion: opinion(juror) });
+        go_on(scene, &mut draft, &mut job, record, (Proceeding::Ruled(former), Some(Reason::HeadMismatch)))?;
+        return Ok(Decision { changes: draft.finish(), answer: () });
     }
     let mut winners = Vec::with_capacity(COMMITTEE);
     for juror in jurors {
@@ -262,60 +292,52 @@ fn rule_after<S: ReadState, H: Host>(
         if agreed.is_some() && juror.verdict == agreed {
             winners.push(worker.payout);
         }
-        release(scene, &mut draft, &job, juror, &mut worker, agreed)?;
+        release(scene, &mut draft, &job, (juror.account, &mut worker), lost_by(&job.terms, juror.verdict, agreed))?;
         draft.write(Write::Worker(juror.account, worker));
     }
-    // COMMITTEE at most.
-    let count = winners.len() as u8;
-    let stake = job.progress.stake_held;
-    let ending = match agreed {
-        Some(Verdict { wrong: true, .. }) => Ending {
-            reason: Reason::HeadMismatch,
-            outcome: Some(Outcome::head_wrong(record.kind, count, stake)),
-            ruling: Ruling::head_wrong(record.kind, count, stake),
-        },
-        Some(_) => {
-            let ruling = Ruling::Rejected { winners: count };
-            let reason = match record.kind {
-                DisputeKind::Witness => Reason::Witnessed,
-                DisputeKind::Audit => Reason::Audited,
-                _ => Reason::DisputeRejected,
-            };
-            Ending { reason, outcome: None, ruling }
-        }
-        None => Ending { reason: Reason::ArbiterTimeout, outcome: None, ruling: Ruling::Unresolved },
-    };
-    close(scene, &mut draft, job, &record, ending, &winners)?;
+    if record.appealed.is_some() {
+        appeal::end(scene, &mut draft, job, &record, agreed.map(|found| (found, winners)))?;
+    } else {
+        // COMMITTEE at most.
+        let right = agreed.map(|_| Ending::right(record.kind, winners.len() as u8));
+        close(scene, &mut draft, job, &record, right.unwrap_or(Ending::unresolved()), &winners)?;
+    }
     Ok(Decision { changes: draft.finish(), answer: () })
 }
 
 /// What most of a committee have revealed, word for word. Witnesses and auditors that were shown nothing have agreed on nothing: what
-/// they did not see does not stand.
-pub fn agreed<I: Iterator<Item = Verdict>>(kind: DisputeKind, verdicts: impl Fn() -> I) -> Option<Verdict> {
+/// they did not see does not stand. Nor has a committee that hears an appeal: who appeals has to show what it committed.
+pub fn agreed<I: Iterator<Item = Verdict>>(
+    kind: DisputeKind,
+    on_appeal: bool,
+    verdicts: impl Fn() -> I,
+) -> Option<Verdict> {
     let most = verdicts().find(|verdict| verdicts().filter(|other| other == verdict).count() >= MAJORITY);
-    let must_see = matches!(kind, DisputeKind::Witness | DisputeKind::Audit);
+    let must_see = on_appeal || matches!(kind, DisputeKind::Witness | DisputeKind::Audit);
     most.filter(|verdict| !must_see || *verdict != Verdict::NOTHING_SHOWN)
 }
 
-/// Gives a member of the committee its stake back, less what it loses for silence or for saying what most did not.
-fn release<S: ReadState, H>(
+/// What a member of a committee loses of its stake: for silence, or for saying what most did not.
+pub(super) fn lost_by(terms: &JobTerms, found: Option<Verdict>, agreed: Option<Verdict>) -> Option<BasisPoints> {
+    match (found, agreed) {
+        (None, _) => Some(terms.retry_slash),
+        (found, Some(_)) if found != agreed => Some(terms.fail_slash),
+        _ => None,
+    }
+}
+
+/// Gives a member of the committee its stake back, less the share that it has lost. The caller writes the record.
+pub(super) fn release<S: ReadState, H>(
     scene: &Scene<'_, S, H>,
     draft: &mut Draft<'_, S>,
     job: &Job,
-    juror: Juror,
-    worker: &mut WorkerRecord,
-    agreed: Option<Verdict>,
+    (account, worker): (Address, &mut WorkerRecord),
+    lost: Option<BasisPoints>,
 ) -> Result<(), Refusal> {
-    let share = match (juror.verdict, agreed) {
-        (None, _) => Some(job.terms.retry_slash),
-        (found, Some(_)) if found != agreed => Some(job.terms.fail_slash),
-        _ => None,
-    };
-    let slash =
-        share.map(|share| Settlement::of_juror(&job.terms, share).ok_or(Refusal::AmountTooLarge)).transpose()?;
+    let slash = lost.map(|share| Settlement::of_juror(&job.terms, share).ok_or(Refusal::AmountTooLarge)).transpose()?;
     let slash = slash.unwrap_or_default();
     let kept = job.terms.job_stake.checked_sub(slash.stake_slashed).ok_or(Refusal::Inconsistent)?;
-    draft.move_stake(juror.account, worker, Some(job.id), Movement::Slashed, slash.stake_slashed)?;
-    draft.move_stake(juror.account, worker, Some(job.id), Movement::Released, kept)?;
+    draft.move_stake(account, worker, Some(job.id), Movement::Slashed, slash.stake_slashed)?;
+    draft.move_stake(account, worker, Some(job.id), Movement::Released, kept)?;
     job.credit(scene, draft, &slash.lines, &[])
 }

@@ -12,16 +12,29 @@
 //! | attestation | head committed | the chain, at once | |
 //! | witness | head committed, in the challenge window | as of a head; each of the three on a machine of its own | nothing is witnessed |
 //! | audit | after the head, of a job that was drawn, by anybody | as of witnesses, or as of a head where machines are few | the head stands |
+//! | quote | after the head and before a result, by anybody | the worker shows a quote over its receipt | as a worker that is late |
+//!
+//! Where most of three find a head wrong, the dispute waits once more: its worker may appeal, and three others hear it.
+//!
+//! | step | who acts | if nobody does |
+//! |---|---|---|
+//! | ruled: the head is wrong | the worker appeals, for a head fee for each of a committee | the job fails, as it was ruled |
+//! | appealed | a poke draws three others; they seal, then reveal; what most of them find is final | as it was ruled; the worker has its deposit back |
+//!
+//! What the chain knows itself, a time that is over or a revocation, is no vote: nobody appeals from it.
 
+pub mod appeal;
 pub mod audit;
 mod committee;
 mod history;
 mod open;
 mod post;
+mod quote;
 pub mod ruling;
 
+pub use appeal::{Review, appeal_deposit, appeal_lines};
 pub use committee::agreed;
-pub use history::Heard;
+pub use history::{Appealed, Heard};
 pub use ruling::{Ruling, deposit, deposit_lines, sent};
 
 use crate::{
@@ -34,7 +47,7 @@ use crate::{
     state::{ReadState, Write},
 };
 use encompute_protocol::{
-    Address, Blocks, DisputeKind, DisputeRecord, Reason, Stage, dispute::Proceeding, market::SHORTEST_WINDOW,
+    Address, Blocks, DisputeKind, DisputeRecord, Plancks, Reason, Stage, dispute::Proceeding, market::SHORTEST_WINDOW,
 };
 
 /// The open dispute of a job at `kind`.
@@ -52,6 +65,8 @@ pub(crate) fn poke<S: ReadState, H: Host>(scene: &Scene<'_, S, H>, job: Job) -> 
             job.must_be_late(scene.at.block)?;
             committee::rule(scene, job, record, jurors)
         }
+        Proceeding::Quoting { by, .. } => quote::end(scene, job, &record, by),
+        Proceeding::Ruled(_) => appeal::accept(scene, job, &record),
         Proceeding::Posting(_) => {
             job.must_be_late(scene.at.block)?;
             let (reason, outcome) = match (record.kind, record.from) {
@@ -80,7 +95,34 @@ struct Ending {
     ruling: Ruling,
 }
 
-/// Ends a dispute: the job fails or goes on where it stood, and the deposit goes where the ruling says.
+impl Ending {
+    /// Most of a committee of this kind found the head wrong, while the job held `stake`.
+    fn wrong(kind: DisputeKind, winners: u8, stake: Plancks) -> Self {
+        Self {
+            reason: Reason::HeadMismatch,
+            outcome: Some(Outcome::head_wrong(kind, winners, stake)),
+            ruling: Ruling::head_wrong(kind, winners, stake),
+        }
+    }
+
+    /// Most of a committee of this kind found the head right.
+    fn right(kind: DisputeKind, winners: u8) -> Self {
+        let reason = match kind {
+            DisputeKind::Witness => Reason::Witnessed,
+            DisputeKind::Audit => Reason::Audited,
+            _ => Reason::DisputeRejected,
+        };
+        Self { reason, outcome: None, ruling: Ruling::Rejected { winners } }
+    }
+
+    /// Nobody can say.
+    fn unresolved() -> Self {
+        Self { reason: Reason::ArbiterTimeout, outcome: None, ruling: Ruling::Unresolved }
+    }
+}
+
+/// Ends a dispute: the job fails or goes on where it stood, and the deposit goes where the ruling says. `jurors` are those
+/// of a committee who agreed; of a quote it is who demanded it.
 fn close<S: ReadState, H>(
     scene: &Scene<'_, S, H>,
     draft: &mut Draft<'_, S>,
@@ -93,7 +135,7 @@ fn close<S: ReadState, H>(
     match ending.outcome {
         Some(outcome) => job.conclude_in(scene, draft, (Stage::Failed, reason), outcome, jurors)?,
         None => {
-            if record.kind == DisputeKind::Audit {
+            if matches!(record.kind, DisputeKind::Audit | DisputeKind::Quote) {
                 audit::release_stake(scene, draft, &mut job, record.from)?;
             }
             let window = Some(Blocks(record.left.0.max(SHORTEST_WINDOW.0)));

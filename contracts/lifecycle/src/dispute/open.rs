@@ -1,6 +1,6 @@
 //! `open_dispute`: the user says what is wrong, and stakes money on it.
 
-use super::{audit, deposit};
+use super::{audit, deposit, quote};
 use crate::{
     command::{Decide, Decision, Scene},
     context::Host,
@@ -11,18 +11,21 @@ use crate::{
     state::{ReadState, Write},
 };
 use encompute_protocol::{
-    Blocks, DisputeKind, DisputeRecord, Reason, Stage, blake2b::Blake2b, call::OpenDispute, dispute::Proceeding,
-    event::DisputeOpened,
+    BlockNumber, Blocks, DisputeKind, DisputeRecord, Reason, Stage, blake2b::Blake2b, call::OpenDispute,
+    dispute::Proceeding, event::DisputeOpened,
 };
 
 impl Decide for OpenDispute {
     /// The job's user, while the stage that it disputes lasts; of a head, and for witnesses of it, within the challenge
-    /// window. Once for each kind and stage. Anybody opens an audit: [`audit`].
+    /// window. Once for each kind and stage. Anybody opens an audit ([`audit`]) and demands a quote ([`quote`]).
     fn decide<S: ReadState, H: Host>(&self, scene: &Scene<'_, S, H>) -> Result<Decision<()>, Refusal> {
         let at = scene.at;
         let mut job = Job::load(scene.state, self.job)?;
         if self.kind == DisputeKind::Audit {
             return audit::open(scene, job, self);
+        }
+        if self.kind == DisputeKind::Quote {
+            return quote::demand(scene, job, self);
         }
         let from = stage_of(self.kind, &job)?;
         job.must_be_users(at.caller)?;
@@ -39,7 +42,7 @@ impl Decide for OpenDispute {
         }
         let proceeding = match self.kind {
             DisputeKind::Attestation => return judge_attestation(scene, job),
-            DisputeKind::Head | DisputeKind::Witness | DisputeKind::Audit => {
+            DisputeKind::Head | DisputeKind::Witness | DisputeKind::Audit | DisputeKind::Quote => {
                 let challenge = job.terms.windows.challenge;
                 let deadline = job.progress.changed_at.checked_add(challenge).ok_or(Refusal::NumbersExhausted)?;
                 if at.block > deadline {
@@ -57,6 +60,7 @@ impl Decide for OpenDispute {
             opened_at: at.block,
             evidence: self.evidence,
             proceeding,
+            appealed: None,
         };
         let mut draft = Draft::new(scene.state);
         draft.take_deposit(wanted)?;
@@ -89,13 +93,18 @@ fn stage_of(kind: DisputeKind, job: &Job) -> Result<Stage, Refusal> {
 /// Everything back, at once, if the code or the machine that the worker attested when it committed has been revoked
 /// since: nobody should decrypt what it gave. That is nobody's fault.
 fn judge_attestation<S: ReadState, H: Host>(scene: &Scene<'_, S, H>, job: Job) -> Result<Decision<()>, Refusal> {
+    let (reason, _) = revoked(scene, &job)?.ok_or(Refusal::NoGround)?;
+    job.conclude(scene, Stage::Failed, Some(reason), Outcome::Refunded)
+}
+
+/// Whether the code or the machine that the worker attested when it committed has been revoked since, and when.
+pub(super) fn revoked<S: ReadState, H>(
+    scene: &Scene<'_, S, H>,
+    job: &Job,
+) -> Result<Option<(Reason, BlockNumber)>, Refusal> {
     let (measurement, platform) = job.progress.measurement.zip(job.progress.platform).ok_or(Refusal::Inconsistent)?;
     let code = scene.state.measurement(measurement).ok_or(Refusal::Inconsistent)?.revoked_at;
     let machine = scene.state.platform(platform).ok_or(Refusal::Inconsistent)?.revoked_at;
-    let reason = match (code, machine) {
-        (Some(_), _) => Reason::MeasurementRevoked,
-        (None, Some(_)) => Reason::PlatformRevoked,
-        (None, None) => return Err(Refusal::NoGround),
-    };
-    job.conclude(scene, Stage::Failed, Some(reason), Outcome::Refunded)
+    let code = code.map(|block| (Reason::MeasurementRevoked, block));
+    Ok(code.or(machine.map(|block| (Reason::PlatformRevoked, block))))
 }

@@ -44,7 +44,7 @@ const TO_OTHER_SIDE: BasisPoints = BasisPoints(5_000);
 pub fn deposit(terms: &JobTerms, kind: DisputeKind) -> Option<Plancks> {
     match kind {
         DisputeKind::Head => terms.fees.head.checked_mul(2),
-        DisputeKind::Missing | DisputeKind::Result => Some(terms.fees.head),
+        DisputeKind::Missing | DisputeKind::Result | DisputeKind::Quote => Some(terms.fees.head),
         DisputeKind::Attestation => Some(Plancks::ZERO),
         DisputeKind::Witness | DisputeKind::Audit => terms.fees.head.checked_mul(COMMITTEE as u128),
     }
@@ -73,7 +73,11 @@ pub fn other_side(from: Stage) -> Party {
 pub fn deposit_lines(terms: &JobTerms, kind: DisputeKind, from: Stage, ruling: Ruling) -> Option<Vec<Line>> {
     let all = deposit(terms, kind)?;
     let mut settlement = Settlement::default();
-    let stakes = if kind == DisputeKind::Audit { Party::Treasury } else { Party::User };
+    let stakes = match kind {
+        DisputeKind::Audit => Party::Treasury,
+        DisputeKind::Quote => Party::Challenger,
+        _ => Party::User,
+    };
     match ruling {
         Ruling::Upheld | Ruling::Unresolved => settlement.owe(stakes, all, Cause::Deposit),
         Ruling::Found { winners, stake } => {

@@ -63,6 +63,7 @@ impl Decide for CommitHead {
         job.progress.committed_at = block;
         job.progress.measurement = Some(worker.measurement);
         job.progress.platform = Some(worker.platform);
+        job.progress.receipt = Some(ReceiptDigest(digest));
         job.enter(&mut draft, Stage::HeadCommitted, None, account, block, Some(job.terms.windows.features))?;
         draft.emit(HeadCommitted {
             job: job.id,

@@ -122,7 +122,7 @@ enum Fault {
 impl Fault {
     fn of(outcome: Outcome) -> Option<Self> {
         match outcome {
-            Outcome::Retried | Outcome::TimedOut => Some(Self::Late),
+            Outcome::Retried | Outcome::TimedOut | Outcome::QuoteMissing { .. } => Some(Self::Late),
             Outcome::HeadWrong { .. } | Outcome::WitnessedWrong { .. } | Outcome::AuditedWrong { .. } => {
                 Some(Self::Wrong)
             }
@@ -223,7 +223,7 @@ impl Job {
         self.credit(scene, draft, &settlement.lines, jurors)
     }
 
-    /// Credits every line to its party's account.
+    /// Credits every line to its party's account. `jurors` are those of a committee; of a quote it is who demanded it.
     pub(crate) fn credit<S: ReadState, H>(
         &self,
         scene: &Scene<'_, S, H>,
@@ -234,10 +234,12 @@ impl Job {
         for line in lines {
             let account = match line.party {
                 Party::User => self.terms.user,
+                Party::Payer => self.terms.payer(),
                 Party::Worker => self.worker(scene.state)?.1.payout,
                 Party::Creator => self.model(scene.state)?.creator,
                 Party::Treasury => scene.state.params().treasury,
                 Party::Poker => scene.at.caller,
+                Party::Challenger => *jurors.first().ok_or(Refusal::Inconsistent)?,
                 Party::Juror(at) => *jurors.get(usize::from(at)).ok_or(Refusal::Inconsistent)?,
             };
             draft.credit(account, self.id, line.amount, line.cause)?;

@@ -7,19 +7,20 @@ use crate::{
     draft::Draft,
     price::Price,
     refusal::{Field, OfferField, Refusal},
+    sponsor::must_be_paid,
     state::{ReadState, Write},
 };
 use encompute_protocol::{
     BlobDigest, BlockNumber, JobId, JobProgress, JobTerms, ModelRecord, Params, PolicyId, Stage, VersionStatus,
     WorkerRecord,
     call::RequestJob,
-    event::{JobRequested, JobStageChanged, Movement},
+    event::{AllowanceMovement, JobRequested, JobStageChanged, Movement},
     receipt::SignedOffer,
 };
 
 impl Decide for RequestJob {
-    /// Anybody, unless paused. Locks the escrow and the creator's bond; with an offer the job is
-    /// claimed in the same call, as if the offering worker had called `claim_job`.
+    /// Anybody, unless paused. Locks the escrow, the caller's or its sponsor's, and the creator's bond; with an offer the
+    /// job is claimed in the same call, as if the offering worker had called `claim_job`.
     fn decide<S: ReadState, H: Host>(&self, scene: &Scene<'_, S, H>) -> Result<Decision<JobId>, Refusal> {
         let (terms, mut model) = self.terms(scene)?;
         let mut counts = scene.state.counts();
@@ -31,8 +32,8 @@ impl Decide for RequestJob {
 
         let mut draft = Draft::new(scene.state);
         let (id, user, fees) = (job.id, terms.user, terms.fees);
-        let Self { version, split, policy, input, .. } = *self;
-        draft.emit(JobRequested { job: id, user, version, split, policy, input, fees });
+        let Self { version, split, policy, input, sponsor, .. } = *self;
+        draft.emit(JobRequested { job: id, user, version, split, policy, input, fees, sponsor });
         draft.emit(JobStageChanged {
             job: id,
             from: None,
@@ -42,7 +43,11 @@ impl Decide for RequestJob {
             worker: None,
             deadline,
         });
-        draft.lock_escrow(scene.at.value)?;
+        let escrow = fees.total().ok_or(Refusal::AmountTooLarge)?;
+        if let Some(sponsor) = sponsor {
+            draft.move_allowance((sponsor, user), Some(id), AllowanceMovement::Spent, escrow)?;
+        }
+        draft.lock_escrow(escrow)?;
         draft.move_bond(terms.model, &mut model, Some(id), Movement::Locked, terms.job_bond)?;
         model.open_jobs = model.open_jobs.checked_add(1).ok_or(Refusal::NumbersExhausted)?;
         if let Some(offer) = &self.offer {
@@ -78,6 +83,7 @@ fn fresh(block: BlockNumber, deadline: BlockNumber, workers: u32) -> JobProgress
         workers,
         late: [None; Params::RETRIES as usize],
         committed_at: BlockNumber(0),
+        receipt: None,
     }
 }
 
@@ -115,9 +121,7 @@ impl RequestRules for RequestJob {
         let params = state.params();
         let price = Price::of(&params, &split, self.tip)?;
         let wanted = price.fees.total().ok_or(Refusal::AmountTooLarge)?;
-        if at.value != wanted {
-            return Err(Refusal::EscrowMismatch { found: at.value, wanted });
-        }
+        must_be_paid(scene, self.sponsor, wanted)?;
         let model = state.model(version.model).ok_or(Refusal::Inconsistent)?;
         crate::model::must_cover(&model, &params, price.job_bond)?;
         let terms = JobTerms {
@@ -138,6 +142,7 @@ impl RequestRules for RequestJob {
             requested_at: at.block,
             audit_share: params.audit_share,
             custody: self.offer.is_some_and(|signed| signed.offer.custody),
+            sponsor: self.sponsor,
         };
         Ok((terms, model))
     }

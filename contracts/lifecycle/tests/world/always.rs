@@ -1,8 +1,13 @@
 //! What holds after every step of any sequence: one function an invariant, for the tests that name them and for the long run.
 
+pub use super::appeals::invariant_29_a_ruling_is_appealed_once_by_its_worker_in_time_and_heard_by_others;
 pub use super::claims::{
     invariant_25_a_job_is_claimed_by_whose_turn_it_is,
     invariant_26_a_score_moves_only_with_what_was_done_and_in_its_direction,
+};
+pub use super::sponsors::{
+    a_refund_is_credited_to_whom_the_money_came_from,
+    an_allowance_changes_by_its_sponsors_word_and_its_users_jobs_alone,
 };
 use super::*;
 use encompute_lifecycle::Ledger;
@@ -42,6 +47,10 @@ pub const ALL: &[(&str, Check)] = named! {
     invariant_25_a_job_is_claimed_by_whose_turn_it_is,
     invariant_26_a_score_moves_only_with_what_was_done_and_in_its_direction,
     invariant_27_only_drawn_jobs_are_audited_once_and_only_the_treasury_stakes_on_it,
+    invariant_28_a_quote_is_demanded_once_and_shown_by_the_code_and_machine_that_committed,
+    an_allowance_changes_by_its_sponsors_word_and_its_users_jobs_alone,
+    a_refund_is_credited_to_whom_the_money_came_from,
+    invariant_29_a_ruling_is_appealed_once_by_its_worker_in_time_and_heard_by_others,
 };
 
 pub fn progress(world: &World) -> BTreeMap<u64, (JobTerms, JobProgress)> {
@@ -60,14 +69,18 @@ fn added_up(world: &World) -> Totals {
     {
         totals.escrow.0 += session.fees.total().unwrap().0 * u128::from(session.jobs);
     }
-    for worker in 0..WORKERS.len() {
+    for worker in world.workers() {
         totals.stakes.0 += world.worker(worker).stake.0;
     }
     for model in 1..=world.market.counts().models {
         totals.bonds.0 += world.market.model(ModelId(model)).unwrap().bond.0;
     }
     totals.credits.0 = world.market.credits().map(|(_, amount)| amount.0).sum();
-    totals.deposits.0 = world.jobs().filter_map(|job| world.market.dispute(job)).map(|open| open.deposit.0).sum();
+    totals.allowances.0 = world.market.allowances().map(|(_, amount)| amount.0).sum();
+    for job in world.jobs() {
+        let Some(open) = world.market.dispute(job) else { continue };
+        totals.deposits.0 += open.deposit.0 + open.appealed.map_or(0, |_| world.appeal_deposit(job).0);
+    }
     totals
 }
 
@@ -77,7 +90,8 @@ pub fn invariant_1_the_balance_is_escrows_stakes_bonds_deposits_and_credits(
 ) -> TestCaseResult {
     let totals = world.market.totals();
     prop_assert_eq!(totals, added_up(world));
-    let sum = totals.escrow.0 + totals.stakes.0 + totals.bonds.0 + totals.credits.0 + totals.deposits.0;
+    let Totals { escrow, stakes, bonds, credits, deposits, allowances } = totals;
+    let sum: u128 = [escrow, stakes, bonds, credits, deposits, allowances].iter().map(|sum| sum.0).sum();
     prop_assert_eq!(world.market.balance().0, sum);
     Ok(())
 }
@@ -92,8 +106,9 @@ pub fn conservation_paid_and_held_is_what_was_deposited_and_events_alone_say_so(
     prop_assert_eq!(ledger.balance().unwrap(), world.market.balance());
     let credits: BTreeMap<Address, Plancks> = world.market.credits().collect();
     prop_assert_eq!(&ledger.credits, &credits);
-    for worker in 0..WORKERS.len() {
-        let (record, stake) = (world.worker(worker), ledger.stakes[&WORKERS[worker]]);
+    prop_assert_eq!(&ledger.allowances, &world.market.allowances().collect::<BTreeMap<_, _>>());
+    for worker in world.workers() {
+        let (record, stake) = (world.worker(worker), ledger.stakes[&account(worker)]);
         let found = (stake.amount, stake.locked, stake.leaving);
         prop_assert_eq!(found, (record.stake, record.stake_locked, record.stake_leaving));
     }
@@ -174,14 +189,16 @@ pub fn invariant_11_jobs_hold_no_more_than_there_is_and_only_free_money_leaves(
     );
     let mut stakes = stakes;
     for job in world.jobs() {
-        for juror in world.market.dispute(job).iter().flat_map(|record| record.jurors()) {
-            *stakes.entry(juror.account).or_default() += world.terms(job).job_stake.0;
+        let Some(record) = world.market.dispute(job) else { continue };
+        let former = record.former_jurors().iter().map(|former| former.account);
+        for juror in record.jurors().iter().map(|juror| juror.account).chain(former) {
+            *stakes.entry(juror).or_default() += world.terms(job).job_stake.0;
         }
     }
     let (_, bonds) = held(|stage| !stage.is_terminal(), |terms, _| (terms.job_bond.0, Address::default(), terms.model));
-    for (worker, account) in WORKERS.into_iter().enumerate() {
+    for worker in world.workers() {
         let record = world.worker(worker);
-        prop_assert_eq!(record.stake_locked.0, stakes.get(&account).copied().unwrap_or(0));
+        prop_assert_eq!(record.stake_locked.0, stakes.get(&account(worker)).copied().unwrap_or(0));
         prop_assert!(record.stake_locked.0 + record.stake_leaving.0 <= record.stake.0);
     }
     for model in 1..=world.market.counts().models {
@@ -193,7 +210,7 @@ pub fn invariant_11_jobs_hold_no_more_than_there_is_and_only_free_money_leaves(
 }
 
 pub fn invariant_12_a_workers_places_are_its_claimed_jobs_and_sessions(_: &World, world: &World) -> TestCaseResult {
-    for (worker, account) in WORKERS.into_iter().enumerate() {
+    for (worker, account) in world.workers().map(|worker| (worker, account(worker))) {
         let claimed = progress(world)
             .values()
             .filter(|(_, progress)| progress.stage == Stage::Claimed && progress.worker == Some(account))
@@ -312,6 +329,8 @@ pub fn invariant_24_a_step_moves_a_job_along_one_edge_whatever_the_block(
                     | (FeaturesSent, ResultCommitted | Failed)
                     | (HeadCommitted | FeaturesSent | ResultCommitted, Disputed(DisputeKind::Audit))
                     | (Disputed(DisputeKind::Audit), HeadCommitted | FeaturesSent | ResultCommitted | Failed)
+                    | (HeadCommitted | FeaturesSent, Disputed(DisputeKind::Quote))
+                    | (Disputed(DisputeKind::Quote), HeadCommitted | FeaturesSent | Failed)
                     | (ResultCommitted, Settled | Disputed(DisputeKind::Missing | DisputeKind::Result))
                     | (Disputed(DisputeKind::Head | DisputeKind::Witness), HeadCommitted | Failed)
                     | (Disputed(DisputeKind::Missing), HeadCommitted | ResultCommitted | Failed)
@@ -353,6 +372,35 @@ pub fn invariant_27_only_drawn_jobs_are_audited_once_and_only_the_treasury_stake
     Ok(())
 }
 
+pub fn invariant_28_a_quote_is_demanded_once_and_shown_by_the_code_and_machine_that_committed(
+    before: &World,
+    world: &World,
+) -> TestCaseResult {
+    for (_, event) in &world.market.events()[before.market.events().len()..] {
+        match event {
+            Event::QuoteDemanded(demanded) => {
+                let (was, is) = (before.progress(demanded.job), world.progress(demanded.job));
+                let bit = DisputeKind::Quote.bit(was.stage);
+                prop_assert!(was.disputed & bit == 0 && is.disputed & bit != 0, "once: {demanded:?}");
+                let twice =
+                    before.market.events().iter().any(
+                        |(_, event)| matches!(event, Event::QuoteDemanded(other) if other.nonce == demanded.nonce),
+                    );
+                prop_assert!(!twice, "a nonce twice: {demanded:?}");
+            }
+            Event::QuoteShown(shown) => {
+                let (was, is) = (before.progress(shown.job), world.progress(shown.job));
+                prop_assert!(world.block <= was.deadline.0 && was.receipt.is_some() && was.receipt == is.receipt);
+                prop_assert_eq!(is.reason, Some(encompute_protocol::Reason::Quoted));
+                let block = BlockNumber(world.block);
+                prop_assert!(world.market.measurement(was.measurement.unwrap()).unwrap().is_usable_at(block));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
 pub fn sessions_only_move_on_and_nothing_shown_is_taken_back(before: &World, world: &World) -> TestCaseResult {
     for id in before.sessions() {
         let was = before.session(id);
@@ -378,8 +426,8 @@ pub fn sessions_only_move_on_and_nothing_shown_is_taken_back(before: &World, wor
 /// Invariant 5: pokes alone end every job, and then everybody gets everything out.
 pub fn drained(mut world: World) -> TestCaseResult {
     for job in world.jobs() {
-        // A retry waits for a claim, which nobody makes; a dispute is sealed, revealed, and the job goes on: five pokes
-        // are enough for any stage.
+        // A retry waits for a claim, which nobody makes; a dispute is sealed, revealed, ruled, or the job goes on: five
+        // pokes are enough for any stage.
         for _ in 0..5 {
             if !world.progress(job).stage.is_terminal() {
                 world.block = world.block.max(world.progress(job).deadline.0 + 1);

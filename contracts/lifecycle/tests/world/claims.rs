@@ -12,7 +12,27 @@ pub fn further(number: u8) -> Address {
     Address(account)
 }
 
+/// The number of a worker as one that joined behind the five.
+pub fn number(worker: usize) -> u8 {
+    (worker + 1 - WORKERS.len()) as u8
+}
+
+/// The account of a worker, by its place: one of the five, or one that joined behind them, in order.
+pub fn account(worker: usize) -> Address {
+    WORKERS.get(worker).copied().unwrap_or_else(|| further(number(worker)))
+}
+
 impl World {
+    /// The places of all workers.
+    pub fn workers(&self) -> std::ops::Range<usize> {
+        0..self.market.counts().workers as usize
+    }
+
+    /// The place of a worker.
+    pub fn place(&self, of: Address) -> usize {
+        self.workers().find(|worker| account(*worker) == of).unwrap()
+    }
+
     pub fn claimed(&mut self) -> JobId {
         let job = self.requested();
         self.claim(0, job).unwrap();
@@ -38,7 +58,7 @@ impl World {
 
     /// One more worker registers, on a machine of the others.
     pub fn joins(&mut self, number: u8, stake: Plancks) -> Result<(), Refusal> {
-        let (account, key) = (further(number), SigningKey::from_secret(&[0x80 | number; 32]).unwrap());
+        let (account, key) = (further(number), key(WORKERS.len() + usize::from(number) - 1));
         self.call(account, BeginRegistration {})?;
         let nonce = self.market.registration_nonce(account).unwrap_or_default();
         let statement = RegistrationStatement {
@@ -85,7 +105,7 @@ pub fn invariant_26_a_score_moves_only_with_what_was_done_and_in_its_direction(
     before: &World,
     world: &World,
 ) -> TestCaseResult {
-    for worker in 0..WORKERS.len() {
+    for worker in world.workers() {
         let (was, is) = (before.worker(worker), world.worker(worker));
         let (good, bad) =
             (was.heads_committed < is.heads_committed, was.timeouts + was.mismatches < is.timeouts + is.mismatches);

@@ -50,13 +50,15 @@ impl World {
 
     pub fn open_dispute(&mut self, user: Address, job: JobId, kind: DisputeKind) -> Result<(), Refusal> {
         let sent = self.to_send(job, kind);
-        self.pay(user, sent, OpenDispute { job, kind, evidence: None })
+        let evidence = (kind == DisputeKind::Quote).then_some(demands::UNGUESSED);
+        self.pay(user, sent, OpenDispute { job, kind, evidence })
     }
 
     /// A job of the first user that it disputes.
     pub fn disputed(&mut self, kind: DisputeKind) -> JobId {
         let job = match kind {
             DisputeKind::Audit => return self.audited(Stage::HeadCommitted),
+            DisputeKind::Quote => return self.demanded(Stage::HeadCommitted),
             DisputeKind::Result => self.answered(),
             _ => self.committed(),
         };
@@ -64,16 +66,11 @@ impl World {
         job
     }
 
-    /// A committee of an open dispute is drawn and says this.
+    /// A committee of an open dispute is drawn and says this, and nobody appeals.
     pub fn hear_all(&mut self, job: JobId, verdicts: [Verdict; 3]) -> Vec<usize> {
         self.draw(job);
-        let jurors = self.jurors(job);
-        for (juror, verdict) in jurors.iter().zip(verdicts) {
-            self.seal(*juror, job, verdict).unwrap();
-        }
-        for (juror, verdict) in jurors.iter().zip(verdicts) {
-            self.reveal(*juror, job, verdict).unwrap();
-        }
+        let jurors = self.say_all(job, verdicts);
+        self.let_stand(job);
         jurors
     }
 
@@ -101,46 +98,40 @@ impl World {
 
     /// The committee, as places among the workers.
     pub fn jurors(&self, job: JobId) -> Vec<usize> {
-        let place = |account| WORKERS.iter().position(|worker| *worker == account).unwrap();
-        self.dispute(job).jurors().iter().map(|juror| place(juror.account)).collect()
+        self.dispute(job).jurors().iter().map(|juror| self.place(juror.account)).collect()
     }
 
     pub fn seal_message(&self, worker: usize, job: JobId, verdict: Verdict) -> SealVerdict {
-        let (contract, juror) = (self.contract, WORKERS[worker]);
+        let (contract, juror) = (self.contract, account(worker));
         let statement = VerdictStatement { genesis: GENESIS, contract, job, juror, verdict, salt: SALT };
         SealVerdict { job, seal: keccak_256(&[&statement.preimage()]) }
     }
 
     pub fn seal(&mut self, worker: usize, job: JobId, verdict: Verdict) -> Result<(), Refusal> {
         let message = self.seal_message(worker, job, verdict);
-        self.call(WORKERS[worker], message)
+        self.call(account(worker), message)
     }
 
     pub fn reveal(&mut self, worker: usize, job: JobId, verdict: Verdict) -> Result<(), Refusal> {
-        self.call(WORKERS[worker], RevealVerdict { job, verdict, salt: SALT })
+        self.call(account(worker), RevealVerdict { job, verdict, salt: SALT })
     }
 
-    /// A drawn committee says this, each member its own, and the dispute is over.
+    /// A drawn committee says this, each member its own, nobody appeals, and the dispute is over.
     pub fn judged(&mut self, verdicts: [Verdict; 3]) -> (JobId, Vec<usize>) {
         self.judged_by(DisputeKind::Head, verdicts)
     }
 
     /// The same for a kind of committee.
     pub fn judged_by(&mut self, kind: DisputeKind, verdicts: [Verdict; 3]) -> (JobId, Vec<usize>) {
-        let (job, jurors) = self.drawn_for(kind);
-        for (juror, verdict) in jurors.iter().zip(verdicts) {
-            self.seal(*juror, job, verdict).unwrap();
-        }
-        for (juror, verdict) in jurors.iter().zip(verdicts) {
-            self.reveal(*juror, job, verdict).unwrap();
-        }
+        let job = self.disputed(kind);
+        let jurors = self.hear_all(job, verdicts);
         (job, jurors)
     }
 
     /// The verdict that a member of a committee has sealed.
     pub fn sealed(&self, worker: usize, job: JobId) -> Option<Verdict> {
         let record = self.market.dispute(job)?;
-        let juror = record.jurors().iter().find(|juror| juror.account == WORKERS[worker])?;
+        let juror = record.jurors().iter().find(|juror| juror.account == account(worker))?;
         VERDICTS.into_iter().find(|verdict| juror.seal == Some(self.seal_message(worker, job, *verdict).seal))
     }
 

@@ -4,14 +4,18 @@
 #![allow(clippy::needless_range_loop, reason = "workers are numbered")]
 
 pub mod always;
+pub mod appeals;
 pub mod audits;
 pub mod claims;
 pub mod custody;
+pub mod demands;
 pub mod disputes;
+pub mod leaving;
 pub mod pruning;
 pub mod quotes;
 pub mod random;
 pub mod sessions;
+pub mod sponsors;
 
 use encompute_lifecycle::{
     Command, Context, Decide, Memory, ReadState, ReceiptFacts, Refusal, Software, price,
@@ -33,6 +37,7 @@ use encompute_protocol::{
     statement::TeeKind,
 };
 
+pub use claims::account;
 pub use quotes::{MACHINES, MEASUREMENTS, PLATFORMS};
 
 pub const GENESIS: GenesisHash = GenesisHash([0x6e; 32]);
@@ -69,7 +74,8 @@ pub fn params() -> Params {
 }
 
 pub fn key(worker: usize) -> SigningKey {
-    SigningKey::from_secret(&[worker as u8 + 1; 32]).unwrap()
+    let secret = if worker < WORKERS.len() { worker as u8 + 1 } else { 0x80 | claims::number(worker) };
+    SigningKey::from_secret(&[secret; 32]).unwrap()
 }
 
 /// What the contract takes for it: the block's time in seconds, here six a block.
@@ -89,6 +95,8 @@ pub struct World {
     pub calls: Vec<(Context, Command)>,
     /// Makes digests that differ.
     pub serial: u64,
+    /// Who pays for the first user's jobs.
+    pub sponsor: Option<Address>,
 }
 
 impl Default for World {
@@ -109,7 +117,7 @@ impl World {
 
     fn empty_with(contract: ContractAddress, params: Params) -> Self {
         let market = Memory::new(GOVERNOR, params, Software).unwrap();
-        Self { market, contract, block: 1, calls: Vec::new(), serial: 0 }
+        Self { market, contract, block: 1, calls: Vec::new(), serial: 0, sponsor: None }
     }
 
     /// Two models with an active version each (the second has a split without a tail), five workers.
@@ -275,7 +283,7 @@ impl World {
     }
 
     pub fn request_message(&mut self, version: VersionId, split: SplitIndex) -> RequestJob {
-        RequestJob { version, split, policy: PolicyId(1), input: self.digest(), tip: TIP, offer: None }
+        RequestJob { version, split, policy: PolicyId(1), input: self.digest(), tip: TIP, offer: None, sponsor: None }
     }
 
     pub fn offer(&self, worker: usize, user: Address, message: &RequestJob) -> SignedOffer {
@@ -301,12 +309,12 @@ impl World {
 
     pub fn send_request(&mut self, user: Address, message: RequestJob) -> Result<JobId, Refusal> {
         let escrow = self.escrow(message.version, message.split, message.tip).unwrap_or(Plancks(1));
-        self.pay(user, escrow, message)
+        self.pay(user, if message.sponsor.is_some() { Plancks::ZERO } else { escrow }, message)
     }
 
     /// A requested job of the first user for the first version's first split.
     pub fn requested(&mut self) -> JobId {
-        let message = self.request_message(VersionId(1), SplitIndex(0));
+        let message = RequestJob { sponsor: self.sponsor, ..self.request_message(VersionId(1), SplitIndex(0)) };
         self.send_request(USERS[0], message).unwrap()
     }
 
@@ -387,7 +395,7 @@ impl World {
     }
 
     pub fn worker(&self, worker: usize) -> WorkerRecord {
-        self.market.worker(WORKERS[worker]).unwrap()
+        self.market.worker(account(worker)).unwrap()
     }
 
     /// The governor's parameters, in force as soon as their notice is over.
@@ -395,36 +403,6 @@ impl World {
         self.call(GOVERNOR, AnnounceParams { params }).unwrap();
         self.block += self.market.params().notice.0;
         self.call(STRANGER, EnactParams {}).unwrap();
-    }
-
-    /// Once no job runs: everybody leaves with everything.
-    pub fn everybody_leaves(&mut self) {
-        for (worker, account) in WORKERS.into_iter().enumerate() {
-            assert_eq!(self.worker(worker).stake_locked, Plancks::ZERO);
-            let amount = self.worker(worker).stake;
-            self.call(account, AskStake { amount }).unwrap();
-        }
-        let models = CREATORS.into_iter().zip((1..).map(ModelId));
-        for (creator, model) in models.clone() {
-            let record = self.market.model(model).unwrap();
-            assert_eq!((record.bond_locked, record.open_jobs), (Plancks::ZERO, 0));
-            self.call(creator, AskBond { model, amount: record.bond }).unwrap();
-        }
-        self.block += self.market.params().unbonding.0;
-        for worker in WORKERS {
-            if self.market.worker(worker).unwrap().stake_leaving > Plancks::ZERO {
-                self.call(worker, TakeStake {}).unwrap();
-            }
-        }
-        for (creator, model) in models {
-            if self.market.model(model).unwrap().bond_leaving > Plancks::ZERO {
-                self.call(creator, TakeBond { model }).unwrap();
-            }
-        }
-        let creditors: Vec<_> = self.market.credits().collect();
-        for (account, amount) in creditors {
-            assert_eq!(self.call(account, WithdrawCredit { to: None }), Ok(amount));
-        }
     }
 
     /// Every job whose records are there.
@@ -479,7 +457,7 @@ pub fn stage(world: &World, job: JobId) -> (Stage, Option<Reason>) {
 }
 
 /// Every stage in order.
-pub const STAGES: [Stage; 13] = [
+pub const STAGES: [Stage; 14] = [
     Stage::Requested,
     Stage::Claimed,
     Stage::HeadCommitted,
@@ -493,4 +471,5 @@ pub const STAGES: [Stage; 13] = [
     Stage::Disputed(DisputeKind::Result),
     Stage::Disputed(DisputeKind::Witness),
     Stage::Disputed(DisputeKind::Audit),
+    Stage::Disputed(DisputeKind::Quote),
 ];

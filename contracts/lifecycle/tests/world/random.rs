@@ -4,11 +4,12 @@
 use super::*;
 use encompute_protocol::{PlatformId, Rating, RatingReason, call::*, dispute::Proceeding};
 use proptest::prelude::*;
+use std::sync::LazyLock;
 
 /// One thing that somebody does. Numbers wrap around what exists.
 #[derive(Clone, Debug)]
 pub enum Step {
-    Request { user: u8, version: u8, split: u8, offer: Option<u8>, custody: bool, tip: u8, short: bool },
+    Request { user: u8, version: u8, split: u8, offer: Option<u8>, custody: bool, tip: u8, short: bool, by: Option<u8> },
     Claim { worker: u8, job: u8 },
     Commit { worker: u8, job: u8, forged: bool },
     Send { user: u8, job: u8 },
@@ -22,6 +23,7 @@ pub enum Step {
     Reveal { worker: u8, job: u8, forged: bool },
     Post { who: u8, job: u8, part: u8 },
     Hear { job: u8, verdict: u8 },
+    Appeal { who: u8, job: u8, short: bool },
     Rate { user: u8, job: u8, grade: u8 },
     Prune { who: u8, job: u8, short: bool },
     Withdraw { who: u8 },
@@ -32,6 +34,7 @@ pub enum Step {
     Version { creator: u8, version: u8, what: u8 },
     Govern { what: u8, number: u8 },
     Session { what: u8, who: u8, number: u8 },
+    Sponsor { what: u8, who: u8, amount: u16 },
     Jump { blocks: u16 },
 }
 
@@ -40,8 +43,9 @@ pub fn step() -> impl Strategy<Value = Step> {
     let (n, job) = (any::<u8>(), any::<u8>());
     prop_oneof![
         6 => (n, 0..4_u8, 0..2_u8, prop::option::of(0..4_u8), prop::bool::weighted(0.1), n, prop::bool::weighted(0.05))
-            .prop_map(|(user, version, split, offer, custody, tip, short)| {
-                Step::Request { user, version, split, offer, custody, tip, short }
+            .prop_flat_map(|(user, version, split, offer, custody, tip, short)| {
+                prop::option::weighted(0.5, any::<u8>())
+                    .prop_map(move |by| Step::Request { user, version, split, offer, custody, tip, short, by })
             }),
         5 => (n, job).prop_map(|(worker, job)| Step::Claim { worker, job }),
         6 => (n, job, prop::bool::weighted(0.1)).prop_map(|(worker, job, forged)| Step::Commit { worker, job, forged }),
@@ -59,6 +63,7 @@ pub fn step() -> impl Strategy<Value = Step> {
         1 => (n, job, 0..7_u8).prop_map(|(user, job, grade)| Step::Rate { user, job, grade }),
         3 => (n, job, prop::bool::weighted(0.1)).prop_map(|(who, job, short)| Step::Prune { who, job, short }),
         9 => (job, 0..6_u8).prop_map(|(job, verdict)| Step::Hear { job, verdict }),
+        3 => (n, job, prop::bool::weighted(0.05)).prop_map(|(who, job, short)| Step::Appeal { who, job, short }),
         2 => n.prop_map(|who| Step::Withdraw { who }),
         2 => (n, 0..3_u8, any::<u16>()).prop_map(|(worker, what, amount)| Step::Stake { worker, what, amount }),
         2 => (n, 0..3_u8, any::<u16>()).prop_map(|(creator, what, amount)| Step::Bond { creator, what, amount }),
@@ -66,7 +71,8 @@ pub fn step() -> impl Strategy<Value = Step> {
         1 => (n, 0..4_u8).prop_map(|(worker, capacity)| Step::Capacity { worker, capacity }),
         1 => (n, 0..4_u8, 0..4_u8).prop_map(|(creator, version, what)| Step::Version { creator, version, what }),
         2 => (0..9_u8, n).prop_map(|(what, number)| Step::Govern { what, number }),
-        2 => (0..8_u8, n, n).prop_map(|(what, who, number)| Step::Session { what, who, number }),
+        3 => (0..8_u8, n, n).prop_map(|(what, who, number)| Step::Session { what, who, number }),
+        2 => (0..4_u8, n, any::<u16>()).prop_map(|(what, who, amount)| Step::Sponsor { what, who, amount }),
         4 => prop_oneof![4 => 1..8_u16, 2 => 8..40_u16, 1 => 40..3_000_u16].prop_map(|blocks| Step::Jump { blocks }),
     ]
 }
@@ -75,9 +81,17 @@ fn pick<T: Copy>(from: &[T], number: u8) -> T {
     from[number as usize % from.len()]
 }
 
-/// A verdict on a job: mostly the same, or no committee would ever agree.
-fn opinion(job: JobId, number: u8) -> encompute_protocol::Verdict {
-    disputes::VERDICTS[if number < 4 { (job.0 % 2) as usize } else { usize::from(number) - 3 }]
+/// Where every sequence begins: signed once, for signatures are most of what a sequence would cost. Half of all jobs are
+/// drawn for an audit.
+static BEGINNING: LazyLock<World> = LazyLock::new(|| World::auditing(BasisPoints(5_000)).with_more());
+
+/// The same with a head of each kind of committee that was found wrong, and one whose appeal is being heard: from nothing
+/// few sequences come as far.
+static RULED: LazyLock<World> = LazyLock::new(|| BEGINNING.clone().with_rulings());
+
+/// Where a sequence of a number begins.
+pub fn beginning(number: u64) -> World {
+    if number.is_multiple_of(3) { RULED.clone() } else { BEGINNING.clone() }
 }
 
 impl World {
@@ -100,7 +114,7 @@ impl World {
     pub fn command(&mut self, step: &Step) -> Option<(Address, Plancks, Command)> {
         let free = |who, command: Command| Some((who, Plancks::ZERO, command));
         match *step {
-            Step::Request { user, version, split, offer, custody, tip, short } => {
+            Step::Request { user, version, split, offer, custody, tip, short, by } => {
                 let user = pick(&USERS, user);
                 let mut message = self.request_message(VersionId(1 + u32::from(version)), SplitIndex(split));
                 message.tip = Plancks(tip.into());
@@ -108,8 +122,13 @@ impl World {
                     worker if custody => self.custody_offer(worker, user, &message),
                     worker => self.offer(worker, user, &message),
                 });
+                message.sponsor = by.and_then(|number| self.who_pays_for(user, number));
                 let escrow = self.escrow(message.version, message.split, message.tip).unwrap_or_default();
-                Some((user, Plancks(escrow.0 - u128::from(short && escrow.0 > 0)), message.into()))
+                let sent = match message.sponsor {
+                    Some(_) => u128::from(short),
+                    None => escrow.0 - u128::from(short && escrow.0 > 0),
+                };
+                Some((user, Plancks(sent), message.into()))
             }
             Step::Claim { worker, job } => {
                 let job = self.a_job(job);
@@ -129,7 +148,7 @@ impl World {
                 let job = self.a_job(job);
                 let holder = self.market.job_progress(job).and_then(|progress| progress.worker);
                 let caller = self.role(holder, &WORKERS, worker);
-                let at = WORKERS.iter().position(|known| *known == caller).unwrap();
+                let at = self.place(caller);
                 let mut message = self.commitment(at, job);
                 if forged {
                     message.output = self.digest();
@@ -172,13 +191,15 @@ impl World {
                 free(STRANGER, PokeJob { job }.into())
             }
             Step::Withdraw { who } => {
-                let all = [&USERS[..], &CREATORS, &PAYOUTS, &[TREASURY, STRANGER]].concat();
+                let all = [&USERS[..], &CREATORS, &PAYOUTS, &[TREASURY, STRANGER, sponsors::SPONSOR]].concat();
                 free(pick(&all, who), WithdrawCredit { to: None }.into())
             }
             Step::Jump { .. } => None,
             Step::Session { what, who, number } => self.about_sessions(what, who, number),
+            Step::Sponsor { what, who, amount } => self.about_allowances(what, who, amount),
             Step::Dispute { .. } | Step::Seal { .. } | Step::Reveal { .. } | Step::Post { .. } => self.quarrel(step),
             Step::Hear { job, verdict } => self.hear(job, verdict),
+            Step::Appeal { who, job, short } => self.appeals(who, job, short),
             Step::Rate { user, job, grade } => {
                 let job = self.a_job(job);
                 let owner = self.market.job_terms(job).map(|terms| terms.user);
@@ -205,11 +226,29 @@ impl World {
         }
     }
 
+    /// A verdict on a job: mostly the same, or no committee would ever agree. Who hears an appeal mostly says otherwise of
+    /// every second job.
+    fn opinion(&self, job: JobId, number: u8) -> encompute_protocol::Verdict {
+        let on_appeal = self.market.dispute(job).is_some_and(|record| record.appealed.is_some());
+        let mostly = (job.0 % 2) * u64::from(!on_appeal || job.0 % 4 == 1);
+        disputes::VERDICTS[if number < 4 { mostly as usize } else { usize::from(number) - 3 }]
+    }
+
+    /// The worker of a job that was ruled appeals, mostly.
+    fn appeals(&self, who: u8, job: u8, short: bool) -> Option<(Address, Plancks, Command)> {
+        let ruled: Vec<_> = self.jobs().filter(|job| self.is_ruled(*job)).collect();
+        let job = if ruled.is_empty() { self.a_disputed_job(job) } else { pick(&ruled, job) };
+        let worker = self.market.job_progress(job)?.worker;
+        let value = Plancks(self.appeal_deposit(job).0 - u128::from(short));
+        Some((self.role(worker, &WORKERS, who), value, AppealRuling { job }.into()))
+    }
+
     /// A job that is disputed, if there is one; mostly any other is not worth a step.
     fn a_disputed_job(&self, number: u8) -> JobId {
         let mut disputed: Vec<_> = self.jobs().filter(|job| self.market.dispute(*job).is_some()).collect();
-        // Mostly one whose committee still has something to say.
-        let waits = |job: &JobId| !self.jurors(*job).is_empty();
+        // Mostly one whose committee, or whose worker, still has something to say.
+        let quoting = |job: &JobId| self.progress(*job).stage == Stage::Disputed(DisputeKind::Quote);
+        let waits = |job: &JobId| quoting(job) || !self.jurors(*job).is_empty();
         if disputed.iter().any(waits) && !number.is_multiple_of(4) {
             disputed.retain(waits);
         }
@@ -220,14 +259,14 @@ impl World {
     fn a_juror(&self, job: JobId, number: u8) -> usize {
         let jurors = if self.market.dispute(job).is_some() { self.jurors(job) } else { Vec::new() };
         if number.is_multiple_of(4) || jurors.is_empty() {
-            usize::from(number / 4) % WORKERS.len()
+            usize::from(number / 4) % self.workers().len()
         } else {
             pick(&jurors, number / 4)
         }
     }
 
     /// The next thing that a dispute waits for, done by whom it waits for.
-    fn hear(&self, job: u8, verdict: u8) -> Option<(Address, Plancks, Command)> {
+    fn hear(&mut self, job: u8, verdict: u8) -> Option<(Address, Plancks, Command)> {
         let free = |who, command: Command| Some((who, Plancks::ZERO, command));
         let job = self.a_disputed_job(job);
         match self.market.dispute(job)?.proceeding {
@@ -236,7 +275,7 @@ impl World {
                 let juror = jurors.iter().position(|juror| juror.seal.is_none())?;
                 free(
                     jurors[juror].account,
-                    self.seal_message(self.jurors(job)[juror], job, opinion(job, verdict)).into(),
+                    self.seal_message(self.jurors(job)[juror], job, self.opinion(job, verdict)).into(),
                 )
             }
             Proceeding::Revealing(jurors) => {
@@ -244,7 +283,17 @@ impl World {
                 let verdict = self.sealed(self.jurors(job)[juror], job)?;
                 free(jurors[juror].account, RevealVerdict { job, verdict, salt: disputes::SALT }.into())
             }
-            Proceeding::Posting(_) => None,
+            Proceeding::Posting(_) | Proceeding::Ruled(_) => None,
+            // Every sixth says nothing, or something that is no answer.
+            Proceeding::Quoting { .. } if verdict == 0 => None,
+            Proceeding::Quoting { .. } => {
+                let worker = self.market.job_progress(job)?.worker?;
+                let mut message = self.quote_for(job);
+                if verdict == 1 {
+                    message = self.quote_with((0, 1), job, &self.wanted_report_data(job));
+                }
+                free(worker, message.into())
+            }
         }
     }
 
@@ -254,46 +303,50 @@ impl World {
             Step::Dispute { user, job, kind, short } => {
                 let stands = |job: &JobId| {
                     let stage = self.progress(*job).stage;
-                    // Of features there are audits alone.
+                    // Of features there are audits and quotes.
                     matches!(stage, Stage::HeadCommitted | Stage::ResultCommitted)
-                        || kind >= 8 && stage == Stage::FeaturesSent
+                        || kind >= 7 && stage == Stage::FeaturesSent
                 };
                 let open: Vec<_> = self.jobs().filter(stands).collect();
                 let job = if open.is_empty() || job.is_multiple_of(8) { self.a_job(job) } else { pick(&open, job) };
                 let terms = self.market.job_terms(job)?;
                 let stage = self.market.job_progress(job).map(|progress| progress.stage);
                 let kind = match (stage, kind) {
+                    (_, 8..) if user.is_multiple_of(3) => DisputeKind::Quote,
                     (_, 8..) => DisputeKind::Audit,
+                    (_, 7) => DisputeKind::Quote,
                     // What may be disputed there, mostly.
                     (Some(Stage::ResultCommitted), 0..3) => DisputeKind::Missing,
                     (Some(Stage::ResultCommitted), 3..5) => DisputeKind::Result,
                     (_, 0) => DisputeKind::Missing,
                     (_, 1) => DisputeKind::Result,
                     (_, 2) => DisputeKind::Attestation,
-                    (_, 5..8) => DisputeKind::Witness,
+                    (_, 5..7) => DisputeKind::Witness,
                     _ => DisputeKind::Head,
                 };
                 let sent = self.to_send(job, kind);
                 let value = if short { Plancks(sent.0.abs_diff(1)) } else { sent };
-                if kind == DisputeKind::Audit {
+                if matches!(kind, DisputeKind::Audit | DisputeKind::Quote) {
                     // Mostly once it is known whether the job was drawn.
                     self.block += 2 * u32::from(!user.is_multiple_of(4));
                 }
-                let evidence = user.is_multiple_of(5).then(|| self.digest());
+                let unguessed = kind == DisputeKind::Quote && !user.is_multiple_of(5);
+                let evidence =
+                    (unguessed || user.is_multiple_of(5) && kind != DisputeKind::Quote).then(|| self.digest());
                 Some((self.role(Some(terms.user), &USERS, user), value, OpenDispute { job, kind, evidence }.into()))
             }
             Step::Seal { worker, job, verdict } => {
                 let job = self.a_disputed_job(job);
                 let worker = self.a_juror(job, worker);
-                let verdict = opinion(job, verdict);
-                free(WORKERS[worker], self.seal_message(worker, job, verdict).into())
+                let verdict = self.opinion(job, verdict);
+                free(account(worker), self.seal_message(worker, job, verdict).into())
             }
             Step::Reveal { worker, job, forged } => {
                 let job = self.a_disputed_job(job);
                 let worker = self.a_juror(job, worker);
                 let sealed = self.sealed(worker, job).filter(|_| !forged);
                 let verdict = sealed.unwrap_or(disputes::WRONG_OTHERWISE);
-                free(WORKERS[worker], RevealVerdict { job, verdict, salt: disputes::SALT }.into())
+                free(account(worker), RevealVerdict { job, verdict, salt: disputes::SALT }.into())
             }
             Step::Post { who, job, part } => {
                 let job = self.a_disputed_job(job);

@@ -18,11 +18,15 @@ impl Event {
             Self::JurorDrawn(event) => Some(event.job),
             Self::VerdictSealed(event) => Some(event.job),
             Self::VerdictRevealed(event) => Some(event.job),
+            Self::RulingAppealed(event) => Some(event.job),
             Self::BlobPosted(event) => Some(event.job),
+            Self::QuoteDemanded(event) => Some(event.job),
+            Self::QuoteShown(event) => Some(event.job),
             Self::Rated(event) => Some(event.job),
             Self::JobPruned(event) => Some(event.job),
             Self::StakeMoved(event) => event.job,
             Self::BondMoved(event) => event.job,
+            Self::AllowanceMoved(event) => event.job,
             // All of them by name: a new event must say whether a job is its subject.
             Self::Withdrawn(_)
             | Self::ModelListed(_)

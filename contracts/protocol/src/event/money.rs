@@ -21,7 +21,7 @@ pub enum Cause {
     /// The protocol's fee.
     #[codec(index = 4)]
     ProtocolFee,
-    /// Escrow that goes back to the user.
+    /// Escrow that goes back to who paid it.
     #[codec(index = 5)]
     Refund,
     /// Part of a slashed stake or bond.
@@ -56,4 +56,18 @@ pub enum Movement {
     /// What was asked back left.
     #[codec(index = 5)]
     Taken,
+}
+
+/// What happened to what a sponsor allows a user.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode, TypeInfo)]
+pub enum AllowanceMovement {
+    /// It grew by what was sent.
+    #[codec(index = 0)]
+    Added,
+    /// It paid the escrow of a job.
+    #[codec(index = 1)]
+    Spent,
+    /// All of it became the sponsor's credit.
+    #[codec(index = 2)]
+    Ended,
 }

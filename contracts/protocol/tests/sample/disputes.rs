@@ -1,12 +1,12 @@
 //! Values of disputes, ratings and what is left of jobs.
 
-use super::{b20, b32, progress, terms};
+use super::{b20, b32, progress, quote_parts, terms};
 use encompute_protocol::{
     call::{
-        Call, OpenDispute, PostBlob, PruneJob, RateJob, ReadDispute, ReadPrunedJob, ReadRating, RevealVerdict,
-        SealVerdict,
+        AppealRuling, Call, OpenDispute, PostBlob, PruneJob, RateJob, ReadDispute, ReadPrunedJob, ReadRating,
+        RevealVerdict, SealVerdict, ShowQuote,
     },
-    dispute::{Juror, Proceeding, VerdictStatement},
+    dispute::{FormerJuror, Juror, Opinion, Proceeding, VerdictStatement},
     event::*,
     *,
 };
@@ -40,7 +40,23 @@ pub fn dispute() -> DisputeRecord {
         opened_at: BlockNumber(702),
         evidence: Some(BlobDigest(b32(35))),
         proceeding: Proceeding::Revealing([juror(33, Some(verdict())), juror(36, None), juror(38, None)]),
+        appealed: None,
     }
+}
+
+fn former_jurors() -> [FormerJuror; 3] {
+    let juror = |byte, opinion| FormerJuror { account: Address(b20(byte)), opinion };
+    [juror(42, Opinion::Wrong), juror(43, Opinion::WrongOtherwise), juror(44, Opinion::Right)]
+}
+
+pub fn ruled() -> DisputeRecord {
+    DisputeRecord { proceeding: Proceeding::Ruled(former_jurors()), ..dispute() }
+}
+
+pub fn appealed() -> DisputeRecord {
+    let [first, second, _] = former_jurors();
+    let silent = FormerJuror { account: Address(b20(45)), opinion: Opinion::Silent };
+    DisputeRecord { appealed: Some([first, second, silent]), ..dispute() }
 }
 
 pub fn posting() -> DisputeRecord {
@@ -73,8 +89,11 @@ pub fn dispute_calls() -> Vec<(&'static str, Vec<u8>)> {
         one(OpenDispute { job, kind: DisputeKind::Attestation, evidence: None }),
         one(OpenDispute { job, kind: DisputeKind::Witness, evidence: Some(BlobDigest(b32(35))) }),
         one(OpenDispute { job, kind: DisputeKind::Audit, evidence: None }),
+        one(OpenDispute { job, kind: DisputeKind::Quote, evidence: Some(BlobDigest(b32(35))) }),
+        one(ShowQuote { job, quote: quote_parts(), evidence: BlobDigest(b32(24)) }),
         one(SealVerdict { job, seal: b32(39) }),
         one(RevealVerdict { job, verdict: verdict(), salt: b32(34) }),
+        one(AppealRuling { job }),
         one(PostBlob { job, at: 128, part: vec![1, 2, 3], last: true }),
         one(ReadDispute { job }),
         one(RateJob { job, rating: rating() }),
@@ -100,7 +119,10 @@ pub fn dispute_events() -> Vec<Event> {
         JurorDrawn { job, juror: worker, platform: PlatformId(b32(41)) }.into(),
         VerdictSealed { job, juror: worker }.into(),
         VerdictRevealed { job, juror: worker, verdict: verdict() }.into(),
+        RulingAppealed { job, by: worker, deposit: Plancks(426_000) }.into(),
         JobPruned { job, by: worker, digest: RecordsDigest(b32(40)), returned: Plancks(615_000_000) }.into(),
         BlobPosted { job, at: 128, bytes: 3, blob: Some(BlobDigest(b32(10))) }.into(),
+        QuoteDemanded { job, nonce: Nonce(b32(43)) }.into(),
+        QuoteShown { job, quote: QuoteIdentity(b32(44)), evidence: BlobDigest(b32(24)) }.into(),
     ]
 }

@@ -5,7 +5,9 @@ mod attested;
 mod disputes;
 mod held;
 mod manifests;
+mod offers;
 mod sessions;
+mod sponsors;
 
 pub use attested::*;
 pub use disputes::*;
@@ -23,7 +25,9 @@ use encompute_protocol::{
 pub use held::*;
 #[allow(unused_imports, reason = "each test file uses its part")]
 pub use manifests::*;
+pub use offers::*;
 pub use sessions::*;
+pub use sponsors::*;
 
 pub fn b32(byte: u8) -> [u8; 32] {
     core::array::from_fn(|at| byte.wrapping_add(at as u8))
@@ -41,20 +45,6 @@ pub fn signature() -> Signature {
 
 fn text<const LIMIT: u32>(text: &str) -> Text<LIMIT> {
     Text::new(text).unwrap()
-}
-
-pub fn offer() -> Offer {
-    Offer {
-        genesis: GenesisHash(b32(1)),
-        contract: ContractAddress(b20(2)),
-        worker: Address(b20(3)),
-        user: Address(b20(4)),
-        version: VersionId(5),
-        split: SplitIndex(1),
-        input: BlobDigest(b32(6)),
-        expires_at: BlockNumber(1_000),
-        custody: true,
-    }
 }
 
 pub fn receipt() -> Receipt {
@@ -207,6 +197,7 @@ pub fn terms() -> JobTerms {
         requested_at: BlockNumber(99),
         audit_share: BasisPoints(101),
         custody: true,
+        sponsor: Some(sponsor()),
     }
 }
 
@@ -230,6 +221,7 @@ pub fn progress() -> JobProgress {
         workers: 5,
         late: [Some(Address(b20(31))), None],
         committed_at: BlockNumber(102),
+        receipt: Some(ReceiptDigest(b32(42))),
     }
 }
 
@@ -317,11 +309,12 @@ pub fn calls() -> Vec<(&'static str, Vec<u8>)> {
         input: BlobDigest(b32(6)),
         tip: Plancks(1),
         offer: None,
+        sponsor: None,
     };
     let registration = registration();
     let mut all = vec![
         one(request.clone()),
-        one(RequestJob { offer: Some(signed), ..request }),
+        one(RequestJob { offer: Some(signed), ..request.clone() }),
         one(ClaimJob { job }),
         one(CommitHead { job, output: BlobDigest(b32(10)), finished_at: BlockNumber(101), signature: signature() }),
         one(SendFeatures { job, policy: PolicyId(2), features: BlobDigest(b32(26)) }),
@@ -385,6 +378,7 @@ pub fn calls() -> Vec<(&'static str, Vec<u8>)> {
     all.extend(dispute_calls());
     all.extend(attested_calls());
     all.extend(session_calls());
+    all.extend(sponsor_calls(request));
     all
 }
 
@@ -402,6 +396,7 @@ pub fn events() -> Vec<Event> {
             policy: PolicyId(2),
             input: BlobDigest(b32(6)),
             fees: fees(),
+            sponsor: Some(sponsor()),
         }
         .into(),
         JobStageChanged {
@@ -454,6 +449,7 @@ pub fn events() -> Vec<Event> {
     all.extend(dispute_events());
     all.extend(attested_events());
     all.extend(session_events());
+    all.extend(sponsor_events());
     all
 }
 
@@ -475,22 +471,4 @@ pub fn round_call() -> RoundCall {
 
 pub fn round_answer() -> RoundAnswer {
     RoundAnswer { receipt: round(), signature: signature(), response: vec![4, 5, 6] }
-}
-
-pub fn offer_call() -> OfferCall {
-    OfferCall {
-        user: Address(b20(4)),
-        version: VersionId(5),
-        split: SplitIndex(1),
-        policy: PolicyId(2),
-        input: BlobDigest(b32(6)),
-    }
-}
-
-pub fn custody_call() -> CustodyCall {
-    CustodyCall { call: offer_call(), envelope: Bytes::new(vec![1, 2, 3]).unwrap() }
-}
-
-pub fn signed_offer() -> SignedOffer {
-    SignedOffer { offer: offer(), signature: signature() }
 }

@@ -109,7 +109,8 @@ export type Stage =
   | "disputed-result"
   | "disputed-attestation"
   | "disputed-witness"
-  | "disputed-audit";
+  | "disputed-audit"
+  | "disputed-quote";
 
 export interface JobLine {
   id: number;
@@ -214,6 +215,9 @@ export type Step =
   | "request"
   | "rounds"
   | "commit"
+  | "witness"
+  | "audit"
+  | "quote"
   | "release"
   | "send"
   | "tail"
@@ -292,7 +296,7 @@ export interface Party {
 }
 
 /** A job that an account has a part in. */
-export type PartLine = JobLine & { role: "user" | "creator" | "worker"; earned: string };
+export type PartLine = JobLine & { role: "user" | "sponsor" | "creator" | "worker"; earned: string };
 
 /** Those among so many numbers, the newest first, down to `from`; `pruned` of them have no records any more. */
 export interface Parts {

@@ -67,6 +67,7 @@ export const disputes: Partial<Record<Stage, { name: string; who: string }>> = {
   "disputed-attestation": { name: "Disputed: the attestation", who: "an arbiter rules on it" },
   "disputed-witness": { name: "Witnesses compute it again", who: "three workers on machines of their own" },
   "disputed-audit": { name: "Drawn for an audit", who: "three workers, paid by the network; it goes on after" },
+  "disputed-quote": { name: "A quote is demanded", who: "the worker proves anew what it runs; it goes on after" },
 };
 
 /** Why somebody was credited. */
@@ -88,6 +89,9 @@ export const steps: Record<Step, string> = {
   request: "Paying for the run",
   rounds: "Running the head on encrypted data",
   commit: "Waiting for the worker's receipt on chain",
+  witness: "Waiting for witnesses to run the head again",
+  audit: "Waiting: the network drew this job for an audit, it goes on after",
+  quote: "Waiting for the worker's quote over its receipt",
   release: "Verifying, decrypting, blurring",
   send: "Sending sealed numbers",
   tail: "Waiting for the creator's result",

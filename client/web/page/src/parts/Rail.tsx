@@ -32,7 +32,7 @@ export function Rail({ stages: seen, block }: Stood) {
           </li>
         );
       })}
-      {dispute && <li class={last.stage === "disputed-witness" || last.stage === "disputed-audit" ? "now beside" : "now bad beside"} aria-current="step"><span class="name">{dispute.name}</span><span class="quiet">block {last.block}</span>{next(dispute.who)}</li>}
+      {dispute && <li class={["disputed-witness", "disputed-audit", "disputed-quote"].includes(last.stage) ? "now beside" : "now bad beside"} aria-current="step"><span class="name">{dispute.name}</span><span class="quiet">block {last.block}</span>{next(dispute.who)}</li>}
       {ended && <li class="now bad beside" aria-current="step"><span class="name">{last.stage === "failed" ? "Failed" : "Cancelled"}</span><span class="quiet">block {last.block}</span></li>}
     </ol>
   );
