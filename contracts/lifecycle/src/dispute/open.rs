@@ -17,7 +17,7 @@ use encompute_protocol::{
 
 impl Decide for OpenDispute {
     /// The job's user, while the stage that it disputes lasts; of a head, and for witnesses of it, within the challenge
-    /// window. Once for each kind and stage. Anybody opens an audit ([`audit`]) and demands a quote ([`quote`]).
+    /// window. Once for each kind and stage. Anybody opens an audit ([`audit`]) and demands a quote.
     fn decide<S: ReadState, H: Host>(&self, scene: &Scene<'_, S, H>) -> Result<Decision<()>, Refusal> {
         let at = scene.at;
         let mut job = Job::load(scene.state, self.job)?;
