@@ -102,7 +102,7 @@ pub fn exit_of_store(class: encompute_store::Class) -> Exit {
 /// The failure of a run, with its exit code.
 pub fn failure_of_job(error: &JobError) -> Failure {
     let exit = match error {
-        JobError::Read(error) => exit_of_chain(error.class()),
+        JobError::Read(error) | JobError::Forgotten { source: error, .. } => exit_of_chain(error.class()),
         JobError::Submit { source, .. } => exit_of_chain(source.class()),
         JobError::Fetch { source, .. } => exit_of_store(source.class()),
         JobError::Store { source, .. } => exit_of_store(source.class()),

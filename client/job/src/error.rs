@@ -67,6 +67,20 @@ pub enum JobError {
         /// What it was.
         actual: String,
     },
+    /// The worker renewed its registration since, and the node does not know the one that its receipt names.
+    #[error(
+        "worker {worker} has renewed its registration since block {at}, and the node does not say what it was then; ask \
+         one that keeps old states"
+    )]
+    Forgotten {
+        /// The worker.
+        worker: encompute_protocol::Address,
+        /// The block of its registration that counts.
+        at: encompute_protocol::BlockNumber,
+        /// What the node said.
+        #[source]
+        source: encompute_chain::ReadError,
+    },
     /// A round's receipt does not hold; nothing was decrypted.
     #[error("the worker's receipt was refused, nothing was decrypted")]
     Round(#[from] RoundRefused),

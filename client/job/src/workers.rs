@@ -38,10 +38,12 @@ pub struct CheckedWorker {
     pub url: String,
 }
 
-/// A worker's registration, its evidence verified under the network's root and policy.
+/// A worker's registration at a block, its evidence verified under the network's root and policy. It serves where it says
+/// today.
 ///
 /// # Errors
-/// [`JobError::Unattested`] with the first check that fails; unreachable is its own error.
+/// [`JobError::Unattested`] with the first check that fails; unreachable is its own error, and so is a node that no longer
+/// knows a registration which was renewed since.
 pub async fn checked_worker<M: ReadMarket>(
     market: &M,
     blobs: &GatewayClient,
@@ -55,8 +57,12 @@ pub async fn checked_worker<M: ReadMarket>(
         expected: expected.into(),
         actual,
     };
+    let unregistered = || refused("registration", "a registered worker", "none".into());
     let found = market.read(ReadWorker { worker: account }).await.map_err(JobError::Read)?;
-    let (record, url) = found.ok_or_else(|| refused("registration", "a registered worker", "none".into()))?;
+    let (mut record, url) = found.ok_or_else(unregistered)?;
+    if record.registered_at > at {
+        record = registration_at(market, account, at).await?.ok_or_else(unregistered)?;
+    }
     let measurement = market.read(ReadMeasurement { measurement: record.measurement }).await.map_err(JobError::Read)?;
     let allowed = measurement.is_some_and(|entry| entry.is_usable_at(at));
     if !allowed {
@@ -88,6 +94,18 @@ pub async fn checked_worker<M: ReadMarket>(
     let hpke = RegistrationEvidence::from_wire(&evidence).map(|evidence| evidence.hpke_key);
     let hpke = hpke.map_err(|source| JobError::Message { what: "the worker's evidence", source })?;
     Ok(CheckedWorker { account, record, hpke, url: url.as_str().to_owned() })
+}
+
+/// A worker's record as of a block that may be long past.
+async fn registration_at<M: ReadMarket>(
+    market: &M,
+    worker: Address,
+    at: BlockNumber,
+) -> Result<Option<WorkerRecord>, JobError> {
+    let forgotten = |source| JobError::Forgotten { worker, at, source };
+    let block = market.block(at).await.map_err(forgotten)?;
+    let found = market.read_at(ReadWorker { worker }, block.hash).await.map_err(forgotten)?;
+    Ok(found.map(|(record, _)| record))
 }
 
 /// What workers are asked for.

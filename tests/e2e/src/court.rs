@@ -10,10 +10,11 @@ use encompute_job::Journal;
 use encompute_kit::{Between, Habits, Liar, Ran, Running, Services, signal};
 use encompute_lifecycle::ReceiptFacts;
 use encompute_protocol::{
-    BasisPoints, BlobDigest, Blocks, JobId, JobProgress, JobTerms, Params, Plancks, PolicyId, Reason, Receipt,
+    Address, BasisPoints, BlobDigest, Blocks, JobId, JobProgress, JobTerms, Params, Plancks, PolicyId, Reason, Receipt,
     SplitIndex, Stage, VersionId, Windows,
     call::{
-        CancelJob, CommitHead, PokeJob, QuoteJob, ReadCounts, ReadJob, ReadSplit, ReadVersion, ReadWorker, RequestJob,
+        CancelJob, CommitHead, PokeJob, QuoteJob, ReadCounts, ReadCredit, ReadJob, ReadSplit, ReadVersion, ReadWorker,
+        RequestJob,
     },
     manifest::ReleasedFeatures,
     signing::SigningKey,
@@ -83,7 +84,21 @@ impl Court {
     pub async fn in_custody(model: &'static str, input: &'static str) -> Self {
         let folder = format!("scripts/models/{model}");
         let habits = Habits { custody: true, ..Habits::default() };
-        Self::begun_with(habits, Path::new(&folder), (model, input), NONE).await
+        Self::begun_with(habits, Path::new(&folder), (model, input), |_| ()).await
+    }
+
+    /// A market whose workers have to register again every 122 blocks, as soon as they may under [`WINDOWS`], and whose
+    /// users have longer than that to send features.
+    ///
+    /// # Panics
+    /// If it does not start.
+    pub async fn renewing(model: &'static str, input: &'static str) -> Self {
+        let adjust = |params: &mut Params| {
+            params.registration_limit = Blocks(122);
+            params.windows.features = Blocks(240);
+        };
+        let folder = format!("scripts/models/{model}");
+        Self::begun_with(Habits::default(), Path::new(&folder), (model, input), adjust).await
     }
 
     /// The same in which every job is audited, by a treasury that can pay for it.
@@ -125,19 +140,22 @@ impl Court {
         audit_share: BasisPoints,
     ) -> Self {
         let habits = Habits { workers, machines, ..Habits::default() };
-        Self::begun_with(habits, folder, (model, input), audit_share).await
+        Self::begun_with(habits, folder, (model, input), |params| params.audit_share = audit_share).await
     }
 
     async fn begun_with(
         habits: Habits,
         folder: &Path,
         (model, input): (&'static str, &'static str),
-        audit_share: BasisPoints,
+        adjust: impl FnOnce(&mut Params),
     ) -> Self {
         let habits = Habits { heartbeat_ms: 0, liars: true, ..habits };
         let folder = folder.display().to_string();
-        let adjust = |params: &mut Params| (params.windows, params.audit_share) = (WINDOWS, audit_share);
-        let services = Services::start(habits, &[&folder], adjust).await.unwrap();
+        let adjusted = |params: &mut Params| {
+            params.windows = WINDOWS;
+            adjust(params);
+        };
+        let services = Services::start(habits, &[&folder], adjusted).await.unwrap();
         tokio::spawn(have_drawn(services.client().clone()));
         Self { services, model, input }
     }
@@ -261,6 +279,27 @@ impl Court {
     /// If there is none.
     pub async fn job(&self, job: JobId) -> (JobTerms, JobProgress) {
         self.services.client().read(ReadJob { job }).await.unwrap().unwrap()
+    }
+
+    /// Somebody's account, as the contract knows it.
+    pub fn address(&self, suri: &str) -> Address {
+        self.services.account(suri).address()
+    }
+
+    /// What somebody may withdraw.
+    ///
+    /// # Panics
+    /// If the chain cannot be read.
+    pub async fn credit(&self, account: Address) -> u128 {
+        self.services.client().read(ReadCredit { account }).await.unwrap().0
+    }
+
+    /// What a worker has staked.
+    ///
+    /// # Panics
+    /// If it is not registered.
+    pub async fn stake(&self, worker: Address) -> u128 {
+        self.services.client().read(ReadWorker { worker }).await.unwrap().unwrap().0.stake.0
     }
 
     /// Waits until something holds of a job that may not exist yet.

@@ -3,10 +3,11 @@
 
 use encompute_attest::pki::{DevelopmentPki, DevelopmentSeed};
 use encompute_chain::Client;
-use encompute_e2e::{DIGIT, Ground, quotes, refusal, stage, submit};
+use encompute_drill::judge::Outcome;
+use encompute_e2e::{Court, DIGIT, Ground, quotes, refusal, stage, submit};
 use encompute_kit::{Market, Process, program};
 use encompute_networks::{Network, Root};
-use encompute_protocol::Blocks;
+use encompute_protocol::{Blocks, JobId, Stage, WorkerRecord, call::ReadWorker};
 use std::path::PathBuf;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -31,6 +32,36 @@ async fn a_worker_renews_its_registration_before_it_runs_out() {
     assert_ne!(renewed.nonce, first.nonce, "with a fresh quote");
     assert_eq!((renewed.signing, renewed.stake), (first.signing, first.stake));
     assert!(worker.stop().await && ground.gateway.stop().await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_receipt_holds_although_its_worker_has_registered_anew_since() {
+    let court = Court::renewing("digits", DIGIT).await;
+    let job = JobId(court.jobs().await.0 + 1);
+    let mut away = court.submit();
+    away.until(&["round 3 of 3"]);
+    away.kill();
+    court.until(job, "a receipt", |progress| progress.stage == Stage::HeadCommitted).await;
+    let chain = court.services.client();
+    let first = registration(&court).await;
+    let now = chain.head().await.unwrap().number;
+    let mut follow = chain.follow(now);
+    // As late as its worker lets it run: one head window before its end.
+    let due = first.expires_at.0 - court.job(job).await.0.windows.head.0 - 1;
+    court.services.seal(Blocks(due.saturating_sub(now.0))).await.unwrap();
+    while registration(&court).await.nonce == first.nonce {
+        let block = follow.next().await.unwrap();
+        assert!(block.block.number < first.expires_at, "not renewed");
+    }
+    let ended = court.resume(job).done();
+    assert!(ended.stdout.contains('7'), "{ended:?}");
+    assert_eq!(court.audited(job, "receipt-signature"), first.signing.to_string());
+    court.judge("a receipt under a registration before the last", job, Outcome::Settled).await;
+}
+
+async fn registration(court: &Court) -> WorkerRecord {
+    let worker = court.worker().address();
+    court.services.client().read(ReadWorker { worker }).await.unwrap().unwrap().0
 }
 
 #[tokio::test(flavor = "multi_thread")]
