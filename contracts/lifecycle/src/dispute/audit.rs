@@ -3,7 +3,7 @@
 //! Which jobs those are follows from the hash of the block after the commitment, so nobody knows it who commits. Anybody
 //! may say it, once; then the job waits as in any other dispute.
 
-use super::deposit;
+use super::{Opening, deposit, must_be_new, suspend};
 use crate::{
     command::{Decision, Scene},
     context::Host,
@@ -15,10 +15,10 @@ use crate::{
 };
 use alloc::vec::Vec;
 use encompute_protocol::{
-    BasisPoints, BlockNumber, Blocks, ContractAddress, DisputeKind, DisputeRecord, JobId, JobProgress, Plancks, Stage,
+    BasisPoints, BlockNumber, ContractAddress, DisputeKind, JobId, JobProgress, Plancks, Stage,
     call::OpenDispute,
     dispute::{AUDIT_BLOCKS, Proceeding},
-    event::{CreditStaked, DisputeOpened, Movement},
+    event::{CreditStaked, Movement},
 };
 
 /// Domain of the hash that draws jobs.
@@ -45,11 +45,11 @@ pub fn is_drawn<H: Host>(host: &H, hash: &[u8; 32], contract: ContractAddress, j
 /// hash. The deposit is the treasury's, the caller sends nothing.
 pub(super) fn open<S: ReadState, H: Host>(
     scene: &Scene<'_, S, H>,
-    mut job: Job,
+    job: Job,
+    from: Stage,
     message: &OpenDispute,
 ) -> Result<Decision<()>, Refusal> {
     let (at, kind) = (scene.at, DisputeKind::Audit);
-    let from = stage_of(&job)?;
     job.must_be_on_time(at.block)?;
     if !at.value.is_zero() {
         return Err(Refusal::DepositMismatch { found: at.value, wanted: Plancks::ZERO });
@@ -58,9 +58,7 @@ pub(super) fn open<S: ReadState, H: Host>(
     if message.evidence.is_some() {
         return Err(Refusal::EvidenceNotTaken);
     }
-    if job.progress.disputed & kind.bit(from) != 0 {
-        return Err(Refusal::DisputedBefore { kind });
-    }
+    must_be_new(&job, kind, from)?;
     must_be_drawn(scene, &job)?;
     let wanted = deposit(&job.terms, kind).ok_or(Refusal::AmountTooLarge)?;
     let treasury = scene.state.params().treasury;
@@ -71,33 +69,9 @@ pub(super) fn open<S: ReadState, H: Host>(
     let mut draft = Draft::new(scene.state);
     draft.stake_credit(treasury, wanted)?;
     draft.emit(CreditStaked { account: treasury, job: job.id, amount: wanted });
-    draft.emit(DisputeOpened { job: job.id, kind, by: at.caller, deposit: wanted, evidence: None });
-    let record = DisputeRecord {
-        kind,
-        from,
-        left: Blocks(job.progress.deadline.0.saturating_sub(at.block.0)),
-        deposit: wanted,
-        opened_at: at.block,
-        evidence: None,
-        proceeding: Proceeding::Drawing,
-        appealed: None,
-    };
-    job.progress.disputed |= kind.bit(from);
-    let window = Some(job.terms.windows.dispute);
-    job.enter(&mut draft, Stage::Disputed(kind), None, at.caller, at.block, window)?;
-    hold_stake(scene, &mut draft, &mut job)?;
-    draft.write(Write::Dispute(job.id, Some(record)));
-    job.write_progress(&mut draft);
+    let opening = Opening { kind, from, deposit: wanted, evidence: None, proceeding: Proceeding::Drawing };
+    suspend(scene, &mut draft, job, opening)?;
     Ok(Decision { changes: draft.finish(), answer: () })
-}
-
-/// The job's stage, if its head is committed and it has not ended.
-fn stage_of(job: &Job) -> Result<Stage, Refusal> {
-    let found = job.progress.stage;
-    if !matches!(found, Stage::FeaturesSent | Stage::ResultCommitted) {
-        job.must_be(Stage::HeadCommitted)?;
-    }
-    Ok(found)
 }
 
 /// Refuses a job before and after the blocks in which an audit may be opened, and one that was not drawn.

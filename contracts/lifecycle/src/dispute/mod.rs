@@ -47,12 +47,51 @@ use crate::{
     state::{ReadState, Write},
 };
 use encompute_protocol::{
-    Address, Blocks, DisputeKind, DisputeRecord, Plancks, Reason, Stage, dispute::Proceeding, market::SHORTEST_WINDOW,
+    Address, BlobDigest, Blocks, DisputeKind, DisputeRecord, Plancks, Reason, Stage, dispute::Proceeding,
+    event::DisputeOpened, market::SHORTEST_WINDOW,
 };
 
 /// The open dispute of a job at `kind`.
 fn load<S: ReadState>(state: &S, job: &Job) -> Result<DisputeRecord, Refusal> {
     state.dispute(job.id).ok_or(Refusal::Inconsistent)
+}
+
+/// Refuses a dispute that a job has had at this stage.
+fn must_be_new(job: &Job, kind: DisputeKind, from: Stage) -> Result<(), Refusal> {
+    if job.progress.disputed & kind.bit(from) == 0 { Ok(()) } else { Err(Refusal::DisputedBefore { kind }) }
+}
+
+/// How a dispute begins, once all is checked and its deposit is taken.
+struct Opening {
+    kind: DisputeKind,
+    from: Stage,
+    deposit: Plancks,
+    evidence: Option<BlobDigest>,
+    proceeding: Proceeding,
+}
+
+/// Begins a dispute: the job waits, and what was left of its window with it. What anybody may open holds the worker's stake
+/// again; [`close`] is its end.
+fn suspend<S: ReadState, H>(
+    scene: &Scene<'_, S, H>,
+    draft: &mut Draft<'_, S>,
+    mut job: Job,
+    Opening { kind, from, deposit, evidence, proceeding }: Opening,
+) -> Result<(), Refusal> {
+    let at = scene.at;
+    let left = Blocks(job.progress.deadline.0.saturating_sub(at.block.0));
+    draft.emit(DisputeOpened { job: job.id, kind, by: at.caller, deposit, evidence });
+    job.progress.disputed |= kind.bit(from);
+    let window = Some(job.terms.windows.dispute);
+    job.enter(draft, Stage::Disputed(kind), None, at.caller, at.block, window)?;
+    if kind.is_anybodys() {
+        audit::hold_stake(scene, draft, &mut job)?;
+    }
+    let opened_at = at.block;
+    let record = DisputeRecord { kind, from, left, deposit, opened_at, evidence, proceeding, appealed: None };
+    draft.write(Write::Dispute(job.id, Some(record)));
+    job.write_progress(draft);
+    Ok(())
 }
 
 /// Moves a dispute on: draws a committee, has verdicts revealed, or rules against whoever said nothing.
@@ -135,7 +174,7 @@ fn close<S: ReadState, H>(
     match ending.outcome {
         Some(outcome) => job.conclude_in(scene, draft, (Stage::Failed, reason), outcome, jurors)?,
         None => {
-            if matches!(record.kind, DisputeKind::Audit | DisputeKind::Quote) {
+            if record.kind.is_anybodys() {
                 audit::release_stake(scene, draft, &mut job, record.from)?;
             }
             let window = Some(Blocks(record.left.0.max(SHORTEST_WINDOW.0)));

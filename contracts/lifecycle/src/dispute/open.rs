@@ -1,6 +1,6 @@
 //! `open_dispute`: the user says what is wrong, and stakes money on it.
 
-use super::{audit, deposit, quote};
+use super::{Opening, audit, deposit, must_be_new, quote, suspend};
 use crate::{
     command::{Decide, Decision, Scene},
     context::Host,
@@ -8,11 +8,10 @@ use crate::{
     job::Job,
     outcome::Outcome,
     refusal::{Field, Refusal},
-    state::{ReadState, Write},
+    state::ReadState,
 };
 use encompute_protocol::{
-    BlockNumber, Blocks, DisputeKind, DisputeRecord, Reason, Stage, blake2b::Blake2b, call::OpenDispute,
-    dispute::Proceeding, event::DisputeOpened,
+    BlockNumber, DisputeKind, Reason, Stage, blake2b::Blake2b, call::OpenDispute, dispute::Proceeding,
 };
 
 impl Decide for OpenDispute {
@@ -20,14 +19,13 @@ impl Decide for OpenDispute {
     /// window. Once for each kind and stage. Anybody opens an audit ([`audit`]) and demands a quote.
     fn decide<S: ReadState, H: Host>(&self, scene: &Scene<'_, S, H>) -> Result<Decision<()>, Refusal> {
         let at = scene.at;
-        let mut job = Job::load(scene.state, self.job)?;
-        if self.kind == DisputeKind::Audit {
-            return audit::open(scene, job, self);
-        }
-        if self.kind == DisputeKind::Quote {
-            return quote::demand(scene, job, self);
-        }
+        let job = Job::load(scene.state, self.job)?;
         let from = stage_of(self.kind, &job)?;
+        match self.kind {
+            DisputeKind::Audit => return audit::open(scene, job, from, self),
+            DisputeKind::Quote => return quote::demand(scene, job, from, self),
+            _ => {}
+        }
         job.must_be_users(at.caller)?;
         job.must_be_on_time(at.block)?;
         let wanted = deposit(&job.terms, self.kind).ok_or(Refusal::AmountTooLarge)?;
@@ -37,9 +35,7 @@ impl Decide for OpenDispute {
         if self.evidence.is_some_and(|evidence| evidence.is_zero()) {
             return Err(Refusal::Missing { field: Field::Evidence });
         }
-        if job.progress.disputed & self.kind.bit(from) != 0 {
-            return Err(Refusal::DisputedBefore { kind: self.kind });
-        }
+        must_be_new(&job, self.kind, from)?;
         let proceeding = match self.kind {
             DisputeKind::Attestation => return judge_attestation(scene, job),
             DisputeKind::Head | DisputeKind::Witness | DisputeKind::Audit | DisputeKind::Quote => {
@@ -52,42 +48,29 @@ impl Decide for OpenDispute {
             }
             DisputeKind::Missing | DisputeKind::Result => Proceeding::Posting(Blake2b::new()),
         };
-        let record = DisputeRecord {
-            kind: self.kind,
-            from,
-            left: Blocks(job.progress.deadline.0.saturating_sub(at.block.0)),
-            deposit: wanted,
-            opened_at: at.block,
-            evidence: self.evidence,
-            proceeding,
-            appealed: None,
-        };
         let mut draft = Draft::new(scene.state);
         draft.take_deposit(wanted)?;
-        draft.emit(DisputeOpened {
-            job: job.id,
-            kind: self.kind,
-            by: at.caller,
-            deposit: wanted,
-            evidence: self.evidence,
-        });
-        job.progress.disputed |= self.kind.bit(from);
-        let window = Some(job.terms.windows.dispute);
-        job.enter(&mut draft, Stage::Disputed(self.kind), None, at.caller, at.block, window)?;
-        draft.write(Write::Dispute(job.id, Some(record)));
-        job.write_progress(&mut draft);
+        let opening = Opening { kind: self.kind, from, deposit: wanted, evidence: self.evidence, proceeding };
+        suspend(scene, &mut draft, job, opening)?;
         Ok(Decision { changes: draft.finish(), answer: () })
     }
 }
 
-/// The stage that a dispute is opened at, which is the job's.
+/// The job's stage, where a dispute of this kind can be opened at it.
 fn stage_of(kind: DisputeKind, job: &Job) -> Result<Stage, Refusal> {
-    let wanted = match (kind, job.progress.stage) {
-        (DisputeKind::Missing, Stage::ResultCommitted) | (DisputeKind::Result, _) => Stage::ResultCommitted,
-        _ => Stage::HeadCommitted,
+    use Stage::{FeaturesSent, HeadCommitted, ResultCommitted};
+    let (first, later): (Stage, &[Stage]) = match kind {
+        DisputeKind::Head | DisputeKind::Witness | DisputeKind::Attestation => (HeadCommitted, &[]),
+        DisputeKind::Quote => (HeadCommitted, &[FeaturesSent]),
+        DisputeKind::Audit => (HeadCommitted, &[FeaturesSent, ResultCommitted]),
+        DisputeKind::Missing => (HeadCommitted, &[ResultCommitted]),
+        DisputeKind::Result => (ResultCommitted, &[]),
     };
-    job.must_be(wanted)?;
-    Ok(wanted)
+    let found = job.progress.stage;
+    if !later.contains(&found) {
+        job.must_be(first)?;
+    }
+    Ok(found)
 }
 
 /// Everything back, at once, if the code or the machine that the worker attested when it committed has been revoked

@@ -6,9 +6,9 @@
 //! there, its creator would pay for a worker's silence, so none can be demanded any more.
 
 use super::{
-    Ending, Ruling,
+    Ending, Opening, Ruling,
     audit::{drawing_block, is_drawn},
-    close, deposit, load,
+    close, deposit, load, must_be_new, suspend,
 };
 use crate::{
     attested::{Attested, Expected, attested},
@@ -18,14 +18,14 @@ use crate::{
     job::{Job, must_be},
     outcome::Outcome,
     refusal::{Field, Refusal},
-    state::{ReadState, Write},
+    state::ReadState,
 };
 use alloc::vec::Vec;
 use encompute_protocol::{
-    Address, BasisPoints, BlobDigest, BlockNumber, Blocks, DisputeKind, DisputeRecord, Nonce, Reason, Stage,
+    Address, BasisPoints, BlobDigest, BlockNumber, DisputeKind, DisputeRecord, Nonce, Reason, Stage,
     call::{OpenDispute, ShowQuote},
     dispute::{AUDIT_BLOCKS, Proceeding},
-    event::{DisputeOpened, QuoteDemanded, QuoteShown},
+    event::{QuoteDemanded, QuoteShown},
 };
 
 /// Domain of the hash that gives nonces.
@@ -34,11 +34,11 @@ const NONCE_TAG: &[u8] = b"encompute/quote-nonce/v1";
 /// Demands a quote, for anybody.
 pub(super) fn demand<S: ReadState, H: Host>(
     scene: &Scene<'_, S, H>,
-    mut job: Job,
+    job: Job,
+    from: Stage,
     message: &OpenDispute,
 ) -> Result<Decision<()>, Refusal> {
     let (at, kind) = (scene.at, DisputeKind::Quote);
-    let from = stage_of(&job)?;
     job.must_be_on_time(at.block)?;
     let wanted = deposit(&job.terms, kind).ok_or(Refusal::AmountTooLarge)?;
     if at.value != wanted {
@@ -46,42 +46,15 @@ pub(super) fn demand<S: ReadState, H: Host>(
     }
     let unguessed = message.evidence.filter(|bytes| !bytes.is_zero());
     let unguessed = unguessed.ok_or(Refusal::Missing { field: Field::Evidence })?;
-    if job.progress.disputed & kind.bit(from) != 0 {
-        return Err(Refusal::DisputedBefore { kind });
-    }
+    must_be_new(&job, kind, from)?;
     audit_must_not_be_due(scene, &job)?;
-    let nonce = nonce(scene, &job, unguessed);
-    let by = at.caller;
+    let (id, nonce) = (job.id, nonce(scene, &job, unguessed));
     let mut draft = Draft::new(scene.state);
     draft.take_deposit(wanted)?;
-    draft.emit(DisputeOpened { job: job.id, kind, by, deposit: wanted, evidence: message.evidence });
-    draft.emit(QuoteDemanded { job: job.id, nonce });
-    let record = DisputeRecord {
-        kind,
-        from,
-        left: Blocks(job.progress.deadline.0.saturating_sub(at.block.0)),
-        deposit: wanted,
-        opened_at: at.block,
-        evidence: message.evidence,
-        proceeding: Proceeding::Quoting { nonce, by },
-        appealed: None,
-    };
-    job.progress.disputed |= kind.bit(from);
-    let window = Some(job.terms.windows.dispute);
-    job.enter(&mut draft, Stage::Disputed(kind), None, by, at.block, window)?;
-    super::audit::hold_stake(scene, &mut draft, &mut job)?;
-    draft.write(Write::Dispute(job.id, Some(record)));
-    job.write_progress(&mut draft);
+    let proceeding = Proceeding::Quoting { nonce, by: at.caller };
+    suspend(scene, &mut draft, job, Opening { kind, from, deposit: wanted, evidence: message.evidence, proceeding })?;
+    draft.emit(QuoteDemanded { job: id, nonce });
     Ok(Decision { changes: draft.finish(), answer: () })
-}
-
-/// The job's stage, if its head is committed and no result is.
-fn stage_of(job: &Job) -> Result<Stage, Refusal> {
-    let found = job.progress.stage;
-    if found != Stage::FeaturesSent {
-        job.must_be(Stage::HeadCommitted)?;
-    }
-    Ok(found)
 }
 
 /// A demand suspends a job for longer than the platform knows the hash that draws audits. So none is made before that hash
