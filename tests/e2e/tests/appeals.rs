@@ -6,7 +6,7 @@ use encompute_e2e::{Court, DIGIT};
 use encompute_kit::Running;
 use encompute_protocol::{
     BlobDigest, Blocks, DisputeKind, JobId, Plancks, Reason, Signed, Stage, Verdict,
-    call::{ReadCredit, ReadDispute, ReadWorker, RevealVerdict, SealVerdict, SetCapacity},
+    call::{ReadDispute, RevealVerdict, SealVerdict, SetCapacity},
     dispute::{Proceeding, VerdictStatement},
 };
 
@@ -26,16 +26,6 @@ async fn take(court: &Court, numbers: [u16; 3], capacity: u16) {
         let account = court.services.account(&suri(number));
         account.submit(SetCapacity { capacity }, Plancks::ZERO).await.unwrap();
     }
-}
-
-async fn credit(court: &Court, suri: &str) -> u128 {
-    let account = court.services.account(suri).address();
-    court.services.client().read(ReadCredit { account }).await.unwrap().0
-}
-
-async fn stake(court: &Court, suri: &str) -> u128 {
-    let worker = court.services.account(suri).address();
-    court.services.client().read(ReadWorker { worker }).await.unwrap().unwrap().0.stake.0
 }
 
 /// The committee that was drawn of the liars seals and reveals its lie.
@@ -69,8 +59,8 @@ async fn a_worker_whose_right_head_a_committee_calls_wrong_appeals_by_itself_and
         court.services.kill(&format!("worker-{number}")).await;
     }
     take(&court, LIARS, 1).await;
-    let honest = (stake(&court, "//Bob").await, credit(&court, "//Bob").await);
-    let lied = stake(&court, &suri(2)).await;
+    let honest = (court.stake(court.address("//Bob")).await, court.credit(court.address("//Bob")).await);
+    let lied = court.stake(court.address(&suri(2))).await;
     court.dispute(job, "head").done();
     let opened = court.job(job).await.1.changed_at;
     court.services.seal(Blocks(2)).await.unwrap();
@@ -80,7 +70,7 @@ async fn a_worker_whose_right_head_a_committee_calls_wrong_appeals_by_itself_and
     take(&court, OTHERS, 1).await;
     lies(&court, job).await;
     // Nothing is taken yet, and its worker says at once that it will be heard.
-    assert_eq!(stake(&court, "//Bob").await, honest.0);
+    assert_eq!(court.stake(court.address("//Bob")).await, honest.0);
     let appealed = court.until(job, "an appeal", |progress| progress.reason != Some(Reason::HeadMismatch)).await;
     assert_eq!(appealed.stage, Stage::Disputed(DisputeKind::Head));
     let twice =
@@ -93,21 +83,21 @@ async fn a_worker_whose_right_head_a_committee_calls_wrong_appeals_by_itself_and
     let (terms, _) = court.job(job).await;
     let head = terms.fees.head.0;
     // The user disputed a right head: of its deposit a head fee is the second committee's, half of the rest the worker's.
-    assert_eq!(stake(&court, "//Bob").await, honest.0);
+    assert_eq!(court.stake(court.address("//Bob")).await, honest.0);
     let appeal = 3 * head;
-    assert_eq!(credit(&court, "//Bob").await - honest.1, appeal + head / 2, "its own deposit comes back");
+    assert_eq!(court.credit(court.address("//Bob")).await - honest.1, appeal + head / 2, "its own deposit comes back");
     let slash = terms.job_stake.share_floor(terms.fail_slash).unwrap().0;
     let mut earned = 0;
     for number in OTHERS {
-        let credit = credit(&court, &suri(number)).await;
+        let credit = court.credit(court.address(&suri(number))).await;
         assert!(credit >= head / 3, "worker {number}: {credit}");
         earned += credit;
     }
     // Whoever was last to reveal has ended it: a fifth of what each liar loses is that one's.
     assert_eq!(earned, 3 * (head / 3) + 3 * (slash / 5));
     for number in LIARS {
-        assert_eq!(credit(&court, &suri(number)).await, 0, "worker {number}");
-        assert_eq!(lied - stake(&court, &suri(number)).await, slash, "worker {number}");
+        assert_eq!(court.credit(court.address(&suri(number))).await, 0, "worker {number}");
+        assert_eq!(lied - court.stake(court.address(&suri(number))).await, slash, "worker {number}");
     }
     let done = court.resume(job).done();
     assert!(done.stdout.contains('7'), "{done:?}");

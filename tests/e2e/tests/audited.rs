@@ -6,9 +6,7 @@ use encompute_drill::Outcome;
 use encompute_e2e::{Court, DIGIT, Forger, refusal};
 use encompute_kit::{Between::WorkerAndClient, Running};
 use encompute_protocol::{
-    Address, Blocks, DisputeKind, JobId, JobProgress, Plancks, Reason, Stage,
-    call::{ReadCredit, SetCapacity},
-    receipt::RoundAnswer,
+    Blocks, DisputeKind, JobId, JobProgress, Plancks, Reason, Stage, call::SetCapacity, receipt::RoundAnswer,
     wire::Message,
 };
 
@@ -27,15 +25,11 @@ async fn take(court: &Court, workers: std::ops::RangeInclusive<u16>, capacity: u
     }
 }
 
-async fn credit(court: &Court, account: Address) -> u128 {
-    court.services.client().read(ReadCredit { account }).await.unwrap().0
-}
-
 /// What each of the market's workers may withdraw.
 async fn wages(court: &Court) -> Vec<u128> {
     let mut all = Vec::new();
     for number in 1..=WORKERS {
-        all.push(credit(court, court.services.account(&suri(number)).address()).await);
+        all.push(court.credit(court.address(&suri(number))).await);
     }
     all
 }
@@ -79,7 +73,7 @@ async fn a_wrong_head_is_found_by_an_audit_although_its_user_never_complained() 
     let forger = Forger::registered(&court, "//Eve/1", "worker-1", 1).await;
     forger.serves(&court, earlier);
     let (user, treasury) = (court.services.account("//Dave").address(), court.services.account("//Alice").address());
-    let had = (credit(&court, user).await, credit(&court, treasury).await);
+    let had = (court.credit(user).await, court.credit(treasury).await);
     let job = JobId(court.jobs().await.0 + 1);
     // The creator is slow: an audit comes before the end.
     court.freeze("creator-1");
@@ -99,15 +93,11 @@ async fn a_wrong_head_is_found_by_an_audit_although_its_user_never_complained() 
     assert_eq!(refusal(&ran), (1, true), "{ran:?}");
     assert!(ran.stderr.contains("the head gives something else"), "{ran:?}");
     let (head, slashed) = (terms.fees.head.0, terms.job_stake.0);
-    assert_eq!(credit(&court, user).await - had.0, terms.fees.total().unwrap().0 + slashed / 2);
+    assert_eq!(court.credit(user).await - had.0, terms.fees.total().unwrap().0 + slashed / 2);
     // Whoever is on the leaked machine is none of them.
     let gained: Vec<_> = wages(&court).await.into_iter().zip(earned).map(|(now, before)| now - before).collect();
     assert_eq!(gained, [0, head, head, head]);
-    assert_eq!(
-        credit(&court, treasury).await + 3 * head - had.1,
-        slashed - slashed / 2,
-        "by the slash, or the deposit"
-    );
+    assert_eq!(court.credit(treasury).await + 3 * head - had.1, slashed - slashed / 2, "by the slash, or the deposit");
     court.judge("a wrong head that was audited", job, Outcome::Refunded).await;
     assert_eq!(court.audited(job, "audit-verdicts"), "something else than the worker committed: 3 of 3");
 }

@@ -8,9 +8,8 @@ use encompute_kit::{
     Lie, Ran, Running, blob_file,
 };
 use encompute_protocol::{
-    Address, BlobDigest, Blocks, JobId, JobProgress, JobTerms, Plancks, Reason, RoundIndex, RoundReceipt, Stage,
-    Transcript,
-    call::{ReadCredit, ReadWorker, SetCapacity},
+    BlobDigest, Blocks, JobId, JobProgress, JobTerms, Plancks, Reason, RoundIndex, RoundReceipt, Stage, Transcript,
+    call::SetCapacity,
     receipt::{RoundAnswer, RoundCall},
     wire::Message,
 };
@@ -26,15 +25,6 @@ async fn others_take(court: &Court, capacity: u16) {
         let account = court.services.account(&format!("//Bob/{number}"));
         account.submit(SetCapacity { capacity }, Plancks::ZERO).await.unwrap();
     }
-}
-
-async fn credit(court: &Court, account: Address) -> u128 {
-    court.services.client().read(ReadCredit { account }).await.unwrap().0
-}
-
-async fn stake(court: &Court, suri: &str) -> u128 {
-    let worker = court.services.account(suri).address();
-    court.services.client().read(ReadWorker { worker }).await.unwrap().unwrap().0.stake.0
 }
 
 /// The books balance, and nothing of the job is missing or contradicts the rest.
@@ -140,7 +130,7 @@ async fn finds_the_wrong_head(court: Court) {
     court.commit(job, BlobDigest::of(&transcript.to_wire())).await;
 
     let user = court.services.account("//Dave").address();
-    let (had, staked) = (credit(&court, user).await, stake(&court, "//Bob").await);
+    let (had, staked) = (court.credit(user).await, court.stake(court.address("//Bob")).await);
     let shown = Running::of(court.services.encompute(
         "user",
         &["job", "dispute", &job.to_string(), "--kind", "head", "--suri", "//Dave", "--dry-run", "--json"],
@@ -155,11 +145,11 @@ async fn finds_the_wrong_head(court: Court) {
     let (escrow, deposit) = (terms.fees.total().unwrap().0, 2 * terms.fees.head.0);
     assert_eq!(shown["deposit"], deposit.to_string());
     // The worker that committed is nobody's poker, so the user has exactly the table's.
-    assert_eq!(credit(&court, user).await - had, escrow + deposit + terms.job_stake.0 / 2);
-    assert_eq!(staked - stake(&court, "//Bob").await, terms.job_stake.0);
+    assert_eq!(court.credit(user).await - had, escrow + deposit + terms.job_stake.0 / 2);
+    assert_eq!(staked - court.stake(court.address("//Bob")).await, terms.job_stake.0);
     for number in 2..=WORKERS {
         let juror = court.services.account(&format!("//Bob/{number}")).address();
-        assert_eq!(credit(&court, juror).await, terms.fees.head.0 / 3, "juror {number}");
+        assert_eq!(court.credit(juror).await, terms.fees.head.0 / 3, "juror {number}");
     }
     is_audited(&court, job);
     // The user put his requests into the store, so whoever holds the head sees which answer is not its own.
@@ -185,13 +175,13 @@ async fn a_right_head_is_found_right_and_the_job_goes_on_to_its_answer() {
     assert_eq!(court.job(job).await.1.stage, Stage::HeadCommitted);
     others_take(&court, 1).await;
     let user = court.services.account("//Dave").address();
-    let had = credit(&court, user).await;
+    let had = court.credit(user).await;
     court.dispute(job, "head").done();
     let (terms, progress) = lets_judge(&court, job).await;
     assert_eq!((progress.stage, progress.reason), (Stage::HeadCommitted, Some(Reason::DisputeRejected)));
-    assert_eq!(credit(&court, user).await, had, "the deposit is lost");
+    assert_eq!(court.credit(user).await, had, "the deposit is lost");
     let worker = court.worker().address();
-    assert_eq!(credit(&court, worker).await, terms.fees.head.0 / 2);
+    assert_eq!(court.credit(worker).await, terms.fees.head.0 / 2);
     let again = court.dispute(job, "head");
     assert_eq!(again.code, 1, "{again:?}");
     assert!(again.stderr.contains("the job had this dispute before"), "{again:?}");

@@ -6,11 +6,8 @@ use encompute_drill::Outcome;
 use encompute_e2e::{Court, DIGIT, Forger, Secrets, files, refusal};
 use encompute_kit::{Between::WorkerAndClient, Running, root};
 use encompute_protocol::{
-    Address, Blocks, DisputeKind, JobId, JobProgress, Plancks, Reason, Stage,
-    call::{ReadCredit, ReadWorker, SetCapacity},
-    event::Event,
-    receipt::RoundAnswer,
-    wire::Message,
+    Address, Blocks, DisputeKind, JobId, JobProgress, Plancks, Reason, Stage, call::SetCapacity, event::Event,
+    receipt::RoundAnswer, wire::Message,
 };
 use std::collections::BTreeSet;
 
@@ -22,14 +19,6 @@ async fn take(court: &Court, workers: std::ops::RangeInclusive<u16>, capacity: u
         let suri = if number == 1 { "//Bob".to_owned() } else { format!("//Bob/{number}") };
         court.services.account(&suri).submit(SetCapacity { capacity }, Plancks::ZERO).await.unwrap();
     }
-}
-
-async fn credit(court: &Court, account: Address) -> u128 {
-    court.services.client().read(ReadCredit { account }).await.unwrap().0
-}
-
-async fn stake(court: &Court, worker: Address) -> u128 {
-    court.services.client().read(ReadWorker { worker }).await.unwrap().unwrap().0.stake.0
 }
 
 /// Files of the user's ledger: a page an input, once something of it was released.
@@ -83,7 +72,7 @@ async fn a_leaked_attestation_key_gets_a_wrong_head_past_every_check_but_not_pas
     ];
     forger.serves(&court, earlier);
     let user = court.services.account("//Dave").address();
-    let (had, staked) = (credit(&court, user).await, stake(&court, forger.account.address()).await);
+    let (had, staked) = (court.credit(user).await, court.stake(forger.account.address()).await);
     let job = JobId(court.jobs().await.0 + 1);
     let mut client = court.submit_with(&["--witnesses", "3"]);
     client.until(&["round 3 of 3"]);
@@ -107,10 +96,10 @@ async fn a_leaked_attestation_key_gets_a_wrong_head_past_every_check_but_not_pas
     let paid: u128 = terms.fees.total().unwrap().0 + 3 * head;
     let slashed = terms.job_stake.0;
     let to_user = (slashed / 2).min(slashed - 3 * head.min(slashed / 3));
-    assert_eq!(credit(&court, user).await - had, paid + to_user);
-    assert_eq!(staked - stake(&court, forger.account.address()).await, slashed);
+    assert_eq!(court.credit(user).await - had, paid + to_user);
+    assert_eq!(staked - court.stake(forger.account.address()).await, slashed);
     for witness in others(&court) {
-        assert_eq!(credit(&court, witness).await, head.min(slashed / 3));
+        assert_eq!(court.credit(witness).await, head.min(slashed / 3));
     }
     assert_eq!(court.audited(job, "witness-verdicts"), "something else than the worker committed: 3 of 3");
 
@@ -143,7 +132,7 @@ async fn an_honest_job_with_witnesses_settles_and_each_of_them_has_a_head_fee() 
     assert_eq!(witnesses(&court, job).await, others(&court));
     let head = court.job(job).await.0.fees.head.0;
     for witness in others(&court) {
-        assert_eq!(credit(&court, witness).await, head);
+        assert_eq!(court.credit(witness).await, head);
     }
     court.judge("witnessed", job, Outcome::Settled).await;
     assert_eq!(court.audited(job, "witness-verdicts"), "what the worker committed: 3 of 3");
@@ -166,7 +155,7 @@ async fn where_too_few_machines_are_nothing_is_decrypted_until_the_user_trusts_t
     assert!(ran.stderr.contains("0 of three witnesses found what the worker of job 1 committed, 2 were asked for"));
     assert_eq!((court.record(job).features, pages(&court)), (None, 0));
     let head = court.job(job).await.0.fees.head.0;
-    assert_eq!(credit(&court, user).await, 3 * head, "the deposit is back");
+    assert_eq!(court.credit(user).await, 3 * head, "the deposit is back");
     let again = court.resume(job);
     assert_eq!(refusal(&again), (5, true), "{again:?}");
     let words = ["job", "resume", &job.to_string(), "--without-witnesses", "--suri", "//Dave"];

@@ -5,11 +5,7 @@
 use encompute_drill::judge::Outcome;
 use encompute_e2e::{Court, DIGIT};
 use encompute_kit::{Ran, Running};
-use encompute_protocol::{
-    DisputeKind, JobId, Plancks, Reason, Stage,
-    call::{ReadCredit, ReadWorker},
-    event::Event,
-};
+use encompute_protocol::{DisputeKind, JobId, Plancks, Reason, Stage, event::Event};
 
 /// What the contract has said of a job, in order.
 async fn said(court: &Court, job: JobId) -> Vec<Event> {
@@ -24,16 +20,6 @@ async fn said(court: &Court, job: JobId) -> Vec<Event> {
 /// Where among what was said an event first is.
 fn place(events: &[Event], wanted: fn(&Event) -> bool) -> usize {
     events.iter().position(wanted).unwrap_or_else(|| panic!("not among {events:?}"))
-}
-
-async fn credit(court: &Court, suri: &str) -> u128 {
-    let account = court.services.account(suri).address();
-    court.services.client().read(ReadCredit { account }).await.unwrap().0
-}
-
-async fn stake(court: &Court, suri: &str) -> u128 {
-    let worker = court.services.account(suri).address();
-    court.services.client().read(ReadWorker { worker }).await.unwrap().unwrap().0.stake.0
 }
 
 /// A command of somebody's, to its end.
@@ -54,7 +40,7 @@ async fn left_after_its_receipt(court: &Court) -> JobId {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_user_has_a_quote_over_the_receipt_before_anything_is_released() {
     let court = Court::over("digits", DIGIT).await;
-    let (worker, treasury) = (credit(&court, "//Bob").await, credit(&court, "//Alice").await);
+    let (worker, treasury) = (court.credit(court.address("//Bob")).await, court.credit(court.address("//Alice")).await);
     let ran = court.submit_with(&["--fresh-quote"]).finish().done();
     assert!(ran.stdout.contains('7'), "{ran:?}");
     let job = court.jobs().await;
@@ -68,9 +54,13 @@ async fn a_user_has_a_quote_over_the_receipt_before_anything_is_released() {
     assert_eq!(court.audited(job, "quote-receipt"), progress.receipt.unwrap().to_string());
     court.audited(job, "quote-measurement");
     let head = terms.fees.head.0;
-    assert_eq!(credit(&court, "//Bob").await - worker, head + head / 2, "its fee, and half of the deposit");
+    assert_eq!(
+        court.credit(court.address("//Bob")).await - worker,
+        head + head / 2,
+        "its fee, and half of the deposit"
+    );
     let protocol = terms.fees.protocol.0;
-    assert_eq!(credit(&court, "//Alice").await - treasury, protocol + head - head / 2);
+    assert_eq!(court.credit(court.address("//Alice")).await - treasury, protocol + head - head / 2);
     court.judge("a quote was shown", job, Outcome::Settled).await;
 }
 
@@ -105,7 +95,7 @@ async fn a_worker_that_shows_no_quote_is_slashed_and_the_user_has_everything_bac
     let mut court = Court::over("digits", DIGIT).await;
     let job = left_after_its_receipt(&court).await;
     court.services.kill("worker-1").await;
-    let before = (credit(&court, "//Dave").await, stake(&court, "//Bob").await);
+    let before = (court.credit(court.address("//Dave")).await, court.stake(court.address("//Bob")).await);
     says(&court, "//Ferdie", &["job", "dispute", &job.to_string(), "--kind", "quote"]).done();
     court.pass_window(job).await;
     court.poke(job).await;
@@ -113,10 +103,10 @@ async fn a_worker_that_shows_no_quote_is_slashed_and_the_user_has_everything_bac
     assert_eq!((progress.stage, progress.reason), (Stage::Failed, Some(Reason::QuoteMissing)));
     let slash = terms.job_stake.share_floor(terms.fail_slash).unwrap().0;
     let paid = terms.fees.total().unwrap().0;
-    assert_eq!(credit(&court, "//Dave").await - before.0, paid + slash / 2);
-    assert_eq!(before.1 - stake(&court, "//Bob").await, slash);
-    assert_eq!(credit(&court, "//Ferdie").await, terms.fees.head.0, "the deposit comes back");
-    assert_eq!(credit(&court, "//Eve").await, slash / 5, "who ended it");
+    assert_eq!(court.credit(court.address("//Dave")).await - before.0, paid + slash / 2);
+    assert_eq!(before.1 - court.stake(court.address("//Bob")).await, slash);
+    assert_eq!(court.credit(court.address("//Ferdie")).await, terms.fees.head.0, "the deposit comes back");
+    assert_eq!(court.credit(court.address("//Eve")).await, slash / 5, "who ended it");
     let told = court.resume(job);
     assert!(told.stderr.contains("showed no quote") || told.stdout.contains("showed no quote"), "{told:?}");
     assert_eq!(court.audit(job).done().json()["verdict"], "pass");

@@ -105,8 +105,9 @@ pub async fn must_cover(
         return Ok(());
     }
     let show = |amount| context.token().show(amount);
-    let found = format!("{sponsor} pays up to {} for jobs of {user}, this one costs {}", show(left), show(price));
-    Err(Failure::new(Exit::Failed, found).hint("it allows more with: encompute wallet sponsor USER --amount AMOUNT"))
+    let found = format!("{}, this one costs {}", allows(context, sponsor, user, left), show(price));
+    let hint = format!("it allows more with: encompute wallet sponsor {user} --amount AMOUNT");
+    Err(Failure::new(Exit::Failed, found).hint(hint))
 }
 
 /// What is left, and what was taken back.
@@ -129,6 +130,14 @@ fn say(
             "{sponsor} pays for no job of {user} any more; {} are its credit, take them out: encompute wallet withdraw",
             show(ended)
         )),
-        None => output::text(&format!("{sponsor} pays up to {} for jobs of {user}", show(left))),
+        None => output::text(&allows(context, sponsor, user, left)),
     }
+}
+
+/// What somebody's jobs may cost a sponsor still.
+fn allows(context: &Context, sponsor: Address, user: Address, left: Plancks) -> String {
+    if left == Plancks::ZERO {
+        return format!("{sponsor} pays for no job of {user}");
+    }
+    format!("{sponsor} pays up to {} for jobs of {user}", context.token().show(left))
 }
