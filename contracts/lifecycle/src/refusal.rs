@@ -395,6 +395,8 @@ refusals! {
     AuditDue { until: BlockNumber } => "the job was drawn for an audit, which comes first: anybody may open it until block {until}";
     140 /// The dispute's ruling was appealed before.
     AppealedBefore { job: JobId } => "the ruling on job {job} was appealed before";
+    141 /// Jobs hold stake of a worker that wants to be paid elsewhere.
+    PayoutHeld { locked: Plancks } => "jobs hold {locked} of the worker's stake: until it is free its payout stays";
 
     91 /// A share is more than the whole.
     ShareTooLarge { param: Param, found: BasisPoints } => "{param:?} is {} basis points, at most 10000 are allowed", found.0;

@@ -135,6 +135,10 @@ impl RegistrationRules for RegisterWorker {
             if before.in_flight > 0 {
                 return Err(Refusal::JobsInFlight { found: before.in_flight });
             }
+            // Who is paid where decides who may judge whom.
+            if before.payout != self.payout && !before.stake_locked.is_zero() {
+                return Err(Refusal::PayoutHeld { locked: before.stake_locked });
+            }
             if before.quote == quote_identity(scene.host, &self.quote) {
                 return Err(Refusal::QuoteReused);
             }

@@ -378,3 +378,25 @@ fn nobody_hears_an_appeal_who_is_paid_where_one_of_the_first_committee_is() {
     world.call(STRANGER, PokeJob { job }).unwrap();
     assert!(!world.jurors(job).contains(&sibling));
 }
+
+#[test]
+fn while_its_stake_is_locked_nobody_is_paid_elsewhere_so_a_first_committee_excludes_no_honest_worker_from_the_second() {
+    let mut world = World::with_two_committees();
+    let (job, first) = world.ruled(DisputeKind::Head, Stage::HeadCommitted, [WRONG; 3]);
+    let honest = world.workers().find(|worker| !first.contains(worker) && *worker != 0).unwrap();
+    let liar = first[0];
+    let locked = world.worker(liar).stake_locked;
+    world.call(account(liar), BeginRegistration {}).unwrap();
+    let elsewhere = world.registration_paid_to(liar, payout(honest));
+    assert_eq!(world.call(account(liar), elsewhere), Err(Refusal::PayoutHeld { locked }));
+    // It may register anew as it is.
+    let same = world.registration_paid_to(liar, payout(liar));
+    world.call(account(liar), same).unwrap();
+    world.appeal(job).unwrap();
+    world.draw(job);
+    world.say_all(job, [RIGHT; 3]);
+    is_over(&world, job);
+    world.call(account(liar), BeginRegistration {}).unwrap();
+    let elsewhere = world.registration_paid_to(liar, payout(honest));
+    world.call(account(liar), elsewhere).unwrap();
+}

@@ -198,6 +198,7 @@ fn of_a_stake_that_other_jobs_hold_an_audit_takes_what_there_is_and_its_committe
         assert!(owed.contains(&(USERS[0], ESCROW + left / 2)), "{owed:?}");
         assert!(jurors.iter().all(|juror| owed.contains(&(PAYOUTS[*juror], HEAD))), "{owed:?}");
         assert_eq!(to_treasury(&owed), left - left / 2, "the deposit is spent, but for what the stake pays");
+        assert_eq!(world.worker(0).mismatches, 1, "what it cannot pay for counts all the same");
         is_over(&world, job);
     }
 }

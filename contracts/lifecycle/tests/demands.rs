@@ -13,7 +13,7 @@ use encompute_protocol::{
     Address, BasisPoints, BlobDigest, BlockNumber, DisputeKind, JobId, JobTerms, Nonce, Plancks, Reason, Stage,
     call::{
         AllowPlatform, BeginRegistration, CertifyKey, OpenDispute, PokeJob, RevokeMeasurement, RevokePlatform,
-        ShowQuote, TakeStake, WithdrawCredit,
+        ShowQuote, WithdrawCredit,
     },
     dispute::AUDIT_BLOCKS,
     event::Event,
@@ -23,8 +23,8 @@ use world::{disputes::is_over, *};
 const KIND: DisputeKind = DisputeKind::Quote;
 const ESCROW: u128 = HEAD + TAIL + PROTOCOL + 13;
 const DEMANDED: Stage = Stage::Disputed(KIND);
-/// Stages at which a quote may be demanded.
-const STAGES_OF_DEMANDS: [Stage; 2] = [Stage::HeadCommitted, Stage::FeaturesSent];
+/// The stage at which quotes are demanded.
+const FROM: Stage = Stage::HeadCommitted;
 
 /// A market that audits no job: a demand waits for nothing.
 fn unaudited() -> World {
@@ -42,57 +42,49 @@ fn demand(world: &mut World, who: Address, job: JobId, evidence: Option<BlobDige
 
 #[test]
 fn a_worker_that_shows_a_quote_has_half_of_the_deposit_and_the_job_goes_on() {
-    for from in STAGES_OF_DEMANDS {
-        let mut world = unaudited();
-        let job = world.demanded(from);
-        assert_eq!(stage(&world, job), (DEMANDED, None));
-        let before = world.progress(job);
-        let message = world.quote_for(job);
-        let owed = world.credits_of(|world| world.call(WORKERS[0], message.clone()).unwrap());
-        assert_eq!(stage(&world, job), (from, Some(Reason::Quoted)));
-        assert_eq!(disputes::sorted(owed), disputes::sorted(vec![(PAYOUTS[0], HEAD / 2), (TREASURY, HEAD - HEAD / 2)]));
-        let after = world.progress(job);
-        assert_eq!(after.receipt, before.receipt);
-        assert_eq!(after.stake_held.is_zero(), from == Stage::FeaturesSent, "its part was done, and is again");
-        is_over(&world, job);
-        let heard = heard(&world, job);
-        assert_eq!((heard[0].kind, heard[0].from, heard[0].by), (KIND, from, STRANGER));
-        assert_eq!(heard[0].quote.map(|(_, evidence)| evidence), Some(message.evidence));
-        assert_eq!(heard[0].ended, Some((Ruling::Rejected { winners: 0 }, WORKERS[0])));
-        world.act(job, from, 0).unwrap();
-    }
+    let mut world = unaudited();
+    let job = world.demanded(FROM);
+    assert_eq!(stage(&world, job), (DEMANDED, None));
+    let before = world.progress(job);
+    let message = world.quote_for(job);
+    let owed = world.credits_of(|world| world.call(WORKERS[0], message.clone()).unwrap());
+    assert_eq!(stage(&world, job), (FROM, Some(Reason::Quoted)));
+    assert_eq!(disputes::sorted(owed), disputes::sorted(vec![(PAYOUTS[0], HEAD / 2), (TREASURY, HEAD - HEAD / 2)]));
+    let after = world.progress(job);
+    assert_eq!(after.receipt, before.receipt);
+    assert_eq!(after.stake_held.is_zero(), FROM == Stage::FeaturesSent, "its part was done, and is again");
+    is_over(&world, job);
+    let heard = heard(&world, job);
+    assert_eq!((heard[0].kind, heard[0].from, heard[0].by), (KIND, FROM, STRANGER));
+    assert_eq!(heard[0].quote.map(|(_, evidence)| evidence), Some(message.evidence));
+    assert_eq!(heard[0].ended, Some((Ruling::Rejected { winners: 0 }, WORKERS[0])));
+    world.act(job, FROM, 0).unwrap();
 }
 
 #[test]
 fn a_worker_that_shows_none_pays_as_one_that_withholds_its_commitment() {
-    for from in STAGES_OF_DEMANDS {
-        let mut world = unaudited();
-        let job = world.demanded(from);
-        let (before, terms) = (world.worker(0), world.terms(job));
-        world.past_deadline(job);
-        let owed = world.credits_of(|world| world.call(USERS[1], PokeJob { job }).unwrap());
-        assert_eq!(stage(&world, job), (Stage::Failed, Some(Reason::QuoteMissing)));
-        let slash = terms.job_stake.share_floor(terms.fail_slash).unwrap().0;
-        let (user, poker) = (slash / 2, slash / 5);
-        let wanted =
-            vec![(USERS[0], ESCROW + user), (USERS[1], poker), (TREASURY, slash - user - poker), (STRANGER, HEAD)];
-        assert_eq!(disputes::sorted(owed), disputes::sorted(wanted), "{from:?}");
-        let after = world.worker(0);
-        assert_eq!((before.stake.0 - after.stake.0, after.stake_locked), (slash, Plancks::ZERO));
-        assert_eq!((after.timeouts, after.mismatches), (1, 0));
-        assert!(after.reputation.score().share() < before.reputation.score().share());
-        is_over(&world, job);
-        let heard = heard(&world, job);
-        assert_eq!((heard[0].quote, heard[0].ended), (None, Some((Ruling::Upheld, USERS[1]))));
-    }
+    let mut world = unaudited();
+    let job = world.demanded(FROM);
+    let (before, terms) = (world.worker(0), world.terms(job));
+    world.past_deadline(job);
+    let owed = world.credits_of(|world| world.call(USERS[1], PokeJob { job }).unwrap());
+    assert_eq!(stage(&world, job), (Stage::Failed, Some(Reason::QuoteMissing)));
+    let slash = terms.job_stake.share_floor(terms.fail_slash).unwrap().0;
+    let (user, poker) = (slash / 2, slash / 5);
+    let wanted = vec![(USERS[0], ESCROW + user), (USERS[1], poker), (TREASURY, slash - user - poker), (STRANGER, HEAD)];
+    assert_eq!(disputes::sorted(owed), disputes::sorted(wanted), "{FROM:?}");
+    let after = world.worker(0);
+    assert_eq!((before.stake.0 - after.stake.0, after.stake_locked), (slash, Plancks::ZERO));
+    assert_eq!((after.timeouts, after.mismatches), (1, 0));
+    assert!(after.reputation.score().share() < before.reputation.score().share());
+    is_over(&world, job);
+    let heard = heard(&world, job);
+    assert_eq!((heard[0].quote, heard[0].ended), (None, Some((Ruling::Upheld, USERS[1]))));
 }
 
 #[test]
 fn a_worker_whose_code_or_machine_is_revoked_within_the_window_can_show_none_and_pays_nothing() {
-    let revocations: [fn(&mut World); 2] = [
-        |world| world.call(GOVERNOR, RevokeMeasurement { measurement: MEASUREMENTS[0] }).unwrap(),
-        |world| world.call(GOVERNOR, RevokePlatform { platform: PLATFORMS[0] }).unwrap(),
-    ];
+    let revocations: [fn(&mut World); 2] = [revoke_code, revoke_machine];
     for (revoke, reason) in revocations.into_iter().zip([Reason::MeasurementRevoked, Reason::PlatformRevoked]) {
         let mut world = unaudited();
         let job = world.demanded(Stage::HeadCommitted);
@@ -110,6 +102,32 @@ fn a_worker_whose_code_or_machine_is_revoked_within_the_window_can_show_none_and
         assert_eq!(disputes::sorted(owed), disputes::sorted(vec![(USERS[0], ESCROW), (STRANGER, HEAD)]));
         assert_eq!(world.worker(0).stake, before);
         is_over(&world, job);
+    }
+}
+
+fn revoke_code(world: &mut World) {
+    world.call(GOVERNOR, RevokeMeasurement { measurement: MEASUREMENTS[0] }).unwrap();
+}
+
+fn revoke_machine(world: &mut World) {
+    world.call(GOVERNOR, RevokePlatform { platform: PLATFORMS[0] }).unwrap();
+}
+
+#[test]
+fn of_two_revocations_the_one_within_the_window_counts() {
+    type Revoke = fn(&mut World);
+    for (within, after, reason) in [
+        (revoke_machine as Revoke, revoke_code as Revoke, Reason::PlatformRevoked),
+        (revoke_code, revoke_machine, Reason::MeasurementRevoked),
+    ] {
+        let mut world = unaudited();
+        let job = world.demanded(FROM);
+        within(&mut world);
+        world.past_deadline(job);
+        after(&mut world);
+        world.call(STRANGER, PokeJob { job }).unwrap();
+        assert_eq!(stage(&world, job), (Stage::Failed, Some(reason)));
+        assert_eq!(world.worker(0).timeouts, 0);
     }
 }
 
@@ -225,30 +243,34 @@ fn a_quote_is_demanded_once_for_a_job_on_time_and_with_exactly_the_deposit() {
     demand(&mut world, USERS[1], job, Some(demands::UNGUESSED)).unwrap();
     let message = world.quote_for(job);
     world.call(WORKERS[0], message).unwrap();
-    world.act(job, Stage::HeadCommitted, 0).unwrap();
-    assert_eq!(stage(&world, job).0, Stage::FeaturesSent);
     let again = demand(&mut world, STRANGER, job, Some(demands::UNGUESSED));
     assert_eq!(again, Err(Refusal::DisputedBefore { kind: KIND }));
-    world.act(job, Stage::FeaturesSent, 0).unwrap();
-    let found = Stage::ResultCommitted;
-    let again = demand(&mut world, STRANGER, job, Some(demands::UNGUESSED));
-    assert_eq!(again, Err(Refusal::WrongStage { found, wanted: Stage::HeadCommitted }));
+}
+
+#[test]
+fn once_features_are_sent_nobody_takes_what_the_creator_earns_by_a_workers_silence() {
+    let mut world = unaudited();
+    let job = world.committed();
+    for from in [FROM, Stage::FeaturesSent] {
+        world.act(job, from, 0).unwrap();
+        let found = stage(&world, job).0;
+        let late = demand(&mut world, STRANGER, job, Some(demands::UNGUESSED));
+        assert_eq!(late, Err(Refusal::WrongStage { found, wanted: FROM }));
+    }
 }
 
 #[test]
 fn the_window_that_a_demand_interrupted_goes_on_where_it_stood() {
-    for from in STAGES_OF_DEMANDS {
-        let mut world = unaudited();
-        let job = world.at_stage(from);
-        world.block += 3;
-        let left = world.progress(job).deadline.0 - world.block;
-        demand(&mut world, STRANGER, job, Some(demands::UNGUESSED)).unwrap();
-        assert_eq!(world.progress(job).deadline.0, world.block + world.terms(job).windows.dispute.0);
-        world.block += 2;
-        let message = world.quote_for(job);
-        world.call(WORKERS[0], message).unwrap();
-        assert_eq!(world.progress(job).deadline.0, world.block + left, "{from:?}");
-    }
+    let mut world = unaudited();
+    let job = world.at_stage(FROM);
+    world.block += 3;
+    let left = world.progress(job).deadline.0 - world.block;
+    demand(&mut world, STRANGER, job, Some(demands::UNGUESSED)).unwrap();
+    assert_eq!(world.progress(job).deadline.0, world.block + world.terms(job).windows.dispute.0);
+    world.block += 2;
+    let message = world.quote_for(job);
+    world.call(WORKERS[0], message).unwrap();
+    assert_eq!(world.progress(job).deadline.0, world.block + left, "{FROM:?}");
 }
 
 #[test]
@@ -269,37 +291,35 @@ fn a_machine_whose_key_was_certified_anew_shows_a_quote_all_the_same() {
 
 #[test]
 fn a_demand_puts_off_no_audit() {
-    for from in STAGES_OF_DEMANDS {
-        let mut world = World::auditing(BasisPoints(5_000));
-        world.until_drawn(true);
-        let job = world.at_stage(from);
-        let committed_at = world.progress(job).committed_at;
-        // Nobody knows yet whether the job is drawn.
-        world.block = committed_at.0 + 1;
-        let early = demand(&mut world, WORKERS[1], job, Some(demands::UNGUESSED));
-        let deadline = BlockNumber(committed_at.0 + 1);
-        assert_eq!(early, Err(Refusal::NotYetLate { deadline, block: deadline }), "{from:?}");
-        world.block += 1;
-        let until = BlockNumber(committed_at.0 + AUDIT_BLOCKS.0);
-        let escapes = demand(&mut world, WORKERS[1], job, Some(demands::UNGUESSED));
-        assert_eq!(escapes, Err(Refusal::AuditDue { until }), "{from:?}");
-        // Where the treasury could not pay for it there is nothing to wait for.
-        let mut poor = world.clone();
-        poor.call(TREASURY, WithdrawCredit { to: None }).unwrap();
-        demand(&mut poor, STRANGER, job, Some(demands::UNGUESSED)).unwrap();
-        world.open_dispute(STRANGER, job, DisputeKind::Audit).unwrap();
-        world.hear_all(job, [disputes::RIGHT; 3]);
-        demand(&mut world, STRANGER, job, Some(demands::UNGUESSED)).unwrap();
-        let message = world.quote_for(job);
-        world.call(WORKERS[0], message).unwrap();
-        assert_eq!(stage(&world, job).0, from);
-        // One that is not drawn is not kept from a demand.
-        let mut world = World::auditing(BasisPoints(5_000));
-        world.until_drawn(false);
-        let job = world.at_stage(from);
-        world.block = world.progress(job).committed_at.0 + 2;
-        demand(&mut world, STRANGER, job, Some(demands::UNGUESSED)).unwrap();
-    }
+    let mut world = World::auditing(BasisPoints(5_000));
+    world.until_drawn(true);
+    let job = world.at_stage(FROM);
+    let committed_at = world.progress(job).committed_at;
+    // Nobody knows yet whether the job is drawn.
+    world.block = committed_at.0 + 1;
+    let early = demand(&mut world, WORKERS[1], job, Some(demands::UNGUESSED));
+    let deadline = BlockNumber(committed_at.0 + 1);
+    assert_eq!(early, Err(Refusal::NotYetLate { deadline, block: deadline }), "{FROM:?}");
+    world.block += 1;
+    let until = BlockNumber(committed_at.0 + AUDIT_BLOCKS.0);
+    let escapes = demand(&mut world, WORKERS[1], job, Some(demands::UNGUESSED));
+    assert_eq!(escapes, Err(Refusal::AuditDue { until }), "{FROM:?}");
+    // Where the treasury could not pay for it there is nothing to wait for.
+    let mut poor = world.clone();
+    poor.call(TREASURY, WithdrawCredit { to: None }).unwrap();
+    demand(&mut poor, STRANGER, job, Some(demands::UNGUESSED)).unwrap();
+    world.open_dispute(STRANGER, job, DisputeKind::Audit).unwrap();
+    world.hear_all(job, [disputes::RIGHT; 3]);
+    demand(&mut world, STRANGER, job, Some(demands::UNGUESSED)).unwrap();
+    let message = world.quote_for(job);
+    world.call(WORKERS[0], message).unwrap();
+    assert_eq!(stage(&world, job).0, FROM);
+    // One that is not drawn is not kept FROM a demand.
+    let mut world = World::auditing(BasisPoints(5_000));
+    world.until_drawn(false);
+    let job = world.at_stage(FROM);
+    world.block = world.progress(job).committed_at.0 + 2;
+    demand(&mut world, STRANGER, job, Some(demands::UNGUESSED)).unwrap();
 }
 
 #[test]
@@ -316,23 +336,6 @@ fn a_worker_that_registered_other_code_since_answers_for_what_it_committed_with(
     assert!(matches!(world.call(account, now), Err(Refusal::MeasurementMismatch { .. })));
     let then = world.quote_with((0, 0), job, &right);
     world.call(account, then).unwrap();
-}
-
-#[test]
-fn silence_costs_what_the_worker_still_has_where_its_stake_was_released() {
-    let mut world = unaudited();
-    let job = world.sent();
-    let free = world.worker(0).stake.0;
-    // Asked back, not yet left: it is called back as for an audit.
-    world.call(WORKERS[0], encompute_protocol::call::AskStake { amount: Plancks(free) }).unwrap();
-    demand(&mut world, STRANGER, job, Some(demands::UNGUESSED)).unwrap();
-    let held = world.progress(job).stake_held;
-    assert_eq!(held, world.terms(job).job_stake.min(Plancks(free)));
-    assert!(world.call(WORKERS[0], TakeStake {}).is_err());
-    world.past_deadline(job);
-    world.call(STRANGER, PokeJob { job }).unwrap();
-    assert_eq!(stage(&world, job), (Stage::Failed, Some(Reason::QuoteMissing)));
-    is_over(&world, job);
 }
 
 #[test]
@@ -357,9 +360,9 @@ fn nothing_is_lost_whatever_stake_the_job_holds() {
 
 #[test]
 fn what_a_demand_moves_is_told_by_events_alone() {
-    for (from, shown) in STAGES_OF_DEMANDS.into_iter().flat_map(|from| [(from, true), (from, false)]) {
+    for shown in [true, false] {
         let mut world = unaudited();
-        let job = world.demanded(from);
+        let job = world.demanded(FROM);
         if shown {
             let message = world.quote_for(job);
             world.call(WORKERS[0], message).unwrap();
@@ -378,6 +381,6 @@ fn what_a_demand_moves_is_told_by_events_alone() {
             Event::Credited(credit) if credit.job == job => Some(credit.amount.0),
             _ => None,
         });
-        assert_eq!(credited.sum::<u128>(), due, "{from:?}: shown {shown}");
+        assert_eq!(credited.sum::<u128>(), due, "shown {shown}");
     }
 }

@@ -5,7 +5,7 @@ mod world;
 
 use encompute_lifecycle::{Refusal, dispute::Heard, price};
 use encompute_protocol::{
-    Blocks, DisputeKind, JobId, Params, Plancks, PolicyId, Reason, SplitIndex, Stage, VersionId, call::*,
+    BasisPoints, Blocks, DisputeKind, JobId, Params, Plancks, PolicyId, Reason, SplitIndex, Stage, VersionId, call::*,
     dispute::Proceeding, event::Event,
 };
 use std::collections::BTreeSet;
@@ -190,6 +190,32 @@ fn invariant_19_a_committee_has_neither_the_jobs_worker_nor_its_user_nor_anybody
     world.block += 2;
     world.call(STRANGER, PokeJob { job }).unwrap();
     assert_eq!(world.jurors(job).into_iter().collect::<BTreeSet<_>>(), BTreeSet::from([2, 3, 4]));
+}
+
+#[test]
+fn who_knows_the_hash_moves_nobody_elses_place_by_withdrawing_workers_or_bringing_new_ones() {
+    for kind in [DisputeKind::Head, DisputeKind::Witness] {
+        let mut world = World::auditing(BasisPoints(0)).with_more();
+        let job = world.disputed(kind);
+        world.block += 2;
+        let drawn = |mut world: World| {
+            world.call(STRANGER, PokeJob { job }).unwrap();
+            world.jurors(job).into_iter().collect::<BTreeSet<usize>>()
+        };
+        let all = drawn(world.clone());
+        for worker in world.workers() {
+            let mut without = world.clone();
+            without.call(account(worker), SetCapacity { capacity: 0 }).unwrap();
+            let found = drawn(without);
+            let stay: BTreeSet<usize> = all.iter().copied().filter(|juror| *juror != worker).collect();
+            assert!(found.len() == 3 && found.is_superset(&stay), "{kind:?} without {worker}: {found:?}, not {all:?}");
+        }
+        for worker in world.workers().filter(|worker| !all.contains(worker)) {
+            let mut with = world.clone();
+            with.pay(account(worker), Plancks(1), AddStake {}).unwrap();
+            assert_eq!(drawn(with), all, "{kind:?}");
+        }
+    }
 }
 
 #[test]

@@ -207,7 +207,6 @@ fn the_random_steps_reach_every_stage_and_every_ending() {
         (Stage::Disputed(DisputeKind::Audit), None),
         (Stage::Disputed(DisputeKind::Quote), None),
         (Stage::HeadCommitted, Some(54)),
-        (Stage::FeaturesSent, Some(54)),
         (Stage::Failed, Some(15)),
         (Stage::HeadCommitted, Some(53)),
         (Stage::HeadCommitted, Some(50)),

@@ -131,7 +131,7 @@ fn invariant_16_once_it_is_known_that_a_job_was_drawn_anybody_opens_its_audit_at
 }
 
 #[test]
-fn invariant_16_between_the_head_and_the_result_anybody_who_stakes_the_deposit_demands_a_quote() {
+fn invariant_16_between_the_head_and_the_features_anybody_who_stakes_the_deposit_demands_a_quote() {
     for stage in STAGES {
         // Where no job is audited a demand waits for nothing; one that is being audited is disputed.
         let is_audited = stage == Stage::Disputed(DisputeKind::Audit);
@@ -141,7 +141,7 @@ fn invariant_16_between_the_head_and_the_result_anybody_who_stakes_the_deposit_d
         let demand = OpenDispute { job, kind, evidence: Some(demands::UNGUESSED) };
         let may = |caller: &Address| world.market.clone().execute(&world.at(*caller, value), &demand).is_ok();
         let wanted: &[Address] = match stage {
-            Stage::HeadCommitted | Stage::FeaturesSent => &EVERYBODY,
+            Stage::HeadCommitted => &EVERYBODY,
             _ => &[],
         };
         assert_eq!(EVERYBODY.into_iter().filter(may).collect::<Vec<_>>(), wanted, "{stage:?}");

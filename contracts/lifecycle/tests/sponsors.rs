@@ -209,7 +209,7 @@ const ENDINGS: [Ending; 13] = [
         poke(world, job);
     }),
     ("quote not shown", false, |world| {
-        let job = world.demanded(Stage::FeaturesSent);
+        let job = world.demanded(Stage::HeadCommitted);
         poke(world, job);
     }),
     ("result that opens to nothing", false, |world| {

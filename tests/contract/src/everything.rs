@@ -55,7 +55,7 @@ pub fn everything(contract: ContractAddress) -> World {
     let message = world.posting(posted);
     world.call(WORKERS[0], PostBlob { job: posted, at: 0, part: vec![7; PART_LIMIT_BYTES], last: false }).unwrap();
     world.call(WORKERS[0], message).unwrap();
-    let doubted = world.demanded(Stage::FeaturesSent);
+    let doubted = world.demanded(Stage::HeadCommitted);
     let message = world.quote_for(doubted);
     world.call(WORKERS[0], message).unwrap();
     let withheld = world.disputed(DisputeKind::Result);

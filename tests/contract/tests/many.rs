@@ -100,7 +100,7 @@ fn one(world: &mut World, way: u64) -> JobId {
             world.act(job, Stage::FeaturesSent, 0).unwrap();
             job
         }
-        25 => world.demanded(Stage::FeaturesSent),
+        25 => world.demanded(Stage::HeadCommitted),
         26 => {
             let job = world.demanded(Stage::HeadCommitted);
             let message = world.quote_for(job);

@@ -95,8 +95,15 @@ impl World {
         let ours = |record: &WorkerRecord| {
             record.signing == self.keys.signing_address()
                 && record.hpke == self.keys.hpke_key().digest()
-                && record.payout == wish.payout
+                && record.payout == payout(wish, Some(record))
         };
+        if let Some((record, _)) = found.as_ref().filter(|(record, _)| payout(wish, Some(record)) != wish.payout) {
+            warn!(
+                on_chain = %record.payout,
+                here = %wish.payout,
+                "jobs hold stake: the payout on chain changes with the first registration after they have ended"
+            );
+        }
         let step = match &found {
             None => Step::Register,
             Some((record, url)) => step(ours(record), *url == wish.url, is_due(record, &params, now), record.in_flight),
@@ -136,7 +143,7 @@ impl World {
             account: self.address(),
             signing: self.keys.signing_address(),
             hpke: self.keys.hpke_key().digest(),
-            payout: wish.payout,
+            payout: payout(wish, found.as_ref()),
             tee: TeeKind::Tdx,
             expires_at,
         };
@@ -218,6 +225,12 @@ fn step(ours: bool, same_url: bool, due: bool, in_flight: u16) -> Step {
         (true, _) if same_url => Step::Keep,
         (true, _) => Step::KeepOldUrl,
     }
+}
+
+/// Who is credited: whom the operator wants, but whom the chain names for as long as jobs hold stake, for it refuses a
+/// change until then.
+fn payout(wish: &Wish, found: Option<&WorkerRecord>) -> Address {
+    found.filter(|record| !record.stake_locked.is_zero()).map_or(wish.payout, |record| record.payout)
 }
 
 fn wanted_stake(wish: &Wish, params: &Params) -> Plancks {

@@ -18,7 +18,7 @@ use serde_json::json;
 /// What `--help` says at its end.
 pub const DISPUTE_HELP: &str = "\
 A dispute is opened once for each kind, while the stage that it disputes lasts; by the job's user, but a quote is demanded by
-anybody, from the worker's receipt on until there is a result. Its deposit comes back unless the dispute
+anybody, from the worker's receipt on until features are sent. Its deposit comes back unless the dispute
 is without ground; then a committee, the other side and the treasury have it. Follow it with: encompute job watch ID
 
 Examples:

@@ -14,8 +14,8 @@ use crate::{
 };
 use alloc::vec::Vec;
 use encompute_protocol::{
-    Address, BasisPoints, BlockNumber, DisputeKind, DisputeRecord, JobTerms, Reason, Signed, Stage, Verdict,
-    WorkerRecord,
+    Address, BasisPoints, BlockNumber, DisputeKind, DisputeRecord, JobTerms, PlatformId, Reason, Signed, Stage,
+    Verdict, WorkerRecord,
     call::{RevealVerdict, SealVerdict},
     dispute::{COMMITTEE, FormerJuror, Juror, MAJORITY, Opinion, Proceeding, VerdictStatement},
     event::{JurorDrawn, Movement, VerdictRevealed, VerdictSealed},
@@ -77,9 +77,21 @@ pub(super) fn go_on<S: ReadState, H>(
 
 type Drawn = [(Address, WorkerRecord); COMMITTEE];
 
+/// A worker that can judge, and where the hash puts it and its machine among all.
+#[derive(Clone, Copy)]
+struct Candidate {
+    rank: u64,
+    machine: u64,
+    account: Address,
+    worker: WorkerRecord,
+}
+
 /// Three of the workers that can judge, each as likely as another; none where there are fewer. Witnesses are on machines
 /// of their own, each machine as likely as another: whoever has one machine's key is one of them at most, and none
 /// where the job's worker is its own, however many workers it registers there. Nobody hears an appeal from itself.
+///
+/// Everybody's place follows from the hash and its own name, and who has come since the dispute began has none: whoever
+/// knows the hash and withdraws workers, or brings new ones, moves none of the others.
 fn pick<S: ReadState, H: Host>(
     scene: &Scene<'_, S, H>,
     job: &Job,
@@ -90,23 +102,25 @@ fn pick<S: ReadState, H: Host>(
     let former = judged_before(scene.state, record)?;
     let mut numbers = Numbers::new(scene.host, DRAW_TAG, hash, job.id);
     let mut able = Vec::new();
-    for account in numbers.sample(scene.state, scene.state.counts().workers)? {
+    for account in numbers.sample(scene.state, job.progress.workers)? {
         let worker = scene.state.worker(account).ok_or(Refusal::Inconsistent)?;
+        let came_after = worker.raised_at > record.opened_at;
         let has_judged = former.contains(&account) || former.contains(&worker.payout);
-        if !has_judged && can_judge(scene, job, account, &worker)? {
-            able.push((account, worker));
+        if !came_after && !has_judged && can_judge(scene, job, account, &worker)? {
+            let (rank, machine) = (numbers.of(&account.0), numbers.of(&worker.platform.0));
+            able.push(Candidate { rank, machine, account, worker });
         }
     }
     if kind == DisputeKind::Head {
-        return Ok(choose(able, false, &mut numbers));
+        return Ok(lowest(&able, None));
     }
-    let elsewhere = able.iter().filter(|(_, worker)| job.progress.platform != Some(worker.platform)).copied().collect();
-    let apart = choose(elsewhere, true, &mut numbers);
+    let apart = lowest(&able, Some(job.progress.platform));
     // Nobody has asked for machines of their own: an audit by three of one maker is better than none.
-    Ok(if kind == DisputeKind::Audit { apart.or_else(|| choose(able, false, &mut numbers)) } else { apart })
+    Ok(if kind == DisputeKind::Audit { apart.or_else(|| lowest(&able, None)) } else { apart })
 }
 
-/// Those who have ruled on the head before, and where they are paid: none of them hears its appeal.
+/// Those who have ruled on the head before, and where they are paid, which cannot change while their stake is locked: none
+/// of them hears its appeal.
 fn judged_before<S: ReadState>(state: &S, record: &DisputeRecord) -> Result<Vec<Address>, Refusal> {
     let mut all = Vec::new();
     for juror in record.former_jurors() {
@@ -116,30 +130,21 @@ fn judged_before<S: ReadState>(state: &S, record: &DisputeRecord) -> Result<Vec<
     Ok(all)
 }
 
-/// Three of those who are able; none where there are fewer, or fewer machines if each must be on one of its own.
-fn choose<H: Host>(mut able: Vec<(Address, WorkerRecord)>, apart: bool, numbers: &mut Numbers<'_, H>) -> Option<Drawn> {
-    let mut drawn = Vec::with_capacity(COMMITTEE);
-    while drawn.len() < COMMITTEE && !able.is_empty() {
-        // As many as are looked at, at most, so the length fits.
-        let index = if apart { of_a_machine(&able, numbers) } else { numbers.below(able.len() as u32) as usize };
-        let (account, worker) = able.swap_remove(index);
-        able.retain(|(_, other)| !apart || other.platform != worker.platform);
-        drawn.push((account, worker));
+/// The three with the lowest places. If they must be `apart`, the first worker on each of the first three machines, none of
+/// them the job's own. None where there are fewer.
+fn lowest(able: &[Candidate], apart: Option<Option<PlatformId>>) -> Option<Drawn> {
+    let mut drawn: Vec<Candidate> = Vec::with_capacity(COMMITTEE);
+    while drawn.len() < COMMITTEE {
+        let is_other = |found: &&Candidate| {
+            let machine = Some(found.worker.platform);
+            let is_apart = |own| own != machine && drawn.iter().all(|other| Some(other.worker.platform) != machine);
+            apart.map_or_else(|| drawn.iter().all(|other| other.account != found.account), is_apart)
+        };
+        let place = |found: &&Candidate| (apart.map(|_| found.machine), found.rank, found.account);
+        drawn.push(*able.iter().filter(is_other).min_by_key(place)?);
     }
-    drawn.try_into().ok()
-}
-
-/// The place of a worker of one machine: first the machine is drawn, then the worker. There is one at least.
-fn of_a_machine<H: Host>(able: &[(Address, WorkerRecord)], numbers: &mut Numbers<'_, H>) -> usize {
-    let mut machines = Vec::new();
-    for (_, worker) in able {
-        if !machines.contains(&worker.platform) {
-            machines.push(worker.platform);
-        }
-    }
-    let machine = machines.get(numbers.below(machines.len() as u32) as usize).copied().unwrap_or_default();
-    let on_it = || able.iter().enumerate().filter(|(_, (_, worker))| worker.platform == machine);
-    on_it().nth(numbers.below(on_it().count() as u32) as usize).map_or(0, |(index, _)| index)
+    let three: &[Candidate; COMMITTEE] = drawn.first_chunk()?;
+    Some(three.map(|found| (found.account, found.worker)))
 }
 
 /// True for a worker that is no party of the job, registered with code that is allowed until the verdict is due, has

@@ -12,7 +12,7 @@
 //! | attestation | head committed | the chain, at once | |
 //! | witness | head committed, in the challenge window | as of a head; each of the three on a machine of its own | nothing is witnessed |
 //! | audit | after the head, of a job that was drawn, by anybody | as of witnesses, or as of a head where machines are few | the head stands |
-//! | quote | after the head and before a result, by anybody | the worker shows a quote over its receipt | as a worker that is late |
+//! | quote | head committed, by anybody | the worker shows a quote over its receipt | as a worker that is late |
 //!
 //! Where most of three find a head wrong, the dispute waits once more: its worker may appeal, and three others hear it.
 //!
@@ -70,8 +70,8 @@ struct Opening {
     proceeding: Proceeding,
 }
 
-/// Begins a dispute: the job waits, and what was left of its window with it. What anybody may open holds the worker's stake
-/// again; [`close`] is its end.
+/// Begins a dispute: the job waits, and what was left of its window with it. An audit, which may come after the worker has
+/// its stake back, holds it again; [`close`] is its end.
 fn suspend<S: ReadState, H>(
     scene: &Scene<'_, S, H>,
     draft: &mut Draft<'_, S>,
@@ -84,7 +84,7 @@ fn suspend<S: ReadState, H>(
     job.progress.disputed |= kind.bit(from);
     let window = Some(job.terms.windows.dispute);
     job.enter(draft, Stage::Disputed(kind), None, at.caller, at.block, window)?;
-    if kind.is_anybodys() {
+    if kind == DisputeKind::Audit {
         audit::hold_stake(scene, draft, &mut job)?;
     }
     let opened_at = at.block;
@@ -174,7 +174,7 @@ fn close<S: ReadState, H>(
     match ending.outcome {
         Some(outcome) => job.conclude_in(scene, draft, (Stage::Failed, reason), outcome, jurors)?,
         None => {
-            if record.kind.is_anybodys() {
+            if record.kind == DisputeKind::Audit {
                 audit::release_stake(scene, draft, &mut job, record.from)?;
             }
             let window = Some(Blocks(record.left.0.max(SHORTEST_WINDOW.0)));

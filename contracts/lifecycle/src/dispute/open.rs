@@ -60,8 +60,9 @@ impl Decide for OpenDispute {
 fn stage_of(kind: DisputeKind, job: &Job) -> Result<Stage, Refusal> {
     use Stage::{FeaturesSent, HeadCommitted, ResultCommitted};
     let (first, later): (Stage, &[Stage]) = match kind {
-        DisputeKind::Head | DisputeKind::Witness | DisputeKind::Attestation => (HeadCommitted, &[]),
-        DisputeKind::Quote => (HeadCommitted, &[FeaturesSent]),
+        DisputeKind::Head | DisputeKind::Witness | DisputeKind::Attestation | DisputeKind::Quote => {
+            (HeadCommitted, &[])
+        }
         DisputeKind::Audit => (HeadCommitted, &[FeaturesSent, ResultCommitted]),
         DisputeKind::Missing => (HeadCommitted, &[ResultCommitted]),
         DisputeKind::Result => (ResultCommitted, &[]),
@@ -80,7 +81,8 @@ fn judge_attestation<S: ReadState, H: Host>(scene: &Scene<'_, S, H>, job: Job) -
     job.conclude(scene, Stage::Failed, Some(reason), Outcome::Refunded)
 }
 
-/// Whether the code or the machine that the worker attested when it committed has been revoked since, and when.
+/// Whether the code or the machine that the worker attested when it committed has been revoked since, and when the first of
+/// the two was.
 pub(super) fn revoked<S: ReadState, H>(
     scene: &Scene<'_, S, H>,
     job: &Job,
@@ -89,5 +91,6 @@ pub(super) fn revoked<S: ReadState, H>(
     let code = scene.state.measurement(measurement).ok_or(Refusal::Inconsistent)?.revoked_at;
     let machine = scene.state.platform(platform).ok_or(Refusal::Inconsistent)?.revoked_at;
     let code = code.map(|block| (Reason::MeasurementRevoked, block));
-    Ok(code.or(machine.map(|block| (Reason::PlatformRevoked, block))))
+    let machine = machine.map(|block| (Reason::PlatformRevoked, block));
+    Ok(code.into_iter().chain(machine).min_by_key(|(_, block)| *block))
 }

@@ -1,9 +1,9 @@
 //! Quotes on demand: whoever doubts that the enclave which signed a receipt is there, and genuine, has it shown.
 //!
-//! Anybody demands one, once for a job, from the commitment until a result is committed, and stakes a deposit. The job's
+//! Anybody demands one, once for a job, from the commitment until features are sent, and stakes a deposit. The job's
 //! worker must show a quote whose report data is the digest of its receipt, then a nonce that nobody knew before; it is
-//! checked as a registration's is. A worker that shows none is one that withholds what it committed. Once a result is
-//! there, its creator would pay for a worker's silence, so none can be demanded any more.
+//! checked as a registration's is. A worker that shows none is one that withholds what it committed. Once features are
+//! sent, its creator would pay for a worker's silence, so none can be demanded any more.
 
 use super::{
     Ending, Opening, Ruling,

@@ -202,7 +202,7 @@ impl Job {
             None => None,
         };
         if let Some((account, mut record)) = worker
-            && (from == Stage::Claimed || !self.progress.stake_held.is_zero())
+            && (from == Stage::Claimed || !self.progress.stake_held.is_zero() || fault.is_some())
         {
             self.free_worker(draft, account, &mut record, from, &settlement)?;
             if let Some(fault) = fault {
