@@ -26,8 +26,8 @@ const BLOB_LIMIT_BYTES: u32 = 48 * 1024 * 1024;
 const EVENTS_LIMIT: u32 = 4_096;
 /// Most treasuries that were named while a job ran.
 const TREASURIES_LIMIT: u32 = 256;
-/// Most workers that judged its disputes.
-const JURORS_LIMIT: u32 = 1_024;
+/// Most payouts of its worker and of those that judged its disputes.
+const PAYOUTS_LIMIT: u32 = 1_024;
 /// Most blobs: a manifest, a request, evidence, transcript, features, result, and a thousand responses.
 const BLOBS_LIMIT: u32 = 2_048;
 
@@ -44,7 +44,7 @@ pub enum ExportError {
     /// An event that this program does not know, or that is not its encoding.
     #[error("not an exported job: event {0} cannot be read")]
     Event(String),
-    /// Blobs, treasuries or jurors that are not in order, or twice: a file has one encoding.
+    /// Blobs, treasuries or payouts that are not in order, or twice: a file has one encoding.
     #[error("not an exported job: {0} are not in order")]
     Order(&'static str),
     /// The job does not fit.
@@ -68,7 +68,7 @@ struct File {
     params_unsure: bool,
     treasuries: Vec<Address>,
     worker: Option<(Address, WorkerRecord)>,
-    juror_payouts: Vec<(Address, Address)>,
+    payouts: Vec<(Address, Address)>,
     measurement: Option<MeasurementRecord>,
     platform: Option<PlatformRecord>,
     counted_at: Option<u64>,
@@ -79,7 +79,7 @@ struct File {
 }
 
 impl Message for File {
-    const VERSION: u8 = 5;
+    const VERSION: u8 = 6;
     const LIMIT_BYTES: usize = EXPORT_LIMIT_BYTES;
 
     fn check_counts(mut value: &[u8]) -> Result<(), DecodeError> {
@@ -93,7 +93,7 @@ impl Message for File {
             wire::skip::<Address>(rest)?;
         }
         wire::skip::<Option<(Address, WorkerRecord)>>(rest)?;
-        for _ in 0..wire::count(rest, "jurors", JURORS_LIMIT)? {
+        for _ in 0..wire::count(rest, "payouts", PAYOUTS_LIMIT)? {
             wire::skip::<(Address, Address)>(rest)?;
         }
         wire::skip::<(Option<MeasurementRecord>, Option<PlatformRecord>)>(rest)?;
@@ -129,7 +129,7 @@ pub fn export(bundle: &JobBundle) -> Result<Vec<u8>, ExportError> {
         params_unsure: bundle.params_unsure,
         treasuries: bundle.treasuries.iter().copied().collect(),
         worker: bundle.worker,
-        juror_payouts: bundle.juror_payouts.iter().map(|(juror, payout)| (*juror, *payout)).collect(),
+        payouts: bundle.payouts.iter().copied().collect(),
         measurement: bundle.measurement,
         platform: bundle.platform,
         counted_at: bundle.counted_at.map(|time| time.0),
@@ -157,7 +157,7 @@ pub fn import(bytes: &[u8]) -> Result<JobBundle, ExportError> {
     };
     let in_order = |ordered, what| if ordered { Ok(()) } else { Err(ExportError::Order(what)) };
     in_order(file.treasuries.is_sorted_by(|first, second| first < second), "treasuries")?;
-    in_order(file.juror_payouts.is_sorted_by(|(first, _), (second, _)| first < second), "jurors")?;
+    in_order(file.payouts.is_sorted_by(|first, second| first < second), "payouts")?;
     let blobs: Vec<_> =
         file.blobs.into_iter().map(|blob| (BlobDigest::of(blob.as_slice()), blob.as_slice().to_vec())).collect();
     in_order(blobs.is_sorted_by(|(first, _), (second, _)| first < second), "blobs")?;
@@ -176,7 +176,7 @@ pub fn import(bytes: &[u8]) -> Result<JobBundle, ExportError> {
         params_unsure: file.params_unsure,
         treasuries: file.treasuries.into_iter().collect(),
         worker: file.worker,
-        juror_payouts: file.juror_payouts.into_iter().collect(),
+        payouts: file.payouts.into_iter().collect(),
         measurement: file.measurement,
         platform: file.platform,
         counted_at: file.counted_at.map(UnixSeconds),
@@ -251,7 +251,8 @@ fn facts(bundle: &JobBundle, own: &JobBundle, checks: &mut Checks) {
     };
     let of_worker = |bundle: &JobBundle| {
         let times = [bundle.counted_at, bundle.quoted_at].map(|time| time.map(|time| time.0));
-        (bundle.worker, bundle.measurement, bundle.platform, times).encode()
+        let payouts: Vec<_> = bundle.payouts.iter().collect();
+        (bundle.worker, bundle.measurement, bundle.platform, payouts, times).encode()
     };
     // A node that keeps no old state says nothing of it, as in the job's own audit.
     let hash = own.drawing_hash.or(bundle.drawing_hash);

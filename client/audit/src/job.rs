@@ -59,10 +59,11 @@ pub struct JobBundle {
     /// Every treasury named from the request's block to that of the last event.
     pub treasuries: BTreeSet<Address>,
     /// The last worker that claimed the job, with its registration as of that block: it cannot change
-    /// while the worker holds a job.
+    /// before the worker has committed.
     pub worker: Option<(Address, WorkerRecord)>,
-    /// Payout accounts of the workers that judged its disputes, as of when the audit reads.
-    pub juror_payouts: BTreeMap<Address, Address>,
+    /// Workers, the job's own and those that judged its disputes, each with every account that was its payout in a block in
+    /// which the job credited somebody: the contract pays on the account of that block, and a worker may choose another later.
+    pub payouts: BTreeSet<(Address, Address)>,
     /// Its measurement's entry on the allow-list.
     pub measurement: Option<MeasurementRecord>,
     /// Its platform's entry on the list of platforms.

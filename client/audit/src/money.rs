@@ -116,11 +116,16 @@ fn recipients(bundle: &JobBundle, settlement: &Settlement, checks: &mut Checks) 
             _ => None,
         })
         .collect();
-    let payout = bundle.worker.as_ref().map(|(_, record)| record.payout);
+    let paid_on =
+        |worker: Address| bundle.payouts.iter().filter(move |(of, _)| *of == worker).map(|(_, payout)| *payout);
+    let payouts = bundle.worker.as_ref().map_or_else(BTreeSet::new, |(account, record)| {
+        let found: BTreeSet<Address> = paid_on(*account).collect();
+        if found.is_empty() { BTreeSet::from([record.payout]) } else { found }
+    });
     let accounts = |party| match party {
         Party::User => BTreeSet::from([bundle.terms.user]),
         Party::Payer => BTreeSet::from([bundle.terms.payer()]),
-        Party::Worker => payout.into_iter().collect(),
+        Party::Worker => payouts.clone(),
         Party::Creator => BTreeSet::from([bundle.creator]),
         Party::Treasury => bundle.treasuries.clone(),
         Party::Poker => pokers.clone(),
@@ -130,7 +135,7 @@ fn recipients(bundle: &JobBundle, settlement: &Settlement, checks: &mut Checks) 
         Party::Juror(at) => disputes(bundle)
             .iter()
             .filter_map(|heard| heard.winners().get(usize::from(at)).copied())
-            .filter_map(|juror| bundle.juror_payouts.get(&juror).copied())
+            .flat_map(paid_on)
             .collect(),
     };
     let parties = [
@@ -161,7 +166,7 @@ fn recipients(bundle: &JobBundle, settlement: &Settlement, checks: &mut Checks) 
         let to = accounts.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
         checks.holds(id, paid >= due, format!("{due} to {to}"), paid, TABLE);
     }
-    if payout.is_some() || bundle.progress.worker.is_none() {
+    if !payouts.is_empty() || bundle.progress.worker.is_none() {
         let known: BTreeSet<Address> = parties.iter().flat_map(|(_, party)| accounts(*party)).collect();
         let stranger = credited(bundle).find(|credit| !known.contains(&credit.account));
         let found = stranger.map_or("nobody".to_owned(), |credit| credit.account.to_string());

@@ -67,7 +67,7 @@ type Alteration = (&'static str, fn(&mut JobBundle));
 fn facts_that_the_auditors_node_does_not_confirm_are_named() {
     let market = Market::settled();
     let own = market.bundle();
-    let alterations: [Alteration; 7] = [
+    let alterations: [Alteration; 8] = [
         ("facts-chain", |bundle| bundle.read_at.hash[0] ^= 1),
         ("facts-terms", |bundle| bundle.terms.fees.tip = Plancks(bundle.terms.fees.tip.0 + 1)),
         ("facts-progress", |bundle| bundle.progress.finished_at = BlockNumber(bundle.progress.finished_at.0 + 1)),
@@ -75,6 +75,7 @@ fn facts_that_the_auditors_node_does_not_confirm_are_named() {
         ("facts-version", |bundle| bundle.version.splits += 1),
         ("facts-params", |bundle| bundle.params_unsure = true),
         ("facts-worker", |bundle| bundle.counted_at = Some(UnixSeconds(0))),
+        ("facts-worker", |bundle| bundle.payouts.extend([(WORKER, STRANGER)])),
     ];
     for (expected, alter) in alterations {
         let mut told = own.clone();
@@ -161,7 +162,7 @@ fn bytes_that_are_no_exported_job_are_refused() {
     assert_eq!(import(&[]), Err(ExportError::Bytes(DecodeError::Malformed)));
     assert_eq!(import(&bytes[..bytes.len() - 1]), Err(ExportError::Bytes(DecodeError::Malformed)));
     let version = [&[1], &bytes[1..]].concat();
-    assert_eq!(import(&version), Err(ExportError::Bytes(DecodeError::Version { found: 1, known: 5 })));
+    assert_eq!(import(&version), Err(ExportError::Bytes(DecodeError::Version { found: 1, known: 6 })));
     let trailing = [bytes.as_slice(), &[0]].concat();
     assert_eq!(import(&trailing), Err(ExportError::Bytes(DecodeError::Trailing { bytes: 1 })));
 }

@@ -6,9 +6,9 @@ mod market;
 use encompute_attest::{Permission, TrustRoot};
 use encompute_audit::{JobBundle, audit_job};
 use encompute_protocol::{
-    BlobDigest, BlockNumber, Bytes, JobRequest, Plancks, RoundIndex, RoundReceipt, RoundReceiptDigest, Stage,
+    Address, BlobDigest, BlockNumber, Bytes, JobRequest, Plancks, RoundIndex, RoundReceipt, RoundReceiptDigest, Stage,
     Transcript, VersionManifest,
-    call::{CancelJob, RefuseFeatures, RevokeVersion},
+    call::{AcceptResult, CancelJob, RefuseFeatures, RevokeVersion},
     event::{Cause, Event, Movement},
     wire::Message,
 };
@@ -430,6 +430,31 @@ fn money_that_went_another_way_than_the_table_fails() {
         bundle.events.push((BlockNumber(99), paid.into()));
     });
     assert!(failed(&running).contains(&"credits-none-yet"));
+}
+
+#[test]
+fn a_worker_that_chose_another_payout_before_the_end_is_paid_on_it_and_a_stranger_is_not() {
+    let elsewhere = Address([0x42; 20]);
+    let mut market = Market::sent();
+    market.block += 1;
+    market.register(elsewhere, 0);
+    market.answer();
+    market.block += 1;
+    market.call(USER, 0, AcceptResult { job: market.job }).unwrap();
+    let report = market.audit();
+    assert_eq!((failed(&report), report.verdict), (vec![], "pass"));
+    for stranger in [PAYOUT, STRANGER] {
+        let stolen = market.audit_with(|bundle| {
+            for (_, event) in &mut bundle.events {
+                if let Event::Credited(credited) = event
+                    && credited.account == elsewhere
+                {
+                    credited.account = stranger;
+                }
+            }
+        });
+        assert_eq!(failed(&stolen), ["paid-worker", "paid-nobody-else"]);
+    }
 }
 
 #[test]

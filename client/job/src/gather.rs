@@ -1,5 +1,6 @@
 //! Everything that an audit of a job reads, gathered from chain and store.
 
+use crate::payouts::payouts;
 use encompute_attest::UnixSeconds;
 use encompute_audit::{Counted, Heard, JobBundle, Own, ReadAt, VersionBundle, WorkerBundle, drawing_block, shown_in};
 use encompute_chain::{Block, BlockEvents, BlockHash, Client, Fact, ReadError};
@@ -150,12 +151,12 @@ async fn params_then(
     Ok(ParamsThen { params, unsure, treasuries })
 }
 
-async fn hash_of(client: &Client, block: BlockNumber) -> Result<BlockHash, GatherError> {
+pub(crate) async fn hash_of(client: &Client, block: BlockNumber) -> Result<BlockHash, GatherError> {
     client.block(block).await.map(|block| block.hash).map_err(reading("look a block up"))
 }
 
 /// What the contract answered at a block.
-async fn read_in<C: Fact>(client: &Client, block: BlockHash, call: C) -> Result<C::Answer, GatherError> {
+pub(crate) async fn read_in<C: Fact>(client: &Client, block: BlockHash, call: C) -> Result<C::Answer, GatherError> {
     client.read_at(call, block).await.map_err(reading("read the chain"))
 }
 
@@ -248,12 +249,7 @@ async fn facts(client: &Client, job: JobId, head: Block) -> Result<JobBundle, Ga
             (Some((account, record)), measurement, platform)
         }
     };
-    let mut juror_payouts = BTreeMap::new();
-    for juror in Heard::all(events.iter().map(|(_, event)| event)).into_iter().flat_map(|heard| heard.jurors) {
-        if let Some((record, _)) = read_in(client, head.hash, ReadWorker { worker: juror }).await? {
-            juror_payouts.insert(juror, record.payout);
-        }
-    }
+    let payouts = payouts(client, progress.worker, &events).await?;
     let counted_at = time_of(client, Counted::of(&events).map(|counted| counted.block)).await?;
     let quoted_at = time_of(client, shown_in(&events)).await?;
     let drawing_hash = drawing_hash(client, &progress, head).await;
@@ -274,7 +270,7 @@ async fn facts(client: &Client, job: JobId, head: Block) -> Result<JobBundle, Ga
         worker,
         measurement,
         platform,
-        juror_payouts,
+        payouts,
         counted_at,
         quoted_at,
         drawing_hash,

@@ -24,6 +24,7 @@ mod head;
 mod journal;
 pub mod market;
 mod order;
+mod payouts;
 mod quoted;
 mod report;
 mod request;

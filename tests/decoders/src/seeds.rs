@@ -263,7 +263,7 @@ fn exported_job() -> Result<Vec<u8>, SeedError> {
     let (account, block) = (Address([3; 20]), BlockNumber(6));
     Ok([
         // Version of the encoding; block and hash, genesis, contract, job.
-        vec![5],
+        vec![6],
         (block, [8u8; 32], GenesisHash([1; 32]), ContractAddress([2; 20]), JobId(7)).encode(),
         record("JobTerms"),
         record("JobProgress"),
@@ -275,7 +275,7 @@ fn exported_job() -> Result<Vec<u8>, SeedError> {
         // Parameters are sure; one treasury; a worker.
         (false, vec![account], 1u8, account).encode(),
         record("WorkerRecord"),
-        // One juror; code and machine, never revoked; two times, a hash that drew no audit; no event that cannot be read.
+        // One payout; code and machine, never revoked; two times, a hash that drew no audit; no event that cannot be read.
         (vec![(account, account)], [Some((block, None::<BlockNumber>)); 2]).encode(),
         (Some(1_795_348_800u64), Some(1_795_348_900u64), Some([9u8; 32]), 0u32, blobs.to_vec()).encode(),
     ]

@@ -7,7 +7,7 @@ use encompute_attest::{
     TcbEvaluationNumber, TcbStatus, UnixSeconds, bound, compact,
     pki::{CollateralTerms, DevelopmentPki, DevelopmentSeed, Platform, PlatformTraits, development_measurement},
 };
-use encompute_audit::{Counted, Heard, JobBundle, JobFacts, Judge, ReadAt, Report, audit_job, drawing_block, shown_in};
+use encompute_audit::{Counted, JobBundle, JobFacts, Judge, ReadAt, Report, audit_job, drawing_block, shown_in};
 use encompute_fhe::BootstrapSet;
 use encompute_head::{ChainIndex, Domain, Draft, HeadPlan, Layer, Link, Program, RoundPlan};
 use encompute_lifecycle::{
@@ -18,8 +18,9 @@ use encompute_protocol::{
     Address, BasisPoints, BlobDigest, BlockNumber, Bytes, ContractAddress, CostUnits, GenesisHash, HeadDigest, JobId,
     JobRequest, MeasurementId, Mode, Params, Plancks, PolicyId, PrunedRecord, RegistrationStatement, ReleasePolicy,
     RoundIndex, RoundReceipt, RoundReceiptDigest, SplitIndex, SplitManifest, TailDigest, Text, Transcript,
-    VersionManifest,
+    VersionManifest, WorkerRecord,
     call::*,
+    event::Event,
     manifest::{Accuracy, Cost},
     signing::SigningKey,
     statement::TeeKind,
@@ -49,6 +50,10 @@ pub struct Market {
     pub job: JobId,
     pub plan: HeadPlan,
     pub ask: Ask,
+    /// The worker's registration as of its last claim.
+    pub claimed: Option<WorkerRecord>,
+    /// The worker with each payout that it had when the job credited somebody.
+    pub payouts: BTreeSet<(Address, Address)>,
 }
 
 /// Which head is asked what.
@@ -176,11 +181,12 @@ impl Market {
     pub fn with_request_of(plan: HeadPlan, ask: Ask) -> Self {
         let pki = DevelopmentPki::from_seed(DevelopmentSeed::from_label("audit")).unwrap();
         let memory = Memory::new(GOVERNOR, params(), Software).unwrap();
-        let mut market = Self { memory, block: 1, blobs: BTreeMap::new(), pki, job: JobId(1), plan, ask };
+        let (blobs, payouts) = (BTreeMap::new(), BTreeSet::new());
+        let mut market = Self { memory, block: 1, blobs, pki, job: JobId(1), plan, ask, claimed: None, payouts };
         market.call(GOVERNOR, 0, AllowMeasurement { measurement: measurement_id() }).unwrap();
         let platform = market.machine().platform_id().unwrap();
         market.call(GOVERNOR, 0, AllowPlatform { platform }).unwrap();
-        market.register();
+        market.register(PAYOUT, 20_000_000_000_000);
         let floor = params().model_bond_floor.0;
         let model = market.call(CREATOR, floor, ListModel { name: Text::new("digits").unwrap() }).unwrap();
         let manifest = manifest_of(&market.plan, market.ask.head);
@@ -206,7 +212,8 @@ impl Market {
         self.pki.platform("worker-1", PlatformTraits::default()).unwrap()
     }
 
-    fn register(&mut self) {
+    /// Registers the worker, anew if it was before.
+    pub fn register(&mut self, payout: Address, stake: u128) {
         let nonce = self.call(WORKER, 0, BeginRegistration {}).unwrap();
         let hpke_key = HpkeKey([9; 1_216]);
         let statement = RegistrationStatement {
@@ -215,7 +222,7 @@ impl Market {
             account: WORKER,
             signing: key().address(),
             hpke: hpke_key.digest(),
-            payout: PAYOUT,
+            payout,
             tee: TeeKind::Tdx,
             expires_at: BlockNumber(10_000),
         };
@@ -235,7 +242,7 @@ impl Market {
         let register = RegisterWorker {
             signing: statement.signing,
             hpke: statement.hpke,
-            payout: PAYOUT,
+            payout,
             tee: TeeKind::Tdx,
             measurement: measurement_id(),
             quote: quote_parts,
@@ -245,7 +252,7 @@ impl Market {
             url: Text::new("http://127.0.0.1:2").unwrap(),
             signature: key().sign(&statement),
         };
-        self.call(WORKER, 20_000_000_000_000, register).unwrap();
+        self.call(WORKER, stake, register).unwrap();
     }
 
     fn request(&mut self) {
@@ -276,6 +283,7 @@ impl Market {
         let offered = self.memory.job_progress(self.job).unwrap().changed_at;
         self.block = (self.block + 1).max(offered.0 + 2);
         self.call(WORKER, 0, ClaimJob { job: self.job }).unwrap();
+        self.claimed = self.memory.worker(WORKER);
     }
 
     /// Two rounds, chained and signed; the second's request is the client's own business, that of a second segment what
@@ -372,7 +380,13 @@ impl Market {
             contract: CONTRACT,
             entropy: [0; 32],
         };
-        self.memory.execute(&at, &message)
+        let said = self.memory.events().len();
+        let answer = self.memory.execute(&at, &message)?;
+        let paid = |event: &Event| matches!(event, Event::Credited(credited) if credited.job == self.job);
+        if self.memory.events()[said..].iter().any(|(_, event)| paid(event)) {
+            self.payouts.extend(self.memory.worker(WORKER).map(|record| (WORKER, record.payout)));
+        }
+        Ok(answer)
     }
 
     pub fn keep(&mut self, bytes: Vec<u8>) -> BlobDigest {
@@ -388,7 +402,7 @@ impl Market {
         let events: Vec<_> = memory.events().iter().filter(|(_, event)| event.job() == Some(job)).cloned().collect();
         let counted_at = Counted::of(&events).map(|counted| time_of(counted.block));
         let quoted_at = shown_in(&events).map(time_of);
-        let worker = progress.worker.map(|account| (account, memory.worker(account).unwrap()));
+        let worker = progress.worker.map(|account| (account, self.claimed.unwrap()));
         JobBundle {
             read_at: ReadAt { block: BlockNumber(self.block), hash: [0xb1; 32] },
             genesis: GENESIS,
@@ -404,11 +418,7 @@ impl Market {
             params_unsure: false,
             treasuries: BTreeSet::from([TREASURY]),
             worker,
-            juror_payouts: Heard::all(memory.events().iter().map(|(_, event)| event))
-                .into_iter()
-                .flat_map(|heard| heard.jurors)
-                .map(|juror| (juror, memory.worker(juror).unwrap().payout))
-                .collect(),
+            payouts: self.payouts.clone(),
             measurement: memory.measurement(measurement_id()),
             platform: memory.platform(self.machine().platform_id().unwrap()),
             counted_at,
