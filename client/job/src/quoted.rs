@@ -6,8 +6,8 @@
 
 use crate::{driver::Runner, error::JobError, journal::Journal};
 use encompute_attest::{QuoteFacts, ReceiptEvidence, appraise_receipt, network::Judge};
-use encompute_audit::{Heard, deposit, drawing_block};
-use encompute_chain::{Class, SubmitJob};
+use encompute_audit::{Heard, deposit};
+use encompute_chain::{Class, Refusal, SubmitJob};
 use encompute_host::clock;
 use encompute_protocol::{
     BasisPoints, BlobDigest, DisputeKind, JobId, JobProgress, JobTerms, Plancks, Stage, call::OpenDispute,
@@ -42,10 +42,12 @@ impl<M: SubmitJob> Runner<M> {
             let deposit = deposit(&terms, DisputeKind::Quote).ok_or_else(beyond)?;
             let call = OpenDispute { job, kind: DisputeKind::Quote, evidence: Some(unguessed()) };
             match market.submit(call, deposit).await {
-                // Where the job was drawn for an audit that comes first, or may yet turn out to be.
-                Err(error)
-                    if error.class() == Class::Refused && self.is_audit_first(job, &terms, &progress).await? =>
-                {
+                // Whether the job is audited was not known yet, and may be by now: the refusal says so, not the head.
+                Err(error) if matches!(error.refusal(), Some(Refusal::NotYetLate { .. })) => {
+                    clock::sleep(LOOK_AGAIN).await;
+                }
+                // Where the job was drawn for an audit that comes first.
+                Err(error) if error.class() == Class::Refused && self.is_audited(job, &terms, &progress).await => {
                     clock::sleep(LOOK_AGAIN).await;
                 }
                 opened => self.unless_suspended(job, opened, "demand a quote").await?,
@@ -55,19 +57,13 @@ impl<M: SubmitJob> Runner<M> {
         self.judge_quote(job, progress).await.map(|()| true)
     }
 
-    /// True while a demand has to wait: for the block that says whether the job is audited, and for the audit, which anybody
-    /// may open, so this client does.
-    async fn is_audit_first(&self, job: JobId, terms: &JobTerms, progress: &JobProgress) -> Result<bool, JobError> {
-        let market = &self.services.market;
+    /// True where a demand has to wait for an audit of the job: anybody may open it, so this client has.
+    async fn is_audited(&self, job: JobId, terms: &JobTerms, progress: &JobProgress) -> bool {
         if terms.audit_share == BasisPoints(0) || progress.disputed & DisputeKind::Audit.bit(progress.stage) != 0 {
-            return Ok(false);
-        }
-        let now = market.head().await.map_err(JobError::Read)?.number;
-        if drawing_block(progress).is_some_and(|decides| now <= decides) {
-            return Ok(true);
+            return false;
         }
         let call = OpenDispute { job, kind: DisputeKind::Audit, evidence: None };
-        Ok(market.submit(call, Plancks::ZERO).await.is_ok())
+        self.services.market.submit(call, Plancks::ZERO).await.is_ok()
     }
 
     /// Judges the quote that was shown for a job.
