@@ -60,6 +60,11 @@ pub(crate) async fn run(desk: Arc<Desk>) {
                 event @ (Event::SessionClosing(_) | Event::SessionClosed(_)) => desk.session_said(event),
                 Event::JobStageChanged(step) => match step.to {
                     Stage::Disputed(DisputeKind::Missing | DisputeKind::Result) => desk.answer_for(step.job),
+                    // A dispute is over and the job waits for its creator again, with no other event to say so.
+                    Stage::FeaturesSent if matches!(step.from, Some(Stage::Disputed(_))) => {
+                        desk.take_up(step.job, Some(number));
+                        taken = true;
+                    }
                     stage if stage.is_terminal() => desk.put_away(step.job),
                     _ => {}
                 },
@@ -77,8 +82,9 @@ pub(crate) async fn run(desk: Arc<Desk>) {
     }
 }
 
-/// The first block to read: no job whose features came earlier can still be answered. Features that
-/// came while the service was down lie behind the cursor, but within the creator's window.
+/// The first block to read. Features that came while the service was down lie behind the cursor, but within the
+/// creator's window. Of those that came earlier only a job that a dispute suspends can still be answered: it is taken
+/// up when the dispute ends, and has no more than the creator's window from then on either.
 async fn start(desk: &Desk) -> BlockNumber {
     loop {
         let client = desk.account.client();

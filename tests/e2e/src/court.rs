@@ -87,7 +87,7 @@ impl Court {
         Self::begun_with(habits, Path::new(&folder), (model, input), |_| ()).await
     }
 
-    /// A market whose workers have to register again every 122 blocks, as soon as they may under [`WINDOWS`], and whose
+    /// A market whose workers have to register again every 122 blocks, the fewest that its windows allow, and whose
     /// users have longer than that to send features.
     ///
     /// # Panics

@@ -129,6 +129,31 @@ async fn an_honest_job_is_audited_while_its_creator_works_and_settles() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_creator_that_comes_back_while_its_job_is_audited_answers_when_that_is_over() {
+    let mut court = Court::auditing("digits", DIGIT, WORKERS).await;
+    let job = JobId(court.jobs().await.0 + 1);
+    court.freeze("creator-1");
+    let client = court.submit_with(&["--json"]);
+    let sent = court.until(job, "features", |progress| progress.features.is_some()).await.changed_at;
+    court.services.kill("creator-1").await;
+    let_audit(&court, job).await;
+    (1..=WORKERS).for_each(|number| court.freeze(&format!("worker-{number}")));
+    // The features came longer ago than a creator has for them, but the job waits.
+    let now = court.services.client().head().await.unwrap().number;
+    let window = court.job(job).await.0.windows.creator;
+    court.services.seal(Blocks((sent.0 + window.0 + 2).saturating_sub(now.0))).await.unwrap();
+    assert_eq!(court.job(job).await.1.stage, SUSPENDED);
+    court.services.restart("creator-1").await.unwrap();
+    // Nobody draws a committee, so the head stands.
+    court.pass_window(job).await;
+    court.poke(job).await;
+    (1..=WORKERS).for_each(|number| court.thaw(&format!("worker-{number}")));
+    let done = client.finish().done().json();
+    assert_eq!((done["stage"].as_str(), done["prediction"]["label"].as_str()), (Some("settled"), Some("7")), "{done}");
+    court.judge("a creator that was away", job, Outcome::Settled).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_client_that_was_away_when_its_job_was_audited_waits_and_goes_on() {
     let court = Court::auditing("digits", DIGIT, WORKERS).await;
     let job = JobId(court.jobs().await.0 + 1);

@@ -5,7 +5,7 @@ use crate::commit::CommitError;
 use crate::compute::{Input, segment_of};
 use crate::desk::{Desk, Prepared, ServeError};
 use crate::evaluation::KeyRefused;
-use crate::quote::MadeQuote;
+use crate::quote::{Haste, MadeQuote};
 use crate::registration::RegisterError;
 use crate::rollup::Subject;
 use crate::state::opened;
@@ -132,8 +132,8 @@ impl Desk {
             }
             Proceeding::Quoting { nonce, .. } => {
                 let is_ours = progress.worker == Some(self.world.address()) && now <= progress.deadline;
-                let is_pressing = now.0 > progress.changed_at.0 + (progress.deadline.0 - progress.changed_at.0) / 2;
-                let shown = is_ours && self.show_quote(job, &progress, (*nonce, is_pressing), &mut kept.quote).await?;
+                let haste = Haste::at(now, progress.changed_at, progress.deadline);
+                let shown = is_ours && self.show_quote(job, &progress, (*nonce, haste), &mut kept.quote).await?;
                 return Ok(if shown { Concern::Ours } else { Concern::Nothing });
             }
             Proceeding::Posting(_) => return self.post(job, &progress, &record).await,

@@ -1,4 +1,5 @@
-//! What survives a restart: per job its facts, every answer given, the receipt about to be sent.
+//! What survives a restart: per job its facts, every answer given, the receipt about to be sent, and evidence that the
+//! store has not taken yet; which disputes are attended.
 //!
 //! An answer is written before it is sent and a receipt before it is submitted, so that after a
 //! crash the worker says the same again and never something else.
@@ -6,6 +7,7 @@
 use crate::rounds::{JobFacts, JobRun};
 use crate::sessions::Held;
 use codec::{Decode, Encode};
+use encompute_attest::ReceiptEvidence;
 use encompute_protocol::receipt::RoundAnswer;
 use encompute_protocol::wire::{self, Message};
 use encompute_protocol::{BlobDigest, BlockNumber, JobId, RoundIndex, SessionId, Signature};
@@ -37,6 +39,19 @@ fn folder(job: JobId) -> String {
     format!("jobs/{job:020}")
 }
 
+/// A folder of its own, so that it can be forgotten without the job.
+fn evidence_folder(job: JobId) -> String {
+    format!("{}/evidence", folder(job))
+}
+
+fn dispute_folder(job: JobId) -> String {
+    format!("disputes/{job:020}")
+}
+
+fn facts_file(job: JobId) -> String {
+    format!("{}/facts", folder(job))
+}
+
 fn session_folder(session: SessionId) -> String {
     format!("sessions/{session:020}")
 }
@@ -66,7 +81,7 @@ impl Journal {
     /// [`StateError`].
     pub fn begin(&self, facts: &JobFacts) -> Result<(), StateError> {
         self.forget(facts.job)?;
-        self.0.write(&format!("{}/facts", folder(facts.job)), &(VERSION, facts).encode())
+        self.0.write(&facts_file(facts.job), &(VERSION, facts).encode())
     }
 
     /// Writes a round's answer, and the request it answers where that came over HTTP.
@@ -113,13 +128,63 @@ impl Journal {
         self.decode(&format!("{}/commitment", folder(job)), FACTS_LIMIT_BYTES)
     }
 
+    /// Keeps the evidence of a quote that is about to be shown, while the store does not take it.
+    ///
+    /// # Errors
+    /// [`StateError`].
+    pub(crate) fn keep_evidence(&self, job: JobId, blob: &[u8]) -> Result<(), StateError> {
+        self.0.write(&format!("{}/blob", evidence_folder(job)), blob)
+    }
+
+    /// Evidence that the store has not taken yet, if there is any.
+    ///
+    /// # Errors
+    /// [`StateError`].
+    pub(crate) fn evidence(&self, job: JobId) -> Result<Option<Vec<u8>>, StateError> {
+        self.0.read(&format!("{}/blob", evidence_folder(job)), ReceiptEvidence::LIMIT_BYTES)
+    }
+
+    /// Forgets evidence that the store has taken.
+    ///
+    /// # Errors
+    /// [`StateError`].
+    pub(crate) fn forget_evidence(&self, job: JobId) -> Result<(), StateError> {
+        self.0.forget(&evidence_folder(job))
+    }
+
     /// Jobs in the journal, in order.
     ///
     /// # Errors
     /// [`StateError`].
     pub fn jobs(&self) -> Result<Vec<JobId>, StateError> {
-        let names = self.0.list("jobs")?;
-        Ok(names.iter().filter_map(|name| name.parse().ok().map(JobId)).collect())
+        self.listed("jobs")
+    }
+
+    /// Writes that a dispute is attended. One over a job in hand needs no word of its own.
+    ///
+    /// # Errors
+    /// [`StateError`].
+    pub(crate) fn attend(&self, job: JobId) -> Result<(), StateError> {
+        if self.0.read(&facts_file(job), FACTS_LIMIT_BYTES)?.is_some() {
+            return Ok(());
+        }
+        self.0.write(&format!("{}/attended", dispute_folder(job)), &[VERSION])
+    }
+
+    /// Jobs of others whose disputes are attended, in order.
+    ///
+    /// # Errors
+    /// [`StateError`].
+    pub(crate) fn disputes(&self) -> Result<Vec<JobId>, StateError> {
+        self.listed("disputes")
+    }
+
+    /// Forgets a dispute that is over, or others' alone.
+    ///
+    /// # Errors
+    /// [`StateError`].
+    pub(crate) fn forget_dispute(&self, job: JobId) -> Result<(), StateError> {
+        self.0.forget(&dispute_folder(job))
     }
 
     /// A job as far as it was answered, or `None` if the journal has nothing of it.
@@ -127,7 +192,7 @@ impl Journal {
     /// # Errors
     /// [`StateError::Damaged`] where answers do not follow from each other.
     pub fn resume(&self, job: JobId) -> Result<Option<JobRun>, StateError> {
-        let file = format!("{}/facts", folder(job));
+        let file = facts_file(job);
         let Some(facts) = self.decode::<JobFacts>(&file, FACTS_LIMIT_BYTES)? else { return Ok(None) };
         if facts.job != job || facts.rounds == 0 {
             return Err(self.0.damaged(&file));
@@ -206,6 +271,11 @@ impl Journal {
     /// [`StateError`].
     pub fn last_seen(&self) -> Result<Option<BlockNumber>, StateError> {
         self.decode(CURSOR, 16)
+    }
+
+    fn listed(&self, folder: &str) -> Result<Vec<JobId>, StateError> {
+        let names = self.0.list(folder)?;
+        Ok(names.iter().filter_map(|name| name.parse().ok().map(JobId)).collect())
     }
 
     fn decode<T: Decode>(&self, file: &str, limit: usize) -> Result<Option<T>, StateError> {
@@ -315,5 +385,38 @@ mod tests {
         journal.commit(JobId(7), &commitment).unwrap();
         assert!(journal.resume(JobId(7)).unwrap().unwrap().is_closed());
         assert_eq!(journal.commitment(JobId(7)).unwrap(), Some(commitment));
+    }
+
+    #[test]
+    fn evidence_survives_a_restart_until_the_store_has_it_or_the_job_ends() {
+        let root = tempfile::tempdir().unwrap();
+        let first = journal(root.path());
+        first.begin(&facts()).unwrap();
+        first.keep_evidence(JobId(7), b"evidence").unwrap();
+        drop(first);
+        let journal = journal(root.path());
+        assert_eq!(journal.evidence(JobId(7)).unwrap().unwrap(), b"evidence");
+        journal.forget_evidence(JobId(7)).unwrap();
+        assert_eq!(journal.evidence(JobId(7)).unwrap(), None);
+        assert!(journal.resume(JobId(7)).unwrap().is_some(), "the job itself stays");
+        journal.keep_evidence(JobId(7), b"evidence").unwrap();
+        journal.forget(JobId(7)).unwrap();
+        assert_eq!(journal.evidence(JobId(7)).unwrap(), None);
+    }
+
+    #[test]
+    fn a_dispute_over_anothers_job_is_known_after_a_restart_until_it_is_over() {
+        let root = tempfile::tempdir().unwrap();
+        let first = journal(root.path());
+        first.begin(&facts()).unwrap();
+        first.attend(JobId(7)).unwrap();
+        first.attend(JobId(3)).unwrap();
+        drop(first);
+        let journal = journal(root.path());
+        assert_eq!(journal.disputes().unwrap(), [JobId(3)], "a job in hand is known as one");
+        journal.forget_dispute(JobId(3)).unwrap();
+        journal.forget_dispute(JobId(7)).unwrap();
+        assert!(journal.disputes().unwrap().is_empty());
+        assert_eq!(journal.jobs().unwrap(), [JobId(7)]);
     }
 }

@@ -4,11 +4,12 @@ use crate::desk::{Desk, ServeError, Slot};
 use crate::registration::{Wish, is_due};
 use crate::rollup::Subject;
 use crate::voice::Voice;
-use encompute_chain::{BlockEvents, Class};
+use encompute_chain::{BlockEvents, Class, ReadError};
 use encompute_protocol::call::{ClaimJob, ReadCounts, ReadDraw, ReadJob, ReadParams, ReadSplit, ReadVersion};
 use encompute_protocol::event::{Event, JobStageChanged};
 use encompute_protocol::{BlockNumber, JobId, Params, Plancks, SplitIndex, Stage, VersionId, VersionStatus};
 use std::collections::{BTreeMap, BTreeSet, btree_map::Entry};
+use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tracing::{debug, error, info, warn};
@@ -23,7 +24,7 @@ const READ_RETRY: Duration = Duration::from_secs(1);
 /// which it is another's turn do not count.
 const CLAIM_RETRY: Duration = Duration::from_secs(1);
 const CLAIM_TRIES: u32 = 20;
-/// Of so many jobs, the newest, a start looks for disputes.
+/// Of so many jobs of the whole market, the newest, a start looks for disputes and audits.
 const LOOKED_BACK: u64 = 64;
 /// An anchor's queue is looked at in every block whose number is a multiple of this.
 const QUEUE_EVERY: u32 = 8;
@@ -115,16 +116,13 @@ impl Watch {
         self.desk.sessions_again().await;
         for job in self.desk.journal.jobs().unwrap_or_default() {
             self.look_at(job);
+            self.desk.put_later(job);
         }
         self.preload();
         self.attend_again().await;
         self.take_from_queue().await;
-        let now = loop {
-            match self.desk.world.client().head().await {
-                Ok(head) => break head.number,
-                Err(_) => tokio::time::sleep(READ_RETRY).await,
-            }
-        };
+        let client = self.desk.world.client();
+        let now = until_read(move || client.head()).await.number;
         let windows = self.params.windows;
         let reach = BlockNumber(now.0.saturating_sub(windows.claim.0 + windows.head.0));
         let seen = self.desk.journal.last_seen().ok().flatten();
@@ -197,9 +195,16 @@ impl Watch {
     /// Does this worker's part in a dispute, if it has one.
     fn attend(&self, job: JobId) {
         let (desk, attended) = (self.desk.clone(), self.attended.clone());
-        // Whether it is to be looked at once more: something happened while it was attended.
-        if lock(&attended).insert(job, true).is_some() {
-            return;
+        {
+            let mut attended = lock(&attended);
+            // Under the lock: the dispute before this one may be forgotten at the same time.
+            if let Err(error) = desk.journal.attend(job) {
+                warn!(job = job.0, error = &error as &dyn std::error::Error, "a dispute is not written down");
+            }
+            // Whether it is to be looked at once more: something happened while it was attended.
+            if attended.insert(job, true).is_some() {
+                return;
+            }
         }
         tokio::spawn(async move {
             while lock(&attended).insert(job, false) == Some(true) {
@@ -207,6 +212,9 @@ impl Watch {
                 let mut attended = lock(&attended);
                 if attended.get(&job) == Some(&false) {
                     attended.remove(&job);
+                    if let Err(error) = desk.journal.forget_dispute(job) {
+                        warn!(job = job.0, error = &error as &dyn std::error::Error, "a dispute that is over stays");
+                    }
                     break;
                 }
             }
@@ -225,13 +233,19 @@ impl Watch {
         });
     }
 
-    /// Takes up disputes and audits that a restart interrupted.
+    /// Takes up disputes and audits that a restart interrupted: of jobs and disputes that the journal knows, however old,
+    /// and of the newest jobs of the market.
     async fn attend_again(&self) {
+        let journal = &self.desk.journal;
+        // Whoever attends asks the chain whether there is a dispute.
+        for job in [journal.jobs(), journal.disputes()].into_iter().flat_map(Result::unwrap_or_default) {
+            self.attend(job);
+        }
         let client = self.desk.world.client();
-        let Ok(counts) = client.read(ReadCounts {}).await else { return };
+        let counts = until_read(move || client.read(ReadCounts {})).await;
         let oldest = counts.jobs.saturating_sub(LOOKED_BACK) + 1;
         for job in (oldest..=counts.jobs).map(JobId) {
-            let found = client.read(ReadJob { job }).await.ok().flatten();
+            let found = until_read(move || client.read(ReadJob { job })).await;
             let Some((_, progress)) = found else { continue };
             if matches!(progress.stage, Stage::Disputed(_)) {
                 self.attend(job);
@@ -341,6 +355,19 @@ impl Watch {
             }
             Err(error) => {
                 error!(error = &error as &dyn std::error::Error, "registration not renewed; no new jobs until it is")
+            }
+        }
+    }
+}
+
+/// What a read of the chain gives, tried again until it gives something.
+async fn until_read<T, F: Future<Output = Result<T, ReadError>>>(read: impl Fn() -> F) -> T {
+    loop {
+        match read().await {
+            Ok(found) => return found,
+            Err(error) => {
+                warn!(error = &error as &dyn std::error::Error, "the chain cannot be read at the moment");
+                tokio::time::sleep(READ_RETRY).await;
             }
         }
     }
