@@ -45,7 +45,7 @@ pub enum Outcome {
     /// The worker showed no quote that was demanded: everything back and a slash as of [`Outcome::TimedOut`], as far as
     /// the stake goes.
     QuoteMissing {
-        /// What the job holds: all of its stake, or as much as there was after it had been released.
+        /// What the job holds: all of its stake.
         stake: Plancks,
     },
     /// The creator did not answer for a result that opens to nothing: no tail fee, and no slash.

@@ -39,9 +39,9 @@ fn folder(job: JobId) -> String {
     format!("jobs/{job:020}")
 }
 
-/// A folder of its own, so that it can be forgotten without the job.
+/// A folder of its own: the chain names the evidence, so it outlives the job here.
 fn evidence_folder(job: JobId) -> String {
-    format!("{}/evidence", folder(job))
+    format!("evidence/{job:020}")
 }
 
 fn dispute_folder(job: JobId) -> String {
@@ -128,7 +128,7 @@ impl Journal {
         self.decode(&format!("{}/commitment", folder(job)), FACTS_LIMIT_BYTES)
     }
 
-    /// Keeps the evidence of a quote that is about to be shown, while the store does not take it.
+    /// Keeps the evidence of a quote that is about to be shown, until the store takes it.
     ///
     /// # Errors
     /// [`StateError`].
@@ -142,6 +142,14 @@ impl Journal {
     /// [`StateError`].
     pub(crate) fn evidence(&self, job: JobId) -> Result<Option<Vec<u8>>, StateError> {
         self.0.read(&format!("{}/blob", evidence_folder(job)), ReceiptEvidence::LIMIT_BYTES)
+    }
+
+    /// Jobs of which evidence is kept, in order.
+    ///
+    /// # Errors
+    /// [`StateError`].
+    pub(crate) fn evidences(&self) -> Result<Vec<JobId>, StateError> {
+        self.listed("evidence")
     }
 
     /// Forgets evidence that the store has taken.
@@ -388,20 +396,19 @@ mod tests {
     }
 
     #[test]
-    fn evidence_survives_a_restart_until_the_store_has_it_or_the_job_ends() {
+    fn evidence_survives_a_restart_and_its_job_until_the_store_has_it() {
         let root = tempfile::tempdir().unwrap();
         let first = journal(root.path());
         first.begin(&facts()).unwrap();
         first.keep_evidence(JobId(7), b"evidence").unwrap();
         drop(first);
         let journal = journal(root.path());
+        journal.forget(JobId(7)).unwrap();
         assert_eq!(journal.evidence(JobId(7)).unwrap().unwrap(), b"evidence");
+        assert_eq!(journal.evidences().unwrap(), [JobId(7)]);
         journal.forget_evidence(JobId(7)).unwrap();
         assert_eq!(journal.evidence(JobId(7)).unwrap(), None);
-        assert!(journal.resume(JobId(7)).unwrap().is_some(), "the job itself stays");
-        journal.keep_evidence(JobId(7), b"evidence").unwrap();
-        journal.forget(JobId(7)).unwrap();
-        assert_eq!(journal.evidence(JobId(7)).unwrap(), None);
+        assert!(journal.evidences().unwrap().is_empty());
     }
 
     #[test]

@@ -170,7 +170,7 @@ impl Desk {
         }
     }
 
-    /// Offers the evidence that is kept of a job, if any is, to the store until it takes it or the job is put away.
+    /// Offers the evidence that is kept of a job, if any is, to the store until it takes it.
     pub(crate) fn put_later(self: &Arc<Self>, job: JobId) {
         let desk = self.clone();
         tokio::spawn(async move {

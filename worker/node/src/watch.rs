@@ -116,6 +116,8 @@ impl Watch {
         self.desk.sessions_again().await;
         for job in self.desk.journal.jobs().unwrap_or_default() {
             self.look_at(job);
+        }
+        for job in self.desk.journal.evidences().unwrap_or_default() {
             self.desk.put_later(job);
         }
         self.preload();
