@@ -397,6 +397,8 @@ refusals! {
     AppealedBefore { job: JobId } => "the ruling on job {job} was appealed before";
     141 /// Jobs hold stake of a worker that wants to be paid elsewhere.
     PayoutHeld { locked: Plancks } => "jobs hold {locked} of the worker's stake: until it is free its payout stays";
+    142 /// The worker's promise has opened a session.
+    OfferUsed { session: SessionId } => "the offer has opened session {session}";
 
     91 /// A share is more than the whole.
     ShareTooLarge { param: Param, found: BasisPoints } => "{param:?} is {} basis points, at most 10000 are allowed", found.0;

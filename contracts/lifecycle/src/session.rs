@@ -17,8 +17,8 @@ use crate::{
     state::{ReadState, Write},
 };
 use encompute_protocol::{
-    PolicyId, SessionId, SessionRecord, SessionRoot, SessionStage, SigningAddress, SplitRecord, VersionRecord,
-    VersionStatus, Voucher, WorkerRecord,
+    BlobDigest, PolicyId, SessionId, SessionRecord, SessionRoot, SessionStage, Signed, SigningAddress, SplitRecord,
+    VersionRecord, VersionStatus, Voucher, WorkerRecord,
     call::{CloseSession, OpenSession, PokeSession, TakeSessions},
     event::{SessionClosed, SessionClosing, SessionOpened, SessionsTaken},
     market::{LONGEST_WINDOW, SHORTEST_WINDOW},
@@ -43,13 +43,17 @@ impl Decide for TakeSessions {
 }
 
 impl Decide for OpenSession {
-    /// Anybody, unless paused, with the promise of a worker whose registration outlives the session. Locks the escrow of
+    /// Anybody, unless paused, once with a promise of a worker whose registration outlives the session. Locks the escrow of
     /// all jobs and takes one of the worker's places, so that what receipts name of it stays.
     fn decide<S: ReadState, H: Host>(&self, scene: &Scene<'_, S, H>) -> Result<Decision<SessionId>, Refusal> {
         let (state, at) = (scene.state, scene.at);
         let (version, split) = self.bought(scene)?;
         let offer = &self.offer.offer;
         let mut worker = self.check_offer(scene)?;
+        let mark = BlobDigest(scene.host.keccak_256(&offer.preimage()));
+        if let Some(first) = state.input_used(at.caller, mark) {
+            return Err(Refusal::OfferUsed { session: SessionId(first.0) });
+        }
         let params = state.params();
         let price = Price::of(&params, &split, Default::default())?;
         let one = price.fees.total().ok_or(Refusal::AmountTooLarge)?;
@@ -109,6 +113,7 @@ impl Decide for OpenSession {
         draft.lock_escrow(at.value)?;
         draft.write(Write::Counts(counts));
         draft.write(Write::Worker(offer.worker, worker));
+        draft.write(Write::InputUsed(at.caller, mark, session.first()));
         draft.write(Write::Session(session, Some(record)));
         Ok(Decision { changes: draft.finish(), answer: session })
     }

@@ -57,8 +57,8 @@ pub trait ReadState {
     fn pruned(&self, job: JobId) -> Option<PrunedRecord>;
     /// The nonce that an account's registration must answer.
     fn registration_nonce(&self, account: Address) -> Option<Nonce>;
-    /// The job for which this user has used this request blob. Per user, so that nobody can spend
-    /// somebody else's digest by naming it first.
+    /// The job for which this user has used this request blob, or the first job of the session that this offer opened. Per
+    /// user, so that nobody can spend somebody else's digest by naming it first.
     fn input_used(&self, user: Address, input: BlobDigest) -> Option<JobId>;
     /// One session.
     fn session(&self, id: SessionId) -> Option<SessionRecord>;

@@ -5,7 +5,7 @@ mod world;
 
 use encompute_lifecycle::{Command, Outcome, ReadState, Refusal, SessionSettlement, Settlement, outcome::Party};
 use encompute_protocol::{
-    Address, Blocks, JobTerms, Plancks, SessionId, SessionStage, SplitIndex, VersionId,
+    Address, BasisPoints, Blocks, DisputeKind, JobTerms, Plancks, SessionId, SessionStage, SplitIndex, VersionId,
     call::*,
     session::{SessionEnd, SignedVoucher, Voucher},
 };
@@ -280,4 +280,37 @@ fn from_every_state_that_a_session_can_reach_pokes_alone_give_everything_back() 
         always::invariant_1_the_balance_is_escrows_stakes_bonds_deposits_and_credits(&world, &world).unwrap();
         always::drained(world).unwrap_or_else(|error| panic!("{state:?}: {error}"));
     }
+}
+
+#[test]
+fn an_offer_opens_one_session_whatever_places_are_free() {
+    let mut world = World::new();
+    world.call(WORKERS[0], SetCapacity { capacity: 9 }).unwrap();
+    let first = world.opened(3);
+    let message = world.session_message(0, USERS[0], 3);
+    let again = world.pay(USERS[0], world.session_escrow(3), message.clone());
+    assert_eq!(again, Err(Refusal::OfferUsed { session: first }));
+    assert_eq!(world.worker(0).in_flight, 1);
+    // Another offer is another session, although all it says is the same but for its end.
+    world.block += 1;
+    let message = world.session_message(0, USERS[0], 3);
+    world.pay(USERS[0], world.session_escrow(3), message).unwrap();
+    assert_eq!(world.worker(0).in_flight, 2);
+}
+
+#[test]
+fn who_fills_places_with_sessions_keeps_nobody_from_judging() {
+    let mut world = World::auditing(BasisPoints(0));
+    let job = world.disputed(DisputeKind::Head);
+    world.call(CREATORS[0], TakeSessions { version: VersionId(1), jobs: 1_000 }).unwrap();
+    for worker in 1..WORKERS.len() {
+        while world.worker(worker).in_flight < world.worker(worker).capacity {
+            world.block += 1;
+            let message = world.session_message(worker, USERS[1], 1);
+            world.pay(USERS[1], world.session_escrow(1), message).unwrap();
+        }
+    }
+    world.block = world.block.max(world.dispute(job).opened_at.0 + 2);
+    world.call(STRANGER, PokeJob { job }).unwrap();
+    assert_eq!(world.jurors(job).len(), 3);
 }

@@ -24,7 +24,7 @@ fn sessions_that_end_in_every_way_end_on_the_chain_as_in_the_rules() {
     world.show(USERS[0], whole, (4, 0, 0)).unwrap();
     let agreed = world.opened(9);
     world.agree(agreed, (2, 1, 1)).unwrap();
-    let fought = world.opened(9);
+    let fought = world.opened(10);
     let forgotten = world.opened(3);
     world.show(USERS[0], fought, (1, 0, 0)).unwrap();
     world.show(WORKERS[0], fought, (5, 1, 0)).unwrap();

@@ -147,8 +147,8 @@ fn lowest(able: &[Candidate], apart: Option<Option<PlatformId>>) -> Option<Drawn
     Some(three.map(|found| (found.account, found.worker)))
 }
 
-/// True for a worker that is no party of the job, registered with code that is allowed until the verdict is due, has
-/// a place free and the job's stake to lose.
+/// True for a worker that is no party of the job, registered with code that is allowed until the verdict is due, takes jobs
+/// and has the job's stake to lose. Its places may all be taken: else whoever fills them with sessions chose who judges.
 fn can_judge<S: ReadState, H: Host>(
     scene: &Scene<'_, S, H>,
     job: &Job,
@@ -166,7 +166,7 @@ fn can_judge<S: ReadState, H: Host>(
         && worker.expires_at > until
         && scene.measurement_must_be_usable(worker.measurement).is_ok()
         && scene.platform_must_be_usable(worker.platform).is_ok()
-        && worker.in_flight < worker.capacity
+        && worker.capacity > 0
         && crate::worker::free_stake(worker)? >= job.terms.job_stake)
 }
 
