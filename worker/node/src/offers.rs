@@ -1,7 +1,8 @@
 //! Promises that are out: each takes a place until it is claimed or runs out.
 
 use encompute_protocol::receipt::{OfferCall, SignedOffer};
-use encompute_protocol::{Address, BlobDigest, BlockNumber, Blocks, JobId, SplitIndex, VersionId};
+use encompute_protocol::session::{SignedSessionOffer, calls::SessionCall};
+use encompute_protocol::{Address, BlobDigest, BlockNumber, Blocks, JobId, SigningAddress, SplitIndex, VersionId};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// How long an offer holds: long enough for one transaction, short enough that nobody can keep a
@@ -31,6 +32,8 @@ pub struct Places {
     capacity: u16,
     jobs: BTreeSet<JobId>,
     offers: BTreeMap<Subject, Option<SignedOffer>>,
+    /// Of sessions, those that have not opened; as many as there are places at most.
+    sessions: Vec<SignedSessionOffer>,
     now: BlockNumber,
     closed: bool,
 }
@@ -67,7 +70,8 @@ pub enum Reserved {
 impl Places {
     /// `capacity` places, all free.
     pub fn new(capacity: u16) -> Self {
-        Self { capacity, jobs: BTreeSet::new(), offers: BTreeMap::new(), now: BlockNumber(0), closed: false }
+        let (jobs, offers, sessions) = (BTreeSet::new(), BTreeMap::new(), Vec::new());
+        Self { capacity, jobs, offers, sessions, now: BlockNumber(0), closed: false }
     }
 
     /// Moves the clock: offers that ran out free their places.
@@ -75,6 +79,7 @@ impl Places {
         self.now = self.now.max(now);
         let now = self.now;
         self.offers.retain(|_, offer| offer.as_ref().is_none_or(|offer| offer.offer.expires_at > now));
+        self.sessions.retain(|offer| offer.offer.expires_at > now);
     }
 
     /// The last block seen.
@@ -94,7 +99,7 @@ impl Places {
 
     /// Offers out.
     pub fn offers(&self) -> usize {
-        self.offers.len()
+        self.offers.len() + self.sessions.len()
     }
 
     /// Holds a place for an offer, or finds the one that the same call was given.
@@ -117,6 +122,46 @@ impl Places {
     /// Records the offer that was signed for a place held.
     pub fn offered(&mut self, call: &OfferCall, offer: SignedOffer) {
         self.offers.insert(Subject::from(call), Some(offer));
+    }
+
+    /// The offer of a session that the same call was given and that holds for a while; none where there is a place for
+    /// another.
+    ///
+    /// # Errors
+    /// [`NoPlace`].
+    pub fn session_offer(&self, call: &SessionCall) -> Result<Option<SignedSessionOffer>, NoPlace> {
+        let worth = self.now.checked_add(WORTH_REPEATING).unwrap_or(self.now);
+        let is_same = |signed: &&SignedSessionOffer| {
+            let offer = &signed.offer;
+            (offer.user, offer.key, offer.version, offer.split, offer.jobs)
+                == (call.user, call.key, call.version, call.split, call.jobs)
+                && offer.length <= call.length
+                && offer.expires_at > worth
+        };
+        let found = self.sessions.iter().find(is_same).copied();
+        if found.is_none() {
+            self.check()?;
+        }
+        Ok(found)
+    }
+
+    /// Holds a place for a session that is about to be offered, until it opens or the offer runs out.
+    ///
+    /// # Errors
+    /// [`NoPlace`].
+    pub fn offered_session(&mut self, offer: SignedSessionOffer) -> Result<(), NoPlace> {
+        self.check()?;
+        self.sessions.push(offer);
+        Ok(())
+    }
+
+    /// That a session is in hand, as its first job; its offer gives its place to it.
+    pub fn opened(&mut self, session: JobId, user: Address, key: SigningAddress) {
+        let is_its = |signed: &SignedSessionOffer| (signed.offer.user, signed.offer.key) == (user, key);
+        if let Some(at) = self.sessions.iter().position(is_its) {
+            self.sessions.swap_remove(at);
+        }
+        self.jobs.insert(session);
     }
 
     /// Gives a place back whose offer came to nothing; an offer that is out stays.
@@ -142,7 +187,7 @@ impl Places {
     /// # Errors
     /// [`NoPlace`].
     pub fn check(&self) -> Result<(), NoPlace> {
-        let (jobs, offers) = (self.jobs.len(), self.offers.len());
+        let (jobs, offers) = (self.jobs(), self.offers());
         match () {
             () if self.closed => Err(NoPlace::Closed),
             () if jobs + offers >= usize::from(self.capacity) => {
@@ -157,7 +202,7 @@ impl Places {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use encompute_protocol::{Offer, PolicyId, Signature};
+    use encompute_protocol::{Offer, PolicyId, Signature, session::SessionOffer};
 
     fn call(input: u8) -> OfferCall {
         OfferCall {
@@ -225,6 +270,49 @@ mod tests {
         places.reserve(&call(1)).unwrap();
         places.release(&call(1));
         assert_eq!(places.check(), Ok(()));
+    }
+
+    #[test]
+    fn an_offer_of_a_session_takes_a_place_until_it_opens_or_runs_out() {
+        let call = |key: u8| SessionCall {
+            user: Address([1; 20]),
+            version: VersionId(1),
+            split: SplitIndex(0),
+            policy: PolicyId(1),
+            key: SigningAddress([key; 20]),
+            jobs: 3,
+            length: Blocks(50),
+        };
+        let offer = |call: &SessionCall, expires_at| {
+            let offer = SessionOffer {
+                genesis: Default::default(),
+                contract: Default::default(),
+                worker: Address([2; 20]),
+                user: call.user,
+                version: call.version,
+                split: call.split,
+                key: call.key,
+                jobs: call.jobs,
+                length: call.length,
+                expires_at: BlockNumber(expires_at),
+            };
+            SignedSessionOffer { offer, signature: Signature([0; 65]) }
+        };
+        let full = |jobs, offers| Err(NoPlace::Full { capacity: 1, jobs, offers });
+        let mut places = Places::new(1);
+        places.advance(BlockNumber(100));
+        assert_eq!(places.session_offer(&call(1)), Ok(None));
+        places.offered_session(offer(&call(1), 120)).unwrap();
+        // Not one that was made meanwhile either.
+        assert_eq!(places.offered_session(offer(&call(2), 120)), full(0, 1));
+        assert_eq!(places.session_offer(&call(1)), Ok(Some(offer(&call(1), 120))), "the same call, the same offer");
+        assert_eq!(places.session_offer(&SessionCall { jobs: 4, ..call(1) }).err(), full(0, 1).err());
+        places.advance(BlockNumber(120));
+        assert_eq!(places.session_offer(&call(2)), Ok(None));
+        places.offered_session(offer(&call(2), 140)).unwrap();
+        places.opened(JobId(5), Address([1; 20]), SigningAddress([2; 20]));
+        assert_eq!((places.jobs(), places.offers()), (1, 0));
+        assert_eq!(places.session_offer(&call(1)).err(), full(1, 0).err());
     }
 
     #[test]

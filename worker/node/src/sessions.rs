@@ -176,7 +176,9 @@ impl Desk {
         if call.jobs == 0 || call.jobs > JOBS_OFFERED {
             return Err(SessionRefused::Jobs { found: call.jobs }.into());
         }
-        self.places().check()?;
+        if let Some(offer) = self.places().session_offer(call)? {
+            return Ok(offer);
+        }
         let head = self.heads.load((call.version, call.split)).await?;
         if head.version.status != VersionStatus::Active {
             return Err(ServeError::Inactive);
@@ -200,8 +202,10 @@ impl Desk {
             length,
             expires_at: now.checked_add(OFFER_LIFE).unwrap_or(now),
         };
+        let signed = SignedSessionOffer { offer, signature: self.world.keys.sign(&offer) };
+        self.places().offered_session(signed)?;
         info!(version = call.version.0, split = call.split.0, jobs = call.jobs, length = length.0, "session offered");
-        Ok(SignedSessionOffer { offer, signature: self.world.keys.sign(&offer) })
+        Ok(signed)
     }
 
     /// Takes the next job of a session in hand, and begins it.
@@ -354,7 +358,7 @@ impl Desk {
     }
 
     /// Takes a session in hand, if the chain says that it is this worker's and open.
-    async fn take_session(&self, session: SessionId) -> Result<(), ServeError> {
+    pub(crate) async fn take_session(&self, session: SessionId) -> Result<(), ServeError> {
         if self.sessions.all().contains_key(&session) {
             return Ok(());
         }
@@ -374,7 +378,7 @@ impl Desk {
         if let Entry::Vacant(place) = all.entry(session) {
             self.journal.session(session, &held)?;
             place.insert(held);
-            self.places().claimed(session.first(), BlobDigest::default());
+            self.places().opened(session.first(), record.user, record.key);
             info!(session = session.0, jobs = record.jobs, deadline = record.deadline.0, "session in hand");
         }
         Ok(())

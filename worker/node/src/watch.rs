@@ -1,6 +1,7 @@
 //! Following the chain: jobs to claim, jobs that moved on, a registration that runs out.
 
 use crate::desk::{Desk, ServeError, Slot};
+use crate::offers::OFFER_LIFE;
 use crate::registration::{Wish, is_due};
 use crate::rollup::Subject;
 use crate::voice::Voice;
@@ -19,7 +20,7 @@ const PRELOADED_VERSIONS: u32 = 16;
 /// How long to wait before a registration that could not be renewed is tried again.
 const RENEW_RETRY: Duration = Duration::from_secs(15);
 /// How long to wait after the chain could not be read.
-const READ_RETRY: Duration = Duration::from_secs(1);
+pub(crate) const READ_RETRY: Duration = Duration::from_secs(1);
 /// How long to wait before an open job that could not be claimed is tried again, and how often it is tried. Blocks in
 /// which it is another's turn do not count.
 const CLAIM_RETRY: Duration = Duration::from_secs(1);
@@ -128,6 +129,15 @@ impl Watch {
         let windows = self.params.windows;
         let reach = BlockNumber(now.0.saturating_sub(windows.claim.0 + windows.head.0));
         let seen = self.desk.journal.last_seen().ok().flatten();
+        if let Some(seen) = seen {
+            // Sessions that opened while this worker was away with offers that were out, before what is read again.
+            let last = BlockNumber(reach.0.min(seen.0 + CURSOR_EVERY + OFFER_LIFE.0));
+            match client.events_in(BlockNumber(seen.0 + 1)..=last).await {
+                Ok(blocks) => self.desk.hold_sessions(&blocks),
+                // A node may have forgotten them: nothing waits for that.
+                Err(error) => warn!(error = &error as &dyn std::error::Error, "blocks that were missed stay unread"),
+            }
+        }
         seen.map_or(reach, |seen| BlockNumber(seen.0 + 1).max(reach)).min(now)
     }
 
@@ -152,6 +162,10 @@ impl Watch {
                 Event::PlatformRevoked(revoked) if revoked.platform == self.desk.record().platform => {
                     error!("this machine's platform was revoked: no new jobs until it is listed and registered anew");
                     self.desk.places().set_closed(true);
+                }
+                Event::SessionOpened(opened) if opened.worker == self.desk.world.address() => {
+                    self.desk.hold_session(opened.session);
+                    noted = true;
                 }
                 Event::SessionClosing(_) | Event::SessionClosed(_) => noted |= self.desk.session_said(&emitted.event),
                 Event::ParamsChanged(_) => debug!("parameters changed; they are read again at the next renewal"),

@@ -1,9 +1,10 @@
 //! Following sessions on chain: vouchers are shown in time, and what is over is put away.
 
 use super::Held;
-use crate::desk::Desk;
+use crate::desk::{Desk, ServeError};
 use crate::rollup::Subject;
-use encompute_chain::Class;
+use crate::watch::READ_RETRY;
+use encompute_chain::{BlockEvents, Class};
 use encompute_protocol::call::{CloseSession, PokeSession, ReadSession};
 use encompute_protocol::event::Event;
 use encompute_protocol::session::due::{SessionDue, due};
@@ -31,6 +32,32 @@ impl Desk {
             }
             self.places().claimed(session.first(), Default::default());
             self.sessions.all().insert(session, held);
+        }
+    }
+
+    /// Takes a session in hand that the chain says is ours: it takes a place although nothing may ever be ordered in it, and
+    /// somebody has to end it.
+    pub(crate) fn hold_session(self: &Arc<Self>, session: SessionId) {
+        let desk = self.clone();
+        tokio::spawn(async move {
+            while let Err(error) = desk.take_session(session).await {
+                // One that is over already is nobody's.
+                if !matches!(error, ServeError::Read(_)) {
+                    return debug!(session = session.0, error = &error as &dyn std::error::Error, "session not taken");
+                }
+                tokio::time::sleep(READ_RETRY).await;
+            }
+        });
+    }
+
+    /// The same for those that opened in some blocks.
+    pub(crate) fn hold_sessions(self: &Arc<Self>, blocks: &[BlockEvents]) {
+        for emitted in blocks.iter().flat_map(|block| &block.events) {
+            if let Event::SessionOpened(opened) = &emitted.event
+                && opened.worker == self.world.address()
+            {
+                self.hold_session(opened.session);
+            }
         }
     }
 
