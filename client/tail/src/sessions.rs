@@ -13,8 +13,9 @@ use encompute_chain::{Class, ReadError, SubmitError};
 use encompute_protocol::call::{CloseSession, ReadModel, ReadSession, ReadVersion};
 use encompute_protocol::session::calls::{AgreedEnd, SessionFeaturesCall, SessionResult, VoucherCall};
 use encompute_protocol::session::count::{SessionCount, SessionName, VoucherRefused};
+use encompute_protocol::session::due::closes_at;
 use encompute_protocol::session::{SessionRecord, SessionStage, SignedVoucher};
-use encompute_protocol::{BlobDigest, JobId, Plancks, SessionId};
+use encompute_protocol::{BlobDigest, BlockNumber, JobId, Plancks, SessionId};
 use encompute_store::{Blobs, StateError};
 use std::collections::{BTreeMap, btree_map::Entry};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -58,6 +59,8 @@ pub(crate) enum SessionRefused {
     Signature,
     #[error("features of job {found} came, {} is next", .wanted.map_or("none".to_owned(), |job| job.to_string()))]
     OutOfTurn { found: JobId, wanted: Option<JobId> },
+    #[error("session {session} takes no further job")]
+    Closing { session: SessionId },
     #[error(transparent)]
     Voucher(#[from] VoucherRefused),
     #[error("the voucher does not pay for the tail of job {job}, whose result is {result}")]
@@ -72,6 +75,16 @@ pub(crate) enum SessionRefused {
     Submit(#[from] SubmitError),
     #[error("the journal cannot be kept")]
     State(#[from] StateError),
+}
+
+/// From this block on no further job is answered: what is paid for the last one must still be shown before the deadline, that
+/// of the session or of its closing.
+fn serves_until(record: &SessionRecord) -> BlockNumber {
+    let margin = match record.stage {
+        SessionStage::Open => record.deadline.0.saturating_sub(closes_at(record).0),
+        SessionStage::Closing | SessionStage::Closed => record.challenge.0,
+    };
+    BlockNumber(record.deadline.0.saturating_sub(margin / 2 + 1))
 }
 
 fn folder(session: SessionId) -> String {
@@ -106,6 +119,7 @@ impl Desk {
                 return Err(SessionRefused::Field { field });
             }
         }
+        let now = self.account.client().head().await?.number;
         let (record, done) = self.change(session, |held| {
             if !call.signature.is_by(&held.record.key, said) {
                 return Err(SessionRefused::Signature);
@@ -118,6 +132,7 @@ impl Desk {
                 None if wanted != Some(said.job) => {
                     return Err(SessionRefused::OutOfTurn { found: said.job, wanted });
                 }
+                None if now >= serves_until(&held.record) => return Err(SessionRefused::Closing { session }),
                 None => held.job = Some(SessionJob { job: said.job, features: said.features, result: None }),
             }
             Ok((held.record, held.job.and_then(|job| job.result)))
